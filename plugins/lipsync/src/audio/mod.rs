@@ -1,0 +1,1 @@
+//! Speech features. No GStreamer types here.

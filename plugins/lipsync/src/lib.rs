@@ -1,0 +1,37 @@
+//! GStreamer elements that make the mouth in a video follow a speech track.
+//!
+//! `facetrack` finds faces and attaches them to buffers, `lipsync` draws the mouth that the speech
+//! asks for, `facesource` gives a picture or a video as an endless face, and `soundfit` makes the
+//! sound exactly as long as the picture.
+
+pub mod audio;
+pub mod face;
+mod facesource;
+mod facetrack;
+mod lipsync;
+pub mod model;
+pub mod render;
+pub mod roi;
+pub mod runtime;
+mod soundfit;
+pub mod video;
+
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
+    facetrack::register(plugin)?;
+    lipsync::register(plugin)?;
+    facesource::register(plugin)?;
+    soundfit::register(plugin)?;
+    Ok(())
+}
+
+gst::plugin_define!(
+    lipsync,
+    env!("CARGO_PKG_DESCRIPTION"),
+    plugin_init,
+    concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+    "MIT/X11",
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_REPOSITORY"),
+    env!("BUILD_REL_DATE")
+);

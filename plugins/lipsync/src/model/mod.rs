@@ -1,0 +1,1 @@
+//! Models: manifests and one file per model kind. No GStreamer types here.

@@ -1,0 +1,182 @@
+//! A picture as three channels, whatever its memory layout.
+//!
+//! Everything that reads or draws pixels works on this view, so that planar, semi-planar and packed
+//! formats share one code path and only the touched region is ever converted.
+
+/// Where the samples of one channel lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Channel {
+    /// Index of the plane that holds the samples.
+    pub plane: usize,
+    /// Byte offset of sample (0, 0) in the plane.
+    pub offset: usize,
+    /// Bytes between horizontal neighbours.
+    pub step: usize,
+    /// Bytes between rows.
+    pub stride: usize,
+    /// log2 of the horizontal subsampling.
+    pub sub_x: u8,
+    /// log2 of the vertical subsampling.
+    pub sub_y: u8,
+}
+
+impl Channel {
+    /// Width in samples for a picture of `width` pixels.
+    pub fn width(&self, width: usize) -> usize {
+        (width + (1 << self.sub_x) - 1) >> self.sub_x
+    }
+
+    /// Height in samples for a picture of `height` pixels.
+    pub fn height(&self, height: usize) -> usize {
+        (height + (1 << self.sub_y) - 1) >> self.sub_y
+    }
+
+    /// Byte index of sample (x, y) in its plane.
+    pub fn index(&self, x: usize, y: usize) -> usize {
+        self.offset + y * self.stride + x * self.step
+    }
+}
+
+/// What the three channels mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Colour {
+    /// Channels are R, G, B, 0 to 255.
+    Rgb,
+    /// Channels are Y', Cb, Cr with the luma coefficients of the picture's matrix.
+    Yuv { kr: f32, kb: f32, full_range: bool },
+}
+
+impl Colour {
+    /// BT.601, limited range.
+    pub const BT601: Self = Self::Yuv {
+        kr: 0.299,
+        kb: 0.114,
+        full_range: false,
+    };
+
+    /// Converts R'G'B' (0 to 255) to the channels' values (0 to 255), after ITU-R BT.601/709 with
+    /// the matrix coefficients `kr`, `kb`.
+    pub fn from_rgb(self, [r, g, b]: [f32; 3]) -> [f32; 3] {
+        match self {
+            Self::Rgb => [r, g, b],
+            Self::Yuv { kr, kb, full_range } => {
+                let y = kr * r + (1.0 - kr - kb) * g + kb * b;
+                let cb = (b - y) / (2.0 * (1.0 - kb));
+                let cr = (r - y) / (2.0 * (1.0 - kr));
+                if full_range {
+                    [y, cb + 128.0, cr + 128.0]
+                } else {
+                    [
+                        y * (219.0 / 255.0) + 16.0,
+                        cb * (224.0 / 255.0) + 128.0,
+                        cr * (224.0 / 255.0) + 128.0,
+                    ]
+                }
+            }
+        }
+    }
+
+    /// The inverse of [`Self::from_rgb`]; values outside 0 to 255 are left as they come.
+    pub fn to_rgb(self, [c0, c1, c2]: [f32; 3]) -> [f32; 3] {
+        match self {
+            Self::Rgb => [c0, c1, c2],
+            Self::Yuv { kr, kb, full_range } => {
+                let (y, cb, cr) = if full_range {
+                    (c0, c1 - 128.0, c2 - 128.0)
+                } else {
+                    (
+                        (c0 - 16.0) * (255.0 / 219.0),
+                        (c1 - 128.0) * (255.0 / 224.0),
+                        (c2 - 128.0) * (255.0 / 224.0),
+                    )
+                };
+                let r = y + 2.0 * (1.0 - kr) * cr;
+                let b = y + 2.0 * (1.0 - kb) * cb;
+                let g = (y - kr * r - kb * b) / (1.0 - kr - kb);
+                [r, g, b]
+            }
+        }
+    }
+}
+
+/// The memory layout and meaning of a picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Layout {
+    pub width: usize,
+    pub height: usize,
+    pub channels: [Channel; 3],
+    pub colour: Colour,
+}
+
+impl Layout {
+    /// Packed RGB without padding, for tests and tools.
+    pub fn rgb(width: usize, height: usize) -> Self {
+        let channel = |offset| Channel {
+            plane: 0,
+            offset,
+            step: 3,
+            stride: width * 3,
+            sub_x: 0,
+            sub_y: 0,
+        };
+        Self {
+            width,
+            height,
+            channels: [channel(0), channel(1), channel(2)],
+            colour: Colour::Rgb,
+        }
+    }
+}
+
+/// A picture that is only read.
+#[derive(Clone, Copy)]
+pub struct Frame<'a> {
+    pub layout: Layout,
+    pub planes: [&'a [u8]; 3],
+}
+
+/// A picture that is drawn into. Planes that the layout does not name are empty.
+pub struct FrameMut<'a> {
+    pub layout: Layout,
+    pub planes: [&'a mut [u8]; 3],
+}
+
+impl FrameMut<'_> {
+    /// The same picture, to read.
+    pub fn as_ref(&self) -> Frame<'_> {
+        Frame {
+            layout: self.layout,
+            planes: [&*self.planes[0], &*self.planes[1], &*self.planes[2]],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_survive_the_round_trip() {
+        let bt709_full = Colour::Yuv {
+            kr: 0.2126,
+            kb: 0.0722,
+            full_range: true,
+        };
+        for colour in [Colour::Rgb, Colour::BT601, bt709_full] {
+            for rgb in [[0.0, 0.0, 0.0], [255.0, 255.0, 255.0], [200.0, 30.0, 90.0]] {
+                let back = colour.to_rgb(colour.from_rgb(rgb));
+                for (a, b) in rgb.iter().zip(back) {
+                    assert!((a - b).abs() < 1e-2, "{colour:?}: {rgb:?} became {back:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bt601_limited_range_has_its_known_anchor_points() {
+        let [y, cb, cr] = Colour::BT601.from_rgb([255.0, 255.0, 255.0]);
+        assert!((y - 235.0).abs() < 1e-3 && (cb - 128.0).abs() < 1e-3 && (cr - 128.0).abs() < 1e-3);
+        let [y, _, cr] = Colour::BT601.from_rgb([255.0, 0.0, 0.0]);
+        assert!((y - 81.481).abs() < 1e-2 && (cr - 240.0).abs() < 1e-2);
+    }
+}

@@ -1,0 +1,4 @@
+//! Drawing into pictures: crops, paste-back, the mouth warp and the mouth's interior.
+//! No GStreamer types here.
+
+pub mod frame;

@@ -1,0 +1,88 @@
+//! From GStreamer's video frames to the renderer's [`Frame`] and [`FrameMut`].
+
+use gst_video::{
+    VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo, prelude::*,
+};
+
+use crate::render::frame::{Channel, Colour, Frame, FrameMut, Layout};
+
+/// The formats that `facetrack` and `lipsync` work on without conversion.
+pub const FORMATS: [VideoFormat; 16] = [
+    VideoFormat::I420,
+    VideoFormat::Nv12,
+    VideoFormat::Yv12,
+    VideoFormat::Nv21,
+    VideoFormat::Y42b,
+    VideoFormat::Y444,
+    VideoFormat::Rgb,
+    VideoFormat::Bgr,
+    VideoFormat::Rgbx,
+    VideoFormat::Bgrx,
+    VideoFormat::Xrgb,
+    VideoFormat::Xbgr,
+    VideoFormat::Rgba,
+    VideoFormat::Bgra,
+    VideoFormat::Argb,
+    VideoFormat::Abgr,
+];
+
+/// Describes a mapped frame. Strides come from the frame, not from the caps: a decoder may pad its
+/// rows.
+fn layout(info: &VideoInfo, strides: &[i32]) -> Layout {
+    let format = info.format_info();
+    let channels = std::array::from_fn(|c| {
+        let plane = format.plane()[c] as usize;
+        Channel {
+            plane,
+            offset: format.poffset()[c] as usize,
+            step: format.pixel_stride()[c] as usize,
+            stride: strides[plane] as usize,
+            sub_x: format.w_sub()[c] as u8,
+            sub_y: format.h_sub()[c] as u8,
+        }
+    });
+    Layout {
+        width: info.width() as usize,
+        height: info.height() as usize,
+        channels,
+        colour: colour(info),
+    }
+}
+
+fn colour(info: &VideoInfo) -> Colour {
+    if info.is_rgb() {
+        return Colour::Rgb;
+    }
+    let colorimetry = info.colorimetry();
+    let (kr, kb) = match colorimetry.matrix() {
+        VideoColorMatrix::Bt709 => (0.2126, 0.0722),
+        VideoColorMatrix::Bt2020 => (0.2627, 0.0593),
+        VideoColorMatrix::Smpte240m => (0.212, 0.087),
+        VideoColorMatrix::Fcc => (0.30, 0.11),
+        _ => (0.299, 0.114),
+    };
+    Colour::Yuv {
+        kr,
+        kb,
+        full_range: colorimetry.range() == VideoColorRange::Range0_255,
+    }
+}
+
+/// The mapped frame as a picture to read.
+pub fn frame<'a>(mapped: &'a VideoFrameRef<&gst::BufferRef>) -> Frame<'a> {
+    let [a, b, c, _] = mapped.planes_data();
+    Frame {
+        layout: layout(mapped.info(), mapped.plane_stride()),
+        planes: [a, b, c],
+    }
+}
+
+/// The mapped frame as a picture to draw into.
+pub fn frame_mut<'a>(mapped: &'a mut VideoFrameRef<&mut gst::BufferRef>) -> FrameMut<'a> {
+    let layout = layout(mapped.info(), mapped.plane_stride());
+    let [a, b, c, _] = mapped.planes_data_mut();
+    FrameMut {
+        layout,
+        planes: [a, b, c],
+    }
+}
