@@ -42,7 +42,6 @@ pub fn faces(buffer: &gst::BufferRef) -> Vec<Face> {
         .map(|meta| {
             let (x, y, width, height) = meta.rect();
             let params = meta.param(PARAMS);
-            let params = params.as_deref();
             Face {
                 id: meta.id() as u32,
                 bounds: Rect {
