@@ -3,6 +3,8 @@
 //! Only the crop is converted to R'G'B'. When it shrinks, the region is first averaged over whole
 //! blocks of pixels, so that what remains is a bilinear step near 1:1 and nothing aliases.
 
+use std::ops::Range;
+
 use super::frame::{Channel, Colour, Frame};
 use crate::face::Rect;
 
@@ -156,7 +158,7 @@ fn sample_channel(
         return bilinear(&plane, &affine, tensor, out);
     }
     let region = covered(&affine, tensor, &plane, [block_x, block_y]);
-    let (averages, columns, rows) = average(&plane, region, [block_x, block_y]);
+    let (averages, columns, rows) = average(&plane, &region, [block_x, block_y]);
     let [[a, b, x], [d, e, y]] = affine.0;
     let (kx, ky) = (block_x as f32, block_y as f32);
     let affine = Affine([
@@ -190,22 +192,18 @@ fn source<'a>(frame: &Frame<'a>, c: &Channel) -> Option<Plane<'a, u8>> {
     })
 }
 
+/// The sum of so many samples still fits 16 bits.
+const MAX_BLOCK: usize = 256;
+
 /// How many samples are averaged before the bilinear step; 1 up to a shrinking of 1.5.
 fn block(scale: f32) -> usize {
-    (scale.round() as usize).clamp(1, 256)
+    (scale.round() as usize).clamp(1, MAX_BLOCK)
 }
 
-/// A range of blocks.
-#[derive(Clone, Copy)]
+/// A rectangle of blocks.
 struct Region {
-    columns: Span,
-    rows: Span,
-}
-
-#[derive(Clone, Copy)]
-struct Span {
-    start: usize,
-    end: usize,
+    columns: Range<usize>,
+    rows: Range<usize>,
 }
 
 /// The blocks that the crop touches. Blocks are counted from the picture's corner, so that their
@@ -225,10 +223,7 @@ fn covered<T>(
         // One block more on either side for the bilinear step.
         let start = ((low / block as f32).floor() - 1.0).clamp(0.0, last as f32) as usize;
         let end = ((high / block as f32).ceil() + 1.0).clamp(0.0, last as f32) as usize;
-        Span {
-            start: start.min(end),
-            end: end + 1,
-        }
+        start.min(end)..end + 1
     };
     Region {
         columns: span(0, block_x, plane.width),
@@ -239,7 +234,7 @@ fn covered<T>(
 /// The mean of every block in the region; blocks at the picture's edge average what there is.
 fn average(
     plane: &Plane<u8>,
-    region: Region,
+    region: &Region,
     [block_x, block_y]: [usize; 2],
 ) -> (Vec<f32>, usize, usize) {
     let columns = region.columns.end - region.columns.start;
@@ -247,7 +242,7 @@ fn average(
     let mut means = vec![0.0; columns * rows];
     let left = region.columns.start * block_x;
     let right = (region.columns.end * block_x).min(plane.width);
-    let mut sums = vec![0u32; right - left];
+    let mut sums = vec![0u16; right - left];
     for (row, means) in means.chunks_exact_mut(columns).enumerate() {
         let top = (region.rows.start + row) * block_y;
         let bottom = (top + block_y).min(plane.height);
@@ -256,24 +251,47 @@ fn average(
             let line = &plane.data[y * plane.stride + left * plane.step..];
             add_row(&mut sums, line, plane.step);
         }
-        let lines = (bottom - top) as f32;
-        for (mean, block) in means.iter_mut().zip(sums.chunks(block_x)) {
-            let sum: u32 = block.iter().sum();
-            *mean = sum as f32 / (block.len() as f32 * lines);
+        let lines = bottom - top;
+        match block_x {
+            1 => fold::<1>(&sums, lines, means),
+            2 => fold::<2>(&sums, lines, means),
+            3 => fold::<3>(&sums, lines, means),
+            4 => fold::<4>(&sums, lines, means),
+            _ => means
+                .iter_mut()
+                .zip(sums.chunks(block_x))
+                .for_each(|(out, block)| *out = mean(block, lines)),
         }
     }
     (means, columns, rows)
 }
 
-fn add_row(sums: &mut [u32], line: &[u8], step: usize) {
+/// As the loop for any block size, but fast for the common ones.
+fn fold<const BLOCK: usize>(sums: &[u16], lines: usize, means: &mut [f32]) {
+    let (blocks, rest) = sums.as_chunks::<BLOCK>();
+    let scale = 1.0 / (BLOCK * lines) as f32;
+    for (out, block) in means.iter_mut().zip(blocks) {
+        *out = block.iter().map(|&v| i32::from(v)).sum::<i32>() as f32 * scale;
+    }
+    if let Some(last) = means.last_mut().filter(|_| !rest.is_empty()) {
+        *last = mean(rest, lines);
+    }
+}
+
+fn mean(column_sums: &[u16], lines: usize) -> f32 {
+    let sum: u32 = column_sums.iter().map(|&v| u32::from(v)).sum();
+    sum as f32 / (column_sums.len() * lines) as f32
+}
+
+fn add_row(sums: &mut [u16], line: &[u8], step: usize) {
     if step == 1 {
         // Kept apart because this one is vectorised.
         for (sum, &v) in sums.iter_mut().zip(line) {
-            *sum += u32::from(v);
+            *sum += u16::from(v);
         }
     } else {
         for (sum, &v) in sums.iter_mut().zip(line.iter().step_by(step)) {
-            *sum += u32::from(v);
+            *sum += u16::from(v);
         }
     }
 }
@@ -285,53 +303,85 @@ fn bilinear<T: Copy + Into<f32>>(
     out: &mut [f32],
 ) {
     let [[dx, ..], [dy, ..]] = affine.0;
-    let inside = {
-        let (w, h) = (tensor.width as f32 - 0.5, tensor.height as f32 - 0.5);
-        [[0.5, 0.5], [w, 0.5], [0.5, h], [w, h]].iter().all(|&p| {
-            let [x, y] = affine.apply(p);
-            // Half a sample for the centre, and some more because rows are stepped through in f32.
-            x > 0.6 && y > 0.6 && x < plane.width as f32 - 0.6 && y < plane.height as f32 - 0.6
-        })
-    };
     for (v, row) in out.chunks_exact_mut(tensor.width).enumerate() {
         let [x, y] = affine.apply([0.5, v as f32 + 0.5]);
         let (x, y) = (x - 0.5, y - 0.5);
-        if inside {
-            for (u, value) in row.iter_mut().enumerate() {
-                let (x, y) = (x + u as f32 * dx, y + u as f32 * dy);
-                let (left, top) = (x as i32, y as i32);
-                let at = top as usize * plane.stride + left as usize * plane.step;
-                *value = blend(
-                    plane,
-                    [at, at + plane.stride],
-                    plane.step,
-                    [x - left as f32, y - top as f32],
-                );
-            }
+        let at = |u: usize| [x + u as f32 * dx, y + u as f32 * dy];
+        let columns = inside(x, dx, plane.width, row.len());
+        let rows = inside(y, dy, plane.height, row.len());
+        let start = columns.start.max(rows.start);
+        let end = columns.end.min(rows.end).max(start);
+        let (row, after) = row.split_at_mut(end);
+        let (before, middle) = row.split_at_mut(start);
+        bilinear_row_clamped(plane, at(0), [dx, dy], before);
+        bilinear_row(plane, at(start), [dx, dy], middle);
+        bilinear_row_clamped(plane, at(end), [dx, dy], after);
+    }
+}
+
+/// Those of `count` positions `first + i * step` that have neighbours on both sides among
+/// `samples`, with some room because rows are stepped through with rounding.
+fn inside(first: f32, step: f32, samples: usize, count: usize) -> Range<usize> {
+    let (low, high) = (0.1, samples as f32 - 1.1);
+    if high < low {
+        return 0..0;
+    }
+    let (from, to) = if step.abs() < 1e-9 {
+        let everywhere = first >= low && first <= high;
+        (0.0, if everywhere { count as f32 } else { 0.0 })
+    } else {
+        let (a, b) = ((low - first) / step, (high - first) / step);
+        (a.min(b).ceil(), a.max(b).floor() + 1.0)
+    };
+    let limit = |v: f32| v.clamp(0.0, count as f32) as usize;
+    limit(from)..limit(to)
+}
+
+/// A row whose every sample has its right and lower neighbours in the plane.
+fn bilinear_row<T: Copy + Into<f32>>(
+    plane: &Plane<T>,
+    start: [f32; 2],
+    step: [f32; 2],
+    row: &mut [f32],
+) {
+    // Fixed point: cheaper than converting two floats for every pixel.
+    const ONE: f32 = 65536.0;
+    const UNIT: f32 = 1.0 / ONE;
+    let [mut x, mut y] = start.map(|v| (v * ONE) as i64);
+    let [dx, dy] = step.map(|v| (v * ONE).round() as i64);
+    for value in row {
+        let at = (y >> 16) as usize * plane.stride + (x >> 16) as usize * plane.step;
+        let fraction = [x, y].map(|v| (v & 0xffff) as i32 as f32 * UNIT);
+        *value = blend(plane, [at, at + plane.stride], plane.step, fraction);
+        x += dx;
+        y += dy;
+    }
+}
+
+/// A row that may leave the plane.
+fn bilinear_row_clamped<T: Copy + Into<f32>>(
+    plane: &Plane<T>,
+    [x, y]: [f32; 2],
+    [dx, dy]: [f32; 2],
+    row: &mut [f32],
+) {
+    for (u, value) in row.iter_mut().enumerate() {
+        let x = (x + u as f32 * dx).clamp(0.0, (plane.width - 1) as f32);
+        let y = (y + u as f32 * dy).clamp(0.0, (plane.height - 1) as f32);
+        let (left, top) = (x as usize, y as usize);
+        let right = if left + 1 < plane.width {
+            plane.step
         } else {
-            for (u, value) in row.iter_mut().enumerate() {
-                let x = (x + u as f32 * dx).clamp(0.0, (plane.width - 1) as f32);
-                let y = (y + u as f32 * dy).clamp(0.0, (plane.height - 1) as f32);
-                let (left, top) = (x as usize, y as usize);
-                let right = if left + 1 < plane.width {
-                    plane.step
-                } else {
-                    0
-                };
-                let below = if top + 1 < plane.height {
-                    plane.stride
-                } else {
-                    0
-                };
-                let at = top * plane.stride + left * plane.step;
-                *value = blend(
-                    plane,
-                    [at, at + below],
-                    right,
-                    [x - left as f32, y - top as f32],
-                );
-            }
-        }
+            0
+        };
+        let below = if top + 1 < plane.height {
+            plane.stride
+        } else {
+            0
+        };
+        let at = top * plane.stride + left * plane.step;
+        let fraction = [x - left as f32, y - top as f32];
+        *value = blend(plane, [at, at + below], right, fraction);
     }
 }
 
