@@ -2,9 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -69,10 +69,12 @@ pub fn run(command: &mut Command, mut on_event: impl FnMut(&Value)) -> Result<Fi
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("can't start `{}`", process::shown(command)))?;
+    let output = child.stdout.take().context("the job has no output")?;
+    let pid = child.id();
     let watch = MemoryWatch::default();
     let result = thread::scope(|scope| {
-        scope.spawn(|| watch.follow(child.id()));
-        let result = read_events(&mut child, &mut on_event);
+        scope.spawn(|| watch.follow(pid));
+        let result = read_events(output, &mut on_event);
         watch.stop();
         result
     });
@@ -91,8 +93,7 @@ pub fn run(command: &mut Command, mut on_event: impl FnMut(&Value)) -> Result<Fi
 }
 
 /// Reads to the end of the output and gives the `result` event.
-fn read_events(child: &mut Child, on_event: &mut impl FnMut(&Value)) -> Result<Value> {
-    let output = child.stdout.take().context("the job has no output")?;
+fn read_events(output: impl Read, on_event: &mut impl FnMut(&Value)) -> Result<Value> {
     let mut result = Value::Null;
     for line in BufReader::new(output).lines() {
         let line = line?;
