@@ -1,8 +1,13 @@
 //! `cargo xtask setup | demo | test | bench`: what a fresh machine needs, in one command each.
 
+mod demo;
+mod job;
 mod process;
 mod setup;
+mod test;
+mod workspace;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +25,14 @@ struct Args {
 enum Task {
     /// Install what is missing to build, run and test lipflow
     Setup,
+    /// Lip-sync a real face to real speech, and show how
+    Demo,
+    /// Run every test of the workspace
+    Test {
+        /// Passed on to cargo nextest, or to cargo test where that isn't installed
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -27,6 +40,8 @@ fn main() -> ExitCode {
         Task::Setup => setup::ensure(Scope::Test).map(|()| {
             println!("Everything is there, in {}", setup::data_dir().display());
         }),
+        Task::Demo => demo::run(),
+        Task::Test { arguments } => test::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -21,7 +21,6 @@ fn quoted(word: &OsStr) -> String {
 }
 
 /// Runs to the end with our own terminal; anything but success is an error.
-#[allow(dead_code)]
 pub fn run(command: &mut Command) -> Result<()> {
     let status = command
         .status()

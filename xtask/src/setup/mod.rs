@@ -48,7 +48,6 @@ fn base_dir(variable: &str, below_home: &str, otherwise: &str) -> PathBuf {
 }
 
 /// Readings from LibriVox: 16 kHz, mono, in order of their names.
-#[allow(dead_code)]
 pub fn speech() -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(packages::SPEECH)
         .with_context(|| format!("can't read {}", packages::SPEECH))?;
