@@ -1,1 +1,3 @@
+//! The controller of lipflow: templates, jobs and the command line.
 
+pub mod pipeline;

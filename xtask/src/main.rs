@@ -1,1 +1,53 @@
-fn main() {}
+//! `cargo xtask setup | demo | test | bench`: what a fresh machine needs, in one command each.
+
+mod demo;
+mod job;
+mod process;
+mod setup;
+mod test;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use setup::Scope;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about)]
+struct Args {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what is missing to build, run and test lipflow
+    Setup,
+    /// Lip-sync a real face to real speech, and show how
+    Demo,
+    /// Run every test of the workspace
+    Test {
+        /// Passed on to cargo nextest, or to cargo test where that isn't installed
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Task::Setup => setup::ensure(Scope::Test).map(|()| {
+            println!("Everything is there, in {}", setup::data_dir().display());
+        }),
+        Task::Demo => demo::run(),
+        Task::Test { arguments } => test::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,7 +1,39 @@
 //! Finding and following faces. No GStreamer types here.
+//!
+//! Coordinates are continuous frame pixels: (0, 0) is the top left corner of the first pixel.
+
+pub mod detector;
+pub mod mesh;
+pub mod one_euro;
+pub mod selection;
+pub mod tracker;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::runtime::{self, Options, Provider, Session};
 
 /// Number of points of the face mesh.
 pub const MESH_POINTS: usize = 468;
+
+/// What can go wrong with the face models.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "the face model {0} does not exist. Run `cargo xtask setup`, or give the path of another"
+    )]
+    Missing(PathBuf),
+    #[error(
+        "{path} is not a {wanted}: {reason}. Run `cargo xtask setup` for one that is, or give the path of another"
+    )]
+    WrongModel {
+        path: PathBuf,
+        wanted: &'static str,
+        reason: String,
+    },
+    #[error(transparent)]
+    Runtime(#[from] runtime::Error),
+}
 
 /// An upright rectangle in frame pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -12,10 +44,58 @@ pub struct Rect {
     pub height: f32,
 }
 
+impl Rect {
+    pub fn centre(&self) -> [f32; 2] {
+        [self.x + self.width / 2.0, self.y + self.height / 2.0]
+    }
+
+    pub fn area(&self) -> f32 {
+        self.width.max(0.0) * self.height.max(0.0)
+    }
+
+    /// The longer side.
+    pub fn size(&self) -> f32 {
+        self.width.max(self.height)
+    }
+
+    /// Intersection over union, 0 to 1.
+    pub fn iou(&self, other: &Self) -> f32 {
+        let overlap = Self {
+            x: 0.0,
+            y: 0.0,
+            width: (self.x + self.width).min(other.x + other.width) - self.x.max(other.x),
+            height: (self.y + self.height).min(other.y + other.height) - self.y.max(other.y),
+        }
+        .area();
+        let union = self.area() + other.area() - overlap;
+        if union > 0.0 { overlap / union } else { 0.0 }
+    }
+}
+
 /// The face mesh: x and y in frame pixels, z (towards the viewer is negative) in the same scale.
 /// Numbering is that of the MediaPipe face mesh.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mesh(pub Box<[[f32; 3]; MESH_POINTS]>);
+
+impl Mesh {
+    /// The box around all points.
+    pub fn bounds(&self) -> Rect {
+        let mut low = [f32::MAX; 2];
+        let mut high = [f32::MIN; 2];
+        for point in self.0.iter() {
+            for axis in 0..2 {
+                low[axis] = low[axis].min(point[axis]);
+                high[axis] = high[axis].max(point[axis]);
+            }
+        }
+        Rect {
+            x: low[0],
+            y: low[1],
+            width: high[0] - low[0],
+            height: high[1] - low[1],
+        }
+    }
+}
 
 /// One followed face in one frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,4 +107,17 @@ pub struct Face {
     pub score: f32,
     /// Absent where the face was detected but its points are not followed.
     pub mesh: Option<Mesh>,
+}
+
+/// Loads a face model for the CPU: the networks are so small that a transfer would cost more.
+fn load(path: &Path, threads: u32) -> Result<Arc<Session>, Error> {
+    let options = Options {
+        provider: Provider::Cpu,
+        device: 0,
+        threads,
+    };
+    runtime::load(path, options).map_err(|e| match e {
+        runtime::Error::ModelMissing(path) => Error::Missing(path),
+        other => other.into(),
+    })
 }

@@ -1,3 +1,66 @@
-pub fn register(_plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
-    Ok(())
+//! Element `facesource`: a picture or a video as one unbroken stream.
+//!
+//! The file is decoded by a private pipeline. What comes out has one TIME segment that starts at
+//! zero, timestamps without a gap or an overlap, and stands upright: a rotation tag is applied. The
+//! pixel aspect ratio, colorimetry and frame rate of the file are kept, and so are the timestamps
+//! of a file whose frame rate varies. Frames are only converted where downstream can't take them.
+//!
+//! `loop-mode` says what comes after the end of the file; the memory needed does not grow with the
+//! length of the stream:
+//! - `none`: the stream ends;
+//! - `loop`: the file starts again;
+//! - `ping-pong`: the file is played backwards, then forwards, and so on (the file must be
+//!   seekable);
+//! - `hold`: the last frame is repeated.
+//!
+//! A picture is decoded once, and all its buffers share that memory.
+//!
+//! ```sh
+//! gst-launch-1.0 videotestsrc num-buffers=75 ! x264enc ! mp4mux ! filesink location=/tmp/face.mp4
+//! gst-launch-1.0 facesource uri=file:///tmp/face.mp4 loop-mode=ping-pong ! videoconvert ! autovideosink
+//! gst-launch-1.0 facesource uri=file:///tmp/face.mp4 loop-mode=loop num-buffers=1000 ! progressreport ! fakesink
+//! ```
+//!
+//! The element is not live and adds no latency. It can be seeked forward at normal speed; the file
+//! is then decoded from its start up to the wanted time.
+
+mod error;
+mod imp;
+mod monitor;
+mod playback;
+mod reader;
+mod schedule;
+
+use gst::glib;
+use gst::prelude::*;
+
+/// What follows the end of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[enum_type(name = "GstFaceSourceLoopMode")]
+#[repr(i32)]
+pub enum LoopMode {
+    #[default]
+    #[enum_value(name = "End the stream", nick = "none")]
+    None,
+    #[enum_value(name = "Start the file again", nick = "loop")]
+    Loop,
+    #[enum_value(name = "Play backwards, then forwards, and so on", nick = "ping-pong")]
+    PingPong,
+    #[enum_value(name = "Repeat the last frame", nick = "hold")]
+    Hold,
+}
+
+glib::wrapper! {
+    pub struct FaceSource(ObjectSubclass<imp::FaceSource>)
+        @extends gst_base::PushSrc, gst_base::BaseSrc, gst::Element, gst::Object;
+}
+
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    LoopMode::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
+    gst::Element::register(
+        Some(plugin),
+        "facesource",
+        gst::Rank::NONE,
+        FaceSource::static_type(),
+    )
 }

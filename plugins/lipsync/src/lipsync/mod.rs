@@ -1,3 +1,26 @@
-pub fn register(_plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
-    Ok(())
+//! The element `lipsync`.
+
+mod drawing;
+mod imp;
+mod loader;
+mod progress;
+mod settings;
+mod stream;
+
+use gst::glib;
+use gst::prelude::*;
+
+glib::wrapper! {
+    /// Draws the mouth that the speech asks for.
+    pub struct LipSync(ObjectSubclass<imp::LipSync>)
+        @extends gst_base::Aggregator, gst::Element, gst::Object;
+}
+
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(
+        Some(plugin),
+        "lipsync",
+        gst::Rank::NONE,
+        LipSync::static_type(),
+    )
 }

@@ -1,6 +1,7 @@
 //! Drawing into pictures: crops, paste-back, the mouth warp and the mouth's interior.
 //! No GStreamer types here.
 
+pub mod crop;
 pub mod frame;
 mod interior;
 mod lips;

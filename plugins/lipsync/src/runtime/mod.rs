@@ -4,6 +4,7 @@ mod library;
 mod session;
 
 pub use library::{LIBRARY_PATH_VARIABLE, candidates, data_dir, environment};
+pub use ort::session::RunOptions;
 pub use session::{Options, Provider, Session, TensorInfo, load, load_bytes};
 
 use std::path::PathBuf;

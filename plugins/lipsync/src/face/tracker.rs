@@ -1,0 +1,579 @@
+//! Follows faces from frame to frame.
+//!
+//! The detector looks at the whole picture at the start, when a followed face is lost, and every so
+//! many frames; between those, the mesh of one frame says where to look in the next. While there is
+//! nothing to follow, the detector runs on every frame for [`EAGER_SEARCHES`] frames and after that
+//! on every [`LAZY_INTERVAL`]th, so that an empty picture costs little.
+//!
+//! A face keeps its track id while it is seen. One that is lost is remembered for
+//! [`MEMORY_SECONDS`]: a face that appears at about the same place in that time is the same one.
+//! A choice of face stays with its track id, also while the face is lost but remembered, so that
+//! the mouth of the next person doesn't start to move when the speaker turns away. It passes on at
+//! once if a face appears that wasn't there before: that is a cut, or the speaker elsewhere.
+
+use std::time::{Duration, Instant};
+
+use super::detector::{Detection, Detector};
+use super::mesh::{Mesher, Roi};
+use super::one_euro::OneEuro;
+use super::selection::Select;
+use super::{Error, Face, Mesh, Rect};
+use crate::render::frame::Frame;
+
+/// How long a lost face is remembered.
+pub const MEMORY_SECONDS: f64 = 5.0;
+
+/// Searches on successive frames before the detector slows down.
+pub const EAGER_SEARCHES: u32 = 12;
+
+/// Frames between searches after that.
+pub const LAZY_INTERVAL: u32 = 4;
+
+/// The mesh is a face from this presence on.
+const MIN_PRESENCE: f32 = 0.5;
+
+/// A face that the detector doesn't confirm is still followed with such a presence: the mesh
+/// follows profiles that the detector misses.
+const SURE_PRESENCE: f32 = 0.9;
+
+/// A doubtful face is given up after so many detector runs without it.
+const MAX_UNCONFIRMED: u32 = 2;
+
+/// Two tracks that overlap more than this are one face.
+const DUPLICATE_IOU: f32 = 0.5;
+
+/// Time between frames where the stream doesn't say.
+const DEFAULT_INTERVAL: f64 = 1.0 / 30.0;
+
+/// What the tracker is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options {
+    pub select: Select,
+    /// How many faces are followed with a mesh.
+    pub max_faces: usize,
+    /// Frames between detector runs while faces are followed; 0 for none.
+    pub redetect_interval: u32,
+    /// Least confidence of the detector, 0 to 1.
+    pub min_score: f32,
+    /// Long side of the detector's input.
+    pub detector_size: usize,
+    /// Frames between mesh runs; in between, the points move on as they did.
+    pub mesh_interval: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            select: Select::default(),
+            max_faces: 1,
+            redetect_interval: 50,
+            min_score: 0.6,
+            detector_size: 320,
+            mesh_interval: 1,
+        }
+    }
+}
+
+/// The eyes of the tracker.
+pub trait Finder {
+    fn detect(
+        &mut self,
+        frame: &Frame,
+        size: usize,
+        min_score: f32,
+    ) -> Result<Vec<Detection>, Error>;
+
+    fn mesh(&mut self, frame: &Frame, roi: &Roi) -> Result<Option<(Mesh, f32)>, Error>;
+}
+
+/// The two networks.
+pub struct Models {
+    pub detector: Detector,
+    pub mesher: Mesher,
+}
+
+impl Finder for Models {
+    fn detect(
+        &mut self,
+        frame: &Frame,
+        size: usize,
+        min_score: f32,
+    ) -> Result<Vec<Detection>, Error> {
+        self.detector.detect(frame, size, min_score)
+    }
+
+    fn mesh(&mut self, frame: &Frame, roi: &Roi) -> Result<Option<(Mesh, f32)>, Error> {
+        self.mesher.find(frame, roi)
+    }
+}
+
+/// What the tracker has spent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    pub detector_runs: u64,
+    pub detector_time: Duration,
+    pub mesh_runs: u64,
+    pub mesh_time: Duration,
+}
+
+/// Followed faces over the frames of one stream.
+pub struct Tracker<F> {
+    finder: F,
+    tracks: Vec<Track>,
+    /// Tracks that get the mesh, in the order of choice.
+    chosen: Vec<u32>,
+    next_id: u32,
+    options: Options,
+    time: Option<f64>,
+    /// Frames since the detector ran; none before its first run.
+    since_detection: Option<u32>,
+    since_mesh: u32,
+    /// Detector runs in a row that left something to search for.
+    vain_searches: u32,
+    pub counters: Counters,
+}
+
+struct Track {
+    id: u32,
+    /// When the face was first and last seen.
+    born: f64,
+    seen: f64,
+    lost: bool,
+    detection: Detection,
+    pose: Option<Pose>,
+    /// Detector runs in a row that didn't find the face.
+    unconfirmed: u32,
+}
+
+/// The mesh of a followed face.
+struct Pose {
+    roi: Roi,
+    presence: f32,
+    filter: OneEuro,
+    points: Mesh,
+    /// When `points` were measured.
+    time: f64,
+    /// Pixels per second of the whole face.
+    velocity: [f32; 2],
+}
+
+impl Track {
+    /// Where the face is now.
+    fn bounds(&self) -> Rect {
+        match &self.pose {
+            Some(pose) => pose.points.bounds(),
+            None => self.detection.bounds,
+        }
+    }
+
+    fn face(&self, time: f64) -> Face {
+        let mesh = self.pose.as_ref().map(|pose| pose.at(time));
+        Face {
+            id: self.id,
+            bounds: mesh.as_ref().map_or(self.detection.bounds, Mesh::bounds),
+            score: self
+                .pose
+                .as_ref()
+                .map_or(self.detection.score, |pose| pose.presence),
+            mesh,
+        }
+    }
+}
+
+impl Pose {
+    fn new((mesh, presence): (Mesh, f32), time: f64) -> Self {
+        Self {
+            roi: Roi::from_mesh(&mesh),
+            presence,
+            filter: OneEuro::new(&mesh),
+            points: mesh,
+            time,
+            velocity: [0.0; 2],
+        }
+    }
+
+    fn renew(&mut self, (mesh, presence): (Mesh, f32), time: f64) {
+        let seconds = (time - self.time) as f32;
+        let bounds = mesh.bounds();
+        let points = self.filter.filter(&mesh, seconds, bounds.size());
+        if seconds > 0.0 {
+            let ([x, y], [from_x, from_y]) =
+                (points.bounds().centre(), self.points.bounds().centre());
+            self.velocity = [(x - from_x) / seconds, (y - from_y) / seconds];
+        }
+        self.roi = self.roi.follow(&mesh);
+        self.presence = presence;
+        self.points = points;
+        self.time = time;
+    }
+
+    /// How far the face has moved since it was measured.
+    fn drift(&self, time: f64) -> [f32; 2] {
+        let seconds = (time - self.time) as f32;
+        self.velocity.map(|v| v * seconds)
+    }
+
+    /// The points at `time`, moved on with the face where that is later than the measurement.
+    fn at(&self, time: f64) -> Mesh {
+        let mut mesh = self.points.clone();
+        let [dx, dy] = self.drift(time);
+        for [x, y, _] in mesh.0.iter_mut() {
+            *x += dx;
+            *y += dy;
+        }
+        mesh
+    }
+}
+
+impl<F: Finder> Tracker<F> {
+    pub fn new(finder: F) -> Self {
+        Self {
+            finder,
+            tracks: Vec::new(),
+            chosen: Vec::new(),
+            next_id: 0,
+            options: Options::default(),
+            time: None,
+            since_detection: None,
+            since_mesh: 0,
+            vain_searches: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Forgets all faces, for a stream that starts anew. Ids are not used again.
+    pub fn reset(&mut self) {
+        self.tracks.clear();
+        self.chosen.clear();
+        self.time = None;
+        self.since_detection = None;
+        self.vain_searches = 0;
+    }
+
+    /// The faces in the next frame, the chosen ones first. `time` is in seconds.
+    pub fn update(
+        &mut self,
+        frame: &Frame,
+        time: Option<f64>,
+        options: Options,
+    ) -> Result<Vec<Face>, Error> {
+        let time = self.advance(time);
+        if options != self.options {
+            let choice = |o: &Options| (o.select, o.max_faces);
+            if choice(&options) != choice(&self.options) {
+                self.chosen.clear();
+            }
+            self.options = options;
+            self.since_detection = None;
+        }
+        let lost_one = self.follow(frame, time)?;
+        self.since_detection = self.since_detection.map(|n| n.saturating_add(1));
+        if lost_one || self.detection_due() {
+            self.renew(frame, time)?;
+        }
+        self.merge_duplicates();
+        self.forget(time);
+        Ok(self.faces(time))
+    }
+
+    /// The frame's time, which never goes back while faces are followed.
+    fn advance(&mut self, time: Option<f64>) -> f64 {
+        let now = match (time, self.time) {
+            (Some(time), Some(last)) if time < last => {
+                // A new segment without a flush; the faces may well still be there.
+                self.shift(time - last - DEFAULT_INTERVAL);
+                time
+            }
+            (Some(time), _) => time,
+            (None, Some(last)) => last + DEFAULT_INTERVAL,
+            (None, None) => 0.0,
+        };
+        self.time = Some(now);
+        now
+    }
+
+    fn shift(&mut self, seconds: f64) {
+        for track in &mut self.tracks {
+            track.born += seconds;
+            track.seen += seconds;
+            if let Some(pose) = &mut track.pose {
+                pose.time += seconds;
+            }
+        }
+    }
+
+    /// Moves the meshes on to this frame. Tells whether a face was lost.
+    fn follow(&mut self, frame: &Frame, time: f64) -> Result<bool, Error> {
+        self.since_mesh = self.since_mesh.saturating_add(1);
+        if self.since_mesh < self.options.mesh_interval {
+            return Ok(false);
+        }
+        self.since_mesh = 0;
+        let mut lost_one = false;
+        for track in self.tracks.iter_mut().filter(|t| !t.lost) {
+            let Some(pose) = &mut track.pose else {
+                continue;
+            };
+            let [dx, dy] = pose.drift(time);
+            let mut roi = pose.roi;
+            roi.centre[0] += dx;
+            roi.centre[1] += dy;
+            match measure(&mut self.finder, &mut self.counters, frame, &roi)? {
+                Some(found) => {
+                    pose.renew(found, time);
+                    track.seen = time;
+                }
+                None => {
+                    track.pose = None;
+                    track.lost = true;
+                    lost_one = true;
+                }
+            }
+        }
+        Ok(lost_one)
+    }
+
+    fn detection_due(&self) -> bool {
+        let Some(frames) = self.since_detection else {
+            return true;
+        };
+        let interval = self.options.redetect_interval;
+        if interval > 0 && frames >= interval {
+            return true;
+        }
+        let pause = if self.vain_searches < EAGER_SEARCHES {
+            1
+        } else {
+            LAZY_INTERVAL
+        };
+        self.searching() && frames >= pause
+    }
+
+    /// Whether a face is missing that should be followed.
+    fn searching(&self) -> bool {
+        let followed = |id: &u32| {
+            self.tracks
+                .iter()
+                .any(|t| t.id == *id && !t.lost && t.pose.is_some())
+        };
+        self.chosen.is_empty() || !self.chosen.iter().all(followed)
+    }
+
+    /// Runs the detector and brings tracks and choice up to date with it.
+    fn renew(&mut self, frame: &Frame, time: f64) -> Result<(), Error> {
+        let started = Instant::now();
+        let found =
+            self.finder
+                .detect(frame, self.options.detector_size, self.options.min_score)?;
+        self.counters.detector_runs += 1;
+        self.counters.detector_time += started.elapsed();
+        self.since_detection = Some(0);
+
+        self.associate(found, time);
+        self.pass_on_choice();
+        self.choose(frame, time)?;
+        self.vain_searches = if self.searching() {
+            self.vain_searches.saturating_add(1)
+        } else {
+            0
+        };
+        Ok(())
+    }
+
+    fn associate(&mut self, found: Vec<Detection>, time: f64) {
+        let mut confirmed = vec![false; self.tracks.len()];
+        let mut unknown = Vec::new();
+        // Faces that are seen have the first claim, those that were lost the second.
+        for detection in found {
+            match self.nearest(&detection, &confirmed, false) {
+                Some(i) => {
+                    confirmed[i] = true;
+                    self.tracks[i].confirm(detection, time);
+                }
+                None => unknown.push(detection),
+            }
+        }
+        for detection in unknown {
+            match self.nearest(&detection, &confirmed, true) {
+                Some(i) => {
+                    confirmed[i] = true;
+                    self.tracks[i].confirm(detection, time);
+                }
+                None => {
+                    let id = self.next_id;
+                    self.next_id = self.next_id.wrapping_add(1);
+                    self.tracks.push(Track {
+                        id,
+                        born: time,
+                        seen: time,
+                        lost: false,
+                        detection,
+                        pose: None,
+                        unconfirmed: 0,
+                    });
+                }
+            }
+        }
+        let unconfirmed = confirmed.iter().zip(&mut self.tracks);
+        for (_, track) in unconfirmed.filter(|(confirmed, _)| !**confirmed) {
+            track.unconfirmed += 1;
+            let doubtful = track.pose.as_ref().is_none_or(|pose| {
+                pose.presence < SURE_PRESENCE && track.unconfirmed >= MAX_UNCONFIRMED
+            });
+            if doubtful {
+                track.pose = None;
+                track.lost = true;
+            }
+        }
+    }
+
+    /// The track that the detection is most likely to belong to.
+    fn nearest(&self, detection: &Detection, taken: &[bool], lost: bool) -> Option<usize> {
+        let candidates = self.tracks.iter().zip(taken).enumerate();
+        candidates
+            .filter(|(_, (track, taken))| !**taken && track.lost == lost)
+            .filter_map(|(i, (track, _))| {
+                let distance = distance(&track.bounds(), &detection.bounds)?;
+                Some((i, distance))
+            })
+            .min_by(|(_, a), (_, b)| a.total_cmp(b))
+            .map(|(i, _)| i)
+    }
+
+    /// Gives up a lost choice when a face has come since.
+    fn pass_on_choice(&mut self) {
+        let tracks = &self.tracks;
+        self.chosen.retain(|&id| {
+            let Some(track) = tracks.iter().find(|t| t.id == id) else {
+                return false;
+            };
+            let newcomer = |t: &Track| !t.lost && t.born > track.seen;
+            !track.lost || !tracks.iter().any(newcomer)
+        });
+    }
+
+    /// Chooses faces up to the number that is wanted and finds the mesh of those that lack one.
+    fn choose(&mut self, frame: &Frame, time: f64) -> Result<(), Error> {
+        for i in 0..self.tracks.len() {
+            let track = &self.tracks[i];
+            if !track.lost && track.pose.is_none() && self.chosen.contains(&track.id) {
+                self.find_pose(i, frame, time)?;
+            }
+        }
+        let visible: Vec<usize> = (0..self.tracks.len())
+            .filter(|&i| !self.tracks[i].lost)
+            .collect();
+        let bounds: Vec<Rect> = visible.iter().map(|&i| self.tracks[i].bounds()).collect();
+        let layout = &frame.layout;
+        let order = self
+            .options
+            .select
+            .rank(&bounds, layout.width, layout.height);
+        for i in order.into_iter().map(|n| visible[n]) {
+            if self.chosen.len() >= self.options.max_faces {
+                break;
+            }
+            let id = self.tracks[i].id;
+            if self.chosen.contains(&id) {
+                continue;
+            }
+            if self.tracks[i].pose.is_none() {
+                self.find_pose(i, frame, time)?;
+            }
+            // What has no mesh can't be followed: the next one may.
+            if self.tracks[i].pose.is_some() {
+                self.chosen.push(id);
+            }
+        }
+        for track in &mut self.tracks {
+            if !self.chosen.contains(&track.id) {
+                track.pose = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the mesh of a detected face.
+    fn find_pose(&mut self, track: usize, frame: &Frame, time: f64) -> Result<(), Error> {
+        let roi = Roi::from_detection(&self.tracks[track].detection);
+        let Some((rough, _)) = measure(&mut self.finder, &mut self.counters, frame, &roi)? else {
+            return Ok(());
+        };
+        // Again from where the mesh says the face is, as all following frames do: else the points
+        // would start with a jump.
+        let roi = Roi::from_mesh(&rough);
+        self.tracks[track].pose = measure(&mut self.finder, &mut self.counters, frame, &roi)?
+            .map(|found| Pose::new(found, time));
+        Ok(())
+    }
+
+    fn merge_duplicates(&mut self) {
+        let mut i = 0;
+        while i < self.tracks.len() {
+            let track = &self.tracks[i];
+            let rank = |t: &Track| (!self.chosen.contains(&t.id), t.id);
+            let better = |t: &Track| {
+                t.id != track.id
+                    && !t.lost
+                    && !track.lost
+                    && rank(t) < rank(track)
+                    && t.bounds().iou(&track.bounds()) > DUPLICATE_IOU
+            };
+            if self.tracks.iter().any(better) {
+                let id = self.tracks.remove(i).id;
+                self.chosen.retain(|&c| c != id);
+            } else {
+                i += 1;
+            }
+        }
+    }
+
+    fn forget(&mut self, time: f64) {
+        self.tracks
+            .retain(|t| !t.lost || time - t.seen <= MEMORY_SECONDS);
+        let tracks = &self.tracks;
+        self.chosen.retain(|id| tracks.iter().any(|t| t.id == *id));
+    }
+
+    fn faces(&self, time: f64) -> Vec<Face> {
+        let chosen = |t: &Track| self.chosen.iter().position(|id| *id == t.id);
+        let mut visible: Vec<&Track> = self.tracks.iter().filter(|t| !t.lost).collect();
+        visible.sort_by_key(|t| (chosen(t).unwrap_or(usize::MAX), t.id));
+        visible.into_iter().map(|t| t.face(time)).collect()
+    }
+}
+
+impl Track {
+    fn confirm(&mut self, detection: Detection, time: f64) {
+        self.detection = detection;
+        self.seen = time;
+        self.lost = false;
+        self.unconfirmed = 0;
+    }
+}
+
+/// Runs the mesh; nothing where there is no face in `roi`, or one that has left the picture.
+fn measure<F: Finder>(
+    finder: &mut F,
+    counters: &mut Counters,
+    frame: &Frame,
+    roi: &Roi,
+) -> Result<Option<(Mesh, f32)>, Error> {
+    let started = Instant::now();
+    let found = finder.mesh(frame, roi)?;
+    counters.mesh_runs += 1;
+    counters.mesh_time += started.elapsed();
+    Ok(found.filter(|(mesh, presence)| {
+        let [x, y] = mesh.bounds().centre();
+        let inside = |v: f32, side: usize| v >= 0.0 && v <= side as f32;
+        *presence >= MIN_PRESENCE && inside(x, frame.layout.width) && inside(y, frame.layout.height)
+    }))
+}
+
+/// How far apart two boxes are, in face sizes; nothing where they can't be the same face.
+fn distance(a: &Rect, b: &Rect) -> Option<f32> {
+    let ([ax, ay], [bx, by]) = (a.centre(), b.centre());
+    let (small, large) = (a.size().min(b.size()), a.size().max(b.size()));
+    let distance = (ax - bx).hypot(ay - by) / large;
+    (small * 2.0 >= large && distance < 0.6).then_some(distance)
+}

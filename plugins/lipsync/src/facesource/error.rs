@@ -1,0 +1,146 @@
+//! What can go wrong with the file, said so that a person and a program understand it.
+
+use gst::glib;
+
+/// Why there is no picture. `name` is the file's path, or its URI where it is not local.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    #[error("No face is set. Set the property `uri`, as in uri=file:///home/me/face.mp4")]
+    NoUri,
+    #[error(
+        "{uri} is not a URI that can be read: {reason}. A file is written as file:///path/to/file"
+    )]
+    BadUri { uri: String, reason: String },
+    #[error("{name} does not exist. Check the path")]
+    NotFound { name: String },
+    #[error("{name} can't be read: {reason}. Check its permissions")]
+    Unreadable { name: String, reason: String },
+    #[error("{name} is a folder. Name a picture or a video in it")]
+    Folder { name: String },
+    #[error("{name} is empty. Copy or download it again")]
+    Empty { name: String },
+    #[error("{name} is neither a picture nor a video: {reason}. Name a picture or a video")]
+    NotMedia { name: String, reason: String },
+    #[error("{name} has no picture. Name a picture, or a video that has one")]
+    NoPicture { name: String },
+    #[error(
+        "{name} needs a decoder that is not installed: {codec}. On Debian, install gstreamer1.0-libav and gstreamer1.0-plugins-bad"
+    )]
+    MissingCodec { name: String, codec: String },
+    #[error("{name} is encrypted. Name a file without copy protection")]
+    Encrypted { name: String },
+    #[error("{name} is damaged: {reason}. Make or download it again")]
+    Damaged {
+        name: String,
+        reason: String,
+        stage: Stage,
+    },
+    #[error(
+        "{name} can't be played backwards because it can't be seeked. Copy it to a local MP4 or Matroska file, or use loop-mode=loop"
+    )]
+    NotSeekable { name: String },
+    #[error(
+        "What follows can't take the picture of {name} ({caps}). Put videoconvert, videoscale or videorate after facesource"
+    )]
+    NotNegotiated { name: String, caps: String },
+}
+
+/// Which part of the reader found the damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Demux,
+    Decode,
+}
+
+impl Error {
+    /// A word for programs, in the details of the error message.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoUri => "no-uri",
+            Self::BadUri { .. } => "bad-uri",
+            Self::NotFound { .. } => "not-found",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Folder { .. } => "folder",
+            Self::Empty { .. } => "empty",
+            Self::NotMedia { .. } => "not-media",
+            Self::NoPicture { .. } => "no-picture",
+            Self::MissingCodec { .. } => "missing-codec",
+            Self::Encrypted { .. } => "encrypted",
+            Self::Damaged { .. } => "damaged",
+            Self::NotSeekable { .. } => "not-seekable",
+            Self::NotNegotiated { .. } => "not-negotiated",
+        }
+    }
+
+    /// The error as GStreamer's domains and codes have it.
+    pub fn to_glib(&self) -> glib::Error {
+        let text = self.to_string();
+        let resource = |code: gst::ResourceError| glib::Error::new(code, &text);
+        let stream = |code: gst::StreamError| glib::Error::new(code, &text);
+        match self {
+            Self::NoUri | Self::NotFound { .. } => resource(gst::ResourceError::NotFound),
+            Self::BadUri { .. } | Self::Unreadable { .. } | Self::Folder { .. } => {
+                resource(gst::ResourceError::OpenRead)
+            }
+            Self::NotSeekable { .. } => resource(gst::ResourceError::Seek),
+            Self::Empty { .. } | Self::NoPicture { .. } => stream(gst::StreamError::WrongType),
+            Self::NotMedia { .. } => stream(gst::StreamError::TypeNotFound),
+            Self::MissingCodec { .. } => stream(gst::StreamError::CodecNotFound),
+            Self::Encrypted { .. } => stream(gst::StreamError::Decrypt),
+            Self::Damaged { stage, .. } => stream(match stage {
+                Stage::Demux => gst::StreamError::Demux,
+                Stage::Decode => gst::StreamError::Decode,
+            }),
+            Self::NotNegotiated { .. } => glib::Error::new(gst::CoreError::Negotiation, &text),
+        }
+    }
+
+    /// Puts what an element of the reader reported into our words.
+    pub fn classify(name: &str, error: &glib::Error, missing: Option<String>) -> Self {
+        let name = name.to_owned();
+        let reason = error.message().trim_end_matches('.').to_owned();
+        if let Some(codec) = missing {
+            return Self::MissingCodec { name, codec };
+        }
+        if let Some(code) = error.kind::<gst::ResourceError>() {
+            return match code {
+                gst::ResourceError::NotFound => Self::NotFound { name },
+                _ => Self::Unreadable { name, reason },
+            };
+        }
+        if let Some(gst::CoreError::MissingPlugin) = error.kind::<gst::CoreError>() {
+            let codec = reason;
+            return Self::MissingCodec { name, codec };
+        }
+        match error.kind::<gst::StreamError>() {
+            Some(gst::StreamError::TypeNotFound | gst::StreamError::WrongType) => {
+                Self::NotMedia { name, reason }
+            }
+            Some(gst::StreamError::CodecNotFound) => Self::MissingCodec {
+                name,
+                codec: reason,
+            },
+            Some(gst::StreamError::Decrypt | gst::StreamError::DecryptNokey) => {
+                Self::Encrypted { name }
+            }
+            Some(gst::StreamError::Decode) => Self::Damaged {
+                name,
+                reason,
+                stage: Stage::Decode,
+            },
+            _ => Self::Damaged {
+                name,
+                reason,
+                stage: Stage::Demux,
+            },
+        }
+    }
+}
+
+/// How to call the file when speaking to people.
+pub fn display_name(uri: &str) -> String {
+    match glib::filename_from_uri(uri) {
+        Ok((path, _)) => path.display().to_string(),
+        Err(_) => uri.to_owned(),
+    }
+}

@@ -1,0 +1,485 @@
+use std::sync::{Arc, LazyLock, Mutex};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::base_src::CreateSuccess;
+use gst_base::subclass::prelude::*;
+
+use super::LoopMode;
+use super::error::{Error, display_name};
+use super::monitor::Monitor;
+use super::playback::{Frame, Playback, Step, rate};
+use super::reader::{Reader, Stop};
+use super::schedule::{Rate, Schedule, Slot};
+use crate::video::FORMATS;
+
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "facesource",
+        gst::DebugColorFlags::empty(),
+        Some("A picture or a video as an endless face"),
+    )
+});
+
+/// For a picture, and for a held frame of a video that has no rate.
+const DEFAULT_RATE: gst::Fraction = gst::Fraction::from_integer(25);
+
+#[derive(Debug, Clone)]
+struct Settings {
+    uri: Option<String>,
+    loop_mode: LoopMode,
+    fps: gst::Fraction,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            uri: None,
+            loop_mode: LoopMode::default(),
+            fps: gst::Fraction::new(0, 1),
+        }
+    }
+}
+
+/// What other threads may ask for.
+#[derive(Debug, Default)]
+struct State {
+    frames: u64,
+    loops: u64,
+    /// Of the output, where it ends by itself.
+    duration: Option<gst::ClockTime>,
+    /// Where the output is to start: set by a seek, taken by the streaming thread.
+    seek: Option<gst::ClockTime>,
+}
+
+/// What only the streaming thread touches.
+struct Stream {
+    settings: Settings,
+    playback: Playback,
+    start: gst::ClockTime,
+    /// Caps of the decoded frames, and the timeline that follows from them.
+    output: Option<(gst::Caps, Schedule)>,
+    frame: Option<gst::Buffer>,
+}
+
+#[derive(Default)]
+pub struct FaceSource {
+    settings: Mutex<Settings>,
+    state: Mutex<State>,
+    stream: Mutex<Option<Stream>>,
+    monitor: Arc<Monitor>,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for FaceSource {
+    const NAME: &'static str = "GstFaceSource";
+    type Type = super::FaceSource;
+    type ParentType = gst_base::PushSrc;
+}
+
+impl ObjectImpl for FaceSource {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let defaults = Settings::default();
+            vec![
+                glib::ParamSpecString::builder("uri")
+                    .nick("URI")
+                    .blurb("The picture or video, such as file:///home/me/face.mp4")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecEnum::builder_with_default("loop-mode", defaults.loop_mode)
+                    .nick("Loop mode")
+                    .blurb("What comes after the end of the file")
+                    .mutable_ready()
+                    .build(),
+                gst::ParamSpecFraction::builder("fps")
+                    .nick("Frame rate")
+                    .blurb("Frames per second of the output (0/1 = as the file; a picture has 25/1)")
+                    .minimum(gst::Fraction::new(0, 1))
+                    .maximum(gst::Fraction::new(i32::MAX, 1))
+                    .default_value(defaults.fps)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+                    .nick("Statistics")
+                    .blurb("frames: frames sent; loops: how often the file's end (going backwards, its start) was passed")
+                    .read_only()
+                    .build(),
+            ]
+        });
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let mut settings = self.settings.lock().unwrap();
+        let result = match pspec.name() {
+            "uri" => value.get().map(|v| settings.uri = v),
+            "loop-mode" => value.get().map(|v| settings.loop_mode = v),
+            "fps" => value.get().map(|v| settings.fps = v),
+            _ => Ok(()),
+        };
+        if let Err(e) = result {
+            gst::error!(CAT, imp = self, "property {}: {e}", pspec.name());
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let settings = self.settings.lock().unwrap().clone();
+        match pspec.name() {
+            "uri" => settings.uri.to_value(),
+            "loop-mode" => settings.loop_mode.to_value(),
+            "fps" => settings.fps.to_value(),
+            "stats" => {
+                let state = self.state.lock().unwrap();
+                gst::Structure::builder("facesource-stats")
+                    .field("frames", state.frames)
+                    .field("loops", state.loops)
+                    .build()
+                    .to_value()
+            }
+            _ => pspec.default_value().clone(),
+        }
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        let obj = self.obj();
+        obj.set_format(gst::Format::Time);
+        obj.set_live(false);
+    }
+}
+
+impl GstObjectImpl for FaceSource {}
+
+impl ElementImpl for FaceSource {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Face source",
+                "Source/Video",
+                "Gives a picture or a video as one unbroken stream, as long as is needed",
+                "The lipflow authors",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            gst::PadTemplate::new(
+                "src",
+                gst::PadDirection::Src,
+                gst::PadPresence::Always,
+                &gst_video::VideoCapsBuilder::new()
+                    .format_list(FORMATS)
+                    .build(),
+            )
+            .into_iter()
+            .collect()
+        });
+        &TEMPLATES
+    }
+}
+
+impl BaseSrcImpl for FaceSource {
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        *self.stream.lock().unwrap() = None;
+        *self.state.lock().unwrap() = State::default();
+        self.monitor.set_flushing(false);
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        let stream = self.stream.lock().unwrap().take();
+        drop(stream);
+        Ok(())
+    }
+
+    fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        self.monitor.set_flushing(true);
+        Ok(())
+    }
+
+    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        self.monitor.set_flushing(false);
+        Ok(())
+    }
+
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
+    fn do_seek(&self, segment: &mut gst::Segment) -> bool {
+        let Some(time) = segment.downcast_ref::<gst::ClockTime>() else {
+            return false;
+        };
+        if time.rate() != 1.0 {
+            gst::warning!(CAT, imp = self, "can't play at rate {}", time.rate());
+            return false;
+        }
+        let start = time.start();
+        if !self.parent_do_seek(segment) {
+            return false;
+        }
+        self.state.lock().unwrap().seek = start;
+        true
+    }
+
+    fn query(&self, query: &mut gst::QueryRef) -> bool {
+        if let gst::QueryViewMut::Duration(q) = query.view_mut()
+            && q.format() == gst::Format::Time
+        {
+            let duration = self.state.lock().unwrap().duration;
+            if let Some(duration) = duration {
+                q.set(duration);
+            }
+            return duration.is_some();
+        }
+        BaseSrcImplExt::parent_query(self, query)
+    }
+
+    // The caps are those of the file: they are set with its first frame.
+    fn negotiate(&self) -> Result<(), gst::LoggableError> {
+        Ok(())
+    }
+}
+
+impl PushSrcImpl for FaceSource {
+    fn create(
+        &self,
+        _buffer: Option<&mut gst::BufferRef>,
+    ) -> Result<CreateSuccess, gst::FlowError> {
+        // Taken out, so that no lock is held while waiting for the reader.
+        let stream = self.stream.lock().unwrap().take();
+        let mut stream = match stream {
+            Some(stream) => stream,
+            None => self.open().map_err(|e| self.fail(&e, Vec::new()))?,
+        };
+        let result = self.next_buffer(&mut stream);
+        let missing = match &result {
+            Err(Stop::Failed(_)) => stream.playback.reader().missing_plugins(),
+            _ => Vec::new(),
+        };
+        *self.stream.lock().unwrap() = Some(stream);
+        match result {
+            Ok(Some(buffer)) => Ok(CreateSuccess::NewBuffer(buffer)),
+            Ok(None) => Err(gst::FlowError::Eos),
+            Err(Stop::Flushing) => Err(gst::FlowError::Flushing),
+            Err(Stop::Failed(e)) => Err(self.fail(&e, missing)),
+        }
+    }
+}
+
+impl FaceSource {
+    fn open(&self) -> Result<Stream, Error> {
+        let settings = self.settings.lock().unwrap().clone();
+        let uri = settings.uri.clone().ok_or(Error::NoUri)?;
+        let scheme = uri.split_once(':').map(|(scheme, _)| scheme);
+        if scheme.is_none_or(|s| {
+            !s.chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        }) {
+            return Err(Error::BadUri {
+                uri,
+                reason: "it has no scheme".into(),
+            });
+        }
+        let reader =
+            Reader::open(&uri, &self.wanted_caps(), self.monitor.clone()).map_err(|e| {
+                Error::MissingCodec {
+                    name: display_name(&uri),
+                    codec: e.to_string(),
+                }
+            })?;
+        Ok(Stream {
+            playback: Playback::new(reader, settings.loop_mode),
+            settings,
+            start: gst::ClockTime::ZERO,
+            output: None,
+            frame: None,
+        })
+    }
+
+    /// The pixel formats that downstream takes; the rest of the caps is up to the file.
+    fn wanted_caps(&self) -> gst::Caps {
+        let template = self.obj().src_pad().pad_template_caps();
+        let peer = self.obj().src_pad().peer_query_caps(Some(&template));
+        let formats = peer.iter_with_features().filter_map(|(s, features)| {
+            if !features.contains(gst::CAPS_FEATURE_MEMORY_SYSTEM_MEMORY) {
+                return None;
+            }
+            let mut only_format = gst::Structure::new_empty("video/x-raw");
+            only_format.set_value("format", s.value("format").ok()?.clone());
+            Some(only_format)
+        });
+        let caps = gst::Caps::from_iter(formats);
+        if caps.is_empty() { template } else { caps }
+    }
+
+    fn next_buffer(&self, stream: &mut Stream) -> Result<Option<gst::Buffer>, Stop> {
+        if let Some(start) = self.state.lock().unwrap().seek.take()
+            && (stream.output.is_some() || stream.start != start)
+        {
+            if stream.output.take().is_some() {
+                stream.playback.restart();
+            }
+            stream.frame = None;
+            stream.start = start;
+        }
+        loop {
+            if let Some((_, schedule)) = &mut stream.output
+                && let Some(slot) = schedule.next_slot()
+                && let Some(buffer) = send(&mut stream.frame, slot)
+            {
+                self.state.lock().unwrap().frames += 1;
+                return Ok(Some(buffer));
+            }
+            let step = stream.playback.step()?;
+            self.state.lock().unwrap().loops = stream.playback.turns();
+            match step {
+                Step::End => return Ok(None),
+                Step::Show(frame) => {
+                    let schedule = self.prepare(stream, &frame)?;
+                    schedule.show(frame.duration);
+                    stream.frame = Some(frame.buffer);
+                }
+                Step::Hold(frame) => {
+                    let fallback = rate(&frame.caps).or(as_rate(DEFAULT_RATE));
+                    let schedule = self.prepare(stream, &frame)?;
+                    if let Some(rate) = fallback {
+                        schedule.hold(rate);
+                    }
+                    stream.frame = Some(frame.buffer);
+                }
+            }
+        }
+    }
+
+    /// Sees that the caps fit the frame.
+    fn prepare<'a>(&self, stream: &'a mut Stream, frame: &Frame) -> Result<&'a mut Schedule, Stop> {
+        let output = match stream.output.take() {
+            Some((caps, schedule)) if caps == frame.caps => (caps, schedule),
+            before => {
+                let rate = self.set_output_caps(stream, frame).map_err(Stop::Failed)?;
+                let schedule = match before {
+                    Some((_, schedule)) => schedule,
+                    None => {
+                        self.set_duration(stream, frame);
+                        Schedule::new(rate, stream.start)
+                    }
+                };
+                (frame.caps.clone(), schedule)
+            }
+        };
+        let (_, schedule) = stream.output.insert(output);
+        Ok(schedule)
+    }
+
+    /// Agrees with downstream. The result is the rate to convert to, or `None` where the file's own
+    /// timestamps are kept.
+    fn set_output_caps(&self, stream: &Stream, frame: &Frame) -> Result<Option<Rate>, Error> {
+        let still = stream.playback.reader().is_picture();
+        let forced = Some(stream.settings.fps).filter(|f| f.numer() > 0);
+        let own = frame
+            .caps
+            .structure(0)
+            .and_then(|s| s.get::<gst::Fraction>("framerate").ok())
+            .unwrap_or(gst::Fraction::new(0, 1));
+        let wanted = match forced {
+            Some(fps) => fps,
+            None if still => DEFAULT_RATE,
+            None => own,
+        };
+        let mut open = frame.caps.clone();
+        for s in open.make_mut().iter_mut() {
+            match forced {
+                Some(fps) => s.set("framerate", fps),
+                None => s.remove_field("framerate"),
+            }
+        }
+        let refused = |caps: &gst::Caps| Error::NotNegotiated {
+            name: stream.playback.reader().name().to_owned(),
+            caps: caps.to_string(),
+        };
+        let mut agreed = self.obj().src_pad().peer_query_caps(Some(&open));
+        if agreed.is_empty() {
+            return Err(refused(&open));
+        }
+        agreed.truncate();
+        for s in agreed.make_mut().iter_mut() {
+            if s.has_field("framerate") {
+                s.fixate_field_nearest_fraction("framerate", wanted);
+            } else {
+                s.set("framerate", wanted);
+            }
+        }
+        agreed.fixate();
+        self.obj().set_caps(&agreed).map_err(|_| refused(&agreed))?;
+        let result = agreed
+            .structure(0)
+            .and_then(|s| s.get::<gst::Fraction>("framerate").ok());
+        Ok(match result {
+            Some(result) if still || forced.is_some() || result != own => as_rate(result),
+            _ => None,
+        })
+    }
+
+    fn set_duration(&self, stream: &Stream, frame: &Frame) {
+        if stream.settings.loop_mode != LoopMode::None {
+            return;
+        }
+        let reader = stream.playback.reader();
+        let duration = match reader.is_picture() {
+            true => Some(frame.duration),
+            false => reader.duration(),
+        };
+        self.state.lock().unwrap().duration = duration;
+    }
+
+    fn fail(&self, error: &Error, missing: Vec<gst::Structure>) -> gst::FlowError {
+        let obj = self.obj();
+        for structure in missing {
+            let message = gst::message::Element::builder(structure).src(&*obj).build();
+            // Without a bus nobody wants to know.
+            let _ = obj.post_message(message);
+        }
+        let uri = self.settings.lock().unwrap().uri.clone();
+        let details = gst::Structure::builder("facesource-error")
+            .field("kind", error.kind())
+            .field("uri", uri.unwrap_or_default())
+            .build();
+        gst::error!(CAT, imp = self, "{error}");
+        let message = gst::message::Error::builder_from_error(error.to_glib())
+            .src(&*obj)
+            .debug(&format!("{error:?}"))
+            .details(details)
+            .build();
+        let _ = obj.post_message(message);
+        match error {
+            Error::NotNegotiated { .. } => gst::FlowError::NotNegotiated,
+            _ => gst::FlowError::Error,
+        }
+    }
+}
+
+fn as_rate(fraction: gst::Fraction) -> Option<Rate> {
+    Rate::new(fraction.numer(), fraction.denom())
+}
+
+/// The buffer for a slot. It shares the memory of the decoded frame, and has it alone where the
+/// frame is not needed again, so that downstream can work in place.
+fn send(frame: &mut Option<gst::Buffer>, slot: Slot) -> Option<gst::Buffer> {
+    let mut buffer = if slot.last {
+        frame.take()?
+    } else {
+        frame.as_ref()?.copy()
+    };
+    let out = buffer.make_mut();
+    out.set_pts(slot.pts);
+    out.set_dts(gst::ClockTime::NONE);
+    out.set_duration(slot.duration);
+    out.unset_flags(gst::BufferFlags::DISCONT | gst::BufferFlags::RESYNC);
+    Some(buffer)
+}

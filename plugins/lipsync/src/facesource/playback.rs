@@ -1,0 +1,356 @@
+//! The order of frames: forwards, again, backwards, or standing still.
+
+use gst::ClockTime;
+
+use super::LoopMode;
+use super::error::{Error, Stage};
+use super::reader::{Reader, Stop};
+use super::schedule::Rate;
+
+/// What backwards play decodes at a time.
+const CHUNK_BYTES: usize = 48 << 20;
+const CHUNK_FRAMES: usize = 100;
+/// For a frame whose file does not say how long it lasts.
+const DEFAULT_PERIOD: ClockTime = ClockTime::from_mseconds(40);
+
+/// A decoded frame.
+#[derive(Debug)]
+pub struct Frame {
+    pub buffer: gst::Buffer,
+    pub caps: gst::Caps,
+    /// Time in the file.
+    start: ClockTime,
+    pub duration: ClockTime,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub enum Step {
+    Show(Frame),
+    /// This frame stays for ever.
+    Hold(Frame),
+    End,
+}
+
+/// A piece of the file small enough to be decoded at once and shown in reverse.
+#[derive(Debug, Clone, Copy)]
+struct Chunk {
+    start: ClockTime,
+    /// Duration of its first frame.
+    first: ClockTime,
+    end: ClockTime,
+    frames: usize,
+    bytes: usize,
+}
+
+enum Phase {
+    Forwards,
+    /// Chunks before this one are still to come. Frames of the current one are collected in order,
+    /// then taken from the back.
+    Backwards {
+        chunk: usize,
+        frames: Vec<Frame>,
+        complete: bool,
+    },
+    /// The one frame that stays.
+    Still(Frame),
+    Done,
+}
+
+pub struct Playback {
+    reader: Reader,
+    mode: LoopMode,
+    phase: Phase,
+    /// One frame is held back, because only the next one tells how long it lasts.
+    ahead: Option<Frame>,
+    last_period: Option<ClockTime>,
+    /// Frames given in this pass.
+    given: u64,
+    /// What the first pass found, for playing backwards.
+    chunks: Vec<Chunk>,
+    last_start: Option<ClockTime>,
+    indexed: bool,
+    turns: u64,
+}
+
+impl Playback {
+    pub fn new(reader: Reader, mode: LoopMode) -> Self {
+        Self {
+            reader,
+            mode,
+            phase: Phase::Forwards,
+            ahead: None,
+            last_period: None,
+            given: 0,
+            chunks: Vec::new(),
+            last_start: None,
+            indexed: false,
+            turns: 0,
+        }
+    }
+
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// How often the end of the file, or backwards its start, was passed.
+    pub fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// Begins again.
+    pub fn restart(&mut self) {
+        self.ahead = None;
+        self.turns = 0;
+        // A still picture is there already.
+        if !matches!(self.phase, Phase::Still(_)) {
+            self.forwards();
+        }
+    }
+
+    /// May be called again after `Stop::Flushing`: nothing is lost.
+    pub fn step(&mut self) -> Result<Step, Stop> {
+        loop {
+            match &mut self.phase {
+                Phase::Forwards => return self.step_forwards(),
+                Phase::Backwards { .. } => {
+                    if let Some(frame) = self.step_backwards()? {
+                        return Ok(Step::Show(frame));
+                    }
+                    self.turns += 1;
+                    self.forwards();
+                }
+                Phase::Still(frame) => return Ok(Step::Hold(frame.share())),
+                Phase::Done => return Ok(Step::End),
+            }
+        }
+    }
+
+    fn forwards(&mut self) {
+        self.reader.rewind();
+        self.given = 0;
+        self.phase = Phase::Forwards;
+    }
+
+    fn step_forwards(&mut self) -> Result<Step, Stop> {
+        while let Some(sample) = self.reader.pull()? {
+            let next = self.frame(&sample)?;
+            drop(sample);
+            if self.mode == LoopMode::PingPong && self.ahead.is_none() && !self.seekable() {
+                return Err(self.fail(|name| Error::NotSeekable { name }));
+            }
+            if let Some(mut frame) = self.ahead.replace(next) {
+                if let Some(next) = &self.ahead {
+                    frame.duration = next.start - frame.start;
+                }
+                self.last_period = Some(frame.duration);
+                return Ok(Step::Show(self.given(frame)));
+            }
+        }
+        let Some(frame) = self.ahead.take() else {
+            return Err(self.fail(|name| Error::Damaged {
+                name,
+                reason: "no frame in it can be decoded".into(),
+                stage: Stage::Decode,
+            }));
+        };
+        let frame = self.given(frame);
+        self.indexed = true;
+        self.turn(&frame);
+        if self.given == 1 && self.mode != LoopMode::None {
+            return self.step();
+        }
+        Ok(Step::Show(frame))
+    }
+
+    /// At the end of a pass: what comes after its last frame.
+    fn turn(&mut self, last: &Frame) {
+        match self.mode {
+            LoopMode::None => self.phase = Phase::Done,
+            LoopMode::Hold => self.phase = Phase::Still(last.share()),
+            _ if self.given == 1 => self.phase = Phase::Still(last.share()),
+            LoopMode::Loop => {
+                self.turns += 1;
+                self.forwards();
+            }
+            LoopMode::PingPong => {
+                self.turns += 1;
+                self.last_start = Some(last.start);
+                self.backwards(self.chunks.len());
+            }
+        }
+    }
+
+    /// Starts on the chunk before `chunk`.
+    fn backwards(&mut self, chunk: usize) {
+        let complete = match chunk.checked_sub(1).and_then(|i| self.chunks.get(i)) {
+            Some(before) => {
+                // The middle of the frame: rounding in the file's index then can't hit a neighbour.
+                self.reader.seek(before.start + before.first / 2);
+                false
+            }
+            None => true,
+        };
+        self.phase = Phase::Backwards {
+            chunk: chunk.saturating_sub(1),
+            frames: Vec::new(),
+            complete,
+        };
+    }
+
+    /// The next frame in reverse order. The first and the last frame of the file belong to the
+    /// forward pass, so that they are not doubled.
+    fn step_backwards(&mut self) -> Result<Option<Frame>, Stop> {
+        loop {
+            let Phase::Backwards {
+                chunk,
+                frames,
+                complete,
+            } = &mut self.phase
+            else {
+                return Ok(None);
+            };
+            let Some(&wanted) = self.chunks.get(*chunk) else {
+                return Ok(None);
+            };
+            if *complete {
+                while let Some(frame) = frames.pop() {
+                    let is_end = Some(frame.start) == self.last_start
+                        || Some(frame.start) == self.chunks.first().map(|c| c.start);
+                    if !is_end {
+                        return Ok(Some(frame));
+                    }
+                }
+                if *chunk == 0 {
+                    return Ok(None);
+                }
+                let chunk = *chunk;
+                self.backwards(chunk);
+                continue;
+            }
+            let next = match self.reader.pull()? {
+                Some(sample) => Some(self.frame(&sample)?),
+                None => None,
+            };
+            self.collect(next, wanted);
+        }
+    }
+
+    /// Adds a frame to the chunk being read; `None` is the end of the file.
+    fn collect(&mut self, next: Option<Frame>, wanted: Chunk) {
+        let Phase::Backwards {
+            frames, complete, ..
+        } = &mut self.phase
+        else {
+            return;
+        };
+        let end = wanted.end;
+        let Some(mut next) = next.filter(|f| f.start < end) else {
+            if let Some(last) = frames.last_mut() {
+                last.duration = end - last.start;
+            }
+            *complete = true;
+            return;
+        };
+        match frames.last_mut() {
+            // A decoder clips the frame to the position of the seek.
+            None if next.start < wanted.start + wanted.first => next.start = wanted.start,
+            None => (),
+            Some(last) => last.duration = next.start.saturating_sub(last.start),
+        }
+        frames.push(next);
+        // The chunk is known to be small; a file that has changed must not make it large.
+        if frames.len() > CHUNK_FRAMES {
+            *complete = true;
+        }
+    }
+
+    fn given(&mut self, frame: Frame) -> Frame {
+        self.given += 1;
+        if self.mode == LoopMode::PingPong && !self.indexed {
+            self.index(&frame);
+        }
+        frame
+    }
+
+    fn index(&mut self, frame: &Frame) {
+        let bytes = frame.buffer.size();
+        let end = frame.start + frame.duration;
+        match self.chunks.last_mut() {
+            Some(chunk) if chunk.frames < CHUNK_FRAMES && chunk.bytes + bytes <= CHUNK_BYTES => {
+                chunk.frames += 1;
+                chunk.bytes += bytes;
+                chunk.end = end;
+            }
+            _ => self.chunks.push(Chunk {
+                start: frame.start,
+                first: frame.duration,
+                end,
+                frames: 1,
+                bytes,
+            }),
+        }
+    }
+
+    /// Takes a sample apart. Its time is kept after that of the frame before, come what may.
+    fn frame(&self, sample: &gst::Sample) -> Result<Frame, Stop> {
+        let (Some(buffer), Some(caps)) = (sample.buffer_owned(), sample.caps_owned()) else {
+            return Err(self.fail(|name| Error::Damaged {
+                name,
+                reason: "a frame has no picture format".into(),
+                stage: Stage::Decode,
+            }));
+        };
+        let duration = buffer
+            .duration()
+            .filter(|d| !d.is_zero())
+            .or_else(|| rate(&caps).map(Rate::period))
+            .or(self.last_period)
+            .unwrap_or(DEFAULT_PERIOD);
+        let time = buffer.pts().and_then(|pts| {
+            let segment = sample.segment()?.downcast_ref::<ClockTime>()?;
+            segment.to_stream_time(pts)
+        });
+        let before = match &self.phase {
+            Phase::Backwards { frames, .. } => frames.last(),
+            _ => self.ahead.as_ref(),
+        };
+        let start = match (time, before) {
+            (Some(time), Some(before)) if time <= before.start => before.start + before.duration,
+            (Some(time), _) => time,
+            (None, Some(before)) => before.start + before.duration,
+            (None, None) => ClockTime::ZERO,
+        };
+        Ok(Frame {
+            buffer,
+            caps,
+            start,
+            duration,
+        })
+    }
+
+    fn seekable(&self) -> bool {
+        self.indexed || self.reader.is_picture() || self.reader.is_seekable()
+    }
+
+    fn fail(&self, error: impl FnOnce(String) -> Error) -> Stop {
+        Stop::Failed(error(self.reader.name().to_owned()))
+    }
+}
+
+impl Frame {
+    /// Another frame of the same memory.
+    fn share(&self) -> Self {
+        Self {
+            buffer: self.buffer.clone(),
+            caps: self.caps.clone(),
+            ..*self
+        }
+    }
+}
+
+/// The frame rate in the caps, where it is known.
+pub fn rate(caps: &gst::Caps) -> Option<Rate> {
+    let fraction = caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
+    Rate::new(fraction.numer(), fraction.denom())
+}

@@ -1,0 +1,553 @@
+//! `facetrack` finds faces, follows them from frame to frame and attaches each to the buffer as a
+//! `GstVideoRegionOfInterestMeta` of type `face`, with its 468 mesh points where it is followed
+//! (see [`crate::roi`]). It touches no pixel and adds no latency.
+//!
+//! ```text
+//! gst-launch-1.0 videotestsrc num-buffers=50 ! facetrack ! progressreport ! fakesink
+//! ```
+//!
+//! How tracks live, get lost and return is described in [`crate::face::tracker`].
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{LazyLock, Mutex, MutexGuard};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::prelude::*;
+use gst_video::{VideoCapsBuilder, VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
+
+use super::FaceSelect;
+use crate::face::detector::Detector;
+use crate::face::mesh::Mesher;
+use crate::face::selection::Select;
+use crate::face::tracker::{Models, Options, Tracker};
+use crate::face::{Error, Face};
+use crate::{roi, runtime, video};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "facetrack",
+        gst::DebugColorFlags::empty(),
+        Some("Face tracker"),
+    )
+});
+
+const DETECTOR_FILE: &str = "face_detection_yunet.onnx";
+const MESH_FILE: &str = "face_landmark.onnx";
+
+#[derive(Clone)]
+struct Settings {
+    face_select: FaceSelect,
+    face_index: u32,
+    max_faces: u32,
+    redetect_interval: u32,
+    min_score: f32,
+    detector_size: u32,
+    mesh_interval: u32,
+    threads: u32,
+    detector_model: Option<String>,
+    mesh_model: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let options = Options::default();
+        Self {
+            face_select: FaceSelect::default(),
+            face_index: 0,
+            max_faces: options.max_faces as u32,
+            redetect_interval: options.redetect_interval,
+            min_score: options.min_score,
+            detector_size: options.detector_size as u32,
+            mesh_interval: options.mesh_interval,
+            threads: 1,
+            detector_model: None,
+            mesh_model: None,
+        }
+    }
+}
+
+impl Settings {
+    fn options(&self) -> Options {
+        Options {
+            select: match self.face_select {
+                FaceSelect::Largest => Select::Largest,
+                FaceSelect::Leftmost => Select::Leftmost,
+                FaceSelect::Centre => Select::Centre,
+                FaceSelect::Index => Select::Index(self.face_index as usize),
+            },
+            max_faces: self.max_faces as usize,
+            redetect_interval: self.redetect_interval,
+            min_score: self.min_score,
+            detector_size: self.detector_size as usize,
+            mesh_interval: self.mesh_interval,
+        }
+    }
+
+    fn load(&self) -> Result<Models, Error> {
+        let path = |chosen: &Option<String>, file: &str| {
+            chosen.as_ref().map_or_else(
+                || runtime::data_dir().join("models").join(file),
+                PathBuf::from,
+            )
+        };
+        Ok(Models {
+            detector: Detector::load(&path(&self.detector_model, DETECTOR_FILE), self.threads)?,
+            mesher: Mesher::load(&path(&self.mesh_model, MESH_FILE), self.threads)?,
+        })
+    }
+}
+
+#[derive(Default)]
+struct State {
+    /// Taken out while a frame is looked at, so that no lock is held meanwhile.
+    tracker: Option<Tracker<Models>>,
+    info: Option<VideoInfo>,
+    stats: Stats,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Stats {
+    frames: u64,
+    frames_with_face: u64,
+    detector_runs: u64,
+    detector_time: u64,
+    mesh_runs: u64,
+    mesh_time: u64,
+}
+
+impl Stats {
+    fn structure(&self) -> gst::Structure {
+        gst::Structure::builder("facetrack-stats")
+            .field("frames", self.frames)
+            .field("frames-with-face", self.frames_with_face)
+            .field("frames-without-face", self.frames - self.frames_with_face)
+            .field("detector-runs", self.detector_runs)
+            .field("detector-time", self.detector_time)
+            .field("mesh-runs", self.mesh_runs)
+            .field("mesh-time", self.mesh_time)
+            .build()
+    }
+}
+
+#[derive(Default)]
+pub struct FaceTrack {
+    settings: Mutex<Settings>,
+    state: Mutex<State>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for FaceTrack {
+    const NAME: &'static str = "GstFaceTrack";
+    type Type = super::FaceTrack;
+    type ParentType = gst_base::BaseTransform;
+}
+
+impl ObjectImpl for FaceTrack {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let default = Settings::default();
+            vec![
+                glib::ParamSpecEnum::builder_with_default("face-select", default.face_select)
+                    .nick("Face selection")
+                    .blurb("Which face is followed; the choice stays with the person while they are seen or remembered")
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("face-index")
+                    .nick("Face index")
+                    .blurb("The face that face-select=index follows, counted from the left, the leftmost being 0")
+                    .default_value(default.face_index)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("max-faces")
+                    .nick("Maximum of faces")
+                    .blurb("How many faces are followed with their mesh; others get a box only")
+                    .minimum(1)
+                    .maximum(64)
+                    .default_value(default.max_faces)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("redetect-interval")
+                    .nick("Redetection interval")
+                    .blurb("Frames between runs of the detector while the faces are followed (0 = only when one is lost)")
+                    .default_value(default.redetect_interval)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecFloat::builder("min-score")
+                    .nick("Minimum score")
+                    .blurb("Least confidence of the detector that counts as a face")
+                    .minimum(0.0)
+                    .maximum(1.0)
+                    .default_value(default.min_score)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("detector-size")
+                    .nick("Detector size")
+                    .blurb("Long side in pixels of the picture that the detector sees; 640 finds smaller faces at four times the cost")
+                    .minimum(64)
+                    .maximum(1920)
+                    .default_value(default.detector_size)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("mesh-interval")
+                    .nick("Mesh interval")
+                    .blurb("Frames from one run of the mesh to the next; in between the points move on with the face (1 = every frame, more for slow machines)")
+                    .minimum(1)
+                    .maximum(30)
+                    .default_value(default.mesh_interval)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("threads")
+                    .nick("Threads")
+                    .blurb("Threads per network (0 = as many as ONNX Runtime thinks fit)")
+                    .maximum(256)
+                    .default_value(default.threads)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecString::builder("detector-model")
+                    .nick("Detector model")
+                    .blurb("Path of the face detector, a YuNet in ONNX with free height and width (unset = the one that set-up installed)")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecString::builder("mesh-model")
+                    .nick("Mesh model")
+                    .blurb("Path of the face mesh of 468 points in ONNX (unset = the one that set-up installed)")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+                    .nick("Statistics")
+                    .blurb("Since the start: frames, frames-with-face, frames-without-face, detector-runs, detector-time (ns), mesh-runs, mesh-time (ns)")
+                    .read_only()
+                    .build(),
+            ]
+        });
+        &PROPERTIES
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        // Else the base class would strip the flag from buffers: it is not ours to change.
+        self.obj().set_gap_aware(true);
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let mut settings = lock(&self.settings);
+        macro_rules! set {
+            ($field:ident) => {
+                match value.get() {
+                    Ok(value) => settings.$field = value,
+                    Err(e) => gst::error!(CAT, imp = self, "{}: {e}", pspec.name()),
+                }
+            };
+        }
+        match pspec.name() {
+            "face-select" => set!(face_select),
+            "face-index" => set!(face_index),
+            "max-faces" => set!(max_faces),
+            "redetect-interval" => set!(redetect_interval),
+            "min-score" => set!(min_score),
+            "detector-size" => set!(detector_size),
+            "mesh-interval" => set!(mesh_interval),
+            "threads" => set!(threads),
+            "detector-model" => set!(detector_model),
+            "mesh-model" => set!(mesh_model),
+            other => gst::error!(CAT, imp = self, "no writable property {other}"),
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        if pspec.name() == "stats" {
+            return lock(&self.state).stats.structure().to_value();
+        }
+        let settings = lock(&self.settings);
+        match pspec.name() {
+            "face-select" => settings.face_select.to_value(),
+            "face-index" => settings.face_index.to_value(),
+            "max-faces" => settings.max_faces.to_value(),
+            "redetect-interval" => settings.redetect_interval.to_value(),
+            "min-score" => settings.min_score.to_value(),
+            "detector-size" => settings.detector_size.to_value(),
+            "mesh-interval" => settings.mesh_interval.to_value(),
+            "threads" => settings.threads.to_value(),
+            "detector-model" => settings.detector_model.to_value(),
+            "mesh-model" => settings.mesh_model.to_value(),
+            _ => pspec.default_value().clone(),
+        }
+    }
+}
+
+impl GstObjectImpl for FaceTrack {}
+
+impl ElementImpl for FaceTrack {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Face tracker",
+                "Filter/Analyzer/Video",
+                "Finds and follows faces and attaches them with their mesh to the buffers",
+                "The lipflow authors",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let caps = VideoCapsBuilder::new().format_list(video::FORMATS).build();
+            [
+                ("sink", gst::PadDirection::Sink),
+                ("src", gst::PadDirection::Src),
+            ]
+            .into_iter()
+            .filter_map(|(name, direction)| {
+                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
+            })
+            .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        // Here and not in start(), whose errors can't carry details.
+        if transition == gst::StateChange::ReadyToPaused {
+            self.load()?;
+        }
+        self.parent_change_state(transition)
+    }
+}
+
+impl BaseTransformImpl for FaceTrack {
+    const MODE: gst_base::subclass::BaseTransformMode =
+        gst_base::subclass::BaseTransformMode::AlwaysInPlace;
+    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        let mut state = lock(&self.state);
+        state.tracker = None;
+        state.info = None;
+        Ok(())
+    }
+
+    fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let info = VideoInfo::from_caps(incaps)
+            .map_err(|_| gst::loggable_error!(CAT, "{incaps} is no video that can be read"))?;
+        let mut state = lock(&self.state);
+        let size = |info: &VideoInfo| (info.width(), info.height());
+        if state
+            .info
+            .as_ref()
+            .is_some_and(|old| size(old) != size(&info))
+            && let Some(tracker) = &mut state.tracker
+        {
+            tracker.reset();
+        }
+        state.info = Some(info);
+        Ok(())
+    }
+
+    fn propose_allocation(
+        &self,
+        _decide_query: Option<&gst::query::Allocation>,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        // Buffers go through as they are, so what downstream offers is what upstream gets. Nobody
+        // answering is no failure: upstream then allocates on its own.
+        if !self.obj().src_pad().peer_query(query) {
+            gst::debug!(CAT, imp = self, "Downstream proposes no allocation");
+        }
+        Ok(())
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        if event.type_() == gst::EventType::FlushStop
+            && let Some(tracker) = &mut lock(&self.state).tracker
+        {
+            tracker.reset();
+        }
+        self.parent_sink_event(event)
+    }
+
+    fn prepare_output_buffer(
+        &self,
+        inbuf: gst_base::subclass::base_transform::InputBuffer,
+    ) -> Result<gst_base::subclass::base_transform::PrepareOutputBufferSuccess, gst::FlowError>
+    {
+        use gst_base::subclass::base_transform::{InputBuffer, PrepareOutputBufferSuccess};
+        // A new buffer around the same memory: only the metas are ours to change.
+        Ok(match inbuf {
+            InputBuffer::Writable(_) => PrepareOutputBufferSuccess::InputBuffer,
+            InputBuffer::Readable(buffer) => PrepareOutputBufferSuccess::Buffer(buffer.copy()),
+        })
+    }
+
+    fn transform_ip(
+        &self,
+        buffer: &mut gst::BufferRef,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let options = lock(&self.settings).options();
+        let (tracker, info) = {
+            let mut state = lock(&self.state);
+            (state.tracker.take(), state.info.clone())
+        };
+        let (Some(mut tracker), Some(info)) = (tracker, info) else {
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        let faces = self.look(&mut tracker, buffer, &info, options);
+        let mut state = lock(&self.state);
+        let found = faces
+            .as_ref()
+            .is_ok_and(|faces| faces.iter().any(|face| face.mesh.is_some()));
+        state.stats.count(&tracker, found);
+        state.tracker = Some(tracker);
+        drop(state);
+
+        let faces = faces.map_err(|e| {
+            self.post_error(&e);
+            gst::FlowError::Error
+        })?;
+        remove_covered(buffer, &faces);
+        roi::attach(buffer, &faces, info.width(), info.height());
+        Ok(gst::FlowSuccess::Ok)
+    }
+}
+
+impl Stats {
+    fn count(&mut self, tracker: &Tracker<Models>, found: bool) {
+        let counters = tracker.counters;
+        self.frames += 1;
+        self.frames_with_face += u64::from(found);
+        self.detector_runs = counters.detector_runs;
+        self.detector_time = counters.detector_time.as_nanos() as u64;
+        self.mesh_runs = counters.mesh_runs;
+        self.mesh_time = counters.mesh_time.as_nanos() as u64;
+    }
+}
+
+impl FaceTrack {
+    fn load(&self) -> Result<(), gst::StateChangeError> {
+        let settings = lock(&self.settings).clone();
+        self.post_progress(gst::ProgressType::Start, "Loading the face models");
+        match settings.load() {
+            Ok(models) => {
+                let mut state = lock(&self.state);
+                state.tracker = Some(Tracker::new(models));
+                state.stats = Stats::default();
+                drop(state);
+                self.post_progress(gst::ProgressType::Complete, "Loaded the face models");
+                Ok(())
+            }
+            Err(e) => {
+                self.post_progress(gst::ProgressType::Error, &e.to_string());
+                self.post_error(&e);
+                Err(gst::StateChangeError)
+            }
+        }
+    }
+
+    fn look(
+        &self,
+        tracker: &mut Tracker<Models>,
+        buffer: &gst::BufferRef,
+        info: &VideoInfo,
+        options: Options,
+    ) -> Result<Vec<Face>, Error> {
+        // Such as the empty buffers that stand for a gap.
+        let Ok(mapped) = VideoFrameRef::from_buffer_ref_readable(buffer, info) else {
+            gst::debug!(CAT, imp = self, "{buffer:?} holds no picture");
+            return Ok(Vec::new());
+        };
+        let time = buffer.pts().map(|pts| pts.nseconds() as f64 / 1e9);
+        tracker.update(&video::frame(&mapped), time, options)
+    }
+
+    fn post_progress(&self, progress: gst::ProgressType, text: &str) {
+        let obj = self.obj();
+        let message = gst::message::Progress::builder(progress, "load-model", text)
+            .src(&*obj)
+            .build();
+        if obj.post_message(message).is_err() {
+            gst::debug!(CAT, imp = self, "No bus to say: {text}");
+        }
+    }
+
+    fn post_error(&self, error: &Error) {
+        let (kind, path) = describe(error);
+        let mut details = gst::Structure::builder("lipsync-error")
+            .field("kind", kind)
+            .build();
+        if let Some(path) = path {
+            details.set("path", path.display().to_string());
+        }
+        match error {
+            Error::Missing(_) | Error::Runtime(runtime::Error::ModelMissing(_)) => {
+                gst::element_imp_error!(self, gst::ResourceError::NotFound, ("{error}"), details: details);
+            }
+            Error::WrongModel { .. } | Error::Runtime(runtime::Error::ModelCorrupt { .. }) => {
+                gst::element_imp_error!(self, gst::ResourceError::Read, ("{error}"), details: details);
+            }
+            Error::Runtime(runtime::Error::Inference { .. }) => {
+                gst::element_imp_error!(self, gst::LibraryError::Failed, ("{error}"), details: details);
+            }
+            Error::Runtime(_) => {
+                gst::element_imp_error!(self, gst::LibraryError::Init, ("{error}"), details: details);
+            }
+        }
+    }
+}
+
+/// The error for machines: its kind and the file that it is about.
+fn describe(error: &Error) -> (&'static str, Option<PathBuf>) {
+    match error {
+        Error::Missing(path) => ("model-missing", Some(path.clone())),
+        Error::WrongModel { path, .. } => ("model-wrong", Some(path.clone())),
+        Error::Runtime(e) => match e {
+            runtime::Error::LibraryNotFound(_) => ("library-missing", None),
+            runtime::Error::LibraryUnusable { path, .. } => {
+                ("library-unusable", Some(path.clone()))
+            }
+            runtime::Error::ModelMissing(path) => ("model-missing", Some(path.clone())),
+            runtime::Error::ModelCorrupt { path, .. } => ("model-corrupt", Some(path.clone())),
+            runtime::Error::Provider { .. } => ("provider", None),
+            runtime::Error::Inference { .. } => ("inference", None),
+        },
+    }
+}
+
+/// Removes faces of an earlier element that this one has found too; all other metas stay.
+fn remove_covered(buffer: &mut gst::BufferRef, faces: &[Face]) {
+    if faces.is_empty() {
+        return;
+    }
+    buffer.foreach_meta_mut(|mut meta| {
+        let covered = meta
+            .downcast_ref::<VideoRegionOfInterestMeta>()
+            .is_some_and(|roi| {
+                let (x, y, width, height) = roi.rect();
+                let bounds = crate::face::Rect {
+                    x: x as f32,
+                    y: y as f32,
+                    width: width as f32,
+                    height: height as f32,
+                };
+                roi.roi_type() == "face" && faces.iter().any(|f| f.bounds.iou(&bounds) > 0.5)
+            });
+        ControlFlow::Continue(if covered {
+            gst::buffer::BufferMetaForeachAction::Remove
+        } else {
+            gst::buffer::BufferMetaForeachAction::Keep
+        })
+    });
+}

@@ -1,0 +1,154 @@
+//! Loads the model beside the streaming threads, so that the bus can speak meanwhile.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use gst::glib;
+use gst::prelude::*;
+
+use super::LipSync;
+use super::drawing::{Engine, LoadError};
+use super::settings::Settings;
+use crate::runtime;
+
+/// Name of the progress category in PROGRESS messages.
+const CODE: &str = "load-model";
+
+enum Outcome {
+    Loading,
+    Loaded(Box<Engine>),
+    Taken,
+    Failed,
+    Cancelled,
+}
+
+/// A model on its way.
+pub struct Loader {
+    shared: Arc<(Mutex<Outcome>, Condvar)>,
+}
+
+impl Loader {
+    /// Begins to load what `settings` name.
+    pub fn start(element: glib::WeakRef<LipSync>, settings: Settings) -> std::io::Result<Self> {
+        let shared = Arc::new((Mutex::new(Outcome::Loading), Condvar::new()));
+        let loader = Self {
+            shared: shared.clone(),
+        };
+        std::thread::Builder::new()
+            .name("lipsync-load".into())
+            .spawn(move || {
+                let name = settings.model_file.as_deref().map_or_else(
+                    || "the embedded model".to_string(),
+                    |path| path.display().to_string(),
+                );
+                progress(&element, gst::ProgressType::Start, &format!("Loading {name}"));
+                let result = Engine::load(&settings);
+                let (outcome, kind, text) = match result {
+                    Ok(engine) => {
+                        let text = format!("Loaded {name} on {}", engine.provider().name());
+                        (
+                            Outcome::Loaded(Box::new(engine)),
+                            gst::ProgressType::Complete,
+                            text,
+                        )
+                    }
+                    Err(error) => {
+                        if let Some(element) = element.upgrade() {
+                            post_error(&element, &error);
+                        }
+                        (
+                            Outcome::Failed,
+                            gst::ProgressType::Error,
+                            format!("Could not load {name}"),
+                        )
+                    }
+                };
+                progress(&element, kind, &text);
+                let (state, wake) = &*shared;
+                let mut state = lock(state);
+                if matches!(*state, Outcome::Loading) {
+                    *state = outcome;
+                }
+                wake.notify_all();
+            })?;
+        Ok(loader)
+    }
+
+    /// Waits for the model and takes it; `None` when it failed (the error has been posted) or the
+    /// element was stopped.
+    pub fn take(&self) -> Option<Engine> {
+        let (state, wake) = &*self.shared;
+        let mut state = lock(state);
+        while matches!(*state, Outcome::Loading) {
+            state = wake.wait(state).unwrap_or_else(|e| e.into_inner());
+        }
+        match std::mem::replace(&mut *state, Outcome::Taken) {
+            Outcome::Loaded(engine) => Some(*engine),
+            other => {
+                *state = other;
+                None
+            }
+        }
+    }
+
+    /// Makes [`Self::take`] return at once.
+    pub fn cancel(&self) {
+        *lock(&self.shared.0) = Outcome::Cancelled;
+        self.shared.1.notify_all();
+    }
+}
+
+fn lock(state: &Mutex<Outcome>) -> MutexGuard<'_, Outcome> {
+    state.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+fn progress(element: &glib::WeakRef<LipSync>, kind: gst::ProgressType, text: &str) {
+    let Some(element) = element.upgrade() else {
+        return;
+    };
+    let message = gst::message::Progress::builder(kind, CODE, text)
+        .src(&element)
+        .build();
+    let _ = element.post_message(message);
+}
+
+/// Tells the bus what went wrong with the model, for people and for machines.
+pub fn post_error(element: &LipSync, error: &LoadError) {
+    let details = gst::Structure::builder("details")
+        .field("kind", error.kind())
+        .field_if_some("path", error.path().map(|p| p.display().to_string()))
+        .build();
+    match error {
+        LoadError::Runtime(runtime::Error::ModelMissing(_)) => gst::element_error!(
+            element,
+            gst::ResourceError::NotFound,
+            ("{error}"),
+            ["property model-file"],
+            details: details
+        ),
+        LoadError::Runtime(
+            runtime::Error::LibraryNotFound(_)
+            | runtime::Error::LibraryUnusable { .. }
+            | runtime::Error::Provider { .. },
+        ) => gst::element_error!(
+            element,
+            gst::LibraryError::Init,
+            ("{error}"),
+            ["property execution-provider"],
+            details: details
+        ),
+        LoadError::Runtime(runtime::Error::Inference { .. }) => gst::element_error!(
+            element,
+            gst::StreamError::Failed,
+            ("{error}"),
+            ["inference"],
+            details: details
+        ),
+        _ => gst::element_error!(
+            element,
+            gst::ResourceError::OpenRead,
+            ("{error}"),
+            ["property model-file"],
+            details: details
+        ),
+    }
+}

@@ -1,0 +1,55 @@
+//! What the user can set.
+
+use std::path::PathBuf;
+
+use gst::glib;
+
+use crate::runtime;
+
+/// What ends the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstLipSyncEndMode")]
+pub enum EndMode {
+    #[enum_value(
+        name = "The end of the speech; the last picture is held if the video ends earlier",
+        nick = "speech"
+    )]
+    Speech = 0,
+    #[default]
+    #[enum_value(
+        name = "The end of the video; the mouth rests when the speech is over",
+        nick = "video"
+    )]
+    Video = 1,
+    #[enum_value(name = "Whichever ends first", nick = "shortest")]
+    Shortest = 2,
+}
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub model_file: Option<PathBuf>,
+    pub provider: runtime::Provider,
+    pub device: u32,
+    pub threads: u32,
+    pub batch_size: u32,
+    /// Nanoseconds by which the mouth follows later than the sound (negative: earlier).
+    pub audio_offset: i64,
+    pub strength: f64,
+    pub end_mode: EndMode,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model_file: None,
+            provider: runtime::Provider::Auto,
+            device: 0,
+            threads: 0,
+            batch_size: 0,
+            audio_offset: 0,
+            strength: 1.0,
+            end_mode: EndMode::default(),
+        }
+    }
+}

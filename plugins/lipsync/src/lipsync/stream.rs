@@ -1,0 +1,91 @@
+//! What the element knows about the streams that pass through it.
+
+use std::collections::VecDeque;
+
+use gst::prelude::*;
+
+use super::drawing::Engine;
+
+/// A frame that has its speech and waits for its batch, or for its successor.
+pub struct Held {
+    pub buffer: gst::Buffer,
+    /// Running time of the frame; frames outside the segment have none and are not drawn.
+    pub time: Option<gst::ClockTime>,
+}
+
+/// State of the streams, owned by the streaming thread while it works.
+pub struct Stream {
+    pub engine: Engine,
+    pub info: Option<gst_video::VideoInfo>,
+    pub held: VecDeque<Held>,
+    /// The buffer at the head of the audio pad has been taken in already. It stays on the pad until
+    /// more speech is needed: GstAggregator only calls when every pad has something.
+    pub head_taken: bool,
+    pub speech_finished: bool,
+    /// Running time of the end of the last frame that was taken in.
+    pub video_end: Option<gst::ClockTime>,
+    /// Duration of the last frame that had one, or the distance between the last two.
+    pub frame_duration: Option<gst::ClockTime>,
+    pub last_time: Option<gst::ClockTime>,
+}
+
+impl Stream {
+    pub fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            info: None,
+            held: VecDeque::new(),
+            head_taken: false,
+            speech_finished: false,
+            video_end: None,
+            frame_duration: None,
+            last_time: None,
+        }
+    }
+
+    /// Forgets the pictures; the caps stay.
+    pub fn reset_video(&mut self) {
+        self.held.clear();
+        self.video_end = None;
+        self.last_time = None;
+        self.engine.reset_video();
+    }
+
+    /// Forgets the speech.
+    pub fn reset_speech(&mut self) {
+        self.head_taken = false;
+        self.speech_finished = false;
+        self.engine.reset_speech();
+    }
+
+    /// Running time of `buffer`, estimated from its predecessor where it has no timestamp.
+    pub fn running_time(
+        &self,
+        buffer: &gst::BufferRef,
+        segment: &gst::Segment,
+    ) -> Option<gst::ClockTime> {
+        let segment = segment.downcast_ref::<gst::ClockTime>()?;
+        match buffer.pts().or(buffer.dts()) {
+            Some(pts) => segment.to_running_time(pts),
+            None => Some(self.video_end.unwrap_or(gst::ClockTime::ZERO)),
+        }
+    }
+
+    /// Notes the times of a frame that was taken in, and gives the running time of its end.
+    pub fn note_frame(&mut self, time: gst::ClockTime, duration: Option<gst::ClockTime>) {
+        let delta = self
+            .last_time
+            .and_then(|last| time.checked_sub(last))
+            .filter(|delta| !delta.is_zero());
+        self.frame_duration = duration.or(delta).or(self.frame_duration).or_else(|| {
+            let fps = self.info.as_ref()?.fps();
+            (fps.numer() > 0).then(|| {
+                gst::ClockTime::SECOND
+                    .mul_div_round(fps.denom() as u64, fps.numer() as u64)
+                    .unwrap_or(gst::ClockTime::ZERO)
+            })
+        });
+        self.last_time = Some(time);
+        self.video_end = Some(time + self.frame_duration.unwrap_or(gst::ClockTime::ZERO));
+    }
+}

@@ -1,0 +1,194 @@
+//! Networks that turn speech into the parameters of a mouth.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::check::MouthShapeBinding;
+use super::manifest::{MouthShapeSpec, Parameter};
+use super::{Error, duration_ns};
+use crate::audio::{MelSpec, Timeline};
+use crate::runtime::{RunOptions, Session};
+
+/// Enough for the two blocks that one frame may touch and the frames of a batch before it.
+const CACHED_BLOCKS: usize = 4;
+
+/// The shape of a mouth; see [`Parameter`] for the meaning and the units.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MouthParams {
+    pub opening: f32,
+    pub width: f32,
+    pub tuck: f32,
+}
+
+/// A network of kind `mouth-shape`.
+///
+/// It is evaluated on a fixed grid: block `j` is the columns `[j * block, (j + 1) * block)` and sees
+/// `context` columns more to each side. So the result depends on the speech alone, never on how it
+/// was cut or on which frames were asked for.
+pub struct MouthShape {
+    session: Arc<Session>,
+    mel: MelSpec,
+    spec: MouthShapeSpec,
+    bound: MouthShapeBinding,
+    /// The network's input, `[1, bands, block + 2 * context]`.
+    input: Vec<f32>,
+    cache: [Block; CACHED_BLOCKS],
+    /// The timeline's generation that the cache was computed under.
+    generation: u64,
+}
+
+#[derive(Clone, Default)]
+struct Block {
+    index: Option<i64>,
+    columns: Vec<MouthParams>,
+}
+
+impl MouthShape {
+    pub(super) fn new(
+        session: Arc<Session>,
+        mel: MelSpec,
+        spec: MouthShapeSpec,
+        bound: MouthShapeBinding,
+    ) -> Self {
+        let block = Block {
+            index: None,
+            columns: vec![MouthParams::default(); spec.block],
+        };
+        Self {
+            input: vec![0.0; mel.bands * (spec.block + 2 * spec.context)],
+            cache: std::array::from_fn(|_| block.clone()),
+            generation: 0,
+            session,
+            mel,
+            spec,
+            bound,
+        }
+    }
+
+    pub fn mel(&self) -> &MelSpec {
+        &self.mel
+    }
+
+    pub fn spec(&self) -> &MouthShapeSpec {
+        &self.spec
+    }
+
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// The columns that [`params_at`](Self::params_at) needs for running time `ns`.
+    pub fn columns(&self, ns: i64) -> Range<i64> {
+        let (first, second, _) = self.neighbours(ns);
+        let context = self.spec.context as i64;
+        let block = self.spec.block as i64;
+        self.block_of(first) * block - context..(self.block_of(second) + 1) * block + context
+    }
+
+    /// The most speech, in nanoseconds, that a frame may wait for beyond its own time: its column is
+    /// the last of a block, the next one opens another.
+    pub fn look_ahead_ns(&self) -> u64 {
+        let columns = (self.spec.block + self.spec.context) as i64;
+        duration_ns(columns * self.mel.hop as i64 + self.mel.tail(), &self.mel)
+    }
+
+    /// The mouth at running time `ns`, interpolated between the two columns around it. None while
+    /// the speech that it needs is not there yet.
+    pub fn params_at(
+        &mut self,
+        timeline: &Timeline,
+        ns: i64,
+        stop: Option<&RunOptions>,
+    ) -> Result<Option<MouthParams>, Error> {
+        if self.columns(ns).end > timeline.available_until() {
+            return Ok(None);
+        }
+        let (first, second, t) = self.neighbours(ns);
+        let a = self.column(timeline, first, stop)?;
+        let b = self.column(timeline, second, stop)?;
+        Ok(Some(MouthParams {
+            opening: a.opening + t * (b.opening - a.opening),
+            width: a.width + t * (b.width - a.width),
+            tuck: a.tuck + t * (b.tuck - a.tuck),
+        }))
+    }
+
+    pub(super) fn warm_up(&mut self, stop: Option<&RunOptions>) -> Result<(), Error> {
+        self.input.fill(self.mel.silence());
+        self.cache[0].index = None;
+        self.run(0, stop)
+    }
+
+    /// The columns before and behind `ns`, and how far it is from the first to the second.
+    fn neighbours(&self, ns: i64) -> (i64, i64, f32) {
+        let first = self.mel.column_at(ns);
+        let t = (self.mel.column_position(ns) - first as f64).clamp(0.0, 1.0) as f32;
+        // On a column, the next one need not be known.
+        (first, if t < 1e-3 { first } else { first + 1 }, t)
+    }
+
+    fn block_of(&self, column: i64) -> i64 {
+        column.div_euclid(self.spec.block as i64)
+    }
+
+    fn column(
+        &mut self,
+        timeline: &Timeline,
+        column: i64,
+        stop: Option<&RunOptions>,
+    ) -> Result<MouthParams, Error> {
+        if self.generation != timeline.generation() {
+            self.generation = timeline.generation();
+            self.cache.iter_mut().for_each(|block| block.index = None);
+        }
+        let block = self.block_of(column);
+        let slot = block.rem_euclid(CACHED_BLOCKS as i64) as usize;
+        if self.cache[slot].index != Some(block) {
+            let first = block * self.spec.block as i64 - self.spec.context as i64;
+            let count = self.spec.block + 2 * self.spec.context;
+            if !timeline.window(first, count, &mut self.input) {
+                return Ok(MouthParams::default());
+            }
+            self.cache[slot].index = None;
+            self.run(slot, stop)?;
+            self.cache[slot].index = Some(block);
+        }
+        let within = column.rem_euclid(self.spec.block as i64) as usize;
+        Ok(self.cache[slot].columns[within])
+    }
+
+    /// Runs the network on `input` and puts the middle of what it says into a slot of the cache.
+    fn run(&mut self, slot: usize, stop: Option<&RunOptions>) -> Result<(), Error> {
+        let length = self.spec.block + 2 * self.spec.context;
+        let expected = [1, self.spec.parameters.len(), length];
+        let columns = &mut self.cache[slot].columns;
+        let (spec, output) = (&self.spec, self.bound.output);
+        let input = (
+            self.bound.input.as_str(),
+            &[1, self.mel.bands, length][..],
+            &self.input[..],
+        );
+        let found = self.session.run(&[input], stop, |outputs| {
+            let (shape, values) = outputs.get(output).copied().unwrap_or_default();
+            if !shape.iter().map(|d| *d as usize).eq(expected) {
+                return Err(shape.to_vec());
+            }
+            for (parameter, values) in spec.parameters.iter().zip(values.chunks_exact(length)) {
+                for (column, value) in columns.iter_mut().zip(&values[spec.context..]) {
+                    match parameter {
+                        Parameter::Opening => column.opening = *value,
+                        Parameter::Width => column.width = *value,
+                        Parameter::Tuck => column.tuck = *value,
+                        Parameter::Unused => {}
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        found.map_err(|found| Error::Output {
+            model: self.session.path.display().to_string(),
+            found,
+            expected: expected.to_vec(),
+        })
+    }
+}

@@ -1,0 +1,551 @@
+//! Cuts a rotated or stretched rectangle out of a picture, as the input of a network.
+//!
+//! Only the crop is converted to R'G'B'. When it shrinks, the region is first averaged over whole
+//! blocks of pixels, so that what remains is a bilinear step near 1:1 and nothing aliases.
+
+use std::ops::Range;
+
+use super::frame::{Channel, Colour, Frame};
+use crate::face::Rect;
+
+/// Maps crop coordinates to frame coordinates.
+///
+/// Coordinates are continuous: (0, 0) is the top left corner of the first pixel, whose centre is at
+/// (0.5, 0.5).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Affine(pub [[f32; 3]; 2]);
+
+impl Affine {
+    /// An upright rectangle of the frame, stretched over a crop of `width` x `height`.
+    pub fn from_rect(rect: Rect, width: usize, height: usize) -> Self {
+        Self([
+            [rect.width / width as f32, 0.0, rect.x],
+            [0.0, rect.height / height as f32, rect.y],
+        ])
+    }
+
+    /// A square with side `side` around (x, y), turned by `angle` (radians, from the x axis towards
+    /// the y axis), over a crop of `size` x `size`.
+    pub fn from_square([x, y]: [f32; 2], side: f32, angle: f32, size: usize) -> Self {
+        let step = side / size as f32;
+        let (sin, cos) = angle.sin_cos();
+        let (a, b) = (cos * step, sin * step);
+        let half = size as f32 / 2.0;
+        Self([[a, -b, x - half * (a - b)], [b, a, y - half * (b + a)]])
+    }
+
+    pub fn apply(&self, [u, v]: [f32; 2]) -> [f32; 2] {
+        let [[a, b, c], [d, e, f]] = self.0;
+        [a * u + b * v + c, d * u + e * v + f]
+    }
+
+    /// Frame pixels per crop pixel along the frame's x and y.
+    fn scale(&self) -> [f32; 2] {
+        self.0.map(|[a, b, _]| a.hypot(b))
+    }
+}
+
+/// The order of the planes in the tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    Rgb,
+    Bgr,
+}
+
+/// The tensor that a crop becomes: three planes of `width` x `height`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tensor {
+    pub width: usize,
+    pub height: usize,
+    pub order: Order,
+    /// What the values 0 to 255 are multiplied by.
+    pub scale: f32,
+    /// What is added after that.
+    pub offset: f32,
+}
+
+impl Tensor {
+    /// Values 0 to 1.
+    pub fn unit(width: usize, height: usize, order: Order) -> Self {
+        Self {
+            width,
+            height,
+            order,
+            scale: 1.0 / 255.0,
+            offset: 0.0,
+        }
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.width * self.height * 3
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Fills `out` (at least [`Tensor::len`] values) with the crop. Outside the picture its edge is
+/// repeated.
+pub fn sample(frame: &Frame, affine: &Affine, tensor: &Tensor, out: &mut [f32]) {
+    let (width, size) = (tensor.width, tensor.width * tensor.height);
+    let Some(out) = out.get_mut(..tensor.len()) else {
+        return;
+    };
+    if out.is_empty() {
+        return;
+    }
+    let (first, rest) = out.split_at_mut(size);
+    let (second, third) = rest.split_at_mut(size);
+    let mut planes = [first, second, third];
+    for (channel, plane) in planes.iter_mut().enumerate() {
+        sample_channel(frame, channel, affine, tensor, plane);
+    }
+    let [first, second, third] = planes;
+    let rows = first
+        .chunks_exact_mut(width)
+        .zip(second.chunks_exact_mut(width))
+        .zip(third.chunks_exact_mut(width));
+    for ((a, b), c) in rows {
+        finish_row(frame.layout.colour, tensor, [a, b, c]);
+    }
+}
+
+fn finish_row(colour: Colour, tensor: &Tensor, [a, b, c]: [&mut [f32]; 3]) {
+    let value = |v: f32| v.clamp(0.0, 255.0) * tensor.scale + tensor.offset;
+    let swap = tensor.order == Order::Bgr;
+    for ((a, b), c) in a.iter_mut().zip(b).zip(c) {
+        let [red, green, blue] = colour.to_rgb([*a, *b, *c]).map(value);
+        (*a, *b, *c) = if swap {
+            (blue, green, red)
+        } else {
+            (red, green, blue)
+        };
+    }
+}
+
+/// Samples of one channel, in memory or averaged over blocks.
+struct Plane<'a, T> {
+    data: &'a [T],
+    step: usize,
+    stride: usize,
+    width: usize,
+    height: usize,
+}
+
+fn sample_channel(
+    frame: &Frame,
+    channel: usize,
+    affine: &Affine,
+    tensor: &Tensor,
+    out: &mut [f32],
+) {
+    let layout = &frame.layout;
+    let c = layout.channels[channel];
+    let Some(plane) = source(frame, &c) else {
+        out.fill(0.0);
+        return;
+    };
+    // From here on in the channel's own samples.
+    let [mut row_x, mut row_y] = affine.0;
+    row_x.iter_mut().for_each(|v| *v /= (1 << c.sub_x) as f32);
+    row_y.iter_mut().for_each(|v| *v /= (1 << c.sub_y) as f32);
+    let affine = Affine([row_x, row_y]);
+
+    let [block_x, block_y] = affine.scale().map(block);
+    if block_x == 1 && block_y == 1 {
+        return bilinear(&plane, &affine, tensor, out);
+    }
+    let region = covered(&affine, tensor, &plane, [block_x, block_y]);
+    let (averages, columns, rows) = average(&plane, &region, [block_x, block_y]);
+    let [[a, b, x], [d, e, y]] = affine.0;
+    let (kx, ky) = (block_x as f32, block_y as f32);
+    let affine = Affine([
+        [a / kx, b / kx, x / kx - region.columns.start as f32],
+        [d / ky, e / ky, y / ky - region.rows.start as f32],
+    ]);
+    let plane = Plane {
+        data: averages.as_slice(),
+        step: 1,
+        stride: columns,
+        width: columns,
+        height: rows,
+    };
+    bilinear(&plane, &affine, tensor, out);
+}
+
+/// The channel's samples; none where the picture is empty or its memory too short.
+fn source<'a>(frame: &Frame<'a>, c: &Channel) -> Option<Plane<'a, u8>> {
+    let (width, height) = (c.width(frame.layout.width), c.height(frame.layout.height));
+    if width == 0 || height == 0 {
+        return None;
+    }
+    let data = frame.planes.get(c.plane)?;
+    data.get(c.index(width - 1, height - 1))?;
+    Some(Plane {
+        data: data.get(c.offset..)?,
+        step: c.step,
+        stride: c.stride,
+        width,
+        height,
+    })
+}
+
+/// The sum of so many samples still fits 16 bits.
+const MAX_BLOCK: usize = 256;
+
+/// How many samples are averaged before the bilinear step; 1 up to a shrinking of 1.5.
+fn block(scale: f32) -> usize {
+    (scale.round() as usize).clamp(1, MAX_BLOCK)
+}
+
+/// A rectangle of blocks.
+struct Region {
+    columns: Range<usize>,
+    rows: Range<usize>,
+}
+
+/// The blocks that the crop touches. Blocks are counted from the picture's corner, so that their
+/// grid stands still when the crop moves.
+fn covered<T>(
+    affine: &Affine,
+    tensor: &Tensor,
+    plane: &Plane<T>,
+    [block_x, block_y]: [usize; 2],
+) -> Region {
+    let (w, h) = (tensor.width as f32, tensor.height as f32);
+    let corners = [[0.0, 0.0], [w, 0.0], [0.0, h], [w, h]].map(|p| affine.apply(p));
+    let span = |axis: usize, block: usize, samples: usize| {
+        let low = corners.iter().map(|p| p[axis]).fold(f32::MAX, f32::min);
+        let high = corners.iter().map(|p| p[axis]).fold(f32::MIN, f32::max);
+        let last = samples.div_ceil(block) - 1;
+        // One block more on either side for the bilinear step.
+        let start = ((low / block as f32).floor() - 1.0).clamp(0.0, last as f32) as usize;
+        let end = ((high / block as f32).ceil() + 1.0).clamp(0.0, last as f32) as usize;
+        start.min(end)..end + 1
+    };
+    Region {
+        columns: span(0, block_x, plane.width),
+        rows: span(1, block_y, plane.height),
+    }
+}
+
+/// The mean of every block in the region; blocks at the picture's edge average what there is.
+fn average(
+    plane: &Plane<u8>,
+    region: &Region,
+    [block_x, block_y]: [usize; 2],
+) -> (Vec<f32>, usize, usize) {
+    let columns = region.columns.end - region.columns.start;
+    let rows = region.rows.end - region.rows.start;
+    let mut means = vec![0.0; columns * rows];
+    let left = region.columns.start * block_x;
+    let right = (region.columns.end * block_x).min(plane.width);
+    let mut sums = vec![0u16; right - left];
+    for (row, means) in means.chunks_exact_mut(columns).enumerate() {
+        let top = (region.rows.start + row) * block_y;
+        let bottom = (top + block_y).min(plane.height);
+        sums.fill(0);
+        for y in top..bottom {
+            let line = &plane.data[y * plane.stride + left * plane.step..];
+            add_row(&mut sums, line, plane.step);
+        }
+        let lines = bottom - top;
+        match block_x {
+            1 => fold::<1>(&sums, lines, means),
+            2 => fold::<2>(&sums, lines, means),
+            3 => fold::<3>(&sums, lines, means),
+            4 => fold::<4>(&sums, lines, means),
+            _ => means
+                .iter_mut()
+                .zip(sums.chunks(block_x))
+                .for_each(|(out, block)| *out = mean(block, lines)),
+        }
+    }
+    (means, columns, rows)
+}
+
+/// As the loop for any block size, but fast for the common ones.
+fn fold<const BLOCK: usize>(sums: &[u16], lines: usize, means: &mut [f32]) {
+    let (blocks, rest) = sums.as_chunks::<BLOCK>();
+    let scale = 1.0 / (BLOCK * lines) as f32;
+    for (out, block) in means.iter_mut().zip(blocks) {
+        *out = block.iter().map(|&v| i32::from(v)).sum::<i32>() as f32 * scale;
+    }
+    if let Some(last) = means.last_mut().filter(|_| !rest.is_empty()) {
+        *last = mean(rest, lines);
+    }
+}
+
+fn mean(column_sums: &[u16], lines: usize) -> f32 {
+    let sum: u32 = column_sums.iter().map(|&v| u32::from(v)).sum();
+    sum as f32 / (column_sums.len() * lines) as f32
+}
+
+fn add_row(sums: &mut [u16], line: &[u8], step: usize) {
+    if step == 1 {
+        // Kept apart because this one is vectorised.
+        for (sum, &v) in sums.iter_mut().zip(line) {
+            *sum += u16::from(v);
+        }
+    } else {
+        for (sum, &v) in sums.iter_mut().zip(line.iter().step_by(step)) {
+            *sum += u16::from(v);
+        }
+    }
+}
+
+fn bilinear<T: Copy + Into<f32>>(
+    plane: &Plane<T>,
+    affine: &Affine,
+    tensor: &Tensor,
+    out: &mut [f32],
+) {
+    let [[dx, ..], [dy, ..]] = affine.0;
+    for (v, row) in out.chunks_exact_mut(tensor.width).enumerate() {
+        let [x, y] = affine.apply([0.5, v as f32 + 0.5]);
+        let (x, y) = (x - 0.5, y - 0.5);
+        let at = |u: usize| [x + u as f32 * dx, y + u as f32 * dy];
+        let columns = inside(x, dx, plane.width, row.len());
+        let rows = inside(y, dy, plane.height, row.len());
+        let start = columns.start.max(rows.start);
+        let end = columns.end.min(rows.end).max(start);
+        let (row, after) = row.split_at_mut(end);
+        let (before, middle) = row.split_at_mut(start);
+        bilinear_row_clamped(plane, at(0), [dx, dy], before);
+        bilinear_row(plane, at(start), [dx, dy], middle);
+        bilinear_row_clamped(plane, at(end), [dx, dy], after);
+    }
+}
+
+/// Those of `count` positions `first + i * step` that have neighbours on both sides among
+/// `samples`, with some room because rows are stepped through with rounding.
+fn inside(first: f32, step: f32, samples: usize, count: usize) -> Range<usize> {
+    let (low, high) = (0.1, samples as f32 - 1.1);
+    if high < low {
+        return 0..0;
+    }
+    let (from, to) = if step.abs() < 1e-9 {
+        let everywhere = first >= low && first <= high;
+        (0.0, if everywhere { count as f32 } else { 0.0 })
+    } else {
+        let (a, b) = ((low - first) / step, (high - first) / step);
+        (a.min(b).ceil(), a.max(b).floor() + 1.0)
+    };
+    let limit = |v: f32| v.clamp(0.0, count as f32) as usize;
+    limit(from)..limit(to)
+}
+
+/// A row whose every sample has its right and lower neighbours in the plane.
+fn bilinear_row<T: Copy + Into<f32>>(
+    plane: &Plane<T>,
+    start: [f32; 2],
+    step: [f32; 2],
+    row: &mut [f32],
+) {
+    // Fixed point: cheaper than converting two floats for every pixel.
+    const ONE: f32 = 65536.0;
+    const UNIT: f32 = 1.0 / ONE;
+    let [mut x, mut y] = start.map(|v| (v * ONE) as i64);
+    let [dx, dy] = step.map(|v| (v * ONE).round() as i64);
+    for value in row {
+        let at = (y >> 16) as usize * plane.stride + (x >> 16) as usize * plane.step;
+        let fraction = [x, y].map(|v| (v & 0xffff) as i32 as f32 * UNIT);
+        *value = blend(plane, [at, at + plane.stride], plane.step, fraction);
+        x += dx;
+        y += dy;
+    }
+}
+
+/// A row that may leave the plane.
+fn bilinear_row_clamped<T: Copy + Into<f32>>(
+    plane: &Plane<T>,
+    [x, y]: [f32; 2],
+    [dx, dy]: [f32; 2],
+    row: &mut [f32],
+) {
+    for (u, value) in row.iter_mut().enumerate() {
+        let x = (x + u as f32 * dx).clamp(0.0, (plane.width - 1) as f32);
+        let y = (y + u as f32 * dy).clamp(0.0, (plane.height - 1) as f32);
+        let (left, top) = (x as usize, y as usize);
+        let right = if left + 1 < plane.width {
+            plane.step
+        } else {
+            0
+        };
+        let below = if top + 1 < plane.height {
+            plane.stride
+        } else {
+            0
+        };
+        let at = top * plane.stride + left * plane.step;
+        let fraction = [x - left as f32, y - top as f32];
+        *value = blend(plane, [at, at + below], right, fraction);
+    }
+}
+
+/// Blends the four samples at `upper` and `lower` and their right neighbours.
+#[inline(always)]
+fn blend<T: Copy + Into<f32>>(
+    plane: &Plane<T>,
+    [upper, lower]: [usize; 2],
+    right: usize,
+    [fx, fy]: [f32; 2],
+) -> f32 {
+    let at = |i: usize| -> f32 { plane.data[i].into() };
+    let above = at(upper) + (at(upper + right) - at(upper)) * fx;
+    let below = at(lower) + (at(lower + right) - at(lower)) * fx;
+    above + (below - above) * fy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::frame::Layout;
+
+    const WIDTH: usize = 16;
+    const HEIGHT: usize = 12;
+
+    fn picture() -> Vec<u8> {
+        let pixel = |i: usize| {
+            let (x, y) = (i % WIDTH, i / WIDTH);
+            [
+                (x * 13 + y * 7) as u8,
+                (x * x * 3 + y * 5) as u8,
+                (x * 5 + y * y * 2 + 40) as u8,
+            ]
+        };
+        (0..WIDTH * HEIGHT).flat_map(pixel).collect()
+    }
+
+    fn i420() -> Layout {
+        let channel = |plane, stride, sub| Channel {
+            plane,
+            offset: 0,
+            step: 1,
+            stride,
+            sub_x: sub,
+            sub_y: sub,
+        };
+        Layout {
+            width: WIDTH,
+            height: HEIGHT,
+            channels: [
+                channel(0, WIDTH, 0),
+                channel(1, WIDTH / 2, 1),
+                channel(2, WIDTH / 2, 1),
+            ],
+            colour: Colour::BT601,
+        }
+    }
+
+    fn crop_rgb(affine: Affine, size: usize, order: Order) -> Vec<f32> {
+        let picture = picture();
+        let frame = Frame {
+            layout: Layout::rgb(WIDTH, HEIGHT),
+            planes: [&picture, &[], &[]],
+        };
+        crop(&frame, affine, size, order)
+    }
+
+    fn crop(frame: &Frame, affine: Affine, size: usize, order: Order) -> Vec<f32> {
+        let tensor = Tensor {
+            scale: 1.0,
+            ..Tensor::unit(size, size, order)
+        };
+        let mut out = vec![f32::NAN; tensor.len()];
+        sample(frame, &affine, &tensor, &mut out);
+        out
+    }
+
+    fn assert_close(found: &[f32], expected: &[f32]) {
+        assert_eq!(found.len(), expected.len());
+        for (i, (f, e)) in found.iter().zip(expected).enumerate() {
+            assert!((f - e).abs() < 0.02, "value {i}: {f}, expected {e}");
+        }
+    }
+
+    // Computed with scipy.ndimage.map_coordinates(order=1, mode="nearest") in double precision.
+    #[rustfmt::skip]
+    const ROTATED: [f32; 48] = [103.441, 121.816, 140.190, 158.565, 105.172, 123.547, 141.922, 160.296, 106.904, 125.278, 143.653, 162.028, 108.635, 127.010, 145.384, 163.759, 150.038, 203.100, 8.614, 78.216, 136.810, 186.952, 86.433, 54.684, 124.605, 170.918, 191.979, 32.694, 114.298, 157.691, 208.900, 63.936, 83.444, 94.069, 105.159, 117.730, 93.700, 106.272, 119.914, 134.433, 109.167, 123.686, 139.880, 156.346, 129.845, 146.645, 165.057, 183.699];
+    #[rustfmt::skip]
+    const OVER_THE_EDGE: [f32; 48] = [56.300, 68.216, 86.590, 104.965, 64.359, 69.947, 88.322, 106.696, 72.419, 75.826, 87.820, 102.787, 77.000, 77.000, 81.492, 96.459, 40.214, 44.612, 55.334, 73.873, 45.971, 48.908, 56.710, 72.328, 51.728, 54.161, 57.497, 66.852, 55.000, 55.000, 56.037, 62.471, 169.457, 189.280, 211.652, 235.906, 209.379, 228.715, 210.702, 112.290, 166.062, 61.893, 30.161, 35.918, 26.000, 26.000, 27.728, 33.484];
+    // As above on each plane at its own size, then the BT.601 matrix.
+    #[rustfmt::skip]
+    const ROTATED_I420: [f32; 48] = [55.746, 84.182, 112.619, 141.056, 81.682, 110.119, 138.556, 166.993, 107.619, 136.056, 164.493, 192.930, 133.556, 161.992, 190.429, 218.866, 141.918, 150.744, 159.570, 168.396, 143.759, 152.585, 161.410, 170.236, 145.599, 154.425, 163.251, 172.077, 147.439, 156.265, 165.091, 173.917, 0.000, 29.668, 70.164, 110.660, 0.000, 36.773, 77.269, 117.765, 3.382, 43.878, 84.374, 124.870, 10.487, 50.983, 91.479, 131.975];
+    // Computed with cv2.resize(INTER_AREA) of picture[2:10, 4:12], planes B, G, R.
+    #[rustfmt::skip]
+    const HALVED: [f32; 48] = [75.500, 85.500, 95.500, 105.500, 103.500, 113.500, 123.500, 133.500, 147.500, 157.500, 167.500, 177.500, 207.500, 217.500, 227.500, 173.500, 74.000, 140.000, 166.000, 88.000, 84.000, 150.000, 112.000, 98.000, 94.000, 160.000, 122.000, 108.000, 104.000, 170.000, 132.000, 118.000, 76.000, 102.000, 128.000, 154.000, 90.000, 116.000, 142.000, 168.000, 104.000, 130.000, 156.000, 182.000, 118.000, 144.000, 170.000, 196.000];
+
+    #[test]
+    fn rotated_square_equals_scipy() {
+        let affine = Affine::from_square([8.3, 5.1], 5.0, 0.4, 4);
+        assert_close(&crop_rgb(affine, 4, Order::Rgb), &ROTATED);
+    }
+
+    #[test]
+    fn the_edge_is_repeated_outside() {
+        let affine = Affine::from_square([1.0, 11.0], 5.0, 0.4, 4);
+        assert_close(&crop_rgb(affine, 4, Order::Rgb), &OVER_THE_EDGE);
+    }
+
+    #[test]
+    fn halving_equals_opencv_area() {
+        let rect = Rect {
+            x: 4.0,
+            y: 2.0,
+            width: 8.0,
+            height: 8.0,
+        };
+        let affine = Affine::from_rect(rect, 4, 4);
+        assert_close(&crop_rgb(affine, 4, Order::Bgr), &HALVED);
+    }
+
+    #[test]
+    fn subsampled_chroma_equals_scipy() {
+        let plane = |width: usize, height: usize, value: fn(usize, usize) -> usize| {
+            (0..width * height)
+                .map(|i| value(i % width, i / width) as u8)
+                .collect::<Vec<_>>()
+        };
+        let luma = plane(WIDTH, HEIGHT, |x, y| (x * 9 + y * 11) % 220 + 16);
+        let blue = plane(WIDTH / 2, HEIGHT / 2, |x, y| (x * 17 + y * 5) % 224 + 16);
+        let red = plane(WIDTH / 2, HEIGHT / 2, |x, y| {
+            (x * 3 + y * 19 + 60) % 224 + 16
+        });
+        let frame = Frame {
+            layout: i420(),
+            planes: [&luma, &blue, &red],
+        };
+        let affine = Affine::from_square([8.3, 5.1], 5.0, 0.4, 4);
+        assert_close(&crop(&frame, affine, 4, Order::Rgb), &ROTATED_I420);
+    }
+
+    #[test]
+    fn no_picture_is_too_small_and_no_crop_too_odd() {
+        for (width, height) in [(0, 0), (1, 1), (1, 7), (3, 1), (5, 5)] {
+            let bytes = vec![200; width * height * 3];
+            let frame = Frame {
+                layout: Layout::rgb(width, height),
+                planes: [&bytes, &[], &[]],
+            };
+            for affine in [
+                Affine::from_square([0.5, 0.5], 4.0, 0.3, 4),
+                Affine::from_square([-1e9, 1e9], 1e9, 0.0, 4),
+                Affine::from_square([1.0, 1.0], 1e-9, 9.0, 4),
+                Affine::from_square([f32::NAN, 0.0], f32::INFINITY, 0.0, 4),
+            ] {
+                crop(&frame, affine, 4, Order::Rgb);
+            }
+            let values = crop(
+                &frame,
+                Affine::from_square([0.5, 0.5], 4.0, 0.3, 4),
+                4,
+                Order::Rgb,
+            );
+            let expected = if bytes.is_empty() { 0.0 } else { 200.0 };
+            assert!(values.iter().all(|v| (v - expected).abs() < 1e-3));
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Puts the pinned files in their places: whole and checked, or not at all.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use super::fetch::Fetcher;
+use super::pins::{self, Form};
+
+pub struct Folders {
+    /// Where lipflow looks.
+    pub data: PathBuf,
+    /// Downloads, and the tools that set-up itself needs.
+    pub cache: PathBuf,
+}
+
+/// Fetches what is missing or differs from its sha256.
+pub fn ensure(folders: &Folders) -> Result<()> {
+    if missing(folders).is_empty() {
+        return Ok(());
+    }
+    if !pins::SUPPORTED {
+        bail!(
+            "set-up has ONNX Runtime for Linux on x86_64 and aarch64 only. On this machine, put the files yourself in {}: {}",
+            folders.data.display(),
+            pins::FILES.map(|f| f.path).join(", ")
+        );
+    }
+    fs::create_dir_all(&folders.cache)
+        .with_context(|| format!("can't create {}", folders.cache.display()))?;
+    let _lock = lock(&folders.cache.join("lock"))?;
+    let fetcher = Fetcher::new(&folders.cache)?;
+    // Asked again: another set-up may have done the work while this one waited.
+    for file in missing(folders) {
+        place(file, folders, &fetcher).with_context(|| {
+            format!(
+                "set-up could not make {}",
+                folders.data.join(file.path).display()
+            )
+        })?;
+    }
+    Ok(())
+}
+
+fn missing(folders: &Folders) -> Vec<&'static pins::File> {
+    pins::FILES
+        .iter()
+        .filter(|f| !is_whole(&folders.data.join(f.path), f.sha256))
+        .collect()
+}
+
+fn place(file: &pins::File, folders: &Folders, fetcher: &Fetcher) -> Result<()> {
+    let archive = fetcher.archive(file.archive)?;
+    let target = folders.data.join(file.path);
+    let parent = target.parent().unwrap_or(&folders.data);
+    fs::create_dir_all(parent).with_context(|| format!("can't create {}", parent.display()))?;
+
+    let scratch = fetcher.scratch(file.archive.name)?;
+    let member = scratch.path().join("member");
+    fetcher.unpack(&archive, file.member, &member)?;
+    let made = match file.form {
+        Form::AsPublished => member,
+        Form::Converted {
+            kind,
+            member_sha256,
+        } => {
+            check(&member, member_sha256)?;
+            let made = scratch.path().join("made");
+            fetcher.convert(kind, &member, &made)?;
+            made
+        }
+    };
+    check(&made, file.sha256)?;
+
+    // Cache and data folder may be on different file systems, hence a copy before the rename.
+    let part = target.with_extension("part");
+    fs::copy(&made, &part).with_context(|| format!("can't write {}", part.display()))?;
+    File::open(&part)?.sync_all()?;
+    fs::rename(&part, &target).with_context(|| format!("can't write {}", target.display()))?;
+    eprintln!("  {}", target.display());
+    Ok(())
+}
+
+/// One set-up at a time; the lock goes with the process, however that ends.
+fn lock(path: &Path) -> Result<File> {
+    let file = File::create(path).with_context(|| format!("can't create {}", path.display()))?;
+    if file.try_lock().is_err() {
+        eprintln!("Another set-up is at work; waiting for it");
+        file.lock()
+            .with_context(|| format!("can't lock {}", path.display()))?;
+    }
+    Ok(file)
+}
+
+fn check(path: &Path, expected: &str) -> Result<()> {
+    let found = sha256(path)?;
+    if found != expected {
+        bail!(
+            "{} has sha256 {found}, but {expected} was expected",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+pub fn is_whole(path: &Path, expected: &str) -> bool {
+    path.is_file() && sha256(path).is_ok_and(|found| found == expected)
+}
+
+fn sha256(path: &Path) -> Result<String> {
+    let cant_read = || format!("can't read {}", path.display());
+    let mut file = File::open(path).with_context(cant_read)?;
+    let mut digest = Sha256::new();
+    let mut block = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut block).with_context(cant_read)? {
+            0 => break,
+            n => digest.update(&block[..n]),
+        }
+    }
+    Ok(digest
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_whole_only_with_its_sha256() {
+        let path = std::env::temp_dir().join(format!("lipflow-whole-{}", std::process::id()));
+        // The digest of "abc" is a test vector of FIPS 180-2.
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert!(!is_whole(&path, abc));
+        fs::write(&path, "abc").unwrap();
+        assert!(is_whole(&path, abc));
+        fs::write(&path, "abd").unwrap();
+        assert!(!is_whole(&path, abc));
+        let error = check(&path, abc).unwrap_err().to_string();
+        assert!(error.contains(abc), "{error}");
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn the_lock_goes_with_its_holder() {
+        let path = std::env::temp_dir().join(format!("lipflow-lock-{}", std::process::id()));
+        let held = lock(&path).unwrap();
+        assert!(File::create(&path).unwrap().try_lock().is_err());
+        drop(held);
+        assert!(File::create(&path).unwrap().try_lock().is_ok());
+        fs::remove_file(&path).unwrap();
+    }
+}
