@@ -42,7 +42,7 @@ impl HeadFrame {
         let axis: [f32; 2] =
             std::array::from_fn(|i| 0.65 * eyes[i] / flat + 0.35 * mouth[i] / length);
         let norm = axis[0].hypot(axis[1]);
-        if !(norm > 0.2) {
+        if norm.is_nan() || norm < 0.2 {
             return None;
         }
         let frame = Self {

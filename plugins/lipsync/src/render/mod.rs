@@ -6,7 +6,10 @@ pub mod frame;
 mod interior;
 mod lips;
 mod mouth;
+pub mod paste;
 mod patch;
+#[cfg(test)]
+mod testing;
 mod warp;
 
 pub use mouth::{MouthRenderer, MouthShape};

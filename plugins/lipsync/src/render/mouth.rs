@@ -210,9 +210,9 @@ impl MouthRenderer {
             f32::from(1u8 << channel.sub_y),
         );
         for row in target.y..target.y + target.height {
-            let y = (row as f32 + 0.5) * sy - 0.5;
+            let y = (row as f32 + 0.5) * sy;
             for col in target.x..target.x + target.width {
-                let x = (col as f32 + 0.5) * sx - 0.5;
+                let x = (col as f32 + 0.5) * sx;
                 let point = head.to_local([x, y]);
                 let (moved, column) = self.warp.displacement(point);
                 if let Some(inside) = interior.at(point, &column) {

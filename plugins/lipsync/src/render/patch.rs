@@ -52,6 +52,21 @@ impl Patch {
         }
     }
 
+    /// Takes a picture of `size` by `size` whose samples `value` gives.
+    pub fn fill(&mut self, size: usize, value: impl Fn(usize, usize) -> f32) {
+        self.stride = size + 2 * PAD;
+        self.data.resize(self.stride * self.stride, 0.0);
+        (self.x, self.y) = (0.0, 0.0);
+        self.max_x = (size - 1) as f32;
+        self.max_y = self.max_x;
+        let within = |v: usize| v.saturating_sub(PAD).min(size - 1);
+        for (row, out) in self.data.chunks_exact_mut(self.stride).enumerate() {
+            for (col, to) in out.iter_mut().enumerate() {
+                *to = value(within(col), within(row));
+            }
+        }
+    }
+
     /// The sample at integer position (x, y) of the plane, which must lie in the region.
     #[inline]
     pub fn at(&self, x: usize, y: usize) -> f32 {
