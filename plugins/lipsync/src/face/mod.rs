@@ -6,6 +6,7 @@ pub mod detector;
 pub mod mesh;
 pub mod one_euro;
 pub mod selection;
+mod track;
 pub mod tracker;
 
 use std::path::{Path, PathBuf};
