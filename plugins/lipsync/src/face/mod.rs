@@ -25,6 +25,10 @@ pub enum Error {
     )]
     Missing(PathBuf),
     #[error(
+        "the face model {path} can't be loaded: {reason}. Run `cargo xtask setup` for one that can, or give the path of another"
+    )]
+    Corrupt { path: PathBuf, reason: String },
+    #[error(
         "{path} is not a {wanted}: {reason}. Run `cargo xtask setup` for one that is, or give the path of another"
     )]
     WrongModel {
@@ -119,6 +123,7 @@ fn load(path: &Path, threads: u32) -> Result<Arc<Session>, Error> {
     };
     runtime::load(path, options).map_err(|e| match e {
         runtime::Error::ModelMissing(path) => Error::Missing(path),
+        runtime::Error::ModelCorrupt { path, reason } => Error::Corrupt { path, reason },
         other => other.into(),
     })
 }
