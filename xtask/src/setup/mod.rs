@@ -29,6 +29,11 @@ pub fn ensure(scope: Scope) -> Result<()> {
     })
 }
 
+/// A Python that has `onnx`, for the scripts that build networks.
+pub fn converter() -> Result<PathBuf> {
+    place::converter(&cache_dir())
+}
+
 /// The folder in which the plugin looks; it must agree with the plugin's `runtime::data_dir`.
 pub fn data_dir() -> PathBuf {
     base_dir("XDG_DATA_HOME", ".local/share", "/usr/local/share")
