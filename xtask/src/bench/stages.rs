@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 
@@ -50,17 +49,27 @@ pub fn measure(clip: &Clip) -> Result<Vec<(&'static str, f64)>> {
     ])
 }
 
-/// How long the pipeline takes, less what GStreamer itself takes to start.
+/// The processor time of the pipeline, less what GStreamer itself takes to start.
 fn seconds(pipeline: &str) -> Result<f64> {
     let play = |pipeline: &str| {
-        let started = Instant::now();
-        // A shell splits the line as it would split one that is typed.
-        let line = format!("exec gst-launch-1.0 -q {pipeline}");
-        process::output(Command::new("sh").args(["-c", &line]))?;
-        Ok::<_, anyhow::Error>(started.elapsed().as_secs_f64())
+        // A shell splits the line as it would split one that is typed, and then tells the times.
+        let line = format!("gst-launch-1.0 -q {pipeline} || exit 1; times");
+        let output = process::output(Command::new("sh").args(["-c", &line]))?;
+        processor_seconds(&output).context("the shell told no times")
     };
     let nothing = play("fakesrc num-buffers=1 ! fakesink")?;
     Ok(play(pipeline)? - nothing)
+}
+
+/// User and system time of the shell's children: the last line of what `times` prints, as in
+/// `1m2.500000s 0m0.250000s`.
+fn processor_seconds(times: &str) -> Option<f64> {
+    let words = times.lines().last()?.split_whitespace();
+    let seconds = |word: &str| {
+        let (minutes, seconds) = word.strip_suffix('s')?.split_once('m')?;
+        Some(60.0 * minutes.parse::<f64>().ok()? + seconds.parse::<f64>().ok()?)
+    };
+    words.map(seconds).sum()
 }
 
 struct Stat {
@@ -100,4 +109,32 @@ fn word(path: &Path) -> String {
     }
     word.push('"');
     word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_children_s_times_add_up() {
+        let printed = "0m9.000000s 0m9.000000s\n1m2.500000s 0m0.250000s\n";
+        assert_eq!(processor_seconds(printed), Some(62.75));
+        assert_eq!(processor_seconds("nothing of the kind"), None);
+    }
+
+    #[test]
+    fn a_path_stays_one_word() {
+        let path = Path::new("a $(touch b) `c` \"d\" \\.mp4");
+        let shown =
+            process::output(Command::new("sh").args(["-c", &format!("printf %s {}", word(path))]));
+        assert_eq!(shown.unwrap(), path.display().to_string());
+    }
+
+    #[test]
+    fn figures_are_read_back() {
+        let stats = parse("track mesh-time 42\nnot a figure\n");
+        assert_eq!(stats.len(), 1);
+        assert_eq!(stats[0].element, "track");
+        assert_eq!((&*stats[0].figure, stats[0].value), ("mesh-time", 42));
+    }
 }
