@@ -22,7 +22,12 @@ const fn face(
     arguments: &'static [&'static str],
     size: (u32, u32),
 ) -> Case {
-    Case { name, file, arguments, size }
+    Case {
+        name,
+        file,
+        arguments,
+        size,
+    }
 }
 
 const SIZE: (u32, u32) = (400, 300);
@@ -31,31 +36,82 @@ const FACES: &[Case] = &[
     face("mp4", "f.mp4", &["-c:v", "libx264"], SIZE),
     face("mov", "f.mov", &["-c:v", "libx264"], SIZE),
     face("mkv", "f.mkv", &["-c:v", "libx264"], SIZE),
-    face("webm VP9", "f.webm", &["-c:v", "libvpx-vp9", "-cpu-used", "8"], SIZE),
+    face(
+        "webm VP9",
+        "f.webm",
+        &["-c:v", "libvpx-vp9", "-cpu-used", "8"],
+        SIZE,
+    ),
     face("avi MPEG-4", "f.avi", &["-c:v", "mpeg4", "-q:v", "3"], SIZE),
     face("flv", "f.flv", &["-c:v", "libx264"], SIZE),
     face("transport stream", "f.ts", &["-c:v", "libx264"], SIZE),
-    face("program stream", "f.mpg", &["-c:v", "mpeg2video", "-q:v", "3"], SIZE),
+    face(
+        "program stream",
+        "f.mpg",
+        &["-c:v", "mpeg2video", "-q:v", "3"],
+        SIZE,
+    ),
     face("PNG", "f.png", &["-frames:v", "1"], SIZE),
     face("JPEG", "f.jpg", &["-frames:v", "1"], SIZE),
     face("WebP", "f.webp", &["-frames:v", "1"], SIZE),
-    face("PNG with alpha", "a.png", &["-frames:v", "1", "-pix_fmt", "rgba"], SIZE),
-    face("4:2:2", "f422.mkv", &["-c:v", "libx264", "-pix_fmt", "yuv422p"], SIZE),
-    face("4:4:4", "f444.mkv", &["-c:v", "libx264", "-pix_fmt", "yuv444p"], SIZE),
-    face("10 bit", "f10.mkv", &["-c:v", "libx264", "-pix_fmt", "yuv420p10le"], SIZE),
-    face("alpha", "falpha.mov", &["-c:v", "qtrle", "-pix_fmt", "argb"], SIZE),
+    face(
+        "PNG with alpha",
+        "a.png",
+        &["-frames:v", "1", "-pix_fmt", "rgba"],
+        SIZE,
+    ),
+    face(
+        "4:2:2",
+        "f422.mkv",
+        &["-c:v", "libx264", "-pix_fmt", "yuv422p"],
+        SIZE,
+    ),
+    face(
+        "4:4:4",
+        "f444.mkv",
+        &["-c:v", "libx264", "-pix_fmt", "yuv444p"],
+        SIZE,
+    ),
+    face(
+        "10 bit",
+        "f10.mkv",
+        &["-c:v", "libx264", "-pix_fmt", "yuv420p10le"],
+        SIZE,
+    ),
+    face(
+        "alpha",
+        "falpha.mov",
+        &["-c:v", "qtrle", "-pix_fmt", "argb"],
+        SIZE,
+    ),
     face(
         "odd size",
         "odd.mkv",
-        &["-vf", "scale=401:301", "-c:v", "ffv1", "-pix_fmt", "yuv444p"],
+        &[
+            "-vf",
+            "scale=401:301",
+            "-c:v",
+            "ffv1",
+            "-pix_fmt",
+            "yuv444p",
+        ],
         (402, 302),
     ),
-    face("wide pixels", "par.mp4", &["-vf", "scale=200:300,setsar=2/1", "-c:v", "libx264"], (200, 300)),
+    face(
+        "wide pixels",
+        "par.mp4",
+        &["-vf", "scale=200:300,setsar=2/1", "-c:v", "libx264"],
+        (200, 300),
+    ),
 ];
 
 const SPEECHES: &[(&str, &str, &[&str])] = &[
     ("8 kHz", "s8.wav", &["-ar", "8000"]),
-    ("96 kHz stereo, 24 bit", "s96.wav", &["-ar", "96000", "-ac", "2", "-c:a", "pcm_s24le"]),
+    (
+        "96 kHz stereo, 24 bit",
+        "s96.wav",
+        &["-ar", "96000", "-ac", "2", "-c:a", "pcm_s24le"],
+    ),
     ("5.1", "s51.flac", &["-ar", "48000", "-af", "pan=5.1|FC=c0"]),
     ("mp3", "s.mp3", &["-c:a", "libmp3lame"]),
     ("m4a", "s.m4a", &["-c:a", "aac"]),
@@ -86,7 +142,9 @@ fn source_speech() -> PathBuf {
 
 fn ffmpeg(input: &Path, arguments: &[&str], output: &Path) {
     let mut command = Command::new("ffmpeg");
-    command.args(["-v", "error", "-y", "-t", "1.2", "-i"]).arg(input);
+    command
+        .args(["-v", "error", "-y", "-t", "1.2", "-i"])
+        .arg(input);
     let status = command.args(arguments).arg(output).status();
     assert!(status.expect("ffmpeg runs").success(), "{output:?}");
 }
@@ -105,7 +163,10 @@ fn lipflow(face: &Path, speech: &Path, output: &Path) {
         .unwrap();
     let stdout = String::from_utf8_lossy(&result.stdout);
     let stderr = String::from_utf8_lossy(&result.stderr);
-    assert!(result.status.success(), "{face:?} {speech:?}\n{stdout}\n{stderr}");
+    assert!(
+        result.status.success(),
+        "{face:?} {speech:?}\n{stdout}\n{stderr}"
+    );
 }
 
 /// The output has the size, 4:2:0 H.264 and AAC, and both streams are as long as the speech.
@@ -118,18 +179,33 @@ fn check(output: &Path, (width, height): (u32, u32), seconds: f64, name: &str) {
     let report: serde_json::Value = serde_json::from_slice(&result.stdout).unwrap();
     let stream = |kind: &str| {
         let streams = report["streams"].as_array().unwrap();
-        streams.iter().find(|s| s["codec_type"] == kind).cloned().unwrap_or_default()
+        streams
+            .iter()
+            .find(|s| s["codec_type"] == kind)
+            .cloned()
+            .unwrap_or_default()
     };
     let (video, audio) = (stream("video"), stream("audio"));
     assert_eq!(video["codec_name"], "h264", "{name}");
     assert_eq!(audio["codec_name"], "aac", "{name}");
     assert_eq!(video["pix_fmt"], "yuv420p", "{name}");
-    assert_eq!((&video["width"], &video["height"]), (&width.into(), &height.into()), "{name}");
-    let length = |s: &serde_json::Value| -> f64 { s["duration"].as_str().unwrap().parse().unwrap() };
+    assert_eq!(
+        (&video["width"], &video["height"]),
+        (&width.into(), &height.into()),
+        "{name}"
+    );
+    let length =
+        |s: &serde_json::Value| -> f64 { s["duration"].as_str().unwrap().parse().unwrap() };
     let (video, audio) = (length(&video), length(&audio));
-    assert!((video - audio).abs() <= 0.041, "{name}: {video} s of video, {audio} s of audio");
+    assert!(
+        (video - audio).abs() <= 0.041,
+        "{name}: {video} s of video, {audio} s of audio"
+    );
     // Lossy codecs pad the speech by a frame or two of their own.
-    assert!((video - seconds).abs() < 0.15, "{name}: {video} s instead of {seconds} s");
+    assert!(
+        (video - seconds).abs() < 0.15,
+        "{name}: {video} s instead of {seconds} s"
+    );
 }
 
 #[test]
@@ -151,7 +227,11 @@ fn portrait_video_with_a_rotation_tag_comes_out_upright() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     ffmpeg(&source_speech(), &[], &at("speech.wav"));
-    ffmpeg(&data("cap13_edit2.mp4"), &["-vf", "transpose=2", "-c:v", "libx264"], &at("turned.mp4"));
+    ffmpeg(
+        &data("cap13_edit2.mp4"),
+        &["-vf", "transpose=2", "-c:v", "libx264"],
+        &at("turned.mp4"),
+    );
     let status = Command::new("ffmpeg")
         .args(["-v", "error", "-y", "-display_rotation", "-90", "-i"])
         .arg(at("turned.mp4"))
@@ -186,7 +266,9 @@ fn every_kind_of_speech() {
         lipflow(&face, &speech, &output);
         check(&output, SIZE, SECONDS, name);
     }
-    for file in ["v.mp4", "v.mov", "v.mkv", "v.webm", "v.avi", "v.flv", "v.ts", "v.mpg"] {
+    for file in [
+        "v.mp4", "v.mov", "v.mkv", "v.webm", "v.avi", "v.flv", "v.ts", "v.mpg",
+    ] {
         let with_sound = folder.path().join(file);
         let status = Command::new("ffmpeg")
             .args(["-v", "error", "-y", "-t", "1.2", "-i"])
@@ -227,6 +309,10 @@ fn every_kind_of_name() {
         .args(["--speech=-begins with a dash.mp4.wav", "--output=-out.mp4"])
         .output()
         .unwrap();
-    assert!(result.status.success(), "{}", String::from_utf8_lossy(&result.stderr));
+    assert!(
+        result.status.success(),
+        "{}",
+        String::from_utf8_lossy(&result.stderr)
+    );
     check(&folder.path().join("-out.mp4"), SIZE, SECONDS, "dash");
 }

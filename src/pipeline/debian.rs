@@ -39,7 +39,6 @@ pub fn refused_plugin(element: &str) -> Option<std::path::PathBuf> {
 
 /// All such files.
 pub fn refused_plugins() -> Vec<std::path::PathBuf> {
-    use gst::prelude::*;
     gst::Registry::get()
         .plugins()
         .into_iter()

@@ -20,8 +20,8 @@ use gst_base::subclass::prelude::*;
 use gst_video::{VideoCapsBuilder, VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
 
 use super::FaceSelect;
-use crate::face::detector::Detector;
-use crate::face::mesh::Mesher;
+use crate::face::detector::{self, Detector};
+use crate::face::mesh::{self, Mesher};
 use crate::face::selection::Select;
 use crate::face::tracker::{Models, Options, Tracker};
 use crate::face::{Error, Face};
@@ -34,9 +34,6 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
         Some("Face tracker"),
     )
 });
-
-const DETECTOR_FILE: &str = "face_detection_yunet.onnx";
-const MESH_FILE: &str = "face_landmark.onnx";
 
 #[derive(Clone)]
 struct Settings {
@@ -95,8 +92,8 @@ impl Settings {
             )
         };
         Ok(Models {
-            detector: Detector::load(&path(&self.detector_model, DETECTOR_FILE), self.threads)?,
-            mesher: Mesher::load(&path(&self.mesh_model, MESH_FILE), self.threads)?,
+            detector: Detector::load(&path(&self.detector_model, detector::FILE), self.threads)?,
+            mesher: Mesher::load(&path(&self.mesh_model, mesh::FILE), self.threads)?,
         })
     }
 }
