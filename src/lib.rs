@@ -1,7 +1,15 @@
 //! The controller of lipflow: templates, jobs and the command line.
 
+pub mod cancel;
 pub mod cli;
+pub mod error;
+pub mod estimate;
+pub mod event;
+pub mod job;
 pub mod pipeline;
+pub mod progress;
+pub mod publish;
+pub mod worker;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

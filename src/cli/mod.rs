@@ -4,6 +4,8 @@ pub mod completions;
 pub mod doctor;
 pub mod model;
 pub mod pipeline;
+pub mod run;
+pub mod schema;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -23,9 +25,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::RunArgs),
     Pipeline(pipeline::PipelineArgs),
     Model(model::ModelArgs),
     Doctor(doctor::DoctorArgs),
+    Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
 }
@@ -33,9 +37,14 @@ enum Command {
 impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Run(args) => {
+                crate::init()?;
+                Ok(run::run(args))
+            }
             Command::Pipeline(args) => pipeline::run(args),
             Command::Model(args) => model::run(args),
             Command::Doctor(args) => doctor::run(args),
+            Command::Schema(args) => Ok(schema::run(&args)),
             Command::Completions(args) => completions::run(args),
             Command::Man(args) => completions::man(args),
         }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{IsTerminal, Write};
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -26,9 +25,7 @@ pub fn run() -> Result<()> {
 
     let mut command = job::command(&face, &speech, &output);
     eprintln!("{}", process::shown(&command));
-    let started = Instant::now();
     let finished = job::run(&mut command, show)?;
-    let took = started.elapsed();
     clear_line();
 
     let line = process::output(
@@ -36,7 +33,7 @@ pub fn run() -> Result<()> {
             .args(["pipeline", "show", "file"])
             .args(job::set("face", &face))
             .args(job::set("speech", &speech))
-            .args(job::set("output", &folder.join("demo-gst-launch.mp4"))),
+            .args(job::set("output", folder.join("demo-gst-launch.mp4"))),
     )?;
     let seconds = |key: &str| finished.result[key].as_f64().unwrap_or_default();
     println!("Video:  {}", output.display());
@@ -48,8 +45,8 @@ pub fn run() -> Result<()> {
     );
     println!(
         "Took:   {:.2} s, {:.1} times as fast as it plays",
-        took.as_secs_f64(),
-        seconds("duration_s") / took.as_secs_f64()
+        finished.wall.as_secs_f64(),
+        seconds("duration_s") / finished.wall.as_secs_f64()
     );
     println!("The same with gst-launch-1.0:\n{}", line.trim_end());
     Ok(())

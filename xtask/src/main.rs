@@ -1,5 +1,6 @@
 //! `cargo xtask setup | demo | test | bench`: what a fresh machine needs, in one command each.
 
+mod bench;
 mod demo;
 mod job;
 mod process;
@@ -33,6 +34,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Measure speed and memory against their limits
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
             println!("Everything is there, in {}", setup::data_dir().display());
         }),
         Task::Demo => demo::run(),
+        Task::Bench(args) => bench::run(&args),
         Task::Test { arguments } => test::run(&arguments),
     };
     match result {

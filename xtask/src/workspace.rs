@@ -15,6 +15,11 @@ pub fn target() -> PathBuf {
     }
 }
 
+/// The Python scripts of this package.
+pub fn scripts() -> PathBuf {
+    root().join("xtask/scripts")
+}
+
 /// A command that runs in the root of the workspace.
 pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);

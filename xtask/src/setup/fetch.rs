@@ -10,9 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::pins::{self, Archive, Registry};
 use super::place::is_whole;
-use crate::process;
-
-const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts");
+use crate::{process, workspace};
 
 /// The oldest Python for which the converter's packages are published.
 const OLDEST_PYTHON: (u32, u32) = (3, 11);
@@ -73,7 +71,7 @@ impl Fetcher {
 
     /// Takes `member` out of the archive.
     pub fn unpack(&self, archive: &Path, member: &str, target: &Path) -> Result<()> {
-        let script = Path::new(SCRIPTS).join("unpack.py");
+        let script = workspace::scripts().join("unpack.py");
         process::output(
             Command::new(self.python()?)
                 .args([script.as_path(), archive])
@@ -85,10 +83,9 @@ impl Fetcher {
 
     /// Makes a helper model out of its published form.
     pub fn convert(&self, kind: &str, from: &Path, to: &Path) -> Result<()> {
-        self.install_converter()?;
         process::output(
-            Command::new(self.python()?)
-                .arg(Path::new(SCRIPTS).join("models.py"))
+            Command::new(self.converter()?)
+                .arg(workspace::scripts().join("models.py"))
                 .arg(kind)
                 .args([from, to]),
         )?;
@@ -158,10 +155,13 @@ impl Fetcher {
         Ok(self.python.get_or_init(|| python))
     }
 
-    fn install_converter(&self) -> Result<()> {
+    /// A Python that has the packages for converting models.
+    pub fn converter(&self) -> Result<&Path> {
+        // First, as it may make the environment anew, and then nothing is installed in it.
+        let python = self.python()?;
         let done = self.cache.join("venv/converter.txt");
         if fs::read_to_string(&done).is_ok_and(|text| text == pins::CONVERTER) {
-            return Ok(());
+            return Ok(python);
         }
         eprintln!("Fetching the packages that convert models (50 MB)");
         let scratch = self.scratch("converter")?;
@@ -176,7 +176,7 @@ impl Fetcher {
             "can't install the packages that convert models; they exist for CPython 3.11 to 3.14",
         )?;
         fs::write(&done, pins::CONVERTER)?;
-        Ok(())
+        Ok(python)
     }
 }
 

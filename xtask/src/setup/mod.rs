@@ -29,13 +29,18 @@ pub fn ensure(scope: Scope) -> Result<()> {
     })
 }
 
+/// A Python that has `onnx`, for the scripts that build networks.
+pub fn converter() -> Result<PathBuf> {
+    place::converter(&cache_dir())
+}
+
 /// The folder in which the plugin looks; it must agree with the plugin's `runtime::data_dir`.
 pub fn data_dir() -> PathBuf {
-    base_dir("XDG_DATA_HOME", ".local/share", "/usr/local/share")
+    base_dir("XDG_DATA_HOME", ".local/share", "/usr/local/share").join("lipflow")
 }
 
 fn cache_dir() -> PathBuf {
-    base_dir("XDG_CACHE_HOME", ".cache", "/var/cache")
+    base_dir("XDG_CACHE_HOME", ".cache", "/var/cache").join("lipflow")
 }
 
 fn base_dir(variable: &str, below_home: &str, otherwise: &str) -> PathBuf {
@@ -44,7 +49,6 @@ fn base_dir(variable: &str, below_home: &str, otherwise: &str) -> PathBuf {
         .filter(|p| p.is_absolute())
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(below_home)))
         .unwrap_or_else(|| PathBuf::from(otherwise))
-        .join("lipflow")
 }
 
 /// Readings from LibriVox: 16 kHz, mono, in order of their names.

@@ -151,6 +151,7 @@ fn plan(missing: &[&str], apt: bool, root: bool, sudo: impl FnOnce() -> bool) ->
 pub fn ensure(scope: Scope) -> Result<()> {
     let missing = missing(scope);
     match plan(&missing, has_apt(), is_root(), has_sudo) {
+        Plan::Nothing if remembers_failures() => check_elements(),
         Plan::Nothing => Ok(()),
         Plan::Ask(text) => bail!(text),
         Plan::Install { sudo } => {
@@ -238,7 +239,18 @@ fn install(names: &[&str], sudo: bool) -> Result<()> {
     Ok(())
 }
 
-/// A plugin can be on the disk and yet not load, and GStreamer remembers that in its cache.
+/// Whether GStreamer's cache says of some plugin that it can't be loaded. That may be over: a plugin
+/// that was looked at while its libraries were being installed stays marked.
+fn remembers_failures() -> bool {
+    let listing = process::output(Command::new("gst-inspect-1.0").arg("--print-blacklist"));
+    listing.is_ok_and(|text| names_a_plugin(&text))
+}
+
+fn names_a_plugin(blacklist: &str) -> bool {
+    blacklist.lines().any(|line| line.trim().ends_with(".so"))
+}
+
+/// Sees whether the elements load, and clears GStreamer's cache where it says otherwise.
 fn check_elements() -> Result<()> {
     let scratch = std::env::temp_dir().join(format!("lipflow-registry-{}.bin", std::process::id()));
     let exists = |element: &str, fresh: bool| {
@@ -260,23 +272,26 @@ fn check_elements() -> Result<()> {
             broken[0]
         );
     }
-    if stale && let Some(cache) = registry_cache() {
-        eprintln!(
-            "Clearing GStreamer's outdated plugin cache {}",
-            cache.display()
-        );
-        std::fs::remove_dir_all(&cache)
-            .with_context(|| format!("can't delete {}", cache.display()))?;
+    if stale {
+        for cache in registry_caches() {
+            eprintln!(
+                "Clearing GStreamer's outdated list of plugins, {}",
+                cache.display()
+            );
+            std::fs::remove_file(&cache)
+                .with_context(|| format!("can't delete {}", cache.display()))?;
+        }
     }
     Ok(())
 }
 
-fn registry_cache() -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cache")))?
-        .join("gstreamer-1.0");
-    cache.is_dir().then_some(cache)
+fn registry_caches() -> Vec<PathBuf> {
+    let folder = super::base_dir("XDG_CACHE_HOME", ".cache", "/var/cache").join("gstreamer-1.0");
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "bin"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -328,6 +343,14 @@ mod tests {
         let listing = "ffmpeg installed\npython3 half-configured\npkg-config not-installed\n";
         let installed = parse_installed(listing);
         assert_eq!(installed, HashSet::from(["ffmpeg".to_owned()]));
+    }
+
+    #[test]
+    fn a_failure_that_gstreamer_remembers_is_seen() {
+        let none = "Blacklisted files:\n\nTotal count: 0 blacklisted files\n";
+        assert!(!names_a_plugin(none));
+        let one = "Blacklisted files:\n  libgstlibav.so\n\nTotal count: 1 blacklisted file\n";
+        assert!(names_a_plugin(one));
     }
 
     #[test]

@@ -29,10 +29,7 @@ pub fn ensure(folders: &Folders) -> Result<()> {
             pins::FILES.map(|f| f.path).join(", ")
         );
     }
-    fs::create_dir_all(&folders.cache)
-        .with_context(|| format!("can't create {}", folders.cache.display()))?;
-    let _lock = lock(&folders.cache.join("lock"))?;
-    let fetcher = Fetcher::new(&folders.cache)?;
+    let (_lock, fetcher) = open(&folders.cache)?;
     // Asked again: another set-up may have done the work while this one waited.
     for file in missing(folders) {
         place(file, folders, &fetcher).with_context(|| {
@@ -43,6 +40,19 @@ pub fn ensure(folders: &Folders) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// A Python with the packages that convert models and that build them.
+pub fn converter(cache: &Path) -> Result<PathBuf> {
+    let (_lock, fetcher) = open(cache)?;
+    fetcher.converter().map(Path::to_owned)
+}
+
+/// The cache, for ourselves alone as long as the lock is held.
+fn open(cache: &Path) -> Result<(File, Fetcher)> {
+    fs::create_dir_all(cache).with_context(|| format!("can't create {}", cache.display()))?;
+    let lock = lock(&cache.join("lock"))?;
+    Ok((lock, Fetcher::new(cache)?))
 }
 
 fn missing(folders: &Folders) -> Vec<&'static pins::File> {
