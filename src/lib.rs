@@ -1,6 +1,7 @@
 //! The controller of lipflow: templates, jobs and the command line.
 
 pub mod cancel;
+pub mod cli;
 pub mod error;
 pub mod estimate;
 pub mod event;
@@ -9,3 +10,27 @@ pub mod pipeline;
 pub mod progress;
 pub mod publish;
 pub mod worker;
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+/// The plugin's file as GStreamer found it by itself, before the linked one took its place.
+static SCANNED_PLUGIN: OnceLock<Option<PathBuf>> = OnceLock::new();
+
+/// Starts GStreamer and registers the elements that are linked in. Again is harmless.
+pub fn init() -> Result<(), gst::glib::Error> {
+    gst::init()?;
+    SCANNED_PLUGIN.get_or_init(|| {
+        gst::Registry::get()
+            .find_plugin("lipsync")
+            .and_then(|plugin| plugin.filename())
+    });
+    gstlipsync::plugin_register_static().map_err(|e| {
+        gst::glib::Error::new(gst::CoreError::Failed, &format!("the linked plugin: {e}"))
+    })
+}
+
+/// Where plain GStreamer, gst-launch-1.0 say, has the plugin from; None where it doesn't find it.
+pub fn scanned_plugin() -> Option<PathBuf> {
+    SCANNED_PLUGIN.get().cloned().flatten()
+}

@@ -64,7 +64,7 @@ fn wrapped(value: &str) -> String {
                 out.push_str(&format!("\\{byte:03o}"));
             }
         } else {
-            if !c.is_ascii_alphanumeric() {
+            if !(c.is_ascii_alphanumeric() || "_-+/:.".contains(c)) {
                 out.push('\\');
             }
             out.push(c);

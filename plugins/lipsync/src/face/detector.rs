@@ -13,6 +13,9 @@ use crate::render::crop::{Affine, Order, Tensor, sample};
 use crate::render::frame::Frame;
 use crate::runtime::Session;
 
+/// The network's file among the models that set-up fetches.
+pub const FILE: &str = "face_detection_yunet.onnx";
+
 /// Detections that overlap more than this are one face.
 const SAME_FACE_IOU: f32 = 0.3;
 

@@ -11,6 +11,9 @@ use crate::render::crop::{Affine, Order, Tensor, sample};
 use crate::render::frame::Frame;
 use crate::runtime::Session;
 
+/// The network's file among the models that set-up fetches.
+pub const FILE: &str = "face_landmark.onnx";
+
 /// The crop's side in pixels.
 const CROP: usize = 192;
 

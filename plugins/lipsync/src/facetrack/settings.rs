@@ -7,14 +7,11 @@ use gst::prelude::*;
 
 use super::FaceSelect;
 use crate::face::Error;
-use crate::face::detector::Detector;
-use crate::face::mesh::Mesher;
+use crate::face::detector::{self, Detector};
+use crate::face::mesh::{self, Mesher};
 use crate::face::selection::Select;
 use crate::face::tracker::{Models, Options};
 use crate::runtime;
-
-const DETECTOR_FILE: &str = "face_detection_yunet.onnx";
-const MESH_FILE: &str = "face_landmark.onnx";
 
 #[derive(Clone)]
 pub(super) struct Settings {
@@ -74,8 +71,8 @@ impl Settings {
             )
         };
         Ok(Models {
-            detector: Detector::load(&path(&self.detector_model, DETECTOR_FILE), self.threads)?,
-            mesher: Mesher::load(&path(&self.mesh_model, MESH_FILE), self.threads)?,
+            detector: Detector::load(&path(&self.detector_model, detector::FILE), self.threads)?,
+            mesher: Mesher::load(&path(&self.mesh_model, mesh::FILE), self.threads)?,
         })
     }
 

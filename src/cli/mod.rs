@@ -1,0 +1,97 @@
+//! The command line: one file per subcommand.
+
+pub mod completions;
+pub mod doctor;
+pub mod model;
+pub mod pipeline;
+pub mod run;
+pub mod schema;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+/// Makes the mouth in a video follow a new speech track.
+#[derive(Debug, Parser)]
+#[command(name = "lipflow", version, max_term_width = 100)]
+pub struct Cli {
+    /// Log more: -v, -vv, -vvv. The variable LIPFLOW_LOG says it in detail, `lipflow=debug` say
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Pipeline(pipeline::PipelineArgs),
+    Model(model::ModelArgs),
+    Doctor(doctor::DoctorArgs),
+    Schema(schema::SchemaArgs),
+    Completions(completions::CompletionsArgs),
+    Man(completions::ManArgs),
+}
+
+impl Cli {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Run(args) => {
+                crate::init()?;
+                Ok(run::run(args))
+            }
+            Command::Pipeline(args) => pipeline::run(args),
+            Command::Model(args) => model::run(args),
+            Command::Doctor(args) => doctor::run(args),
+            Command::Schema(args) => Ok(schema::run(&args)),
+            Command::Completions(args) => completions::run(args),
+            Command::Man(args) => completions::man(args),
+        }
+    }
+}
+
+/// Prints an error and its causes to stderr, each once, on a line of its own.
+pub fn report(error: &anyhow::Error) {
+    let mut said = String::new();
+    for (i, cause) in error.chain().enumerate() {
+        let text = cause.to_string();
+        // Some errors repeat their cause.
+        if said.contains(&text) {
+            continue;
+        }
+        match i {
+            0 => eprintln!("lipflow: {text}"),
+            _ => eprintln!("  because: {text}"),
+        }
+        said = text;
+    }
+}
+
+/// Writes to stdout. A reader that went away, `head` say, is no error.
+fn print(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Splits `NAME=VALUE`, as `--set` takes it.
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        _ => Err(format!("`{text}` is not NAME=VALUE")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}
