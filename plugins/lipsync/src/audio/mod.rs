@@ -11,4 +11,4 @@ pub use spec::{Filters, MelSpec, Norm, Padding, Scale, SpecError};
 pub use timeline::{Placement, Timeline};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,7 +7,7 @@ use super::*;
 const BANDS: usize = 80;
 
 /// The signal of `make_golden.py`.
-fn speech(n: usize) -> Vec<f32> {
+pub(crate) fn speech(n: usize) -> Vec<f32> {
     let mut state = 1u32;
     (0..n)
         .map(|i| {
@@ -216,7 +216,7 @@ fn an_hour_without_sound_costs_nothing() {
 }
 
 #[test]
-fn speech_that_begins_late_keeps_to_the_axis() {
+pub(crate) fn speech_that_begins_late_keeps_to_the_axis() {
     const START: i64 = 2 * 3600 * 16_000;
     let expected = golden(include_bytes!("../../tests/golden/speech.f32"));
     let mut timeline = Timeline::new(&MelSpec::default());
@@ -230,7 +230,7 @@ fn speech_that_begins_late_keeps_to_the_axis() {
 }
 
 #[test]
-fn speech_that_begins_between_columns_has_silence_before_it() {
+pub(crate) fn speech_that_begins_between_columns_has_silence_before_it() {
     let samples = speech(3000);
     let mut timeline = Timeline::new(&MelSpec::default());
     timeline.push(1000 + 37, &samples);

@@ -1,5 +1,7 @@
 //! The speech on the axis of running time.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::columns::Columns;
 use super::mel::MelStream;
 use super::spec::MelSpec;
@@ -54,7 +56,7 @@ impl Timeline {
             columns: Columns::new(spec.bands, spec.silence()),
             origin: 0,
             state: State::Empty,
-            generation: 0,
+            generation: new_generation(),
         }
     }
 
@@ -62,8 +64,8 @@ impl Timeline {
         self.mel.spec()
     }
 
-    /// Counts the times when final columns ceased to be so: what was computed from them under an
-    /// older generation is void.
+    /// Changes when final columns cease to be so: what was computed from them under another
+    /// generation is void. No two timelines of a process share one.
     pub fn generation(&self) -> u64 {
         self.generation
     }
@@ -164,7 +166,7 @@ impl Timeline {
         self.columns.clear();
         self.origin = 0;
         self.state = State::Empty;
-        self.generation += 1;
+        self.generation = new_generation();
     }
 
     /// Copies `count` columns from `first` on into `out` (of `bands * count` values), band after
@@ -205,7 +207,7 @@ impl Timeline {
         let hop = self.spec().hop as i64;
         self.columns.forget_from(position.div_euclid(hop));
         self.start(position);
-        self.generation += 1;
+        self.generation = new_generation();
     }
 
     fn append(&mut self, samples: &[f32]) {
@@ -229,4 +231,9 @@ impl Timeline {
             *end = end.saturating_add(count);
         }
     }
+}
+
+fn new_generation() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }

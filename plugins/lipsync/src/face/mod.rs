@@ -6,6 +6,7 @@ pub mod detector;
 pub mod mesh;
 pub mod one_euro;
 pub mod selection;
+mod track;
 pub mod tracker;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,10 @@ pub enum Error {
         "the face model {0} does not exist. Run `cargo xtask setup`, or give the path of another"
     )]
     Missing(PathBuf),
+    #[error(
+        "the face model {path} can't be loaded: {reason}. Run `cargo xtask setup` for one that can, or give the path of another"
+    )]
+    Corrupt { path: PathBuf, reason: String },
     #[error(
         "{path} is not a {wanted}: {reason}. Run `cargo xtask setup` for one that is, or give the path of another"
     )]
@@ -118,6 +123,7 @@ fn load(path: &Path, threads: u32) -> Result<Arc<Session>, Error> {
     };
     runtime::load(path, options).map_err(|e| match e {
         runtime::Error::ModelMissing(path) => Error::Missing(path),
+        runtime::Error::ModelCorrupt { path, reason } => Error::Corrupt { path, reason },
         other => other.into(),
     })
 }

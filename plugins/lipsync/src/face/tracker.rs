@@ -6,7 +6,8 @@
 //! on every [`LAZY_INTERVAL`]th, so that an empty picture costs little.
 //!
 //! A face keeps its track id while it is seen. One that is lost is remembered for
-//! [`MEMORY_SECONDS`]: a face that appears at about the same place in that time is the same one.
+//! [`MEMORY_SECONDS`]: a face of about its size that appears within about half its size of where it
+//! was is the same one.
 //! A choice of face stays with its track id, also while the face is lost but remembered, so that
 //! the mouth of the next person doesn't start to move when the speaker turns away. It passes on at
 //! once if a face appears that wasn't there before: that is a cut, or the speaker elsewhere.
@@ -15,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use super::detector::{Detection, Detector};
 use super::mesh::{Mesher, Roi};
-use super::one_euro::OneEuro;
 use super::selection::Select;
+use super::track::{Pose, Track, distance};
 use super::{Error, Face, Mesh, Rect};
 use crate::render::frame::Frame;
 
@@ -31,13 +32,6 @@ pub const LAZY_INTERVAL: u32 = 4;
 
 /// The mesh is a face from this presence on.
 const MIN_PRESENCE: f32 = 0.5;
-
-/// A face that the detector doesn't confirm is still followed with such a presence: the mesh
-/// follows profiles that the detector misses.
-const SURE_PRESENCE: f32 = 0.9;
-
-/// A doubtful face is given up after so many detector runs without it.
-const MAX_UNCONFIRMED: u32 = 2;
 
 /// Two tracks that overlap more than this are one face.
 const DUPLICATE_IOU: f32 = 0.5;
@@ -133,98 +127,6 @@ pub struct Tracker<F> {
     pub counters: Counters,
 }
 
-struct Track {
-    id: u32,
-    /// When the face was first and last seen.
-    born: f64,
-    seen: f64,
-    lost: bool,
-    detection: Detection,
-    pose: Option<Pose>,
-    /// Detector runs in a row that didn't find the face.
-    unconfirmed: u32,
-}
-
-/// The mesh of a followed face.
-struct Pose {
-    roi: Roi,
-    presence: f32,
-    filter: OneEuro,
-    points: Mesh,
-    /// When `points` were measured.
-    time: f64,
-    /// Pixels per second of the whole face.
-    velocity: [f32; 2],
-}
-
-impl Track {
-    /// Where the face is now.
-    fn bounds(&self) -> Rect {
-        match &self.pose {
-            Some(pose) => pose.points.bounds(),
-            None => self.detection.bounds,
-        }
-    }
-
-    fn face(&self, time: f64) -> Face {
-        let mesh = self.pose.as_ref().map(|pose| pose.at(time));
-        Face {
-            id: self.id,
-            bounds: mesh.as_ref().map_or(self.detection.bounds, Mesh::bounds),
-            score: self
-                .pose
-                .as_ref()
-                .map_or(self.detection.score, |pose| pose.presence),
-            mesh,
-        }
-    }
-}
-
-impl Pose {
-    fn new((mesh, presence): (Mesh, f32), time: f64) -> Self {
-        Self {
-            roi: Roi::from_mesh(&mesh),
-            presence,
-            filter: OneEuro::new(&mesh),
-            points: mesh,
-            time,
-            velocity: [0.0; 2],
-        }
-    }
-
-    fn renew(&mut self, (mesh, presence): (Mesh, f32), time: f64) {
-        let seconds = (time - self.time) as f32;
-        let bounds = mesh.bounds();
-        let points = self.filter.filter(&mesh, seconds, bounds.size());
-        if seconds > 0.0 {
-            let ([x, y], [from_x, from_y]) =
-                (points.bounds().centre(), self.points.bounds().centre());
-            self.velocity = [(x - from_x) / seconds, (y - from_y) / seconds];
-        }
-        self.roi = self.roi.follow(&mesh);
-        self.presence = presence;
-        self.points = points;
-        self.time = time;
-    }
-
-    /// How far the face has moved since it was measured.
-    fn drift(&self, time: f64) -> [f32; 2] {
-        let seconds = (time - self.time) as f32;
-        self.velocity.map(|v| v * seconds)
-    }
-
-    /// The points at `time`, moved on with the face where that is later than the measurement.
-    fn at(&self, time: f64) -> Mesh {
-        let mut mesh = self.points.clone();
-        let [dx, dy] = self.drift(time);
-        for [x, y, _] in mesh.0.iter_mut() {
-            *x += dx;
-            *y += dy;
-        }
-        mesh
-    }
-}
-
 impl<F: Finder> Tracker<F> {
     pub fn new(finder: F) -> Self {
         Self {
@@ -314,18 +216,14 @@ impl<F: Finder> Tracker<F> {
             let Some(pose) = &mut track.pose else {
                 continue;
             };
-            let [dx, dy] = pose.drift(time);
-            let mut roi = pose.roi;
-            roi.centre[0] += dx;
-            roi.centre[1] += dy;
+            let roi = pose.expected(time);
             match measure(&mut self.finder, &mut self.counters, frame, &roi)? {
                 Some(found) => {
                     pose.renew(found, time);
                     track.seen = time;
                 }
                 None => {
-                    track.pose = None;
-                    track.lost = true;
+                    track.lose();
                     lost_one = true;
                 }
             }
@@ -370,7 +268,7 @@ impl<F: Finder> Tracker<F> {
         self.since_detection = Some(0);
 
         self.associate(found, time);
-        self.pass_on_choice();
+        self.pass_on_choice(frame, time)?;
         self.choose(frame, time)?;
         self.vain_searches = if self.searching() {
             self.vain_searches.saturating_add(1)
@@ -402,28 +300,16 @@ impl<F: Finder> Tracker<F> {
                 None => {
                     let id = self.next_id;
                     self.next_id = self.next_id.wrapping_add(1);
-                    self.tracks.push(Track {
-                        id,
-                        born: time,
-                        seen: time,
-                        lost: false,
-                        detection,
-                        pose: None,
-                        unconfirmed: 0,
-                    });
+                    self.tracks.push(Track::new(id, detection, time));
                 }
             }
         }
-        let unconfirmed = confirmed.iter().zip(&mut self.tracks);
-        for (_, track) in unconfirmed.filter(|(confirmed, _)| !**confirmed) {
-            track.unconfirmed += 1;
-            let doubtful = track.pose.as_ref().is_none_or(|pose| {
-                pose.presence < SURE_PRESENCE && track.unconfirmed >= MAX_UNCONFIRMED
-            });
-            if doubtful {
-                track.pose = None;
-                track.lost = true;
-            }
+        for (_, track) in confirmed
+            .iter()
+            .zip(&mut self.tracks)
+            .filter(|(confirmed, _)| !**confirmed)
+        {
+            track.miss();
         }
     }
 
@@ -441,15 +327,27 @@ impl<F: Finder> Tracker<F> {
     }
 
     /// Gives up a lost choice when a face has come since.
-    fn pass_on_choice(&mut self) {
-        let tracks = &self.tracks;
-        self.chosen.retain(|&id| {
-            let Some(track) = tracks.iter().find(|t| t.id == id) else {
-                return false;
+    fn pass_on_choice(&mut self, frame: &Frame, time: f64) -> Result<(), Error> {
+        for n in (0..self.chosen.len()).rev() {
+            let id = self.chosen[n];
+            let Some(left) = self.tracks.iter().find(|t| t.id == id && t.lost) else {
+                continue;
             };
-            let newcomer = |t: &Track| !t.lost && t.born > track.seen;
-            !track.lost || !tracks.iter().any(newcomer)
-        });
+            let left = left.seen;
+            for i in 0..self.tracks.len() {
+                let track = &self.tracks[i];
+                if track.lost || track.born <= left || self.chosen.contains(&track.id) {
+                    continue;
+                }
+                // The detector alone may be wrong about it.
+                self.find_pose(i, frame, time)?;
+                if self.tracks[i].pose.is_some() {
+                    self.chosen.remove(n);
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Chooses faces up to the number that is wanted and finds the mesh of those that lack one.
@@ -543,15 +441,6 @@ impl<F: Finder> Tracker<F> {
     }
 }
 
-impl Track {
-    fn confirm(&mut self, detection: Detection, time: f64) {
-        self.detection = detection;
-        self.seen = time;
-        self.lost = false;
-        self.unconfirmed = 0;
-    }
-}
-
 /// Runs the mesh; nothing where there is no face in `roi`, or one that has left the picture.
 fn measure<F: Finder>(
     finder: &mut F,
@@ -570,10 +459,5 @@ fn measure<F: Finder>(
     }))
 }
 
-/// How far apart two boxes are, in face sizes; nothing where they can't be the same face.
-fn distance(a: &Rect, b: &Rect) -> Option<f32> {
-    let ([ax, ay], [bx, by]) = (a.centre(), b.centre());
-    let (small, large) = (a.size().min(b.size()), a.size().max(b.size()));
-    let distance = (ax - bx).hypot(ay - by) / large;
-    (small * 2.0 >= large && distance < 0.6).then_some(distance)
-}
+#[cfg(test)]
+mod tests;

@@ -19,10 +19,7 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use gst_video::{VideoCapsBuilder, VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
 
-use super::FaceSelect;
-use crate::face::detector::Detector;
-use crate::face::mesh::Mesher;
-use crate::face::selection::Select;
+use super::settings::{self, Settings};
 use crate::face::tracker::{Models, Options, Tracker};
 use crate::face::{Error, Face};
 use crate::{roi, runtime, video};
@@ -34,72 +31,6 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
         Some("Face tracker"),
     )
 });
-
-const DETECTOR_FILE: &str = "face_detection_yunet.onnx";
-const MESH_FILE: &str = "face_landmark.onnx";
-
-#[derive(Clone)]
-struct Settings {
-    face_select: FaceSelect,
-    face_index: u32,
-    max_faces: u32,
-    redetect_interval: u32,
-    min_score: f32,
-    detector_size: u32,
-    mesh_interval: u32,
-    threads: u32,
-    detector_model: Option<String>,
-    mesh_model: Option<String>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let options = Options::default();
-        Self {
-            face_select: FaceSelect::default(),
-            face_index: 0,
-            max_faces: options.max_faces as u32,
-            redetect_interval: options.redetect_interval,
-            min_score: options.min_score,
-            detector_size: options.detector_size as u32,
-            mesh_interval: options.mesh_interval,
-            threads: 1,
-            detector_model: None,
-            mesh_model: None,
-        }
-    }
-}
-
-impl Settings {
-    fn options(&self) -> Options {
-        Options {
-            select: match self.face_select {
-                FaceSelect::Largest => Select::Largest,
-                FaceSelect::Leftmost => Select::Leftmost,
-                FaceSelect::Centre => Select::Centre,
-                FaceSelect::Index => Select::Index(self.face_index as usize),
-            },
-            max_faces: self.max_faces as usize,
-            redetect_interval: self.redetect_interval,
-            min_score: self.min_score,
-            detector_size: self.detector_size as usize,
-            mesh_interval: self.mesh_interval,
-        }
-    }
-
-    fn load(&self) -> Result<Models, Error> {
-        let path = |chosen: &Option<String>, file: &str| {
-            chosen.as_ref().map_or_else(
-                || runtime::data_dir().join("models").join(file),
-                PathBuf::from,
-            )
-        };
-        Ok(Models {
-            detector: Detector::load(&path(&self.detector_model, DETECTOR_FILE), self.threads)?,
-            mesher: Mesher::load(&path(&self.mesh_model, MESH_FILE), self.threads)?,
-        })
-    }
-}
 
 #[derive(Default)]
 struct State {
@@ -154,82 +85,7 @@ impl ObjectSubclass for FaceTrack {
 
 impl ObjectImpl for FaceTrack {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let default = Settings::default();
-            vec![
-                glib::ParamSpecEnum::builder_with_default("face-select", default.face_select)
-                    .nick("Face selection")
-                    .blurb("Which face is followed; the choice stays with the person while they are seen or remembered")
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("face-index")
-                    .nick("Face index")
-                    .blurb("The face that face-select=index follows, counted from the left, the leftmost being 0")
-                    .default_value(default.face_index)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("max-faces")
-                    .nick("Maximum of faces")
-                    .blurb("How many faces are followed with their mesh; others get a box only")
-                    .minimum(1)
-                    .maximum(64)
-                    .default_value(default.max_faces)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("redetect-interval")
-                    .nick("Redetection interval")
-                    .blurb("Frames between runs of the detector while the faces are followed (0 = only when one is lost)")
-                    .default_value(default.redetect_interval)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecFloat::builder("min-score")
-                    .nick("Minimum score")
-                    .blurb("Least confidence of the detector that counts as a face")
-                    .minimum(0.0)
-                    .maximum(1.0)
-                    .default_value(default.min_score)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("detector-size")
-                    .nick("Detector size")
-                    .blurb("Long side in pixels of the picture that the detector sees; 640 finds smaller faces at four times the cost")
-                    .minimum(64)
-                    .maximum(1920)
-                    .default_value(default.detector_size)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("mesh-interval")
-                    .nick("Mesh interval")
-                    .blurb("Frames from one run of the mesh to the next; in between the points move on with the face (1 = every frame, more for slow machines)")
-                    .minimum(1)
-                    .maximum(30)
-                    .default_value(default.mesh_interval)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("threads")
-                    .nick("Threads")
-                    .blurb("Threads per network (0 = as many as ONNX Runtime thinks fit)")
-                    .maximum(256)
-                    .default_value(default.threads)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("detector-model")
-                    .nick("Detector model")
-                    .blurb("Path of the face detector, a YuNet in ONNX with free height and width (unset = the one that set-up installed)")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("mesh-model")
-                    .nick("Mesh model")
-                    .blurb("Path of the face mesh of 468 points in ONNX (unset = the one that set-up installed)")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-                    .nick("Statistics")
-                    .blurb("Since the start: frames, frames-with-face, frames-without-face, detector-runs, detector-time (ns), mesh-runs, mesh-time (ns)")
-                    .read_only()
-                    .build(),
-            ]
-        });
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(settings::properties);
         &PROPERTIES
     }
 
@@ -240,47 +96,18 @@ impl ObjectImpl for FaceTrack {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = lock(&self.settings);
-        macro_rules! set {
-            ($field:ident) => {
-                match value.get() {
-                    Ok(value) => settings.$field = value,
-                    Err(e) => gst::error!(CAT, imp = self, "{}: {e}", pspec.name()),
-                }
-            };
-        }
-        match pspec.name() {
-            "face-select" => set!(face_select),
-            "face-index" => set!(face_index),
-            "max-faces" => set!(max_faces),
-            "redetect-interval" => set!(redetect_interval),
-            "min-score" => set!(min_score),
-            "detector-size" => set!(detector_size),
-            "mesh-interval" => set!(mesh_interval),
-            "threads" => set!(threads),
-            "detector-model" => set!(detector_model),
-            "mesh-model" => set!(mesh_model),
-            other => gst::error!(CAT, imp = self, "no writable property {other}"),
+        let result = lock(&self.settings).set(pspec.name(), value);
+        if let Err(e) = result {
+            gst::error!(CAT, imp = self, "{}: {e}", pspec.name());
         }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        if pspec.name() == "stats" {
-            return lock(&self.state).stats.structure().to_value();
-        }
-        let settings = lock(&self.settings);
         match pspec.name() {
-            "face-select" => settings.face_select.to_value(),
-            "face-index" => settings.face_index.to_value(),
-            "max-faces" => settings.max_faces.to_value(),
-            "redetect-interval" => settings.redetect_interval.to_value(),
-            "min-score" => settings.min_score.to_value(),
-            "detector-size" => settings.detector_size.to_value(),
-            "mesh-interval" => settings.mesh_interval.to_value(),
-            "threads" => settings.threads.to_value(),
-            "detector-model" => settings.detector_model.to_value(),
-            "mesh-model" => settings.mesh_model.to_value(),
-            _ => pspec.default_value().clone(),
+            "stats" => lock(&self.state).stats.structure().to_value(),
+            name => lock(&self.settings)
+                .get(name)
+                .unwrap_or_else(|| pspec.default_value().clone()),
         }
     }
 }
@@ -492,10 +319,10 @@ impl FaceTrack {
             details.set("path", path.display().to_string());
         }
         match error {
-            Error::Missing(_) | Error::Runtime(runtime::Error::ModelMissing(_)) => {
+            Error::Missing(_) => {
                 gst::element_imp_error!(self, gst::ResourceError::NotFound, ("{error}"), details: details);
             }
-            Error::WrongModel { .. } | Error::Runtime(runtime::Error::ModelCorrupt { .. }) => {
+            Error::Corrupt { .. } | Error::WrongModel { .. } => {
                 gst::element_imp_error!(self, gst::ResourceError::Read, ("{error}"), details: details);
             }
             Error::Runtime(runtime::Error::Inference { .. }) => {
@@ -512,6 +339,7 @@ impl FaceTrack {
 fn describe(error: &Error) -> (&'static str, Option<PathBuf>) {
     match error {
         Error::Missing(path) => ("model-missing", Some(path.clone())),
+        Error::Corrupt { path, .. } => ("model-corrupt", Some(path.clone())),
         Error::WrongModel { path, .. } => ("model-wrong", Some(path.clone())),
         Error::Runtime(e) => match e {
             runtime::Error::LibraryNotFound(_) => ("library-missing", None),

@@ -4,6 +4,7 @@ use gst::glib;
 use gst::prelude::*;
 
 mod imp;
+mod settings;
 
 /// Which face is followed where there are several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]

@@ -134,7 +134,7 @@ pub(super) fn bind(
     mel: &MelSpec,
     inputs: &[TensorInfo],
     outputs: &[TensorInfo],
-) -> Result<(Binding, CheckReport), CheckReport> {
+) -> Result<(Binding, CheckReport), Box<CheckReport>> {
     let mut matching = Matching {
         inputs,
         outputs,
@@ -159,7 +159,7 @@ pub(super) fn bind(
     };
     match binding {
         Some(binding) if report.fits() => Ok((binding, report)),
-        _ => Err(report),
+        _ => Err(Box::new(report)),
     }
 }
 
@@ -168,7 +168,7 @@ pub(super) fn infer(
     model: &str,
     inputs: &[TensorInfo],
     outputs: &[TensorInfo],
-) -> Result<NetworkSpec, CheckReport> {
+) -> Result<NetworkSpec, Box<CheckReport>> {
     let mel = MelSpec::default();
     let generator = GeneratorSpec::default();
     let mouth = MouthShapeSpec::default();
@@ -232,7 +232,7 @@ pub(super) fn infer(
             shape: vec![Some(1), Some(parameters), any],
         },
     ];
-    Err(CheckReport {
+    Err(Box::new(CheckReport {
         model: model.into(),
         kind: None,
         inputs: inputs.to_vec(),
@@ -242,7 +242,7 @@ pub(super) fn infer(
             "its shapes are those of neither kind; a manifest can describe a model of other sizes"
                 .into(),
         ],
-    })
+    }))
 }
 
 struct Matching<'a> {

@@ -208,9 +208,7 @@ impl Model {
     /// once.
     pub fn open(&self, options: Options, batch: usize) -> Result<Network, Error> {
         let session = self.load(options)?;
-        let (mel, binding, _) = self
-            .bind(&session)
-            .map_err(|report| Error::Mismatch(Box::new(report)))?;
+        let (mel, binding, _) = self.bind(&session).map_err(Error::Mismatch)?;
         Ok(Network::new(session, mel, binding, batch))
     }
 
@@ -220,7 +218,7 @@ impl Model {
         let session = self.load(options)?;
         let (mel, binding, mut report) = match self.bind(&session) {
             Ok(bound) => bound,
-            Err(report) => return Ok(report),
+            Err(report) => return Ok(*report),
         };
         if let Err(error) = Network::new(session, mel, binding, 1).warm_up(None) {
             report.reasons.push(error.to_string());
@@ -235,7 +233,7 @@ impl Model {
         })
     }
 
-    fn bind(&self, session: &Session) -> Result<(MelSpec, Binding, CheckReport), CheckReport> {
+    fn bind(&self, session: &Session) -> Result<(MelSpec, Binding, CheckReport), Box<CheckReport>> {
         let (inputs, outputs) = (&session.inputs, &session.outputs);
         let (mel, network) = match &self.manifest {
             Some(manifest) => (manifest.mel.clone(), manifest.network.clone()),

@@ -33,7 +33,7 @@ pub struct MouthShape {
     /// The network's input, `[1, bands, block + 2 * context]`.
     input: Vec<f32>,
     cache: [Block; CACHED_BLOCKS],
-    /// The timeline's generation that the cache was computed under.
+    /// The timeline's generation that the cache was computed under; none has 0.
     generation: u64,
 }
 

@@ -1,0 +1,195 @@
+//! The properties of `facetrack`.
+
+use std::path::PathBuf;
+
+use gst::glib;
+use gst::prelude::*;
+
+use super::FaceSelect;
+use crate::face::Error;
+use crate::face::detector::Detector;
+use crate::face::mesh::Mesher;
+use crate::face::selection::Select;
+use crate::face::tracker::{Models, Options};
+use crate::runtime;
+
+const DETECTOR_FILE: &str = "face_detection_yunet.onnx";
+const MESH_FILE: &str = "face_landmark.onnx";
+
+#[derive(Clone)]
+pub(super) struct Settings {
+    face_select: FaceSelect,
+    face_index: u32,
+    max_faces: u32,
+    redetect_interval: u32,
+    min_score: f32,
+    detector_size: u32,
+    mesh_interval: u32,
+    threads: u32,
+    detector_model: Option<String>,
+    mesh_model: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let options = Options::default();
+        Self {
+            face_select: FaceSelect::default(),
+            face_index: 0,
+            max_faces: options.max_faces as u32,
+            redetect_interval: options.redetect_interval,
+            min_score: options.min_score,
+            detector_size: options.detector_size as u32,
+            mesh_interval: options.mesh_interval,
+            threads: 1,
+            detector_model: None,
+            mesh_model: None,
+        }
+    }
+}
+
+impl Settings {
+    pub fn options(&self) -> Options {
+        Options {
+            select: match self.face_select {
+                FaceSelect::Largest => Select::Largest,
+                FaceSelect::Leftmost => Select::Leftmost,
+                FaceSelect::Centre => Select::Centre,
+                FaceSelect::Index => Select::Index(self.face_index as usize),
+            },
+            max_faces: self.max_faces as usize,
+            redetect_interval: self.redetect_interval,
+            min_score: self.min_score,
+            detector_size: self.detector_size as usize,
+            mesh_interval: self.mesh_interval,
+        }
+    }
+
+    /// Loads the models, or takes those that the process has loaded already.
+    pub fn load(&self) -> Result<Models, Error> {
+        let path = |chosen: &Option<String>, file: &str| {
+            chosen.as_ref().map_or_else(
+                || runtime::data_dir().join("models").join(file),
+                PathBuf::from,
+            )
+        };
+        Ok(Models {
+            detector: Detector::load(&path(&self.detector_model, DETECTOR_FILE), self.threads)?,
+            mesher: Mesher::load(&path(&self.mesh_model, MESH_FILE), self.threads)?,
+        })
+    }
+
+    pub fn set(
+        &mut self,
+        property: &str,
+        value: &glib::Value,
+    ) -> Result<(), glib::value::ValueTypeMismatchError> {
+        match property {
+            "face-select" => self.face_select = value.get()?,
+            "face-index" => self.face_index = value.get()?,
+            "max-faces" => self.max_faces = value.get()?,
+            "redetect-interval" => self.redetect_interval = value.get()?,
+            "min-score" => self.min_score = value.get()?,
+            "detector-size" => self.detector_size = value.get()?,
+            "mesh-interval" => self.mesh_interval = value.get()?,
+            "threads" => self.threads = value.get()?,
+            "detector-model" => self.detector_model = value.get()?,
+            "mesh-model" => self.mesh_model = value.get()?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub fn get(&self, property: &str) -> Option<glib::Value> {
+        Some(match property {
+            "face-select" => self.face_select.to_value(),
+            "face-index" => self.face_index.to_value(),
+            "max-faces" => self.max_faces.to_value(),
+            "redetect-interval" => self.redetect_interval.to_value(),
+            "min-score" => self.min_score.to_value(),
+            "detector-size" => self.detector_size.to_value(),
+            "mesh-interval" => self.mesh_interval.to_value(),
+            "threads" => self.threads.to_value(),
+            "detector-model" => self.detector_model.to_value(),
+            "mesh-model" => self.mesh_model.to_value(),
+            _ => return None,
+        })
+    }
+}
+
+pub(super) fn properties() -> Vec<glib::ParamSpec> {
+    let default = Settings::default();
+    vec![
+                glib::ParamSpecEnum::builder_with_default("face-select", default.face_select)
+                    .nick("Face selection")
+                    .blurb("Which face is followed; the choice stays with the person while they are seen or remembered")
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("face-index")
+                    .nick("Face index")
+                    .blurb("The face that face-select=index follows, counted from the left, the leftmost being 0")
+                    .default_value(default.face_index)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("max-faces")
+                    .nick("Maximum of faces")
+                    .blurb("How many faces are followed with their mesh; others get a box only")
+                    .minimum(1)
+                    .maximum(64)
+                    .default_value(default.max_faces)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("redetect-interval")
+                    .nick("Redetection interval")
+                    .blurb("Frames between runs of the detector while the faces are followed (0 = only when one is lost)")
+                    .default_value(default.redetect_interval)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecFloat::builder("min-score")
+                    .nick("Minimum score")
+                    .blurb("Least confidence of the detector that counts as a face")
+                    .minimum(0.0)
+                    .maximum(1.0)
+                    .default_value(default.min_score)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("detector-size")
+                    .nick("Detector size")
+                    .blurb("Long side in pixels of the picture that the detector sees; 640 finds smaller faces at four times the cost")
+                    .minimum(64)
+                    .maximum(1920)
+                    .default_value(default.detector_size)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("mesh-interval")
+                    .nick("Mesh interval")
+                    .blurb("Frames from one run of the mesh to the next; in between the points move on with the face (1 = every frame, more for slow machines)")
+                    .minimum(1)
+                    .maximum(30)
+                    .default_value(default.mesh_interval)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("threads")
+                    .nick("Threads")
+                    .blurb("Threads per network (0 = as many as ONNX Runtime thinks fit)")
+                    .maximum(256)
+                    .default_value(default.threads)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecString::builder("detector-model")
+                    .nick("Detector model")
+                    .blurb("Path of the face detector, a YuNet in ONNX with free height and width (unset = the one that set-up installed)")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecString::builder("mesh-model")
+                    .nick("Mesh model")
+                    .blurb("Path of the face mesh of 468 points in ONNX (unset = the one that set-up installed)")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+                    .nick("Statistics")
+                    .blurb("Since the start: frames, frames-with-face, frames-without-face, detector-runs, detector-time (ns), mesh-runs, mesh-time (ns)")
+                    .read_only()
+                    .build(),
+            ]
+}

@@ -1,0 +1,216 @@
+//! The face's own frame, and the lips and jaw of a mesh measured in it.
+
+use super::{ease, smoothstep};
+use crate::face::Mesh;
+
+const UPPER: [usize; 11] = [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308];
+const LOWER: [usize; 11] = [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308];
+const LEFT_EYE: [usize; 2] = [33, 133];
+const RIGHT_EYE: [usize; 2] = [362, 263];
+const CORNERS: [usize; 2] = [61, 291];
+const NOSE_BASE: usize = 2;
+const CHIN: usize = 152;
+const JAW: [usize; 2] = [150, 379];
+
+/// Coordinates that move with the head: origin between the corners of the mouth, x along the face
+/// to the right of the picture, y towards the chin, unit the distance between the eyes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeadFrame {
+    origin: [f32; 2],
+    /// Direction of local x in the picture.
+    axis: [f32; 2],
+    /// Pixels per unit.
+    pub unit: f32,
+}
+
+impl HeadFrame {
+    /// `None` where the points do not make a face: collapsed, or not finite.
+    fn of(mesh: &Mesh) -> Option<(Self, f32)> {
+        let [left, right] = [LEFT_EYE, RIGHT_EYE].map(|pair| middle(mesh, pair));
+        let eyes: [f32; 3] = std::array::from_fn(|i| right[i] - left[i]);
+        let flat = eyes[0].hypot(eyes[1]);
+        // Turning the head shortens the eye line but not the height of the lips: with the depth the
+        // unit stays what it is. Past some turn the depth is a guess, so it is bounded.
+        let unit = flat.hypot(eyes[2]).min(flat * 1.5);
+        if !(unit.is_finite() && flat >= 2.0 && unit < 1e5) {
+            return None;
+        }
+        let [a, b] = CORNERS.map(|i| mesh.0[i]);
+        let mouth = [b[0] - a[0], b[1] - a[1]];
+        let length = mouth[0].hypot(mouth[1]).max(1e-3);
+        // The corners tell the tilt of the mouth, the eyes keep it steady.
+        let axis: [f32; 2] =
+            std::array::from_fn(|i| 0.65 * eyes[i] / flat + 0.35 * mouth[i] / length);
+        let norm = axis[0].hypot(axis[1]);
+        if norm.is_nan() || norm < 0.2 {
+            return None;
+        }
+        let frame = Self {
+            origin: [(a[0] + b[0]) / 2.0, (a[1] + b[1]) / 2.0],
+            axis: axis.map(|v| v / norm),
+            unit,
+        };
+        Some((frame, flat / unit))
+    }
+
+    pub fn to_local(self, [x, y]: [f32; 2]) -> [f32; 2] {
+        let (x, y) = (x - self.origin[0], y - self.origin[1]);
+        let [c, s] = self.axis;
+        [(x * c + y * s) / self.unit, (y * c - x * s) / self.unit]
+    }
+
+    pub fn to_pixel(self, [x, y]: [f32; 2]) -> [f32; 2] {
+        let [dx, dy] = self.vector([x, y]);
+        [self.origin[0] + dx, self.origin[1] + dy]
+    }
+
+    /// A local displacement in pixels.
+    #[inline]
+    pub fn vector(self, [x, y]: [f32; 2]) -> [f32; 2] {
+        let [c, s] = self.axis;
+        [(x * c - y * s) * self.unit, (x * s + y * c) * self.unit]
+    }
+}
+
+fn middle(mesh: &Mesh, [a, b]: [usize; 2]) -> [f32; 3] {
+    std::array::from_fn(|i| (mesh.0[a][i] + mesh.0[b][i]) / 2.0)
+}
+
+/// Lips and jaw of one frame in the head's frame. Curves are single-valued functions of x between
+/// the corners, whatever the mesh says.
+#[derive(Clone, Debug)]
+pub struct Lips {
+    pub frame: HeadFrame,
+    /// How much the turn of the head shortens widths, 0 to 1.
+    pub foreshortening: f32,
+    upper: Curve,
+    lower: Curve,
+    /// x of the left corner, the middle of the lips, the right corner.
+    pub left: f32,
+    pub centre: f32,
+    pub right: f32,
+    /// Distance of the corners, undoing the turn of the head.
+    pub width: f32,
+    /// How far the inner lips are apart in the middle.
+    pub gap: f32,
+    /// 0 where the lips touch, 1 where the mouth is surely open.
+    pub open: f32,
+    /// y of the nose's base.
+    pub nose: f32,
+    pub chin: [f32; 2],
+    /// The jaw line is `chin.y - jaw_bend * (x - chin.x)^2`.
+    pub jaw_bend: f32,
+}
+
+/// The mesh puts its inner lips this far apart (in units) on lips that touch.
+const TOUCHING: f32 = 0.035;
+const SURELY_OPEN: f32 = 0.075;
+/// Where between the mesh's inner lips the line of touching lips lies.
+const LINE_OF_TOUCHING: f32 = 0.7;
+/// Share of an opening by which the upper lip rises.
+pub const UPPER_SHARE: f32 = 0.15;
+/// Lips are cut this far outside the mesh's inner lips, so that no teeth stick to them.
+const TRIM: f32 = 0.008;
+
+impl Lips {
+    pub fn of(mesh: &Mesh) -> Option<Self> {
+        let (frame, foreshortening) = HeadFrame::of(mesh)?;
+        let local = |i: usize| frame.to_local([mesh.0[i][0], mesh.0[i][1]]);
+        let upper = Curve::through(UPPER.map(local))?;
+        let lower = Curve::through(LOWER.map(local))?;
+        let (left, right) = (upper.x[0], upper.x[10]);
+        // Near profile the middle may lie on a corner; keep some lip on both sides.
+        let centre = ((upper.x[5] + lower.x[5]) / 2.0)
+            .clamp(left + 0.25 * (right - left), right - 0.25 * (right - left));
+        let gap = (lower.at(centre) - upper.at(centre)).max(0.0);
+        let nose = local(NOSE_BASE)[1].min(upper.y[5] - 0.1);
+        let chin = local(CHIN);
+        let chin = [chin[0], chin[1].max(lower.y[5] + 0.25)];
+        let [a, b] = JAW.map(local);
+        let rise = chin[1] - (a[1] + b[1]) / 2.0;
+        let reach = ((a[0] - chin[0]).powi(2) + (b[0] - chin[0]).powi(2)) / 2.0;
+        let jaw_bend = (rise / reach.max(1e-3)).clamp(0.0, 1.0);
+        let ends = CORNERS.map(|i| mesh.0[i]);
+        let flat = (ends[1][0] - ends[0][0]).hypot(ends[1][1] - ends[0][1]);
+        let deep = flat.hypot(ends[1][2] - ends[0][2]).min(flat * 1.5);
+        let finite = [centre, gap, nose, chin[0], chin[1], jaw_bend, deep];
+        if !finite.iter().all(|v| v.is_finite() && v.abs() < 1e4) {
+            return None;
+        }
+        Some(Self {
+            frame,
+            foreshortening,
+            open: smoothstep(TOUCHING, SURELY_OPEN, gap),
+            upper,
+            lower,
+            left,
+            centre,
+            right,
+            width: deep / frame.unit,
+            gap,
+            nose,
+            chin,
+            jaw_bend,
+        })
+    }
+
+    /// Lower edge of the upper lip, upper edge of the lower lip and the line where they would meet,
+    /// at x. The three agree at and beyond the corners.
+    pub fn edges(&self, x: f32) -> [f32; 3] {
+        let x = x.clamp(self.left, self.right);
+        let top = self.upper.at(x);
+        let bottom = self.lower.at(x).max(top);
+        let gap = bottom - top;
+        let touching = top + LINE_OF_TOUCHING * gap;
+        let line = touching + self.open * (top + UPPER_SHARE * gap - touching);
+        let end = (x - self.left).min(self.right - x) / (0.1 * (self.right - self.left));
+        let trim = TRIM * ease(end);
+        [
+            line + self.open * (top - trim - line),
+            line + self.open * (bottom + trim - line),
+            line,
+        ]
+    }
+}
+
+/// A smooth curve y(x) through points whose x is made to rise.
+#[derive(Clone, Debug)]
+struct Curve {
+    x: [f32; 11],
+    y: [f32; 11],
+    slope: [f32; 11],
+}
+
+impl Curve {
+    fn through(points: [[f32; 2]; 11]) -> Option<Self> {
+        let mut x = points.map(|p| p[0]);
+        let y = points.map(|p| p[1]);
+        if !points.iter().flatten().all(|v| v.abs() < 1e4) {
+            return None;
+        }
+        let step = ((x[10] - x[0]) / 40.0).max(0.005);
+        for i in 1..11 {
+            x[i] = x[i].max(x[i - 1] + step);
+        }
+        let slope = std::array::from_fn(|i| {
+            let (a, b) = (i.saturating_sub(1), (i + 1).min(10));
+            // Points that had to be pulled apart would otherwise make spikes.
+            ((y[b] - y[a]) / (x[b] - x[a])).clamp(-1.5, 1.5)
+        });
+        Some(Self { x, y, slope })
+    }
+
+    fn at(&self, x: f32) -> f32 {
+        let x = x.clamp(self.x[0], self.x[10]);
+        let i = self.x[1..10].partition_point(|&k| k < x);
+        let h = self.x[i + 1] - self.x[i];
+        let t = ((x - self.x[i]) / h).clamp(0.0, 1.0);
+        let (a, b) = (self.y[i], self.y[i + 1]);
+        let (ma, mb) = (self.slope[i] * h, self.slope[i + 1] * h);
+        let (t2, t3) = (t * t, t * t * t);
+        a * (2.0 * t3 - 3.0 * t2 + 1.0)
+            + ma * (t3 - 2.0 * t2 + t)
+            + b * (3.0 * t2 - 2.0 * t3)
+            + mb * (t3 - t2)
+    }
+}

@@ -1,0 +1,128 @@
+//! A copied rectangle of one channel, to sample from while the picture is overwritten.
+
+use super::{Region, frame::Channel};
+
+/// Samples around the rectangle that the cubic filter needs.
+const PAD: usize = 2;
+
+/// Keeps its memory from frame to frame.
+#[derive(Default)]
+pub struct Patch {
+    data: Vec<f32>,
+    stride: usize,
+    x: f32,
+    y: f32,
+    max_x: f32,
+    max_y: f32,
+}
+
+impl Patch {
+    /// Copies `region` (in samples of the channel, within `width` by `height`) of a plane. Beyond
+    /// the plane's border its last samples repeat.
+    pub fn load(
+        &mut self,
+        channel: &Channel,
+        plane: &[u8],
+        region: Region,
+        width: usize,
+        height: usize,
+    ) {
+        let (w, h) = (region.width + 2 * PAD, region.height + 2 * PAD);
+        self.data.resize(w * h, 0.0);
+        self.stride = w;
+        self.x = region.x as f32;
+        self.y = region.y as f32;
+        self.max_x = (region.width.max(1) - 1) as f32;
+        self.max_y = (region.height.max(1) - 1) as f32;
+        for (row, out) in self.data.chunks_exact_mut(w).enumerate() {
+            let y = (region.y + row).saturating_sub(PAD).min(height - 1);
+            let start = channel.index(0, y);
+            let line = &plane[start..];
+            let first = region.x.saturating_sub(PAD);
+            let last = (region.x + region.width + PAD).min(width);
+            let lead = first + PAD - region.x;
+            let middle = last - first;
+            let samples = line[first * channel.step..].iter().step_by(channel.step);
+            for (to, &from) in out[lead..lead + middle].iter_mut().zip(samples) {
+                *to = f32::from(from);
+            }
+            let (a, b) = (out[lead], out[lead + middle - 1]);
+            out[..lead].fill(a);
+            out[lead + middle..].fill(b);
+        }
+    }
+
+    /// Takes a picture of `size` by `size` whose samples `value` gives.
+    pub fn fill(&mut self, size: usize, value: impl Fn(usize, usize) -> f32) {
+        self.stride = size + 2 * PAD;
+        self.data.resize(self.stride * self.stride, 0.0);
+        (self.x, self.y) = (0.0, 0.0);
+        self.max_x = (size - 1) as f32;
+        self.max_y = self.max_x;
+        let within = |v: usize| v.saturating_sub(PAD).min(size - 1);
+        for (row, out) in self.data.chunks_exact_mut(self.stride).enumerate() {
+            for (col, to) in out.iter_mut().enumerate() {
+                *to = value(within(col), within(row));
+            }
+        }
+    }
+
+    /// The sample at integer position (x, y) of the plane, which must lie in the region.
+    #[inline]
+    pub fn at(&self, x: usize, y: usize) -> f32 {
+        self.data[(y - self.y as usize + PAD) * self.stride + x - self.x as usize + PAD]
+    }
+
+    /// Position in the patch: index of the sample above and to the left, and the remainders.
+    #[inline]
+    fn locate(&self, x: f32, y: f32) -> (usize, f32, f32) {
+        let x = (x - self.x).clamp(0.0, self.max_x);
+        let y = (y - self.y).clamp(0.0, self.max_y);
+        let (i, j) = (x as usize, y as usize);
+        (
+            (j + PAD) * self.stride + i + PAD,
+            x - i as f32,
+            y - j as f32,
+        )
+    }
+
+    /// Catmull-Rom interpolation: keeps the sharpness that bilinear sampling would lose.
+    #[inline]
+    pub fn cubic(&self, x: f32, y: f32) -> f32 {
+        let (at, fx, fy) = self.locate(x, y);
+        let (wx, wy) = (weights(fx), weights(fy));
+        let mut sum = [0.0f32; 4];
+        let first = at - self.stride - 1;
+        for (k, w) in wy.into_iter().enumerate() {
+            let start = first + k * self.stride;
+            let row = &self.data[start..start + 4];
+            for (sum, v) in sum.iter_mut().zip(row) {
+                *sum += v * w;
+            }
+        }
+        sum[0] * wx[0] + sum[1] * wx[1] + sum[2] * wx[2] + sum[3] * wx[3]
+    }
+
+    #[inline]
+    pub fn linear(&self, x: f32, y: f32) -> f32 {
+        let (at, fx, fy) = self.locate(x, y);
+        let a = &self.data[at..at + 2];
+        let b = &self.data[at + self.stride..at + self.stride + 2];
+        let top = a[0] + (a[1] - a[0]) * fx;
+        let bottom = b[0] + (b[1] - b[0]) * fx;
+        top + (bottom - top) * fy
+    }
+}
+
+/// Keys' cubic convolution with a = -1/2.
+#[inline]
+fn weights(t: f32) -> [f32; 4] {
+    let t2 = t * t;
+    let t3 = t2 * t;
+    [
+        -0.5 * t + t2 - 0.5 * t3,
+        1.0 - 2.5 * t2 + 1.5 * t3,
+        0.5 * t + 2.0 * t2 - 1.5 * t3,
+        -0.5 * t2 + 0.5 * t3,
+    ]
+}

@@ -1,0 +1,173 @@
+//! Pictures, layouts and faces for the tests of this module.
+
+use super::{
+    Region,
+    frame::{Channel, Colour, Layout},
+};
+use crate::face::{MESH_POINTS, Mesh};
+
+/// Packed RGB and BGRx, I420 and NV12 with padded rows, 4:4:4 in 709.
+pub fn layouts(width: usize, height: usize) -> [Layout; 5] {
+    let packed = |offsets: [usize; 3], step: usize| Layout {
+        width,
+        height,
+        channels: offsets.map(|offset| Channel {
+            plane: 0,
+            offset,
+            step,
+            stride: width * step + 5,
+            sub_x: 0,
+            sub_y: 0,
+        }),
+        colour: Colour::Rgb,
+    };
+    let luma = Channel {
+        plane: 0,
+        offset: 0,
+        step: 1,
+        stride: width + 3,
+        sub_x: 0,
+        sub_y: 0,
+    };
+    let half = width.div_ceil(2);
+    let chroma = |plane, offset, step| Channel {
+        plane,
+        offset,
+        step,
+        stride: half * step + 4,
+        sub_x: 1,
+        sub_y: 1,
+    };
+    let yuv = |channels, colour| Layout {
+        width,
+        height,
+        channels,
+        colour,
+    };
+    let full = |plane| Channel { plane, ..luma };
+    let bt709 = Colour::Yuv {
+        kr: 0.2126,
+        kb: 0.0722,
+        full_range: true,
+    };
+    [
+        Layout::rgb(width, height),
+        packed([2, 1, 0], 4),
+        yuv([luma, chroma(1, 0, 1), chroma(2, 0, 1)], Colour::BT601),
+        yuv([luma, chroma(1, 0, 2), chroma(1, 1, 2)], Colour::BT601),
+        yuv([luma, full(1), full(2)], bt709),
+    ]
+}
+
+/// A smooth, skin-coloured picture with some texture, the same in every layout.
+pub fn picture(layout: &Layout) -> [Vec<u8>; 3] {
+    let mut planes = [0, 1, 2].map(|p| {
+        let size = |c: &&Channel| c.stride * c.height(layout.height);
+        let of_plane = layout.channels.iter().filter(|c| c.plane == p);
+        vec![77u8; of_plane.map(|c| size(&c)).max().unwrap_or(0)]
+    });
+    for (i, c) in layout.channels.iter().enumerate() {
+        for y in 0..c.height(layout.height) {
+            for x in 0..c.width(layout.width) {
+                let centre = |v: usize, sub: u8| ((v as f32 + 0.5) * f32::from(1u8 << sub)) - 0.5;
+                let rgb = skin(centre(x, c.sub_x), centre(y, c.sub_y));
+                planes[c.plane][c.index(x, y)] = layout.colour.from_rgb(rgb)[i].round() as u8;
+            }
+        }
+    }
+    planes
+}
+
+fn skin(x: f32, y: f32) -> [f32; 3] {
+    let wave = 18.0 * (x * 0.11).sin() * (y * 0.09).cos();
+    [190.0 + wave, 140.0 + wave * 0.8, 115.0 + wave * 0.6]
+}
+
+pub fn rgb_at(layout: &Layout, planes: &[Vec<u8>; 3], x: usize, y: usize) -> [f32; 3] {
+    layout.colour.to_rgb(
+        layout
+            .channels
+            .map(|c| f32::from(planes[c.plane][c.index(x >> c.sub_x, y >> c.sub_y)])),
+    )
+}
+
+/// Every byte outside the region, padding included, is as it was.
+pub fn assert_same_outside(
+    layout: &Layout,
+    before: &[Vec<u8>; 3],
+    after: &[Vec<u8>; 3],
+    region: Region,
+) {
+    let mut expected = before.clone();
+    for c in &layout.channels {
+        for y in 0..c.height(layout.height) {
+            for x in 0..c.width(layout.width) {
+                if region.contains(x << c.sub_x, y << c.sub_y) {
+                    let i = c.index(x, y);
+                    expected[c.plane][i] = after[c.plane][i];
+                }
+            }
+        }
+    }
+    assert!(&expected == after, "changed outside {region:?}");
+}
+
+/// A frontal face of plain geometry: mouth at `at`, eyes `unit` pixels apart, lips closed.
+pub fn face(at: [f32; 2], unit: f32) -> Mesh {
+    face_with_gap(at, unit, 0.02)
+}
+
+/// The same with the inner lips `gap` units apart.
+pub fn face_with_gap(at: [f32; 2], unit: f32, gap: f32) -> Mesh {
+    let mut mesh = Mesh(Box::new([[0.0; 3]; MESH_POINTS]));
+    for p in mesh.0.iter_mut() {
+        *p = [at[0], at[1], 0.0];
+    }
+    let mut put = |i: usize, x: f32, y: f32| mesh.0[i] = [at[0] + x * unit, at[1] + y * unit, 0.0];
+    for (i, x) in [(33, -0.65), (133, -0.35), (362, 0.35), (263, 0.65)] {
+        put(i, x, -1.1);
+    }
+    let mut curve = |points: &[usize], half: f32, bend: f32| {
+        let last = (points.len() - 1) as f32;
+        for (k, &i) in points.iter().enumerate() {
+            let t = k as f32 / last * 2.0 - 1.0;
+            put(i, t * half, bend * (1.0 - t * t));
+        }
+    };
+    curve(
+        &[78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308],
+        0.37,
+        -0.2 * gap,
+    );
+    curve(
+        &[95, 88, 178, 87, 14, 317, 402, 318, 324],
+        0.37 * 0.8,
+        0.8 * gap,
+    );
+    curve(
+        &[61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291],
+        0.41,
+        -0.11,
+    );
+    curve(
+        &[146, 91, 181, 84, 17, 314, 405, 321, 375],
+        0.33,
+        0.13 + gap,
+    );
+    // Jaw from ear to ear.
+    curve(
+        &[
+            132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361,
+        ],
+        0.9,
+        0.62,
+    );
+    put(2, 0.0, -0.32);
+    put(205, -0.6, -0.35);
+    put(425, 0.6, -0.35);
+    put(4, 0.0, -0.5);
+    for (i, y) in [(15, 0.05), (16, 0.09), (199, 0.4)] {
+        put(i, 0.0, y + gap);
+    }
+    mesh
+}

@@ -1,0 +1,310 @@
+//! The backward map: where in the source each pixel of the moved lips, jaw and cheeks comes from.
+//!
+//! Two fields meet in the line between the lips. Above it the displacement is that of the upper lip
+//! and fades towards the nose; below it, that of the lower lip, which turns into the jaw's and fades
+//! in the neck. At the corners of the mouth and beyond both are the same. All that depends on x
+//! alone is tabulated once per frame; the slopes of the fades are bounded by the displacements, so
+//! that the map never folds.
+
+use super::{ease, lips::Lips, lips::UPPER_SHARE, mix, mouth::MouthShape};
+
+const COLUMNS: usize = 320;
+const FIELDS: usize = 16;
+type Row = [f32; FIELDS];
+
+/// Share of the lower lip's way that the chin goes.
+const CHIN_SHARE: f32 = 0.78;
+/// Share of the lower lip's way that the corners go.
+const CORNER_SHARE: f32 = 0.2;
+/// The jaw moves within this distance of the middle.
+const JAW_REACH: f32 = 1.05;
+/// Lower edge of the upper teeth, below the line of the resting lips.
+const TEETH_BELOW_LINE: f32 = 0.03;
+
+/// The speaker's own resting mouth, which the source's talking must not disturb.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rest {
+    /// Width of the mouth at rest over its width in this frame.
+    pub widening: f32,
+    /// How much lower than in this frame the line of the lips rests.
+    pub drop: f32,
+}
+
+/// What the map says about one point of the target.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Target curves of the inner lips at this x.
+    pub upper: f32,
+    pub lower: f32,
+    /// The source's inner lips at this x.
+    pub own_upper: f32,
+    pub own_lower: f32,
+    /// Lower edge of the upper teeth in the middle of the mouth.
+    pub teeth: f32,
+    /// -1 at the left corner, 0 in the middle, 1 at the right corner.
+    pub across: f32,
+}
+
+/// The map of one frame, in the head's frame.
+pub struct Warp {
+    table: Vec<Row>,
+    start: f32,
+    scale: f32,
+    /// Box of everything that is not zero.
+    pub min: [f32; 2],
+    pub max: [f32; 2],
+    /// Largest displacement along each axis.
+    pub reach: [f32; 2],
+    /// Opening in the middle of the target.
+    pub opening: f32,
+    /// x of the middle of the mouth.
+    pub centre: f32,
+}
+
+impl Default for Warp {
+    fn default() -> Self {
+        Self {
+            table: vec![[0.0; FIELDS]; COLUMNS + 1],
+            start: 0.0,
+            scale: 1.0,
+            min: [0.0; 2],
+            max: [0.0; 2],
+            reach: [0.0; 2],
+            opening: 0.0,
+            centre: 0.0,
+        }
+    }
+}
+
+/// One side of the mouth: half its width in source and target.
+#[derive(Clone, Copy)]
+struct Side {
+    source: f32,
+    target: f32,
+    /// Distance over which the sideways displacement fades.
+    fade: f32,
+}
+
+impl Side {
+    fn new(source: f32, rest: f32, change: f32) -> Self {
+        // Wide and narrow saturate: the model asks for more than a face can do.
+        let relative = change / rest;
+        let limited = relative / (1.0 + 0.6 * relative.abs());
+        let target = rest * (1.0 + limited);
+        Self {
+            source,
+            target,
+            fade: (2.4 * (source - target).abs()).max(0.36),
+        }
+    }
+
+    /// Sideways displacement (source minus target) at distance `x` from the middle.
+    fn shift(&self, x: f32) -> f32 {
+        let delta = self.source - self.target;
+        let t = x / self.target;
+        // Slope at the corner, in units of delta per target width.
+        const SLOPE: f32 = 0.5;
+        if t <= 1.0 {
+            return delta * t * (1.25 - 0.25 * t * t);
+        }
+        // Hermite from (1, SLOPE) to (0, 0).
+        let u = (x - self.target) / self.fade;
+        if u >= 1.0 {
+            return 0.0;
+        }
+        let slope = SLOPE * self.fade / self.target;
+        // A steep start would overshoot.
+        let slope = slope.min(0.6);
+        let rest = 1.0 - u;
+        delta * rest * rest * (1.0 + 2.0 * u + slope * u)
+    }
+}
+
+impl Warp {
+    /// Tabulates the map from `lips` to `shape`.
+    pub fn prepare(&mut self, lips: &Lips, shape: &MouthShape, rest: &Rest) {
+        let squeeze = lips.foreshortening;
+        let change = 0.5 * shape.width * squeeze;
+        let sides = [lips.centre - lips.left, lips.right - lips.centre]
+            .map(|half| Side::new(half, half * rest.widening, change));
+        let narrow = (-shape.width / 0.4).clamp(0.0, 1.0);
+        let opening = shape.opening;
+        let power = (1.2 - 1.6 * opening).clamp(0.72, 1.2) - 0.2 * narrow;
+        let lower_share = 1.0 - UPPER_SHARE;
+
+        // How far the jaw must go, down being positive.
+        let own_gap = lips.gap * lips.open;
+        let jaw_drop = lower_share * (opening - own_gap) + rest.drop;
+        let corner_drop = CORNER_SHARE * lower_share * (opening - own_gap) + rest.drop;
+        let [top, _, line] = lips.edges(lips.centre);
+        let line = line + rest.drop;
+
+        // Lips at the target: upper and lower edge relative to the line, in the middle.
+        let raise = UPPER_SHARE * opening + 0.022 * shape.tuck + shape.raise;
+        let lower = lower_share * opening - 0.03 * shape.tuck;
+        let lower = lower.max(-raise);
+        // Parts of the lips rolled inwards are cut off.
+        let press = shape.press;
+        let rolled = press + 0.035 * shape.tuck;
+        let middle_upper = top - press - (line - raise);
+
+        let width = sides[0].target.max(sides[1].target);
+        let reach = (width + sides[0].fade.max(sides[1].fade)).max(JAW_REACH) + 0.02;
+        self.start = lips.centre - reach;
+        self.scale = COLUMNS as f32 / (2.0 * reach);
+        self.centre = lips.centre;
+        self.opening = (lower + raise).max(0.0);
+
+        let height_above = (line - lips.nose).max(0.12);
+        let mut min_y = f32::MAX;
+        let mut max_y = f32::MIN;
+        let mut most = [0.0f32; 2];
+        for (i, row) in self.table.iter_mut().enumerate() {
+            let x = self.start + i as f32 / self.scale;
+            let from_centre = x - lips.centre;
+            let right = from_centre >= 0.0;
+            let side = sides[usize::from(right)];
+            let t = from_centre.abs() / side.target;
+            let outwards = if right { 1.0 } else { -1.0 };
+            let shift = outwards * side.shift(from_centre.abs());
+
+            let lens = if t < 1.0 {
+                (1.0 - t * t).powf(power)
+            } else {
+                0.0
+            };
+            let towards_corner = t.min(1.0) * t.min(1.0);
+            let [s_upper, s_lower, s_line] = lips.edges(x + shift);
+            let at_line = s_line + mix(rest.drop, corner_drop, towards_corner);
+            let upper = at_line - raise * lens;
+            let lower = at_line + lower * lens;
+            // Beyond the corner, what the corner does fades out.
+            let beyond = 1.0 - ease((t - 1.0) * side.target / 0.4);
+            let upper_move = (s_upper - press * lens - upper) * beyond;
+            let lower_move = (s_lower + rolled * lens - lower) * beyond;
+
+            // Upper lip: what is left of it further up is broad and shallow.
+            let u = from_centre / (1.7 * width);
+            let bell = (1.0 - u * u).max(0.0).powi(2);
+            let bound = 0.3 * height_above;
+            let far_upper = (0.7 * middle_upper * bell).clamp(-bound, bound);
+            let near_upper = upper_move - far_upper;
+            let near_upper_height = (2.6 * near_upper.abs()).max(0.16);
+
+            // Jaw: rigid and broad, and bounded so that the skin below the lip keeps its order.
+            let from_chin = x - mix(lips.centre, lips.chin[0], 0.5);
+            let u = from_chin / JAW_REACH;
+            let bell = (1.0 - u * u).max(0.0).powi(2);
+            let jaw_move = -CHIN_SHARE * jaw_drop * bell;
+            let offset = x - lips.chin[0];
+            let source_jaw = lips.chin[1] + 0.05 - lips.jaw_bend * offset * offset;
+            let jaw = (source_jaw - jaw_move).max(lower + 0.3);
+            let room = (jaw - lower).max(0.3);
+            let far_lower = jaw_move;
+            let near_lower = lower_move - far_lower;
+            let near_lower_height = (2.6 * near_lower.abs()).clamp(0.22, room.max(0.22));
+            let neck = (2.4 * jaw_move.abs()).max(0.3);
+
+            *row = [
+                upper,
+                lower,
+                near_upper,
+                1.0 / near_upper_height,
+                far_upper,
+                1.0 / height_above,
+                near_lower,
+                1.0 / near_lower_height,
+                far_lower,
+                jaw,
+                1.0 / neck,
+                shift,
+                0.0,
+                0.0,
+                line + TEETH_BELOW_LINE,
+                from_centre / side.target,
+            ];
+            let [own_upper, own_lower, _] = lips.edges(x);
+            row[12] = own_upper;
+            row[13] = own_lower;
+            if far_upper != 0.0 || near_upper != 0.0 || shift != 0.0 {
+                min_y = min_y.min(upper - height_above.max(near_upper_height).max(SHIFT_ABOVE));
+            }
+            if far_lower != 0.0 || near_lower != 0.0 || shift != 0.0 {
+                max_y = max_y.max((jaw + neck).max(lower + SHIFT_BELOW));
+            }
+            most[0] = most[0].max(shift.abs());
+            most[1] = most[1]
+                .max(upper_move.abs())
+                .max(lower_move.abs())
+                .max(far_upper.abs())
+                .max(far_lower.abs());
+        }
+        // The inside of the mouth looks past the edges of the lips by as much as it is open.
+        most[1] += self.opening + 0.05;
+        self.min = [self.start, min_y.min(line - 0.1)];
+        self.max = [lips.centre + reach, max_y.max(line + 0.1 + self.opening)];
+        self.reach = most;
+    }
+
+    /// Displacement (source minus target) at a point of the target.
+    #[inline]
+    pub fn displacement(&self, [x, y]: [f32; 2]) -> ([f32; 2], Column) {
+        let [
+            upper,
+            lower,
+            near_upper,
+            near_upper_rate,
+            far_upper,
+            far_upper_rate,
+            near_lower,
+            near_lower_rate,
+            far_lower,
+            jaw,
+            neck_rate,
+            shift,
+            own_upper,
+            own_lower,
+            teeth,
+            across,
+        ] = self.row(x);
+        let column = Column {
+            upper,
+            lower,
+            own_upper,
+            own_lower,
+            teeth,
+            across,
+        };
+        let (dx, dy);
+        if 2.0 * y < upper + lower {
+            // Inside the mouth the edge of the lip goes on.
+            let above = (upper - y).max(0.0);
+            let inside = (y - upper).max(0.0);
+            let far = 1.0 - ease(above * far_upper_rate);
+            let near = 1.0 - ease(above * near_upper_rate);
+            dy = far_upper * far + near_upper * near - inside;
+            dx = shift * (1.0 - ease(above * (1.0 / SHIFT_ABOVE)));
+        } else {
+            let below = (y - lower).max(0.0);
+            let inside = (lower - y).max(0.0);
+            let far = 1.0 - ease((y - jaw) * neck_rate);
+            let near = 1.0 - ease(below * near_lower_rate);
+            dy = far_lower * far + near_lower * near + inside;
+            dx = shift * (1.0 - ease(below * (1.0 / SHIFT_BELOW)));
+        }
+        ([dx, dy], column)
+    }
+
+    #[inline]
+    fn row(&self, x: f32) -> Row {
+        let at = ((x - self.start) * self.scale).clamp(0.0, COLUMNS as f32 - 0.001);
+        let i = at as usize;
+        let t = at - i as f32;
+        let (a, b) = (&self.table[i], &self.table[i + 1]);
+        std::array::from_fn(|k| a[k] + (b[k] - a[k]) * t)
+    }
+}
+
+/// Distance from the lips over which the sideways displacement fades.
+const SHIFT_ABOVE: f32 = 0.36;
+const SHIFT_BELOW: f32 = 0.5;

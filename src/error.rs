@@ -1,0 +1,301 @@
+//! Why a job failed: one kind per cause, each with its own exit code.
+//!
+//! The codes are part of the public interface: scripts branch on them, so a number never changes
+//! its meaning.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The causes that are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// A defect of lipflow itself.
+    Internal,
+    Usage,
+    InputMissing,
+    InputUnreadable,
+    InputIsFolder,
+    InputEmpty,
+    NotMedia,
+    /// Cut in the middle, or broken inside.
+    InputDamaged,
+    /// A container's header without content.
+    HeaderOnly,
+    NoSoundTrack,
+    NoPicture,
+    NoFace,
+    ModelMissing,
+    ModelCorrupt,
+    ModelShape,
+    LibraryMissing,
+    Provider,
+    OutputFolderMissing,
+    OutputFolderReadOnly,
+    DiskFull,
+    OutputIsInput,
+    OutputExists,
+    /// The finished file did not pass the check.
+    OutputWrong,
+    TemplateInvalid,
+    PluginMissing,
+    Stuck,
+    Interrupted,
+    Terminated,
+}
+
+impl FailureKind {
+    pub const ALL: [Self; 28] = [
+        Self::Internal,
+        Self::Usage,
+        Self::InputMissing,
+        Self::InputUnreadable,
+        Self::InputIsFolder,
+        Self::InputEmpty,
+        Self::NotMedia,
+        Self::InputDamaged,
+        Self::HeaderOnly,
+        Self::NoSoundTrack,
+        Self::NoPicture,
+        Self::NoFace,
+        Self::ModelMissing,
+        Self::ModelCorrupt,
+        Self::ModelShape,
+        Self::LibraryMissing,
+        Self::Provider,
+        Self::OutputFolderMissing,
+        Self::OutputFolderReadOnly,
+        Self::DiskFull,
+        Self::OutputIsInput,
+        Self::OutputExists,
+        Self::OutputWrong,
+        Self::TemplateInvalid,
+        Self::PluginMissing,
+        Self::Stuck,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// The exit code of a process whose job failed with this kind.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Internal => 1,
+            Self::Usage => 2,
+            Self::InputMissing => 10,
+            Self::InputUnreadable => 11,
+            Self::InputIsFolder => 12,
+            Self::InputEmpty => 13,
+            Self::NotMedia => 14,
+            Self::InputDamaged => 15,
+            Self::HeaderOnly => 16,
+            Self::NoSoundTrack => 17,
+            Self::NoPicture => 18,
+            Self::NoFace => 19,
+            Self::ModelMissing => 20,
+            Self::ModelCorrupt => 21,
+            Self::ModelShape => 22,
+            Self::LibraryMissing => 23,
+            Self::Provider => 24,
+            Self::OutputFolderMissing => 30,
+            Self::OutputFolderReadOnly => 31,
+            Self::DiskFull => 32,
+            Self::OutputIsInput => 33,
+            Self::OutputExists => 34,
+            Self::OutputWrong => 35,
+            Self::TemplateInvalid => 40,
+            Self::PluginMissing => 41,
+            Self::Stuck => 50,
+            // As a shell reports a process that died of the signal.
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// What is wrong, as the end of a sentence that begins with the file.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Internal => "something went wrong inside lipflow",
+            Self::Usage => "the arguments don't fit together",
+            Self::InputMissing => "there is no such file",
+            Self::InputUnreadable => "the file can't be read",
+            Self::InputIsFolder => "this is a folder, not a file",
+            Self::InputEmpty => "the file is empty",
+            Self::NotMedia => "this is not a video, picture or sound file",
+            Self::InputDamaged => "the file is damaged",
+            Self::HeaderOnly => "the file has a header but no content",
+            Self::NoSoundTrack => "the file has no sound track",
+            Self::NoPicture => "the file has no picture",
+            Self::NoFace => "no face was found in the whole video",
+            Self::ModelMissing => "there is no such model",
+            Self::ModelCorrupt => "the model can't be loaded",
+            Self::ModelShape => "the model's inputs or outputs have the wrong shape",
+            Self::LibraryMissing => "ONNX Runtime was not found",
+            Self::Provider => "the execution provider can't be used",
+            Self::OutputFolderMissing => "the output's folder does not exist",
+            Self::OutputFolderReadOnly => "the output's folder can't be written to",
+            Self::DiskFull => "the disk is full",
+            Self::OutputIsInput => "the output is one of the inputs",
+            Self::OutputExists => "the output exists already",
+            Self::OutputWrong => "the finished file did not pass the check",
+            Self::TemplateInvalid => "the template can't be used",
+            Self::PluginMissing => "a GStreamer plugin is not installed",
+            Self::Stuck => "the pipeline stopped moving",
+            Self::Interrupted => "interrupted",
+            Self::Terminated => "terminated",
+        }
+    }
+
+    /// What to do about it, as a sentence.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Internal => "Please report it, with the output of `lipflow doctor`",
+            Self::Usage => "See `lipflow run --help`",
+            Self::InputMissing => "Check the path",
+            Self::InputUnreadable => "Check the file's permissions",
+            Self::InputIsFolder => "Name a file in it",
+            Self::InputEmpty => "Copy or record it again",
+            Self::NotMedia => "Check that it is what its name says, e.g. with `gst-discoverer-1.0`",
+            Self::InputDamaged => "Copy or download it again, or repair it with ffmpeg",
+            Self::HeaderOnly => "Copy or record it again",
+            Self::NoSoundTrack => "Choose a file that has speech in it",
+            Self::NoPicture => "Choose a video or a picture of a face",
+            Self::NoFace => "Choose a video in which a face looks at the camera",
+            Self::ModelMissing => "Check the path, or see `lipflow model list`",
+            Self::ModelCorrupt => "Copy or download it again; `lipflow model check` says more",
+            Self::ModelShape => "See what `lipflow model check` finds and expects",
+            Self::LibraryMissing => {
+                "Run `cargo xtask setup`; `lipflow doctor` says where was looked"
+            }
+            Self::Provider => "Choose another, or `auto`",
+            Self::OutputFolderMissing => "Make the folder first",
+            Self::OutputFolderReadOnly => "Choose another folder, or change its permissions",
+            Self::DiskFull => "Make room, or choose another disk",
+            Self::OutputIsInput => "Choose another name for the output",
+            Self::OutputExists => "Choose another name, or give --overwrite or --skip-existing",
+            Self::OutputWrong => "Run it again; if it stays, please report it",
+            Self::TemplateInvalid => "See what `lipflow pipeline check` says of it",
+            Self::PluginMissing => {
+                "Install the package; `lipflow doctor` lists all that is missing"
+            }
+            Self::Stuck => {
+                "Run it again with GST_DEBUG=3 and GST_DEBUG_DUMP_DOT_DIR set, and report it"
+            }
+            Self::Interrupted | Self::Terminated => "Start it again; nothing was left behind",
+        }
+    }
+}
+
+/// A job's failure: the cause, the file it is about, and what the library that met it said.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Failure {
+    pub kind: FailureKind,
+    pub file: Option<PathBuf>,
+    /// More exact than the kind's own words, where known.
+    pub detail: Option<String>,
+    /// Replaces the kind's own remedy, where a better one is known.
+    pub advice: Option<String>,
+}
+
+impl Failure {
+    pub fn new(kind: FailureKind) -> Self {
+        Self {
+            kind,
+            file: None,
+            detail: None,
+            advice: None,
+        }
+    }
+
+    pub fn of(kind: FailureKind, file: &Path) -> Self {
+        Self::new(kind).file(file)
+    }
+
+    pub fn file(mut self, file: &Path) -> Self {
+        self.file = Some(file.to_owned());
+        self
+    }
+
+    pub fn detail(mut self, detail: impl fmt::Display) -> Self {
+        self.detail = Some(one_line(&detail.to_string()));
+        self
+    }
+
+    pub fn advice(mut self, advice: impl fmt::Display) -> Self {
+        self.advice = Some(one_line(&advice.to_string()));
+        self
+    }
+
+    /// What went wrong, on one line.
+    pub fn reason(&self) -> Cow<'_, str> {
+        match &self.detail {
+            Some(detail) => format!("{}: {detail}", self.kind.reason()).into(),
+            None => self.kind.reason().into(),
+        }
+    }
+
+    /// What to do about it, on one line.
+    pub fn remedy(&self) -> &str {
+        self.advice.as_deref().unwrap_or(self.kind.remedy())
+    }
+
+    pub fn is_cancellation(&self) -> bool {
+        matches!(
+            self.kind,
+            FailureKind::Interrupted | FailureKind::Terminated
+        )
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}: ", one_line(&file.to_string_lossy()))?;
+        }
+        let reason = self.reason();
+        write!(
+            f,
+            "{}. {}.",
+            reason.trim_end_matches('.'),
+            self.remedy().trim_end_matches('.')
+        )
+    }
+}
+
+/// Messages come from libraries and names from users; neither may break the one-line promise.
+fn one_line(text: &str) -> String {
+    let words: Vec<_> = text
+        .split(|c: char| c.is_control())
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_own_exit_code() {
+        let codes: HashSet<_> = FailureKind::ALL.iter().map(|k| k.exit_code()).collect();
+        assert_eq!(codes.len(), FailureKind::ALL.len());
+        assert!(!codes.contains(&0));
+    }
+
+    #[test]
+    fn a_failure_is_one_line_that_names_file_reason_and_remedy() {
+        let failure = Failure::of(FailureKind::InputDamaged, Path::new("a\nb.mp4"))
+            .detail("moov atom\nnot found.");
+        assert_eq!(
+            failure.to_string(),
+            "a b.mp4: the file is damaged: moov atom not found. Copy or download it again, or \
+             repair it with ffmpeg."
+        );
+    }
+}

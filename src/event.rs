@@ -1,0 +1,333 @@
+//! The vocabulary in which a job tells the world how it is getting on. Its JSON, one event a line,
+//! is a public interface: keys are added, never renamed, and consumers may ignore those they don't
+//! know.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Failure, FailureKind};
+
+/// One event and when it happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// UTC, ISO 8601.
+    pub time: String,
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+impl Event {
+    /// Stamps `body` with the present time.
+    pub fn now(body: impl Into<Body>) -> Self {
+        let time = gst::glib::DateTime::now_utc()
+            .and_then(|now| now.format("%Y-%m-%dT%H:%M:%S.%fZ"))
+            .map(String::from)
+            .unwrap_or_default();
+        Self {
+            time,
+            body: body.into(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Body {
+    /// The job entered a state. `done`, `failed` and `cancelled` are announced by `result`.
+    State { state: JobState },
+    /// What the probe found and what will be made of it.
+    Plan(Box<Plan>),
+    /// How far the job is; at least one a second while it lives, also while nothing moves.
+    Progress(Progress),
+    /// Something is not as it should be, but the job goes on.
+    Warning {
+        message: String,
+        /// The element that said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
+    },
+    /// Something worth knowing.
+    Message { message: String },
+    /// The last event: how the job ended.
+    Result(Outcome),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    Queued,
+    Probing,
+    Loading,
+    Running,
+    Finishing,
+    Done,
+    Failed,
+    Cancelled,
+}
+
+/// What exactly the job is busy with.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Looking at the inputs.
+    #[default]
+    Probing,
+    /// Building the pipeline and loading the models.
+    Loading,
+    Running,
+    /// All frames are in; the last ones are on their way out.
+    Draining,
+    /// Checking the finished file.
+    Verifying,
+    /// Syncing and renaming it.
+    Publishing,
+    Stopping,
+}
+
+impl Phase {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Probing => "probing",
+            Self::Loading => "loading",
+            Self::Running => "running",
+            Self::Draining => "draining",
+            Self::Verifying => "verifying",
+            Self::Publishing => "publishing",
+            Self::Stopping => "stopping",
+        }
+    }
+
+    /// The state of the job that this is a part of.
+    pub const fn state(self) -> JobState {
+        match self {
+            Self::Probing => JobState::Probing,
+            Self::Loading => JobState::Loading,
+            Self::Running => JobState::Running,
+            Self::Draining | Self::Verifying | Self::Publishing | Self::Stopping => {
+                JobState::Finishing
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Progress {
+    pub phase: Phase,
+    /// Frames that have left `lipsync`.
+    pub frames: u64,
+    /// Absent where the frame rate varies or the length is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames_total: Option<u64>,
+    pub frames_without_face: u64,
+    /// Where in the output the last frame lies.
+    pub position_s: f64,
+    /// Expected length of the output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_s: Option<f64>,
+    /// Seconds of video per second of work, since the first frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_s: Option<f64>,
+    /// Since the job began.
+    pub elapsed_s: f64,
+}
+
+/// What will be, or would be, done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    pub face: InputSummary,
+    pub speech: InputSummary,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    pub template: String,
+    pub end_mode: String,
+    pub loop_mode: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_s: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<u64>,
+    /// Only of a dry run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InputSummary {
+    pub file: String,
+    /// `picture`, `video` or `sound`.
+    pub kind: String,
+    /// Container and codecs in words.
+    pub format: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_s: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// Absent for sound, and where the rate varies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fps: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_rate: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Estimate {
+    pub frames_sampled: u32,
+    pub frames_with_face: u32,
+    /// The most faces seen in one frame.
+    pub most_faces: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_needed: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_free: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Outcome {
+    /// `done`, `failed` or `cancelled`.
+    pub state: JobState,
+    /// The finished file; absent unless done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// The output was there already and was left alone.
+    #[serde(default)]
+    pub skipped: bool,
+    pub frames: u64,
+    pub frames_without_face: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_s: Option<f64>,
+    /// What the job took.
+    pub elapsed_s: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorReport>,
+}
+
+impl Outcome {
+    /// One that made no file.
+    pub fn nothing(state: JobState, progress: &Progress) -> Self {
+        Self {
+            state,
+            output: None,
+            skipped: false,
+            frames: progress.frames,
+            frames_without_face: progress.frames_without_face,
+            duration_s: None,
+            elapsed_s: progress.elapsed_s,
+            speed: progress.speed,
+            error: None,
+        }
+    }
+
+    pub fn of_failure(failure: &Failure, progress: &Progress) -> Self {
+        let state = if failure.is_cancellation() {
+            JobState::Cancelled
+        } else {
+            JobState::Failed
+        };
+        Self {
+            error: Some(failure.into()),
+            ..Self::nothing(state, progress)
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ErrorReport {
+    pub code: FailureKind,
+    pub exit_code: u8,
+    pub reason: String,
+    pub remedy: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+impl From<&Failure> for ErrorReport {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            code: failure.kind,
+            exit_code: failure.kind.exit_code(),
+            reason: failure.reason().into_owned(),
+            remedy: failure.remedy().to_owned(),
+            file: failure.file.as_deref().map(display),
+        }
+    }
+}
+
+impl From<Progress> for Body {
+    fn from(progress: Progress) -> Self {
+        Self::Progress(progress)
+    }
+}
+
+impl From<JobState> for Body {
+    fn from(state: JobState) -> Self {
+        Self::State { state }
+    }
+}
+
+/// A path as JSON can carry it.
+pub fn display(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// The JSON schema of [`Event`].
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_survives_json_and_is_tagged() {
+        let event = Event::now(Progress {
+            phase: Phase::Draining,
+            frames: 7,
+            frames_total: Some(9),
+            ..Default::default()
+        });
+        let json = serde_json::to_value(&event).unwrap();
+        assert_eq!(json["event"], "progress");
+        assert_eq!(json["phase"], "draining");
+        assert_eq!(json["frames_total"], 9);
+        assert!(json.get("eta_s").is_none());
+        assert_eq!(serde_json::from_value::<Event>(json).unwrap(), event);
+    }
+
+    #[test]
+    fn times_are_iso_8601_in_utc() {
+        let time = Event::now(JobState::Queued).time;
+        assert!(
+            gst::glib::DateTime::from_iso8601(&time, None).is_ok(),
+            "{time}"
+        );
+        assert!(time.ends_with('Z'), "{time}");
+    }
+
+    #[test]
+    fn the_last_event_states_the_error() {
+        let failure = Failure::of(FailureKind::NoFace, Path::new("x.mp4"));
+        let outcome = Outcome::of_failure(&failure, &Progress::default());
+        let json = serde_json::to_value(Event::now(Body::Result(outcome))).unwrap();
+        assert_eq!(json["event"], "result");
+        assert_eq!(json["state"], "failed");
+        assert_eq!(json["error"]["code"], "no-face");
+        assert_eq!(json["error"]["exit_code"], 19);
+        assert_eq!(json["error"]["file"], "x.mp4");
+    }
+}

@@ -1,0 +1,524 @@
+//! What one job is: inputs, template, parameters, policies, output. Raw arguments become a [`Job`]
+//! in one place; what can be refused without opening a decoder is refused here.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::error::{Failure, FailureKind};
+
+/// When the output ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum EndMode {
+    /// With the speech.
+    #[default]
+    Speech,
+    /// With the video; silence fills up a shorter speech.
+    Video,
+    /// With whichever ends first.
+    Shortest,
+}
+
+/// What the face does when its video is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LoopMode {
+    /// It ends.
+    None,
+    /// It starts again.
+    Loop,
+    /// It runs backwards, then forwards again.
+    PingPong,
+    /// The last frame stays.
+    Hold,
+}
+
+impl EndMode {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Speech => "speech",
+            Self::Video => "video",
+            Self::Shortest => "shortest",
+        }
+    }
+}
+
+impl LoopMode {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Loop => "loop",
+            Self::PingPong => "ping-pong",
+            Self::Hold => "hold",
+        }
+    }
+}
+
+/// What to do when the output is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IfExists {
+    #[default]
+    Refuse,
+    Overwrite,
+    Skip,
+}
+
+/// A shift of the sound against the picture; positive is later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offset {
+    pub nanoseconds: i64,
+}
+
+impl FromStr for Offset {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, scale) = [("ms", 1e6), ("us", 1e3), ("s", 1e9)]
+            .iter()
+            .find_map(|(unit, scale)| Some((text.strip_suffix(unit)?, *scale)))
+            .ok_or_else(|| format!("`{text}` needs a unit, as in 40ms or -0.1s"))?;
+        let nanoseconds = number
+            .trim()
+            .parse::<f64>()
+            .map_err(|_| format!("`{text}` is not a time such as 40ms or -0.1s"))?
+            * scale;
+        if !nanoseconds.is_finite() || nanoseconds.abs() > 60e9 {
+            return Err(format!("`{text}` is more than a minute"));
+        }
+        Ok(Self {
+            nanoseconds: nanoseconds.round() as i64,
+        })
+    }
+}
+
+/// A validated job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub face: PathBuf,
+    pub speech: PathBuf,
+    /// Absent where the template makes no file.
+    pub output: Option<PathBuf>,
+    pub template: String,
+    /// Values for the template's parameters, beyond those below.
+    pub parameters: Vec<(String, String)>,
+    pub end_mode: EndMode,
+    /// `None` lets [`Job::effective_loop_mode`] choose.
+    pub loop_mode: Option<LoopMode>,
+    pub if_exists: IfExists,
+    /// How long a pipeline may neither move nor say that it works.
+    pub stuck_after: Duration,
+    /// Only find out what would be done.
+    pub dry_run: bool,
+}
+
+impl Job {
+    /// Refuses what can be refused by looking at the file system alone.
+    pub fn check_files(&self) -> Result<(), Failure> {
+        check_input(&self.face)?;
+        check_input(&self.speech)?;
+        let Some(output) = &self.output else {
+            return Ok(());
+        };
+        check_output(output)?;
+        for input in [&self.face, &self.speech] {
+            if is_same_file(input, output) {
+                return Err(Failure::of(FailureKind::OutputIsInput, output));
+            }
+        }
+        if self.if_exists == IfExists::Refuse && fs::symlink_metadata(output).is_ok() {
+            return Err(Failure::of(FailureKind::OutputExists, output));
+        }
+        Ok(())
+    }
+
+    pub fn is_to_be_skipped(&self) -> bool {
+        self.if_exists == IfExists::Skip && self.output.as_ref().is_some_and(|o| o.exists())
+    }
+
+    /// What the face does at its end, unless that was asked for.
+    pub fn effective_loop_mode(&self, face: Length, speech: Length) -> LoopMode {
+        match (self.loop_mode, face) {
+            (Some(asked), _) => asked,
+            (None, Length::Endless) => LoopMode::Hold,
+            (None, face) if self.end_mode == EndMode::Speech && !face.covers(speech) => {
+                LoopMode::PingPong
+            }
+            _ => LoopMode::None,
+        }
+    }
+}
+
+/// How long an input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// A picture.
+    Endless,
+    Known(Duration),
+    /// The container doesn't say.
+    Unknown,
+}
+
+impl Length {
+    fn covers(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Endless, _) => true,
+            (Self::Known(own), Self::Known(other)) => own >= other,
+            _ => false,
+        }
+    }
+
+    pub fn known(self) -> Option<Duration> {
+        match self {
+            Self::Known(duration) => Some(duration),
+            Self::Endless | Self::Unknown => None,
+        }
+    }
+}
+
+/// The input that decides how long the output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    Face,
+    Speech,
+}
+
+/// Which input ends the output, and when. The face is an endless one unless `loop_mode` is none.
+pub fn output_length(
+    end_mode: EndMode,
+    loop_mode: LoopMode,
+    face: Length,
+    speech: Length,
+) -> Result<(Limit, Length), Failure> {
+    let face = match loop_mode {
+        LoopMode::None => face,
+        LoopMode::Loop | LoopMode::PingPong | LoopMode::Hold => Length::Endless,
+    };
+    match (end_mode, face) {
+        (EndMode::Video, Length::Endless) => Err(Failure::new(FailureKind::Usage)
+            .detail("the output would never end: it is to follow a face that has no end")
+            .advice("Use --end-mode speech, or a video with --loop-mode none")),
+        (EndMode::Video, face) => Ok((Limit::Face, face)),
+        // A speech can't be followed beyond a video that ends.
+        (EndMode::Speech | EndMode::Shortest, face) if face.covers(speech) => {
+            Ok((Limit::Speech, speech))
+        }
+        (EndMode::Speech | EndMode::Shortest, Length::Unknown) => {
+            Ok((Limit::Face, Length::Unknown))
+        }
+        (EndMode::Speech | EndMode::Shortest, face) if speech == Length::Unknown => {
+            // Whichever is shorter can't be told; the face is the upper bound.
+            Ok((
+                Limit::Face,
+                if face == Length::Endless {
+                    speech
+                } else {
+                    Length::Unknown
+                },
+            ))
+        }
+        (EndMode::Speech | EndMode::Shortest, face) => Ok((Limit::Face, face)),
+    }
+}
+
+/// A stream that ended this far before its container says that it does was cut.
+pub fn is_cut_short(expected: Duration, actual: Duration) -> bool {
+    let missing = expected.saturating_sub(actual);
+    missing > Duration::from_millis(500) && missing > expected.mul_f64(0.02)
+}
+
+fn check_input(path: &Path) -> Result<(), Failure> {
+    let metadata = fs::metadata(path).map_err(|e| input_failure(path, &e))?;
+    if metadata.is_dir() {
+        return Err(Failure::of(FailureKind::InputIsFolder, path));
+    }
+    if !metadata.is_file() {
+        // Opening a pipe would wait for its writer, and what it gives can be read only once.
+        return Err(Failure::of(FailureKind::InputUnreadable, path)
+            .detail("it is a device or a pipe")
+            .advice("Save it to a file first"));
+    }
+    File::open(path).map_err(|e| input_failure(path, &e))?;
+    if metadata.len() == 0 {
+        return Err(Failure::of(FailureKind::InputEmpty, path));
+    }
+    Ok(())
+}
+
+fn input_failure(path: &Path, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            Failure::of(FailureKind::InputMissing, path)
+        }
+        io::ErrorKind::PermissionDenied => Failure::of(FailureKind::InputUnreadable, path),
+        _ => Failure::of(FailureKind::InputUnreadable, path).detail(error),
+    }
+}
+
+fn check_output(path: &Path) -> Result<(), Failure> {
+    if path.file_name().is_none() {
+        return Err(Failure::of(FailureKind::Usage, path).detail("the output has no file name"));
+    }
+    let folder = folder_of(path);
+    match fs::metadata(folder) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => {
+            return Err(
+                Failure::of(FailureKind::OutputFolderMissing, folder).detail("it is a file")
+            );
+        }
+        Err(_) => return Err(Failure::of(FailureKind::OutputFolderMissing, folder)),
+    }
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Err(Failure::of(FailureKind::Usage, path)
+            .detail("the output is a folder")
+            .advice("Name a file in it")),
+        Ok(metadata) if is_special(&metadata) => Err(Failure::of(FailureKind::Usage, path)
+            .detail("the output is a device or a pipe, which can't be replaced")
+            .advice("Name a file")),
+        _ => Ok(()),
+    }
+}
+
+fn is_special(metadata: &Metadata) -> bool {
+    let kind = metadata.file_type();
+    kind.is_fifo() || kind.is_socket() || kind.is_char_device() || kind.is_block_device()
+}
+
+/// The folder that a file is in; `.` for a bare name.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Whether both names lead to one file, through symbolic and hard links alike.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    match (fs::metadata(a), fs::metadata(b)) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+/// A file's URI, every byte that could mean something percent-encoded.
+pub fn uri_of(path: &Path) -> Result<String, Failure> {
+    let absolute = std::path::absolute(path)
+        .map_err(|e| Failure::of(FailureKind::InputMissing, path).detail(e))?;
+    gst::glib::filename_to_uri(&absolute, None)
+        .map(String::from)
+        .map_err(|e| Failure::of(FailureKind::InputMissing, path).detail(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    const fn seconds(s: u64) -> Length {
+        Length::Known(Duration::from_secs(s))
+    }
+
+    fn job(folder: &Path) -> Job {
+        let face = folder.join("face.mp4");
+        let speech = folder.join("speech.wav");
+        fs::write(&face, "face").unwrap();
+        fs::write(&speech, "speech").unwrap();
+        Job {
+            face,
+            speech,
+            output: Some(folder.join("out.mp4")),
+            template: "file".into(),
+            parameters: Vec::new(),
+            end_mode: EndMode::Speech,
+            loop_mode: None,
+            if_exists: IfExists::Refuse,
+            stuck_after: Duration::from_secs(30),
+            dry_run: false,
+        }
+    }
+
+    fn kind_of(job: &Job) -> FailureKind {
+        job.check_files().unwrap_err().kind
+    }
+
+    #[test]
+    fn offsets_have_units_and_signs() {
+        let parse = |text: &str| text.parse::<Offset>().map(|o| o.nanoseconds);
+        assert_eq!(parse("40ms"), Ok(40_000_000));
+        assert_eq!(parse("-0.1s"), Ok(-100_000_000));
+        assert_eq!(parse("+250us"), Ok(250_000));
+        for bad in ["", "40", "ms", "xs", "inf s", "infs", "3600s", "NaNms"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn pictures_hold_and_short_videos_swing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut job = job(folder.path());
+        assert_eq!(
+            job.effective_loop_mode(Length::Endless, seconds(5)),
+            LoopMode::Hold
+        );
+        assert_eq!(
+            job.effective_loop_mode(seconds(3), seconds(5)),
+            LoopMode::PingPong
+        );
+        assert_eq!(
+            job.effective_loop_mode(seconds(5), seconds(5)),
+            LoopMode::None
+        );
+        assert_eq!(
+            job.effective_loop_mode(Length::Unknown, seconds(5)),
+            LoopMode::PingPong
+        );
+        job.end_mode = EndMode::Video;
+        assert_eq!(
+            job.effective_loop_mode(seconds(3), seconds(5)),
+            LoopMode::None
+        );
+        job.loop_mode = Some(LoopMode::Loop);
+        assert_eq!(
+            job.effective_loop_mode(seconds(3), seconds(5)),
+            LoopMode::Loop
+        );
+    }
+
+    #[test]
+    fn the_policy_decides_the_length() {
+        use EndMode::{Shortest, Speech, Video};
+        let length = |end, looping, face, speech| output_length(end, looping, face, speech);
+        let (long, short) = (seconds(9), seconds(4));
+        let ping_pong = LoopMode::PingPong;
+        let none = LoopMode::None;
+        assert_eq!(
+            length(Speech, ping_pong, short, long),
+            Ok((Limit::Speech, long))
+        );
+        assert_eq!(length(Speech, none, short, long), Ok((Limit::Face, short)));
+        assert_eq!(
+            length(Speech, none, long, short),
+            Ok((Limit::Speech, short))
+        );
+        assert_eq!(length(Video, none, long, short), Ok((Limit::Face, long)));
+        assert_eq!(
+            length(Shortest, none, short, long),
+            Ok((Limit::Face, short))
+        );
+        assert_eq!(
+            length(Shortest, LoopMode::Loop, short, long),
+            Ok((Limit::Speech, long))
+        );
+        assert_eq!(
+            length(Speech, none, long, Length::Unknown),
+            Ok((Limit::Face, Length::Unknown))
+        );
+        assert_eq!(
+            length(Speech, LoopMode::Hold, Length::Endless, Length::Unknown),
+            Ok((Limit::Speech, Length::Unknown))
+        );
+        for endless in [LoopMode::Loop, LoopMode::PingPong, LoopMode::Hold] {
+            let failure = length(Video, endless, short, long).unwrap_err();
+            assert_eq!(failure.kind, FailureKind::Usage);
+        }
+    }
+
+    #[test]
+    fn only_a_real_shortfall_is_damage() {
+        let s = Duration::from_secs_f64;
+        assert!(is_cut_short(s(10.0), s(6.0)));
+        assert!(
+            !is_cut_short(s(10.0), s(9.6)),
+            "less than half a second is rounding"
+        );
+        assert!(!is_cut_short(s(100.0), s(98.5)), "1.5 % is rounding");
+        assert!(!is_cut_short(s(5.0), s(9.0)));
+    }
+
+    #[test]
+    fn the_output_may_be_no_input_however_it_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut job = job(folder.path());
+        job.if_exists = IfExists::Overwrite;
+        job.output = Some(folder.path().join("./face.mp4"));
+        assert_eq!(kind_of(&job), FailureKind::OutputIsInput);
+
+        let link = folder.path().join("link.mp4");
+        symlink(&job.speech, &link).unwrap();
+        job.output = Some(link);
+        assert_eq!(kind_of(&job), FailureKind::OutputIsInput);
+
+        let hard = folder.path().join("hard.mp4");
+        fs::hard_link(&job.face, &hard).unwrap();
+        job.output = Some(hard);
+        assert_eq!(kind_of(&job), FailureKind::OutputIsInput);
+    }
+
+    #[test]
+    fn an_existing_output_is_refused_unless_told_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut job = job(folder.path());
+        assert_eq!(job.check_files(), Ok(()));
+        fs::write(job.output.as_ref().unwrap(), "old").unwrap();
+        assert_eq!(kind_of(&job), FailureKind::OutputExists);
+        job.if_exists = IfExists::Skip;
+        assert_eq!(job.check_files(), Ok(()));
+        assert!(job.is_to_be_skipped());
+        job.if_exists = IfExists::Overwrite;
+        assert_eq!(job.check_files(), Ok(()));
+        assert!(!job.is_to_be_skipped());
+    }
+
+    #[test]
+    fn inputs_that_are_no_files_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut job = job(folder.path());
+        let cases = [
+            (folder.path().to_owned(), FailureKind::InputIsFolder),
+            (folder.path().join("none"), FailureKind::InputMissing),
+            ("/dev/null".into(), FailureKind::InputUnreadable),
+        ];
+        for (path, kind) in cases {
+            job.face = path;
+            assert_eq!(kind_of(&job), kind);
+        }
+        fs::write(folder.path().join("empty.mp4"), "").unwrap();
+        job.face = folder.path().join("empty.mp4");
+        assert_eq!(kind_of(&job), FailureKind::InputEmpty);
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert_eq!(
+            input_failure(Path::new("x"), &denied).kind,
+            FailureKind::InputUnreadable
+        );
+    }
+
+    #[test]
+    fn outputs_that_can_not_be_written_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut job = job(folder.path());
+        let cases = [
+            ("none/out.mp4", FailureKind::OutputFolderMissing),
+            ("face.mp4/out.mp4", FailureKind::OutputFolderMissing),
+            (".", FailureKind::Usage),
+            ("/dev/null", FailureKind::Usage),
+        ];
+        job.if_exists = IfExists::Overwrite;
+        for (path, kind) in cases {
+            job.output = Some(folder.path().join(path));
+            assert_eq!(kind_of(&job), kind, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_data_in_a_uri() {
+        let uri = uri_of(Path::new("/tmp/a ! b \"c\" 臉#?.mp4")).unwrap();
+        assert!(
+            uri.starts_with("file:///tmp/a%20!%20b%20%22c%22%20%E8"),
+            "{uri}"
+        );
+        assert!(!uri.contains(['#', '?', ' ']), "{uri}");
+    }
+}

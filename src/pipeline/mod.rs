@@ -1,0 +1,12 @@
+//! Pipelines: from a template's text to elements.
+
+pub mod check;
+pub mod classify;
+pub mod container;
+pub mod debian;
+pub mod flow;
+pub mod probe;
+pub mod runner;
+pub mod sample;
+pub mod template;
+pub mod verify;

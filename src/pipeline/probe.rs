@@ -1,0 +1,319 @@
+//! What is in an input, found out without decoding more than its first moments.
+
+use std::path::Path;
+use std::time::Duration;
+
+use gst_pbutils::prelude::*;
+use gst_pbutils::{Discoverer, DiscovererInfo, DiscovererResult, DiscovererVideoInfo};
+
+use super::classify;
+use super::container::{self, Wholeness};
+use crate::error::{Failure, FailureKind};
+use crate::event::{InputSummary, display};
+use crate::job::{Length, uri_of};
+
+/// Long enough for a cold network disk, short enough to be an answer.
+const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(20);
+
+/// What an input is to the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Face,
+    Speech,
+}
+
+/// What was found in an input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    pub kind: Kind,
+    /// Container and codecs in words.
+    pub format: String,
+    pub duration: Length,
+    pub video: Option<Video>,
+    pub audio: Option<Audio>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Picture,
+    Video,
+    Sound,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Video {
+    pub width: u32,
+    pub height: u32,
+    /// Absent where the rate varies, and for pictures.
+    pub fps: Option<(u32, u32)>,
+    /// Degrees clockwise by which the picture is to be turned.
+    pub rotation: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Audio {
+    pub rate: u32,
+    pub channels: u32,
+}
+
+impl Kind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Picture => "picture",
+            Self::Video => "video",
+            Self::Sound => "sound",
+        }
+    }
+}
+
+impl Probe {
+    pub fn summary(&self, path: &Path) -> InputSummary {
+        InputSummary {
+            file: display(path),
+            kind: self.kind.name().into(),
+            format: self.format.clone(),
+            duration_s: self.duration.known().map(|d| d.as_secs_f64()),
+            width: self.video.map(|v| v.width),
+            height: self.video.map(|v| v.height),
+            fps: self.video.and_then(|v| v.fps).map(fps_of),
+            rotation: self.video.map(|v| v.rotation),
+            sample_rate: self.audio.map(|a| a.rate),
+            channels: self.audio.map(|a| a.channels),
+        }
+    }
+}
+
+pub fn fps_of((numerator, denominator): (u32, u32)) -> f64 {
+    f64::from(numerator) / f64::from(denominator)
+}
+
+/// Looks into a file and refuses what can't play its role.
+pub fn probe(path: &Path, role: Role) -> Result<Probe, Failure> {
+    match container::inspect(path) {
+        Ok(Wholeness::Whole) => {}
+        Ok(Wholeness::Cut) => {
+            return Err(Failure::of(FailureKind::InputDamaged, path)
+                .detail("it ends before its container says, or has lost its index"));
+        }
+        Ok(Wholeness::HeaderOnly) => return Err(Failure::of(FailureKind::HeaderOnly, path)),
+        Err(e) => return Err(Failure::of(FailureKind::InputUnreadable, path).detail(e)),
+    }
+    let discoverer =
+        Discoverer::new(TIMEOUT).map_err(|e| Failure::new(FailureKind::PluginMissing).detail(e))?;
+    let probe = match discoverer.discover_uri(&uri_of(path)?) {
+        Ok(info) if info.result() == DiscovererResult::Ok => read(&info),
+        Ok(info) => match discovery_failure(info.result(), None) {
+            // A stream that nothing can decode does not matter if those that are needed were found.
+            None => read(&info),
+            Some(failure) => {
+                let missing = info.missing_elements_installer_details();
+                let failure = missing
+                    .first()
+                    .map_or(failure, |m| classify::missing_plugin(m));
+                return Err(failure.file(path));
+            }
+        },
+        Err(error) => {
+            return Err(discovery_failure(DiscovererResult::Error, Some(&error))
+                .unwrap_or(Failure::new(FailureKind::InputDamaged))
+                .file(path));
+        }
+    };
+    check_role(&probe, role).map_err(|kind| Failure::of(kind, path))?;
+    Ok(probe)
+}
+
+/// Whether the input has what its role needs.
+fn check_role(probe: &Probe, role: Role) -> Result<(), FailureKind> {
+    match role {
+        Role::Face if probe.kind == Kind::Sound || probe.video.is_none() => {
+            Err(FailureKind::NoPicture)
+        }
+        Role::Speech if probe.audio.is_none() => Err(FailureKind::NoSoundTrack),
+        _ if probe.duration == Length::Known(Duration::ZERO) => Err(FailureKind::HeaderOnly),
+        _ => Ok(()),
+    }
+}
+
+fn discovery_failure(
+    result: DiscovererResult,
+    error: Option<&gst::glib::Error>,
+) -> Option<Failure> {
+    let failure = match (result, error) {
+        (DiscovererResult::Ok | DiscovererResult::MissingPlugins, None) => return None,
+        (DiscovererResult::Timeout, _) => Failure::new(FailureKind::InputUnreadable).detail(
+            format_args!("it could not be read within {} s", TIMEOUT.seconds()),
+        ),
+        (_, Some(error)) => {
+            let kind = match error.kind::<gst::StreamError>() {
+                Some(gst::StreamError::TypeNotFound | gst::StreamError::WrongType) => {
+                    FailureKind::NotMedia
+                }
+                Some(gst::StreamError::CodecNotFound) => FailureKind::PluginMissing,
+                Some(_) => FailureKind::InputDamaged,
+                None if error.is::<gst::ResourceError>() => FailureKind::InputUnreadable,
+                None if error.is::<gst::CoreError>() => FailureKind::PluginMissing,
+                None => FailureKind::InputDamaged,
+            };
+            Failure::new(kind).detail(error.message())
+        }
+        (_, None) => Failure::new(FailureKind::InputDamaged),
+    };
+    Some(failure)
+}
+
+fn read(info: &DiscovererInfo) -> Probe {
+    let videos = info.video_streams();
+    let audio = info.audio_streams().into_iter().next();
+    // A cover in a sound file is a picture too, but not what the file is.
+    let video = videos
+        .iter()
+        .find(|v| !v.is_image())
+        .or_else(|| videos.first().filter(|_| audio.is_none()));
+    let kind = match video {
+        Some(video) if video.is_image() => Kind::Picture,
+        Some(_) => Kind::Video,
+        None if audio.is_some() => Kind::Sound,
+        None => Kind::Picture,
+    };
+    let duration = match (kind, info.duration()) {
+        (Kind::Picture, _) => Length::Endless,
+        (_, Some(duration)) => Length::Known(duration.into()),
+        (_, None) => Length::Unknown,
+    };
+    Probe {
+        kind,
+        format: describe(info),
+        duration,
+        video: video.map(|v| read_video(v, kind)),
+        audio: audio.map(|a| Audio {
+            rate: a.sample_rate(),
+            channels: a.channels(),
+        }),
+    }
+}
+
+fn read_video(video: &DiscovererVideoInfo, kind: Kind) -> Video {
+    let rate = video.framerate();
+    let fps = match (u32::try_from(rate.numer()), u32::try_from(rate.denom())) {
+        (Ok(numerator @ 1..), Ok(denominator @ 1..)) if kind == Kind::Video => {
+            Some((numerator, denominator))
+        }
+        _ => None,
+    };
+    let orientation = video.tags().and_then(|tags| {
+        tags.get::<gst::tags::ImageOrientation>()
+            .map(|tag| tag.get().to_owned())
+    });
+    let rotation = orientation.as_deref().map_or(0, rotation_of);
+    let (width, height) = match rotation {
+        90 | 270 => (video.height(), video.width()),
+        _ => (video.width(), video.height()),
+    };
+    Video {
+        width,
+        height,
+        fps,
+        rotation,
+    }
+}
+
+/// The degrees in a GStreamer orientation tag such as `rotate-90` or `flip-rotate-90`.
+fn rotation_of(orientation: &str) -> u32 {
+    orientation
+        .rsplit('-')
+        .next()
+        .and_then(|degrees| degrees.parse().ok())
+        .unwrap_or(0)
+}
+
+fn describe(info: &DiscovererInfo) -> String {
+    let mut parts = Vec::new();
+    for stream in info.stream_list() {
+        let Some(caps) = stream.caps() else { continue };
+        if caps.is_fixed() {
+            parts.push(gst_pbutils::pb_utils_get_codec_description(&caps).to_string());
+        } else if let Some(structure) = caps.structure(0) {
+            parts.push(structure.name().to_string());
+        }
+    }
+    parts.dedup();
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probe_of(kind: Kind, duration: Length) -> Probe {
+        let video = Video {
+            width: 4,
+            height: 2,
+            fps: None,
+            rotation: 0,
+        };
+        let audio = Audio {
+            rate: 16000,
+            channels: 1,
+        };
+        Probe {
+            kind,
+            format: String::new(),
+            duration,
+            video: (kind != Kind::Sound).then_some(video),
+            audio: (kind == Kind::Sound).then_some(audio),
+        }
+    }
+
+    #[test]
+    fn each_role_needs_its_stream() {
+        let second = Length::Known(Duration::from_secs(1));
+        let check = |kind, duration, role| check_role(&probe_of(kind, duration), role);
+        assert_eq!(check(Kind::Video, second, Role::Face), Ok(()));
+        assert_eq!(check(Kind::Picture, Length::Endless, Role::Face), Ok(()));
+        assert_eq!(check(Kind::Sound, second, Role::Speech), Ok(()));
+        assert_eq!(
+            check(Kind::Sound, second, Role::Face),
+            Err(FailureKind::NoPicture)
+        );
+        assert_eq!(
+            check(Kind::Video, second, Role::Speech),
+            Err(FailureKind::NoSoundTrack)
+        );
+        assert_eq!(
+            check(Kind::Sound, Length::Known(Duration::ZERO), Role::Speech),
+            Err(FailureKind::HeaderOnly)
+        );
+    }
+
+    #[test]
+    fn discovery_errors_have_kinds() {
+        let kind = |error: gst::glib::Error| {
+            discovery_failure(DiscovererResult::Error, Some(&error)).map(|f| f.kind)
+        };
+        let error = |e: gst::StreamError| gst::glib::Error::new(e, "said so");
+        assert_eq!(
+            kind(error(gst::StreamError::TypeNotFound)),
+            Some(FailureKind::NotMedia)
+        );
+        assert_eq!(
+            kind(error(gst::StreamError::Demux)),
+            Some(FailureKind::InputDamaged)
+        );
+        assert_eq!(
+            kind(gst::glib::Error::new(gst::ResourceError::Read, "said so")),
+            Some(FailureKind::InputUnreadable)
+        );
+        assert_eq!(
+            discovery_failure(DiscovererResult::MissingPlugins, None),
+            None
+        );
+    }
+
+    #[test]
+    fn orientations_turn_by_degrees() {
+        assert_eq!(rotation_of("rotate-90"), 90);
+        assert_eq!(rotation_of("flip-rotate-270"), 270);
+        assert_eq!(rotation_of("rotate-0"), 0);
+    }
+}

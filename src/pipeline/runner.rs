@@ -1,0 +1,446 @@
+//! Runs a pipeline from start to EOS: bus messages become reports, errors become failures, and no
+//! wait is without a limit.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+
+use super::classify::{self, Files};
+use super::flow::Flow;
+use crate::cancel::Cancel;
+use crate::error::{Failure, FailureKind};
+use crate::event::Phase;
+
+/// How long one wait on the bus takes, and so how fast a cancellation is seen.
+const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+/// How long a pipeline may take to let go of its threads and files.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// An element that says that it works, but moves nothing, is given this many times the limit.
+const PATIENCE_WITH_HEARTBEAT: u32 = 10;
+
+/// What `lipsync` counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub frames: u64,
+    pub frames_without_face: u64,
+    /// Running time of the last frame.
+    pub position: Duration,
+    /// End of the speech that has arrived.
+    pub audio_position: Duration,
+    pub inference_time: Duration,
+    pub render_time: Duration,
+}
+
+/// What a running pipeline has to say.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    Phase(Phase),
+    Counts(Counts),
+    Warning { message: String, source: String },
+    Message(String),
+}
+
+/// What one bus message means.
+#[derive(Clone, Debug, PartialEq)]
+enum Meaning {
+    Reports(Vec<Report>),
+    Failed(Failure),
+    EndOfStream,
+    Latency,
+    ClockLost,
+    MissingPlugin(Failure),
+    Nothing,
+}
+
+/// Plays the pipeline to its end and takes it down again; gives the last counts, or nothing if no
+/// `lipsync` ever spoke.
+pub fn run(
+    pipeline: &gst::Pipeline,
+    files: &Files,
+    stuck_after: Duration,
+    cancel: &Cancel,
+    report: &mut dyn FnMut(Report),
+) -> Result<Option<Counts>, Failure> {
+    let played = play(pipeline, files, stuck_after, cancel, report);
+    if played.is_err() {
+        report(Report::Phase(Phase::Stopping));
+    }
+    let stopped = stop(pipeline);
+    let counts = played?;
+    stopped?;
+    Ok(counts)
+}
+
+fn play(
+    pipeline: &gst::Pipeline,
+    files: &Files,
+    stuck_after: Duration,
+    cancel: &Cancel,
+    report: &mut dyn FnMut(Report),
+) -> Result<Option<Counts>, Failure> {
+    let bus = pipeline
+        .bus()
+        .ok_or_else(|| Failure::new(FailureKind::Internal).detail("the pipeline has no bus"))?;
+    let flow = Flow::watch(pipeline);
+    let mut watchdog = Watchdog::new(stuck_after, Instant::now());
+    let mut starting = Some(start(pipeline));
+    let mut counts = None;
+    let mut missing_plugin = None;
+    loop {
+        cancel.check()?;
+        let message = bus.timed_pop(TICK);
+        let meaning = message.as_ref().map_or(Meaning::Nothing, |message| {
+            interpret(message, pipeline.upcast_ref(), files)
+        });
+        let mut heard = false;
+        match meaning {
+            Meaning::Reports(reports) => {
+                heard = true;
+                for item in reports {
+                    if let Report::Counts(now) = item {
+                        watchdog.moved_if(counts != Some(now));
+                        counts = Some(now);
+                    }
+                    report(item);
+                }
+            }
+            Meaning::Failed(failure) => return Err(explain(failure, missing_plugin)),
+            Meaning::EndOfStream => return Ok(counts),
+            Meaning::Latency => {
+                let _ = pipeline.recalculate_latency();
+            }
+            Meaning::ClockLost => starting = Some(start(pipeline)),
+            Meaning::MissingPlugin(missing) => missing_plugin = Some(missing),
+            Meaning::Nothing => {}
+        }
+        if let Some(Ok(Err(_))) = starting.as_ref().map(mpsc::Receiver::try_recv) {
+            // The reason is on the bus, if there is one.
+            let failure = bus
+                .timed_pop_filtered(TICK, &[gst::MessageType::Error])
+                .map(|message| interpret(&message, pipeline.upcast_ref(), files));
+            return Err(match failure {
+                Some(Meaning::Failed(failure)) => explain(failure, missing_plugin),
+                _ => Failure::new(FailureKind::Internal).detail("the pipeline refused to start"),
+            });
+        }
+        if watchdog.is_stuck(flow.passed(), heard, Instant::now()) {
+            return Err(stuck(pipeline, &flow, stuck_after));
+        }
+    }
+}
+
+/// Asks for PLAYING in a thread of its own: an element that blocks in its state change must not
+/// block whoever watches it.
+fn start(pipeline: &gst::Pipeline) -> mpsc::Receiver<Result<(), ()>> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let pipeline = pipeline.clone();
+    std::thread::spawn(move || {
+        let changed = pipeline.set_state(gst::State::Playing);
+        let _ = sender.send(changed.map(drop).map_err(drop));
+    });
+    receiver
+}
+
+/// Takes a pipeline down, within a limit.
+pub fn stop(pipeline: &gst::Pipeline) -> Result<(), Failure> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let own = pipeline.clone();
+    std::thread::spawn(move || {
+        let _ = own.set_state(gst::State::Null);
+        let _ = sender.send(());
+    });
+    receiver.recv_timeout(STOP_LIMIT).map_err(|_| {
+        Failure::new(FailureKind::Stuck).detail(format_args!(
+            "it did not stop within {} s",
+            STOP_LIMIT.as_secs()
+        ))
+    })
+}
+
+fn stuck(pipeline: &gst::Pipeline, flow: &Flow, limit: Duration) -> Failure {
+    // Written only where GST_DEBUG_DUMP_DOT_DIR says so.
+    pipeline.debug_to_dot_file(gst::DebugGraphDetails::all(), "lipflow-stuck");
+    let culprit = flow.culprit().unwrap_or_else(|| pipeline.name().into());
+    Failure::new(FailureKind::Stuck).detail(format_args!(
+        "nothing moved for {} s; it stopped at `{culprit}`",
+        limit.as_secs_f64()
+    ))
+}
+
+/// What is not installed is reported first by name, then as an error without it.
+fn explain(failure: Failure, missing_plugin: Option<Failure>) -> Failure {
+    match (failure.file, missing_plugin) {
+        (Some(file), Some(missing)) => missing.file(&file),
+        (None, Some(missing)) => missing,
+        (file, None) => Failure { file, ..failure },
+    }
+}
+
+/// What a bus message means; a pure function of the message.
+fn interpret(message: &gst::Message, pipeline: &gst::Object, files: &Files) -> Meaning {
+    use gst::MessageView;
+
+    let source = message.src().map(classify::path_of).unwrap_or_default();
+    match message.view() {
+        MessageView::Error(error) => Meaning::Failed(classify::failure_of(
+            &error.error(),
+            error.debug().as_deref(),
+            &source,
+            error.details(),
+            files,
+        )),
+        MessageView::Warning(warning) if classify::is_fatal_warning(&warning.error()) => {
+            let text = warning.debug().unwrap_or_default();
+            Meaning::Failed(Failure::new(FailureKind::TemplateInvalid).detail(text))
+        }
+        MessageView::Warning(warning) => Meaning::Reports(vec![Report::Warning {
+            message: warning.error().message().into(),
+            source,
+        }]),
+        MessageView::Info(info) => {
+            Meaning::Reports(vec![Report::Message(info.error().message().into())])
+        }
+        // Only the pipeline's own says that every sink is done.
+        MessageView::Eos(_) if message.src() == Some(pipeline) => Meaning::EndOfStream,
+        MessageView::Latency(_) => Meaning::Latency,
+        MessageView::ClockLost(_) => Meaning::ClockLost,
+        MessageView::Progress(progress) => {
+            let (kind, _code, text) = progress.get();
+            match kind {
+                gst::ProgressType::Start | gst::ProgressType::Continue => Meaning::Reports(vec![
+                    Report::Phase(Phase::Loading),
+                    Report::Message(text.into()),
+                ]),
+                _ => Meaning::Nothing,
+            }
+        }
+        MessageView::Element(element) => match element.structure() {
+            Some(structure) if structure.name() == "lipsync-progress" => {
+                Meaning::Reports(progress_of(structure))
+            }
+            Some(structure) if structure.name() == "missing-plugin" => {
+                gst_pbutils::MissingPluginMessage::parse(message).map_or(
+                    Meaning::Nothing,
+                    |missing| {
+                        let detail = missing.installer_detail();
+                        Meaning::MissingPlugin(classify::missing_plugin(&detail))
+                    },
+                )
+            }
+            _ => Meaning::Nothing,
+        },
+        _ => Meaning::Nothing,
+    }
+}
+
+fn progress_of(structure: &gst::StructureRef) -> Vec<Report> {
+    let count = |name: &str| structure.get::<u64>(name).unwrap_or(0);
+    let time = |name: &str| Duration::from_nanos(count(name));
+    let phase = match structure.get::<&str>("phase") {
+        Ok("loading") => Phase::Loading,
+        Ok("draining") => Phase::Draining,
+        _ => Phase::Running,
+    };
+    let counts = Counts {
+        frames: count("frames"),
+        frames_without_face: count("frames-without-face"),
+        position: time("position"),
+        audio_position: time("audio-position"),
+        inference_time: time("inference-time"),
+        render_time: time("render-time"),
+    };
+    vec![Report::Phase(phase), Report::Counts(counts)]
+}
+
+/// Tells slow from stuck: stuck is what neither moves nor says that it works within the limit, or
+/// says so for many times the limit without moving.
+struct Watchdog {
+    limit: Duration,
+    passed: u64,
+    moved: bool,
+    last_movement: Instant,
+    last_heartbeat: Instant,
+}
+
+impl Watchdog {
+    fn new(limit: Duration, now: Instant) -> Self {
+        Self {
+            limit,
+            passed: 0,
+            moved: false,
+            last_movement: now,
+            last_heartbeat: now,
+        }
+    }
+
+    /// Notes a change that is no buffer: a counter that grew.
+    fn moved_if(&mut self, moved: bool) {
+        self.moved |= moved;
+    }
+
+    fn is_stuck(&mut self, passed: u64, heard: bool, now: Instant) -> bool {
+        if passed != self.passed || std::mem::take(&mut self.moved) {
+            self.passed = passed;
+            self.last_movement = now;
+        }
+        if heard {
+            self.last_heartbeat = now;
+        }
+        let still = now - self.last_movement;
+        let silent = now - self.last_heartbeat;
+        (still >= self.limit && silent >= self.limit)
+            || still >= self.limit * PATIENCE_WITH_HEARTBEAT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn launch(text: &str) -> gst::Pipeline {
+        gst::init().unwrap();
+        gst::parse::launch(text).unwrap().downcast().unwrap()
+    }
+
+    fn run_for_test(
+        text: &str,
+        limit: Duration,
+        cancel: &Cancel,
+    ) -> Result<Option<Counts>, Failure> {
+        run(&launch(text), &Files::default(), limit, cancel, &mut |_| {})
+    }
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn a_pipeline_plays_to_its_end() {
+        let played = run_for_test(
+            "videotestsrc num-buffers=3 ! fakesink sync=false",
+            LONG,
+            &Cancel::default(),
+        );
+        assert_eq!(played, Ok(None));
+    }
+
+    #[test]
+    fn a_stuck_pipeline_names_the_element() {
+        let failure = run_for_test(
+            "fakesrc ! queue ! identity name=slow sleep-time=2000000 ! fakesink",
+            Duration::from_millis(500),
+            &Cancel::default(),
+        )
+        .unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Stuck);
+        assert!(failure.reason().contains("`slow`"), "{failure}");
+    }
+
+    #[test]
+    fn a_cancelled_pipeline_stops_soon() {
+        let cancel = Cancel::default();
+        let late = cancel.clone();
+        let begin = Instant::now();
+        let timer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            late.cancel(signal_hook::consts::SIGTERM);
+        });
+        let failure = run_for_test("videotestsrc ! fakesink sync=true", LONG, &cancel).unwrap_err();
+        timer.join().unwrap();
+        assert_eq!(failure.kind, FailureKind::Terminated);
+        assert!(begin.elapsed() < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_an_error_at_once() {
+        let failure = run_for_test(
+            "filesrc location=/none/such ! fakesink",
+            LONG,
+            &Cancel::default(),
+        )
+        .unwrap_err();
+        assert_eq!(failure.kind, FailureKind::InputMissing);
+    }
+
+    #[test]
+    fn a_late_link_that_fails_is_fatal() {
+        let path = "/usr/share/pocketsphinx/test/data/librivox";
+        let Some(speech) = std::fs::read_dir(path).ok().and_then(|mut files| {
+            files.find_map(|f| {
+                Some(f.ok()?.path()).filter(|p| p.extension().is_some_and(|e| e == "wav"))
+            })
+        }) else {
+            panic!("the speech of pocketsphinx-testdata is not installed");
+        };
+        // A sound file has no pad for the picture that the second branch waits for.
+        let failure = run_for_test(
+            &format!(
+                "filesrc location={} ! wavparse ! decodebin name=d d. ! video/x-raw ! fakesink",
+                speech.display()
+            ),
+            LONG,
+            &Cancel::default(),
+        )
+        .unwrap_err();
+        assert_eq!(failure.kind, FailureKind::TemplateInvalid, "{failure}");
+    }
+
+    #[test]
+    fn lipsync_progress_is_read() {
+        gst::init().unwrap();
+        let structure = gst::Structure::builder("lipsync-progress")
+            .field("frames", 50_u64)
+            .field("frames-without-face", 2_u64)
+            .field("position", 2_000_000_000_u64)
+            .field("audio-position", 2_200_000_000_u64)
+            .field("inference-time", 7_u64)
+            .field("render-time", 8_u64)
+            .field("phase", "draining")
+            .build();
+        let bin = gst::Bin::new();
+        let message = gst::message::Element::builder(structure).src(&bin).build();
+        let counts = Counts {
+            frames: 50,
+            frames_without_face: 2,
+            position: Duration::from_secs(2),
+            audio_position: Duration::from_millis(2200),
+            inference_time: Duration::from_nanos(7),
+            render_time: Duration::from_nanos(8),
+        };
+        assert_eq!(
+            interpret(&message, bin.upcast_ref(), &Files::default()),
+            Meaning::Reports(vec![Report::Phase(Phase::Draining), Report::Counts(counts)])
+        );
+    }
+
+    #[test]
+    fn only_the_pipelines_own_eos_is_the_end() {
+        gst::init().unwrap();
+        let (pipeline, sink) = (gst::Pipeline::new(), gst::Bin::new());
+        let meaning = |src: &gst::Object| {
+            let message = gst::message::Eos::builder().src(src).build();
+            interpret(&message, pipeline.upcast_ref(), &Files::default())
+        };
+        assert_eq!(meaning(pipeline.upcast_ref()), Meaning::EndOfStream);
+        assert_eq!(meaning(sink.upcast_ref()), Meaning::Nothing);
+    }
+
+    #[test]
+    fn slow_is_not_stuck() {
+        let begin = Instant::now();
+        let at = |s: u64| begin + Duration::from_secs(s);
+        let mut dog = Watchdog::new(Duration::from_secs(10), begin);
+        assert!(!dog.is_stuck(1, false, at(5)));
+        assert!(!dog.is_stuck(1, false, at(14)), "it moved 9 s ago");
+        assert!(!dog.is_stuck(1, true, at(14)));
+        assert!(!dog.is_stuck(1, false, at(20)), "it said so 6 s ago");
+        assert!(dog.is_stuck(1, false, at(25)));
+
+        let mut dog = Watchdog::new(Duration::from_secs(10), begin);
+        for second in 0..100 {
+            assert!(!dog.is_stuck(0, true, at(second)));
+        }
+        assert!(dog.is_stuck(0, true, at(100)), "words without deeds");
+        dog.moved_if(true);
+        assert!(!dog.is_stuck(0, true, at(101)));
+    }
+}

@@ -1,0 +1,466 @@
+//! Templates: gst-launch text with `#` comments and `${parameter}` holes.
+//!
+//! The header declares what the template is and each parameter:
+//!
+//! ```text
+//! #! title: MP4 file
+//! #! about: H.264 and AAC.
+//! #! param face: uri -- "The face: a video or a picture"
+//! #! param bitrate: int(1..) = 4000 -- "Video bitrate in kbit/s"
+//! #! param model: path? -- "The model; the one built in by default"
+//! ```
+//!
+//! A parameter without a default must be given. One whose type ends in `?` may be left out, and its
+//! property is left out with it.
+//!
+//! **A value is data.** Where a hole may stand follows from what its values can hold:
+//! - numbers, times, rates, booleans and choices consist of characters that mean nothing to the
+//!   parser, so they may stand anywhere: in caps, in quotes, as part of a word;
+//! - text, file names and URIs can hold anything, so such a hole must be the whole of
+//!   `property=${name}`, without quotes; the value is quoted when it is filled in. The same goes
+//!   for a parameter that may be left out.
+//!
+//! Both are checked when a template is loaded, for every parameter and whatever its value.
+
+mod error;
+mod param;
+mod quote;
+pub(super) mod scan;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use gst::prelude::*;
+
+pub use error::TemplateError;
+pub use param::{Default, Kind, Param};
+pub use quote::for_shell;
+pub(super) use quote::unquote;
+
+use super::check;
+use scan::{Fault, Word};
+
+/// The templates in the binary: name and text.
+const BUILTIN: [(&str, &str); 5] = [
+    ("file", include_str!("../../pipelines/file.launch")),
+    ("lossless", include_str!("../../pipelines/lossless.launch")),
+    ("compare", include_str!("../../pipelines/compare.launch")),
+    ("webm", include_str!("../../pipelines/webm.launch")),
+    ("preview", include_str!("../../pipelines/preview.launch")),
+];
+
+/// A line and a column of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub file: String,
+    pub line: usize,
+    pub column: usize,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// Values for the parameters of a template, as text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Values(BTreeMap<String, String>);
+
+impl Values {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With `name` set to `value`; a later value replaces an earlier one.
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.insert(name, value);
+        self
+    }
+
+    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.insert(name.into(), value.into());
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+/// A template that was read and whose holes are known to be safe.
+#[derive(Debug)]
+pub struct Template {
+    name: String,
+    /// The file as errors name it.
+    file: String,
+    title: String,
+    about: String,
+    params: Vec<Param>,
+    /// The text with comments blanked, so that offsets are those of the file.
+    text: String,
+    words: Vec<Word>,
+}
+
+/// One word with its holes filled.
+pub(super) struct Filled {
+    pub text: String,
+    pub word: Word,
+    /// Whether the value came from a parameter that can hold any text.
+    pub is_text: bool,
+}
+
+/// Who reads what is rendered.
+#[derive(Clone, Copy, PartialEq)]
+enum Reader {
+    /// GStreamer's parser.
+    Parser,
+    /// The command line of gst-launch, which escapes spaces itself; parameters without a value
+    /// appear as their names in capitals.
+    CommandLine,
+}
+
+impl Template {
+    /// The template of that name, or the one in that file.
+    pub fn load(name_or_path: &str) -> Result<Self, TemplateError> {
+        if name_or_path.contains('/') || name_or_path.ends_with(".launch") {
+            return Self::load_file(Path::new(name_or_path));
+        }
+        match BUILTIN.iter().find(|(name, _)| *name == name_or_path) {
+            Some((name, text)) => Self::parse(name, &format!("{name}.launch"), text),
+            None => Err(TemplateError::Unknown {
+                name: name_or_path.into(),
+                known: BUILTIN.iter().map(|(name, _)| (*name).into()).collect(),
+            }),
+        }
+    }
+
+    pub fn load_file(path: &Path) -> Result<Self, TemplateError> {
+        let text = std::fs::read_to_string(path).map_err(|source| TemplateError::Unreadable {
+            path: path.into(),
+            source,
+        })?;
+        let name = path.file_stem().unwrap_or(path.as_os_str());
+        Self::parse(&name.to_string_lossy(), &path.display().to_string(), &text)
+    }
+
+    /// The templates in the binary.
+    pub fn builtin() -> impl Iterator<Item = &'static Template> {
+        // A test loads each of them, so none is lost here.
+        static TEMPLATES: LazyLock<Vec<Template>> = LazyLock::new(|| {
+            BUILTIN
+                .iter()
+                .filter_map(|(name, _)| Template::load(name).ok())
+                .collect()
+        });
+        TEMPLATES.iter()
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    pub fn about(&self) -> &str {
+        &self.about
+    }
+
+    pub fn params(&self) -> &[Param] {
+        &self.params
+    }
+
+    pub fn param(&self, name: &str) -> Option<&Param> {
+        self.params.iter().find(|p| p.name == name)
+    }
+
+    /// The launch string, with `values` quoted so that each is read back as it is.
+    pub fn render(&self, values: &Values) -> Result<String, TemplateError> {
+        let words = self.fill(values, Reader::Parser)?;
+        let texts: Vec<&str> = words.iter().map(|w| w.text.as_str()).collect();
+        Ok(texts.join(" "))
+    }
+
+    /// The same as a command for a POSIX shell. Parameters that lack a value appear as their names
+    /// in capitals.
+    pub fn command(&self, values: &Values) -> Result<String, TemplateError> {
+        let words = self.fill(values, Reader::CommandLine)?;
+        let arguments: Vec<_> = words
+            .iter()
+            .flat_map(|w| match w.is_text {
+                true => vec![w.text.clone()],
+                false => quote::arguments(&w.text),
+            })
+            .map(|argument| for_shell(&argument).into_owned())
+            .collect();
+        Ok(format!("gst-launch-1.0 -e {}", arguments.join(" ")))
+    }
+
+    /// The parameters that must be given and are not.
+    pub fn missing(&self, values: &Values) -> impl Iterator<Item = &Param> {
+        self.params
+            .iter()
+            .filter(|p| p.default == Default::Required && values.get(&p.name).is_none())
+    }
+
+    /// The pipeline, its elements made and linked.
+    ///
+    /// A delayed link (behind a decoder, say) is made while the pipeline starts. One that fails is
+    /// only a WARNING of domain `gst-parse-error`, code `DelayedLink`, on the bus.
+    pub fn build(&self, values: &Values) -> Result<gst::Pipeline, TemplateError> {
+        let words = self.fill(values, Reader::Parser)?;
+        let problems = check::problems(self, &words);
+        if !problems.is_empty() {
+            let (missing, other): (Vec<_>, Vec<_>) =
+                problems.into_iter().partition(|p| p.is_missing_element());
+            return Err(if missing.is_empty() {
+                TemplateError::Problems(other)
+            } else {
+                TemplateError::MissingElements(missing)
+            });
+        }
+        let texts: Vec<&str> = words.iter().map(|w| w.text.as_str()).collect();
+        let mut context = gst::ParseContext::new();
+        let parsed = gst::parse::launch_full(
+            &texts.join(" "),
+            Some(&mut context),
+            gst::ParseFlags::FATAL_ERRORS,
+        )
+        .map_err(|e| {
+            let word = check::culprit(&words, e.message());
+            TemplateError::Refused {
+                place: self.place(word.map_or(0, |w| w.word.range.start)),
+                reason: e.message().into(),
+            }
+        })?;
+        match parsed.downcast::<gst::Pipeline>() {
+            Ok(pipeline) => Ok(pipeline),
+            // A text of one element gives that element.
+            Err(element) => {
+                let pipeline = gst::Pipeline::new();
+                pipeline.add(&element).map_err(|e| TemplateError::Refused {
+                    place: self.place(0),
+                    reason: e.to_string(),
+                })?;
+                Ok(pipeline)
+            }
+        }
+    }
+
+    /// The words of the launch string with `values`.
+    pub(super) fn filled(&self, values: &Values) -> Result<Vec<Filled>, TemplateError> {
+        self.fill(values, Reader::Parser)
+    }
+
+    pub(super) fn place(&self, offset: usize) -> Place {
+        place(&self.file, &self.text, offset)
+    }
+
+    fn parse(name: &str, file: &str, source: &str) -> Result<Self, TemplateError> {
+        let malformed = |fault: Fault| TemplateError::Malformed {
+            place: place(file, source, fault.offset),
+            reason: fault.reason,
+        };
+        let mut template = Self {
+            name: name.into(),
+            file: file.into(),
+            title: String::new(),
+            about: String::new(),
+            params: Vec::new(),
+            text: scan::blank_comments(source),
+            words: Vec::new(),
+        };
+        template.read_header(source).map_err(malformed)?;
+        template.words = scan::words(&template.text).map_err(malformed)?;
+        template.check_holes().map_err(malformed)?;
+        Ok(template)
+    }
+
+    fn read_header(&mut self, source: &str) -> Result<(), Fault> {
+        let mut offset = 0;
+        for line in source.split_inclusive('\n') {
+            let fault = |reason: String| Fault::new(offset, reason);
+            if let Some(declared) = line.strip_prefix("#!") {
+                let declared = declared.trim();
+                let (key, text) = declared.split_once([':', ' ']).unwrap_or((declared, ""));
+                let text = text.trim();
+                match key {
+                    "title" => self.title = text.into(),
+                    "about" if self.about.is_empty() => self.about = text.into(),
+                    "about" => self.about = format!("{} {text}", self.about),
+                    "param" => {
+                        let param = param::declaration(text).map_err(fault)?;
+                        if self.param(&param.name).is_some() {
+                            return Err(fault(format!(
+                                "parameter `{}` is declared twice",
+                                param.name
+                            )));
+                        }
+                        self.params.push(param);
+                    }
+                    _ => {
+                        return Err(fault(
+                            "after `#!` stands `title:`, `about:` or `param`".into(),
+                        ));
+                    }
+                }
+            }
+            offset += line.len();
+        }
+        Ok(())
+    }
+
+    /// The rule of the module's head.
+    fn check_holes(&self) -> Result<(), Fault> {
+        let mut used = Vec::new();
+        for word in &self.words {
+            let text = &self.text[word.range.clone()];
+            for hole in scan::holes(text, word.range.start)? {
+                let fault = |reason: String| Fault::new(hole.range.start, reason);
+                let Some(param) = self.param(&hole.name) else {
+                    return Err(fault(format!(
+                        "`{}` is not declared: add a line `#! param {}: ...`",
+                        hole.name, hole.name
+                    )));
+                };
+                let is_whole_value = matches!(word.kind, scan::Kind::Property { value }
+                    if word.range.start + value == hole.range.start)
+                    && hole.range.end == word.range.end;
+                let must_be_whole = param.kind.is_text() || param.default == Default::LeftOut;
+                if must_be_whole && !is_whole_value {
+                    let why = if param.kind.is_text() {
+                        "can hold any text"
+                    } else {
+                        "may be left out"
+                    };
+                    return Err(fault(format!(
+                        "`{0}` {why}, so it must be the whole of `property=${{{0}}}`, without \
+                         quotes",
+                        hole.name
+                    )));
+                }
+                used.push(hole.name);
+            }
+        }
+        match self.params.iter().find(|p| !used.contains(&p.name)) {
+            // The declaration is a comment, so its place is that of the file's head.
+            Some(param) => Err(Fault::new(
+                0,
+                format!("parameter `{}` is declared but never used", param.name),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn fill(&self, values: &Values, reader: Reader) -> Result<Vec<Filled>, TemplateError> {
+        let normal = self.normalise(values)?;
+        let mut filled = Vec::with_capacity(self.words.len());
+        'words: for word in &self.words {
+            let source = &self.text[word.range.clone()];
+            let mut text = String::with_capacity(source.len());
+            let mut from = word.range.start;
+            let mut is_text = false;
+            if let scan::Kind::Property { value } = word.kind {
+                // Without the spaces that may stand around `=`: gst-launch can't take them.
+                let name =
+                    source[..value].trim_end_matches(|c: char| c == '=' || c.is_whitespace());
+                text.push_str(name);
+                text.push('=');
+                from += value;
+            }
+            // Holes were found well-formed and declared when the template was loaded.
+            for hole in scan::holes(source, word.range.start).unwrap_or_default() {
+                text.push_str(&self.text[from..hole.range.start]);
+                from = hole.range.end;
+                let Some(param) = self.param(&hole.name) else {
+                    continue;
+                };
+                match (normal.get(hole.name.as_str()), reader) {
+                    (Some(value), _) if !param.kind.is_text() => text.push_str(value),
+                    (Some(value), Reader::Parser) => {
+                        is_text = true;
+                        text.push_str(&quote::for_parser(value));
+                    }
+                    (Some(value), Reader::CommandLine) => {
+                        is_text = true;
+                        text.push_str(&quote::for_command_line(value));
+                    }
+                    (None, _) if param.default == Default::LeftOut => continue 'words,
+                    (None, Reader::CommandLine) => text.push_str(&placeholder(param)),
+                    (None, Reader::Parser) => {
+                        return Err(TemplateError::MissingValue {
+                            template: self.name.clone(),
+                            name: param.name.clone(),
+                            help: param.help.clone(),
+                        });
+                    }
+                }
+            }
+            text.push_str(&self.text[from..word.range.end]);
+            if word.kind == scan::Kind::Link {
+                text = quote::arguments(&text).join(" ");
+            }
+            filled.push(Filled {
+                text,
+                word: word.clone(),
+                is_text,
+            });
+        }
+        Ok(filled)
+    }
+
+    /// Each parameter's value or default, checked and in the form that GStreamer reads.
+    fn normalise(&self, values: &Values) -> Result<BTreeMap<&str, String>, TemplateError> {
+        if let Some(name) = values.0.keys().find(|name| self.param(name).is_none()) {
+            return Err(TemplateError::UnknownParameter {
+                template: self.name.clone(),
+                name: name.clone(),
+                known: self.params.iter().map(|p| p.name.clone()).collect(),
+            });
+        }
+        let mut normal = BTreeMap::new();
+        for param in &self.params {
+            let value = match (values.get(&param.name), &param.default) {
+                (Some(value), _) => value,
+                (None, Default::Value(default)) => default,
+                (None, Default::Required | Default::LeftOut) => continue,
+            };
+            let value =
+                param
+                    .kind
+                    .normalise(value)
+                    .map_err(|expected| TemplateError::BadValue {
+                        template: self.name.clone(),
+                        name: param.name.clone(),
+                        value: value.into(),
+                        expected,
+                    })?;
+            normal.insert(param.name.as_str(), value);
+        }
+        Ok(normal)
+    }
+}
+
+/// What stands in a command line for a value that is still to be given.
+fn placeholder(param: &Param) -> String {
+    let name = param.name.to_uppercase();
+    match param.kind {
+        Kind::Uri => format!("file:///PATH/TO/{name}"),
+        _ => name,
+    }
+}
+
+fn place(file: &str, text: &str, offset: usize) -> Place {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+    Place {
+        file: file.into(),
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+    }
+}
+
+#[cfg(test)]
+mod tests;

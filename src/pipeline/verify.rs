@@ -1,0 +1,273 @@
+//! Is the finished file right? It is opened again and its streams are parsed, not decoded: both must
+//! be there, every frame in it, and both of the expected length.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gst::prelude::*;
+
+use super::classify::Files;
+use super::runner;
+use crate::cancel::Cancel;
+use crate::error::{Failure, FailureKind};
+
+/// What the file should hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expected {
+    /// Absent where no `lipsync` counted them.
+    pub frames: Option<u64>,
+    pub duration: Option<Duration>,
+}
+
+/// What the file holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Found {
+    pub video: Track,
+    pub audio: Track,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Track {
+    pub buffers: u64,
+    /// First moment and last, in running time.
+    pub start: Option<Duration>,
+    pub end: Duration,
+    /// The longest buffer: a frame, or a packet of sound.
+    pub step: Duration,
+}
+
+impl Track {
+    pub fn duration(&self) -> Duration {
+        self.end.saturating_sub(self.start.unwrap_or_default())
+    }
+
+    fn note(&mut self, buffer: &gst::BufferRef, segment: &gst::FormattedSegment<gst::ClockTime>) {
+        self.buffers += 1;
+        let Some(start) = segment.to_running_time(buffer.pts()) else {
+            return;
+        };
+        let start = Duration::from(start);
+        let length = buffer.duration().map_or(Duration::ZERO, Duration::from);
+        self.start = Some(self.start.map_or(start, |first| first.min(start)));
+        self.end = self.end.max(start + length);
+        self.step = self.step.max(length);
+    }
+}
+
+/// Opens the file at `location` and checks it; `name` is the name it will have.
+pub fn verify(
+    location: &str,
+    name: &Path,
+    expected: Expected,
+    stuck_after: Duration,
+    cancel: &Cancel,
+) -> Result<Found, Failure> {
+    let wrong = |reason: String| Failure::of(FailureKind::OutputWrong, name).detail(reason);
+    let found = read(location, stuck_after, cancel).map_err(|failure| {
+        if failure.is_cancellation() || failure.kind == FailureKind::Stuck {
+            failure
+        } else {
+            wrong(failure.reason().into_owned())
+        }
+    })?;
+    judge(&found, expected).map_err(wrong)?;
+    Ok(found)
+}
+
+fn judge(found: &Found, expected: Expected) -> Result<(), String> {
+    let Found { video, audio } = found;
+    if video.buffers == 0 {
+        return Err("it has no picture".into());
+    }
+    if audio.buffers == 0 {
+        return Err("it has no sound".into());
+    }
+    if let Some(frames) = expected.frames
+        && frames != video.buffers
+    {
+        return Err(format!(
+            "{frames} frames were made, {} are in it",
+            video.buffers
+        ));
+    }
+    // Sound comes in packets, so its end can't be had more exactly than to one of them.
+    let tolerance = video.step + audio.step;
+    let differ = |a: Duration, b: Duration| a.abs_diff(b) > tolerance;
+    if differ(video.duration(), audio.duration()) {
+        return Err(format!(
+            "the picture lasts {:.3} s, the sound {:.3} s",
+            video.duration().as_secs_f64(),
+            audio.duration().as_secs_f64()
+        ));
+    }
+    match expected.duration {
+        Some(duration) if differ(duration, video.duration()) => Err(format!(
+            "it should last {:.3} s and lasts {:.3} s",
+            duration.as_secs_f64(),
+            video.duration().as_secs_f64()
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn read(location: &str, stuck_after: Duration, cancel: &Cancel) -> Result<Found, Failure> {
+    let make = |factory: &str| {
+        gst::ElementFactory::make(factory)
+            .build()
+            .map_err(|e| Failure::new(FailureKind::PluginMissing).detail(e))
+    };
+    let internal = |e: gst::glib::BoolError| Failure::new(FailureKind::Internal).detail(e);
+    let pipeline = gst::Pipeline::new();
+    let (source, parser) = (make("filesrc")?, make("parsebin")?);
+    source.set_property("location", location);
+    pipeline.add_many([&source, &parser]).map_err(internal)?;
+    source.link(&parser).map_err(internal)?;
+
+    let found: Arc<Mutex<Found>> = Arc::default();
+    let weak = pipeline.downgrade();
+    parser.connect_pad_added({
+        let found = found.clone();
+        move |_, pad| {
+            // A pad that can't be linked stops the pipeline with an error of its own.
+            if let Some(pipeline) = weak.upgrade() {
+                let _ = count(&pipeline, pad, &found);
+            }
+        }
+    });
+    runner::run(
+        &pipeline,
+        &Files::default(),
+        stuck_after,
+        cancel,
+        &mut |_| {},
+    )?;
+    Ok(*found.lock().unwrap_or_else(|e| e.into_inner()))
+}
+
+/// Counts what comes out of `pad` as the first track of its kind.
+fn count(
+    pipeline: &gst::Pipeline,
+    pad: &gst::Pad,
+    found: &Arc<Mutex<Found>>,
+) -> Result<(), gst::glib::BoolError> {
+    let sink = gst::ElementFactory::make("fakesink")
+        .property("sync", false)
+        .property("async", false)
+        .build()?;
+    pipeline.add(&sink)?;
+    sink.sync_state_with_parent()?;
+    if let Some(target) = sink.static_pad("sink") {
+        pad.link(&target)
+            .map_err(|e| gst::glib::bool_error!("{e}"))?;
+    }
+    let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+    let is_audio = match caps.structure(0).map(|s| s.name().as_str()) {
+        Some(name) if name.starts_with("audio/") => true,
+        Some(name) if name.starts_with("video/") || name.starts_with("image/") => false,
+        _ => return Ok(()),
+    };
+    let found = found.clone();
+    let own = Mutex::new(Track::default());
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        if let (Some(buffer), Some(event)) =
+            (info.buffer(), pad.sticky_event::<gst::event::Segment>(0))
+            && let Some(segment) = event.segment().downcast_ref::<gst::ClockTime>()
+        {
+            let mut own = own.lock().unwrap_or_else(|e| e.into_inner());
+            own.note(buffer, segment);
+            let mut found = found.lock().unwrap_or_else(|e| e.into_inner());
+            let slot = if is_audio {
+                &mut found.audio
+            } else {
+                &mut found.video
+            };
+            // Where there are several, the longest stands for its kind.
+            if own.buffers > slot.buffers {
+                *slot = *own;
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn track(buffers: u64, step_ms: u64) -> Track {
+        Track {
+            buffers,
+            start: Some(Duration::ZERO),
+            end: Duration::from_millis(buffers * step_ms),
+            step: Duration::from_millis(step_ms),
+        }
+    }
+
+    fn expected(frames: u64, seconds: f64) -> Expected {
+        Expected {
+            frames: Some(frames),
+            duration: Some(Duration::from_secs_f64(seconds)),
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let whole = Found {
+            video: track(50, 40),
+            audio: track(94, 21),
+        };
+        assert_eq!(judge(&whole, expected(50, 2.0)), Ok(()));
+        assert_eq!(judge(&whole, Expected::default()), Ok(()));
+        let said = |found: &Found, expected| judge(found, expected).unwrap_err();
+        assert!(said(&whole, expected(51, 2.0)).contains("51 frames"));
+        assert!(said(&whole, expected(50, 2.2)).contains("should last"));
+        let silent = Found {
+            audio: Track::default(),
+            ..whole
+        };
+        assert!(said(&silent, expected(50, 2.0)).contains("no sound"));
+        let blind = Found {
+            video: Track::default(),
+            ..whole
+        };
+        assert!(said(&blind, expected(50, 2.0)).contains("no picture"));
+        let uneven = Found {
+            audio: track(80, 21),
+            ..whole
+        };
+        assert!(said(&uneven, expected(50, 2.0)).contains("the sound 1.680 s"));
+    }
+
+    #[test]
+    fn a_real_file_is_counted() {
+        gst::init().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("two seconds.mp4");
+        let text = "videotestsrc num-buffers=50 ! video/x-raw,framerate=25/1,width=64,height=64 \
+                    ! x264enc speed-preset=ultrafast ! h264parse ! queue ! m. \
+                    audiotestsrc num-buffers=86 samplesperbuffer=1024 \
+                    ! audio/x-raw,rate=44100 ! avenc_aac ! aacparse ! queue ! m. \
+                    mp4mux name=m ! filesink name=out";
+        let pipeline: gst::Pipeline = gst::parse::launch(text).unwrap().downcast().unwrap();
+        let sink = pipeline.by_name("out").unwrap();
+        sink.set_property("location", path.to_str().unwrap());
+        let cancel = Cancel::default();
+        runner::run(&pipeline, &Files::default(), LIMIT, &cancel, &mut |_| {}).unwrap();
+
+        let location = path.to_str().unwrap();
+        let found = verify(location, &path, expected(50, 2.0), LIMIT, &cancel).unwrap();
+        assert_eq!(found.video.buffers, 50);
+        assert_eq!(found.video.duration(), Duration::from_secs(2));
+
+        let failure = verify(location, &path, expected(49, 2.0), LIMIT, &cancel).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::OutputWrong);
+        std::fs::write(&path, "not a video").unwrap();
+        let failure = verify(location, &path, expected(50, 2.0), LIMIT, &cancel).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::OutputWrong);
+        assert_eq!(failure.file.as_deref(), Some(path.as_path()));
+    }
+}

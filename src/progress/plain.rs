@@ -1,0 +1,107 @@
+//! Lines for logs: one at each change of state, one every 5 % or every two seconds, whichever comes
+//! later.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use super::{Renderer, outcome_line, plan_lines, progress_line, state_name};
+use crate::event::{Body, Progress};
+
+const INTERVAL: Duration = Duration::from_secs(2);
+/// The longest that a log is silent, however slowly the job moves.
+const LONGEST_SILENCE: Duration = Duration::from_secs(30);
+const STEP: f64 = 0.05;
+
+pub struct Plain<W> {
+    writer: W,
+    only_the_end: bool,
+    last: Option<(Instant, f64)>,
+}
+
+impl<W: Write> Plain<W> {
+    pub fn new(writer: W) -> Self {
+        Self {
+            writer,
+            only_the_end: false,
+            last: None,
+        }
+    }
+
+    pub fn only_the_end(writer: W) -> Self {
+        Self {
+            only_the_end: true,
+            ..Self::new(writer)
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        // A closed log must not end the job.
+        let _ = writeln!(self.writer, "{text}");
+    }
+
+    fn progress(&mut self, progress: &Progress, now: Instant) {
+        let share = match progress.duration_s {
+            Some(total) if total > 0.0 => progress.position_s / total,
+            _ => 0.0,
+        };
+        let due = self.last.is_none_or(|(at, shown)| {
+            let silent = now - at;
+            let step_made = share - shown >= STEP || progress.duration_s.is_none();
+            silent >= LONGEST_SILENCE || (silent >= INTERVAL && step_made)
+        });
+        if due && progress.frames > 0 {
+            self.last = Some((now, share));
+            self.line(&format!(
+                "{}: {}",
+                progress.phase.name(),
+                progress_line(progress)
+            ));
+        }
+    }
+}
+
+impl<W: Write> Renderer for Plain<W> {
+    fn show(&mut self, body: &Body) {
+        match body {
+            Body::Result(outcome) => self.line(&outcome_line(outcome)),
+            Body::Warning { message, .. } => self.line(&format!("warning: {message}")),
+            _ if self.only_the_end => {}
+            Body::State { state } => self.line(state_name(*state)),
+            Body::Plan(plan) => {
+                for line in plan_lines(plan) {
+                    self.line(&line);
+                }
+            }
+            Body::Progress(progress) => self.progress(progress, Instant::now()),
+            Body::Message { message } => self.line(message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines_of(steps: &[(u64, f64)]) -> usize {
+        let begin = Instant::now();
+        let mut plain = Plain::new(Vec::new());
+        for (second, position) in steps {
+            let progress = Progress {
+                frames: 1,
+                position_s: *position,
+                duration_s: Some(100.0),
+                ..Default::default()
+            };
+            plain.progress(&progress, begin + Duration::from_secs(*second));
+        }
+        String::from_utf8(plain.writer).unwrap().lines().count()
+    }
+
+    #[test]
+    fn lines_come_neither_too_often_nor_too_seldom() {
+        assert_eq!(lines_of(&[(0, 0.0), (1, 50.0)]), 1, "a second apart");
+        assert_eq!(lines_of(&[(0, 0.0), (3, 1.0)]), 1, "one percent apart");
+        assert_eq!(lines_of(&[(0, 0.0), (3, 6.0)]), 2);
+        assert_eq!(lines_of(&[(0, 0.0), (31, 0.1)]), 2, "slow, but alive");
+    }
+}

@@ -1,0 +1,442 @@
+//! One job from its inputs to the published output.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use crate::cancel::Cancel;
+use crate::error::{Failure, FailureKind};
+use crate::estimate;
+use crate::event::{Body, JobState, Outcome, Phase, Plan, Progress, display};
+use crate::job::{self, Job, Length, Limit, LoopMode};
+use crate::pipeline::classify::Files;
+use crate::pipeline::probe::{self, Probe, Role};
+use crate::pipeline::runner::{self, Counts, Report};
+use crate::pipeline::template::{Template, TemplateError, Values};
+use crate::pipeline::verify::{self, Expected};
+use crate::publish::Staged;
+
+/// The longest that a job is silent; half of what is promised, so that a busy machine keeps it too.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+/// How long a cancelled job may take to clean up.
+const CANCEL_LIMIT: Duration = Duration::from_secs(12);
+
+/// Runs the job in a thread of its own and gives its events to `emit`, never more than a second
+/// apart. The last one is the result, which is returned too.
+pub fn run(job: Job, cancel: &Cancel, emit: &mut dyn FnMut(Body)) -> Outcome {
+    let (sender, receiver) = mpsc::channel();
+    let begin = Instant::now();
+    emit(JobState::Queued.into());
+    let worker = std::thread::Builder::new().name("job".into()).spawn({
+        let cancel = cancel.clone();
+        move || {
+            let mut attempt = Attempt::new(begin, &cancel, sender);
+            let outcome = match attempt.run(&job) {
+                Ok(outcome) => outcome,
+                Err(failure) => {
+                    attempt.tracker.elapse(Instant::now());
+                    Outcome::of_failure(&failure, &attempt.tracker.progress)
+                }
+            };
+            attempt.send(Body::Result(outcome));
+        }
+    });
+    if let Err(e) = worker {
+        let failure = Failure::new(FailureKind::Internal).detail(e);
+        return finish(Outcome::of_failure(&failure, &Progress::default()), emit);
+    }
+    let mut last = Tracker::new(begin);
+    let mut cancelled_at = None;
+    loop {
+        match receiver.recv_timeout(HEARTBEAT) {
+            Ok(Body::Result(outcome)) => return finish(outcome, emit),
+            Ok(body) => {
+                if let Body::Progress(progress) = &body {
+                    last.progress = progress.clone();
+                }
+                emit(body);
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                last.elapse(Instant::now());
+                emit(last.progress.clone().into());
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                let failure =
+                    Failure::new(FailureKind::Internal).detail("the job's thread panicked");
+                return finish(Outcome::of_failure(&failure, &last.progress), emit);
+            }
+        }
+        if let Err(failure) = cancel.check() {
+            let at = *cancelled_at.get_or_insert_with(Instant::now);
+            if at.elapsed() > CANCEL_LIMIT {
+                return finish(Outcome::of_failure(&failure, &last.progress), emit);
+            }
+        }
+    }
+}
+
+fn finish(outcome: Outcome, emit: &mut dyn FnMut(Body)) -> Outcome {
+    emit(Body::Result(outcome.clone()));
+    outcome
+}
+
+/// What is known of a job before its pipeline runs.
+pub struct Prepared {
+    pub template: Template,
+    pub face: Probe,
+    pub speech: Probe,
+    pub loop_mode: LoopMode,
+    pub limit: Limit,
+    pub length: Length,
+}
+
+/// Checks and probes all that can be known beforehand.
+pub fn prepare(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
+    let template = Template::load(&job.template).map_err(|e| template_failure(&e))?;
+    job.check_files()?;
+    if job.output.is_none() && template.param("output").is_some() {
+        return Err(Failure::new(FailureKind::Usage)
+            .detail(format_args!("template `{}` writes a file", template.name()))
+            .advice("Say where with --output"));
+    }
+    if job.output.is_some() && template.param("output").is_none() {
+        return Err(Failure::new(FailureKind::Usage)
+            .detail(format_args!(
+                "template `{}` writes no file",
+                template.name()
+            ))
+            .advice("Leave --output away, or choose another template"));
+    }
+    let face = probe::probe(&job.face, Role::Face)?;
+    cancel.check()?;
+    let speech = probe::probe(&job.speech, Role::Speech)?;
+    cancel.check()?;
+    let loop_mode = job.effective_loop_mode(face.duration, speech.duration);
+    let (limit, length) =
+        job::output_length(job.end_mode, loop_mode, face.duration, speech.duration)?;
+    Ok(Prepared {
+        template,
+        face,
+        speech,
+        loop_mode,
+        limit,
+        length,
+    })
+}
+
+impl Prepared {
+    pub fn frames(&self) -> Option<u64> {
+        let fps = self.face.video.and_then(|v| v.fps)?;
+        let duration = self.length.known()?;
+        Some((duration.as_secs_f64() * probe::fps_of(fps) - 1e-6).ceil() as u64)
+    }
+
+    pub fn plan(&self, job: &Job) -> Plan {
+        Plan {
+            face: self.face.summary(&job.face),
+            speech: self.speech.summary(&job.speech),
+            output: job.output.as_deref().map(display),
+            template: self.template.name().into(),
+            end_mode: job.end_mode.name().into(),
+            loop_mode: self.loop_mode.name().into(),
+            duration_s: self.length.known().map(|d| d.as_secs_f64()),
+            frames: self.frames(),
+            estimate: None,
+        }
+    }
+
+    fn values(&self, job: &Job, location: Option<String>) -> Result<Values, Failure> {
+        let mut values = Values::new()
+            .set("face", job::uri_of(&job.face)?)
+            .set("speech", job::uri_of(&job.speech)?);
+        if let Some(location) = location {
+            values.insert("output", location);
+        }
+        let policies = [
+            ("loop-mode", self.loop_mode.name()),
+            ("end-mode", job.end_mode.name()),
+        ];
+        for (name, value) in policies {
+            if self.template.param(name).is_some() {
+                values.insert(name, value);
+            }
+        }
+        for (name, value) in &job.parameters {
+            if self.template.param(name).is_none() {
+                return Err(Failure::new(FailureKind::Usage)
+                    .detail(format_args!(
+                        "template `{}` has no parameter `{name}`",
+                        self.template.name()
+                    ))
+                    .advice("`lipflow pipeline show` lists those that it has"));
+            }
+            values.insert(name, value);
+        }
+        Ok(values)
+    }
+}
+
+fn template_failure(error: &TemplateError) -> Failure {
+    let kind = match error {
+        TemplateError::MissingElements(_) => FailureKind::PluginMissing,
+        _ => FailureKind::TemplateInvalid,
+    };
+    Failure::new(kind).detail(error)
+}
+
+struct Attempt<'a> {
+    cancel: &'a Cancel,
+    events: mpsc::Sender<Body>,
+    state: Option<JobState>,
+    tracker: Tracker,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(begin: Instant, cancel: &'a Cancel, events: mpsc::Sender<Body>) -> Self {
+        Self {
+            cancel,
+            events,
+            state: None,
+            tracker: Tracker::new(begin),
+        }
+    }
+
+    fn run(&mut self, job: &Job) -> Result<Outcome, Failure> {
+        self.enter(Phase::Probing);
+        if job.is_to_be_skipped() {
+            return Ok(self.skipped(job));
+        }
+        if job.dry_run {
+            let plan = estimate::dry_run(job, self.cancel)?;
+            self.send(Body::Plan(plan.into()));
+            return Ok(self.not_done());
+        }
+        let prepared = prepare(job, self.cancel)?;
+        self.tracker.progress.frames_total = prepared.frames();
+        self.tracker.progress.duration_s = prepared.length.known().map(|d| d.as_secs_f64());
+        self.send(Body::Plan(prepared.plan(job).into()));
+
+        self.enter(Phase::Loading);
+        let overwrite = job.if_exists == job::IfExists::Overwrite;
+        let staged = match &job.output {
+            Some(output) => Some(Staged::create(output, overwrite)?),
+            None => None,
+        };
+        let counts = self.play(job, &prepared, staged.as_ref())?;
+        let duration = self.check_counts(job, &prepared, counts)?;
+        if let (Some(staged), Some(output)) = (staged, &job.output) {
+            self.enter(Phase::Verifying);
+            let expected = Expected {
+                frames: counts.map(|c| c.frames),
+                duration,
+            };
+            let found = verify::verify(
+                &staged.location(),
+                output,
+                expected,
+                job.stuck_after,
+                self.cancel,
+            )?;
+            self.tracker.progress.position_s = found.video.duration().as_secs_f64();
+            self.enter(Phase::Publishing);
+            self.cancel.check()?;
+            staged.publish()?;
+        }
+        Ok(self.done(job))
+    }
+
+    fn play(
+        &mut self,
+        job: &Job,
+        prepared: &Prepared,
+        staged: Option<&Staged>,
+    ) -> Result<Option<Counts>, Failure> {
+        let values = prepared.values(job, staged.map(Staged::location))?;
+        let pipeline = prepared
+            .template
+            .build(&values)
+            .map_err(|e| template_failure(&e))?;
+        let files = Files {
+            face: job.face.clone(),
+            speech: job.speech.clone(),
+            output: job.output.clone(),
+            model: values.get("model").map(Into::into),
+        };
+        let cancel = self.cancel.clone();
+        runner::run(&pipeline, &files, job.stuck_after, &cancel, &mut |report| {
+            self.report(report);
+        })
+    }
+
+    /// What the counts at the end say of the inputs; gives the length of what was made.
+    fn check_counts(
+        &self,
+        job: &Job,
+        prepared: &Prepared,
+        counts: Option<Counts>,
+    ) -> Result<Option<Duration>, Failure> {
+        let Some(counts) = counts else {
+            return Ok(None);
+        };
+        if counts.frames == 0 {
+            return Err(Failure::of(FailureKind::InputDamaged, &job.face)
+                .detail("not one frame came out of it"));
+        }
+        if counts.frames_without_face == counts.frames {
+            return Err(Failure::of(FailureKind::NoFace, &job.face));
+        }
+        let frame = prepared.face.video.and_then(|v| v.fps).map_or(
+            // A picture's frames come at facesource's own rate.
+            counts.position / u32::try_from(counts.frames.max(2) - 1).unwrap_or(u32::MAX),
+            |fps| Duration::from_secs_f64(1.0 / probe::fps_of(fps)),
+        );
+        let made = counts.position + frame;
+        if let Some(promised) = prepared.length.known()
+            && job::is_cut_short(promised, made)
+        {
+            let file = match prepared.limit {
+                Limit::Face => &job.face,
+                Limit::Speech => &job.speech,
+            };
+            return Err(
+                Failure::of(FailureKind::InputDamaged, file).detail(format_args!(
+                    "it says that it lasts {:.1} s, but ends after {:.1} s",
+                    promised.as_secs_f64(),
+                    made.as_secs_f64()
+                )),
+            );
+        }
+        Ok(Some(made))
+    }
+
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::Phase(phase) => self.enter(phase),
+            Report::Counts(counts) => {
+                self.tracker.count(&counts, Instant::now());
+                self.send(self.tracker.progress.clone().into());
+            }
+            Report::Warning { message, source } => self.send(Body::Warning {
+                message,
+                source: Some(source),
+            }),
+            Report::Message(message) => self.send(Body::Message { message }),
+        }
+    }
+
+    /// States only ever go forward: a model that loads late does not make a running job a loading one.
+    fn enter(&mut self, phase: Phase) {
+        if self.state.is_some() && phase <= self.tracker.progress.phase {
+            return;
+        }
+        self.tracker.progress.phase = phase;
+        self.tracker.elapse(Instant::now());
+        if self.state != Some(phase.state()) {
+            self.state = Some(phase.state());
+            self.send(phase.state().into());
+        }
+        self.send(self.tracker.progress.clone().into());
+    }
+
+    fn send(&self, body: Body) {
+        // Nobody listens any more once a cancelled job was given up.
+        let _ = self.events.send(body);
+    }
+
+    fn done(&mut self, job: &Job) -> Outcome {
+        self.tracker.elapse(Instant::now());
+        let progress = &self.tracker.progress;
+        Outcome {
+            output: job.output.as_deref().map(display),
+            duration_s: Some(progress.position_s),
+            speed: (progress.elapsed_s > 0.0).then(|| progress.position_s / progress.elapsed_s),
+            ..Outcome::nothing(JobState::Done, progress)
+        }
+    }
+
+    /// A dry run's.
+    fn not_done(&mut self) -> Outcome {
+        self.tracker.elapse(Instant::now());
+        Outcome::nothing(JobState::Done, &self.tracker.progress)
+    }
+
+    fn skipped(&mut self, job: &Job) -> Outcome {
+        Outcome {
+            output: job.output.as_deref().map(display),
+            skipped: true,
+            ..self.not_done()
+        }
+    }
+}
+
+/// Turns counts into speed and time left.
+struct Tracker {
+    begin: Instant,
+    /// When the first frames were seen, and how far they reached.
+    first: Option<(Instant, Duration)>,
+    progress: Progress,
+}
+
+impl Tracker {
+    fn new(begin: Instant) -> Self {
+        Self {
+            begin,
+            first: None,
+            progress: Progress::default(),
+        }
+    }
+
+    fn elapse(&mut self, now: Instant) {
+        self.progress.elapsed_s = (now - self.begin).as_secs_f64();
+    }
+
+    fn count(&mut self, counts: &Counts, now: Instant) {
+        self.elapse(now);
+        let progress = &mut self.progress;
+        progress.frames = counts.frames;
+        progress.frames_without_face = counts.frames_without_face;
+        progress.position_s = counts.position.as_secs_f64();
+        if counts.frames == 0 {
+            return;
+        }
+        let (since, from) = *self.first.get_or_insert((now, counts.position));
+        let worked = (now - since).as_secs_f64();
+        let made = counts.position.saturating_sub(from).as_secs_f64();
+        // The first moments say nothing about the rest.
+        if worked < 0.5 || made == 0.0 {
+            return;
+        }
+        let speed = made / worked;
+        progress.speed = Some(speed);
+        progress.eta_s = progress
+            .duration_s
+            .map(|total| (total - progress.position_s).max(0.0) / speed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speed_and_time_left_are_of_the_running_part() {
+        let begin = Instant::now();
+        let at = |s: f64| begin + Duration::from_secs_f64(s);
+        let counts = |frames, position| Counts {
+            frames,
+            position: Duration::from_secs(position),
+            ..Default::default()
+        };
+        let mut tracker = Tracker::new(begin);
+        tracker.progress.duration_s = Some(20.0);
+        tracker.count(&counts(0, 0), at(5.0));
+        assert_eq!(tracker.progress.speed, None, "still loading");
+        tracker.count(&counts(25, 1), at(6.0));
+        assert_eq!(tracker.progress.speed, None, "one moment is no speed");
+        tracker.count(&counts(250, 10), at(9.0));
+        assert_eq!(tracker.progress.speed, Some(3.0));
+        assert_eq!(tracker.progress.eta_s, Some(10.0 / 3.0));
+        assert_eq!(tracker.progress.elapsed_s, 9.0);
+        tracker.count(&counts(600, 24), at(10.0));
+        assert_eq!(tracker.progress.eta_s, Some(0.0), "longer than was thought");
+    }
+}
