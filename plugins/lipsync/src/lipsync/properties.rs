@@ -20,7 +20,7 @@ pub fn specs() -> Vec<glib::ParamSpec> {
         glib::ParamSpecString::builder("execution-provider")
             .nick("Execution provider")
             .blurb("Where the model runs: auto, cpu, cuda, tensorrt or openvino. One that is asked for and fails is an error")
-            .default_value(&default.execution_provider)
+            .default_value(default.execution_provider.as_str())
             .mutable_ready()
             .build(),
         glib::ParamSpecUInt::builder("device")
