@@ -252,12 +252,7 @@ impl SoundFit {
                 self.update(|state| state.picture.frame(Some(start), duration));
             }
             EventView::Eos(_) => self.update(|state| state.picture.end()),
-            EventView::FlushStop(_) => self.update(|state| {
-                state.picture = Picture {
-                    period: state.picture.period,
-                    ..Picture::default()
-                };
-            }),
+            EventView::FlushStop(_) => self.update(|state| state.picture.reset()),
             _ => (),
         }
         self.video_src.push_event(event)

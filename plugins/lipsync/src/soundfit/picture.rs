@@ -41,6 +41,14 @@ impl Picture {
         self.ended
     }
 
+    /// After a flush only the caps still hold.
+    pub fn reset(&mut self) {
+        *self = Self {
+            period: self.period,
+            ..Self::default()
+        };
+    }
+
     /// A frame, or a gap, came.
     pub fn frame(&mut self, pts: Option<ClockTime>, duration: Option<ClockTime>) {
         let Some(segment) = &self.segment else {
