@@ -320,16 +320,16 @@ impl FaceTrack {
         }
         match error {
             Error::Missing(_) => {
-                gst::element_imp_error!(self, gst::ResourceError::NotFound, ("{error}"), details: details);
+                gst::element_imp_error!(self, gst::ResourceError::NotFound, ("{error}"), ["{error:?}"], details: details);
             }
             Error::Corrupt { .. } | Error::WrongModel { .. } => {
-                gst::element_imp_error!(self, gst::ResourceError::Read, ("{error}"), details: details);
+                gst::element_imp_error!(self, gst::ResourceError::Read, ("{error}"), ["{error:?}"], details: details);
             }
             Error::Runtime(runtime::Error::Inference { .. }) => {
-                gst::element_imp_error!(self, gst::LibraryError::Failed, ("{error}"), details: details);
+                gst::element_imp_error!(self, gst::LibraryError::Failed, ("{error}"), ["{error:?}"], details: details);
             }
             Error::Runtime(_) => {
-                gst::element_imp_error!(self, gst::LibraryError::Init, ("{error}"), details: details);
+                gst::element_imp_error!(self, gst::LibraryError::Init, ("{error}"), ["{error:?}"], details: details);
             }
         }
     }

@@ -1,85 +1,306 @@
 //! The loaded model at work: speech in, mouths out.
 
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use super::generation::Painter;
+use super::imp::{CAT, SAMPLE_RATE};
 use super::progress::Counters;
 use super::settings::Settings;
 use super::stream::Held;
-use crate::audio::MelSpec;
 use crate::audio::Timeline;
-use crate::runtime;
-use std::path::Path;
+use crate::face::Face;
+use crate::model::{self, Kind, Model, Network};
+use crate::render::frame::FrameMut;
+use crate::render::{MouthRenderer, MouthShape};
+use crate::{roi, runtime, video};
 
-pub enum LoadError {
-    Runtime(runtime::Error),
-}
-impl std::fmt::Display for LoadError {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        let LoadError::Runtime(e) = self;
-        e.fmt(f)
-    }
-}
-impl LoadError {
-    pub fn kind(&self) -> &'static str {
-        "model-missing"
-    }
-    pub fn path(&self) -> Option<&Path> {
-        None
-    }
-}
+/// Frames that a generator draws at once unless told otherwise.
+const DEFAULT_BATCH: usize = 4;
+/// Renderers of tracks that were not seen for so many frames are forgotten.
+const FORGET_AFTER: u64 = 250;
+/// Columns that are kept before those of the last frame, for frames that come a little out of order.
+const KEPT_COLUMNS: i64 = 160;
+
+/// A network with the speech it hears and what it knows about the faces it draws on.
 pub struct Engine {
     timeline: Timeline,
+    drawer: Drawer,
+    provider: runtime::Provider,
+    batch: usize,
+    lookahead: gst::ClockTime,
+    samples: Vec<f32>,
 }
+
+enum Drawer {
+    Mouth(MouthDrawer),
+    Painter(Painter),
+}
+
 impl Engine {
-    pub fn load(s: &Settings) -> Result<Self, LoadError> {
-        if let Some(p) = &s.model_file {
-            return Err(LoadError::Runtime(runtime::Error::ModelMissing(p.clone())));
-        }
+    /// Loads the model that `settings` name and runs it once.
+    pub fn load(settings: &Settings) -> Result<Self, model::Error> {
+        let model = Model::resolve(settings.model_file.as_deref())?;
+        let kind = model.manifest().map(model::Manifest::kind);
+        let threads = match (settings.threads, kind) {
+            (0, Some(Kind::MouthShape)) => 1,
+            (threads, _) => threads,
+        };
+        let options = runtime::Options {
+            provider: settings.provider,
+            device: settings.device,
+            threads,
+        };
+        let batch = match settings.batch_size {
+            0 => DEFAULT_BATCH,
+            batch => batch as usize,
+        };
+        let mut network = model.open(options, batch)?;
+        network.warm_up(None)?;
+        let timeline = Timeline::new(network.mel());
+        let provider = network.session().provider;
+        let lookahead = gst::ClockTime::from_nseconds(network.look_ahead_ns());
+        let (drawer, batch) = match network {
+            // Its network runs ahead in blocks of its own; holding frames back would gain nothing.
+            Network::MouthShape(network) => (Drawer::Mouth(MouthDrawer::new(network)), 1),
+            Network::Generator(network) => {
+                let batch = network.batch_size();
+                (Drawer::Painter(Painter::new(network)), batch)
+            }
+        };
         Ok(Self {
-            timeline: Timeline::new(&MelSpec::default()),
+            timeline,
+            drawer,
+            provider,
+            batch,
+            lookahead,
+            samples: Vec::new(),
         })
     }
+
     pub fn provider(&self) -> runtime::Provider {
-        runtime::Provider::Cpu
+        self.provider
     }
+
+    /// Frames that are drawn at once.
     pub fn batch_size(&self) -> usize {
-        1
+        self.batch
     }
+
+    /// How much speech beyond its own time a frame may wait for.
     pub fn lookahead(&self) -> gst::ClockTime {
-        gst::ClockTime::from_mseconds(325)
+        self.lookahead
     }
+
+    /// Adds speech (little-endian floats) whose first sample lies at `position` since running time
+    /// zero, or follows what was there.
     pub fn push_speech(&mut self, position: Option<i64>, bytes: &[u8]) {
-        let v: Vec<f32> = bytes
+        self.samples.clear();
+        let samples = bytes
             .chunks_exact(4)
-            .map(|c| f32::from_le_bytes(c.try_into().unwrap()))
-            .collect();
-        let p = position.or(self.timeline.end_position()).unwrap_or(0);
-        self.timeline.push(p, &v);
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        // One bad sample would spoil every window it is in.
+        self.samples.extend(samples.map(|s| {
+            if s.is_finite() {
+                s.clamp(-4.0, 4.0)
+            } else {
+                0.0
+            }
+        }));
+        let position = position.or(self.timeline.end_position()).unwrap_or(0);
+        self.timeline.push(position, &self.samples);
     }
-    pub fn speech_gap(&mut self, end: i64) {
-        let p = self.timeline.end_position().unwrap_or(0);
-        if end > p {
-            self.timeline.push_gap(p, (end - p) as u64);
+
+    /// Says that there is no sound from `start` to `end`, in samples.
+    pub fn speech_gap(&mut self, start: i64, end: i64) {
+        self.timeline
+            .push_gap(start, end.saturating_sub(start).max(0) as u64);
+    }
+
+    pub fn finish_speech(&mut self) {
+        self.timeline.finish();
+    }
+
+    /// Whether a frame whose speech is at `ns` can be drawn.
+    pub fn has_speech_for(&self, ns: i64) -> bool {
+        let columns = match &self.drawer {
+            Drawer::Mouth(drawer) => drawer.network.columns(ns),
+            Drawer::Painter(painter) => painter.columns(ns),
+        };
+        columns.end <= self.timeline.available_until()
+    }
+
+    /// Running time in nanoseconds up to which there is speech.
+    pub fn speech_until(&self) -> i64 {
+        let samples = self.timeline.end_position().unwrap_or(0);
+        (i128::from(samples) * 1_000_000_000 / i128::from(SAMPLE_RATE)) as i64
+    }
+
+    pub fn reset_speech(&mut self) {
+        self.timeline.reset();
+    }
+
+    pub fn reset_video(&mut self) {
+        match &mut self.drawer {
+            Drawer::Mouth(drawer) => drawer.renderers.clear(),
+            Drawer::Painter(painter) => painter.reset(),
         }
     }
-    pub fn finish_speech(&mut self) {
-        self.timeline.finish()
-    }
-    pub fn has_speech_for(&self, t: i64) -> bool {
-        self.timeline.available_until() > self.timeline.spec().column_at(t) + 16 + 8
-    }
-    pub fn speech_until(&self) -> i64 {
-        self.timeline.end_position().map_or(0, |p| p * 62_500)
-    }
-    pub fn reset_speech(&mut self) {
-        self.timeline.reset()
-    }
-    pub fn reset_video(&mut self) {}
+
+    /// Draws the mouths into the frames of a batch.
     pub fn draw(
         &mut self,
-        _b: &mut [Held],
-        _i: &gst_video::VideoInfo,
-        _s: &Settings,
-        _c: &Counters,
-    ) -> Result<(), runtime::Error> {
+        batch: &mut [Held],
+        info: &gst_video::VideoInfo,
+        settings: &Settings,
+        counters: &Counters,
+    ) -> Result<(), model::Error> {
+        match &mut self.drawer {
+            Drawer::Mouth(drawer) => {
+                for held in batch.iter_mut() {
+                    drawer.draw(held, &self.timeline, info, settings, counters)?;
+                }
+            }
+            Drawer::Painter(painter) => {
+                painter.draw(batch, &self.timeline, info, settings, counters)?;
+            }
+        }
+        let last = batch.iter().filter_map(|held| held.time).max();
+        if let Some(time) = last {
+            let spec = self.timeline.spec();
+            let column = spec.column_at(settings.speech_time(time));
+            self.timeline.forget_before(column - KEPT_COLUMNS);
+        }
         Ok(())
+    }
+}
+
+/// Draws with a network of kind `mouth-shape`.
+struct MouthDrawer {
+    network: model::MouthShape,
+    renderers: HashMap<u32, (MouthRenderer, u64)>,
+    frames: u64,
+}
+
+impl MouthDrawer {
+    fn new(network: model::MouthShape) -> Self {
+        Self {
+            network,
+            renderers: HashMap::new(),
+            frames: 0,
+        }
+    }
+
+    fn draw(
+        &mut self,
+        held: &mut Held,
+        timeline: &Timeline,
+        info: &gst_video::VideoInfo,
+        settings: &Settings,
+        counters: &Counters,
+    ) -> Result<(), model::Error> {
+        let Some(time) = held.time else {
+            return Ok(());
+        };
+        self.frames += 1;
+        let faces = roi::faces(&held.buffer);
+        if !faces.iter().any(|face| face.mesh.is_some()) {
+            counters.frames_without_face.fetch_add(1, Relaxed);
+            return Ok(());
+        }
+        let params = timed(&counters.inference_time, || {
+            self.network
+                .params_at(timeline, settings.speech_time(time), None)
+        })?;
+        // Without its speech, a live frame has its mouth closed.
+        let params = params.unwrap_or_default();
+        let shape = MouthShape {
+            opening: params.opening,
+            width: params.width,
+            tuck: params.tuck,
+            ..MouthShape::default()
+        };
+        timed(&counters.render_time, || {
+            with_frame(&mut held.buffer, info, |frame| {
+                self.render(frame, &faces, &shape, settings.strength as f32);
+            });
+        });
+        Ok(())
+    }
+
+    fn render(&mut self, frame: &mut FrameMut, faces: &[Face], shape: &MouthShape, strength: f32) {
+        let frames = self.frames;
+        for face in faces {
+            if let Some(mesh) = &face.mesh {
+                let (renderer, last) = self.renderers.entry(face.id).or_default();
+                *last = frames;
+                renderer.render(frame, mesh, shape, strength);
+            }
+        }
+        self.renderers
+            .retain(|_, (_, last)| *last + FORGET_AFTER >= frames);
+    }
+}
+
+/// Gives `draw` the pixels of `buffer`. They are only copied if somebody else, such as a decoder
+/// that needs the picture as a reference, holds them too.
+pub fn with_frame(
+    buffer: &mut gst::Buffer,
+    info: &gst_video::VideoInfo,
+    draw: impl FnOnce(&mut FrameMut),
+) {
+    let buffer = buffer.make_mut();
+    match gst_video::VideoFrameRef::from_buffer_ref_writable(buffer, info) {
+        Ok(mut mapped) => draw(&mut video::frame_mut(&mut mapped)),
+        Err(error) => gst::warning!(CAT, "A frame can't be written to: {error}"),
+    }
+}
+
+/// Adds the time that `work` takes, in nanoseconds.
+pub fn timed<R>(counter: &AtomicU64, work: impl FnOnce() -> R) -> R {
+    let started = Instant::now();
+    let result = work();
+    counter.fetch_add(started.elapsed().as_nanos() as u64, Relaxed);
+    result
+}
+
+/// The word for `error` in the details of a message, for programs.
+pub fn error_kind(error: &model::Error) -> &'static str {
+    match error {
+        model::Error::Missing(_) | model::Error::WeightsMissing { .. } => "model-missing",
+        model::Error::Unreadable { .. } => "model-unreadable",
+        model::Error::Corrupt { .. } => "model-corrupt",
+        model::Error::Mismatch(_) | model::Error::Output { .. } => "model-shape",
+        model::Error::ManifestSyntax { .. } | model::Error::ManifestValue { .. } => {
+            "model-manifest"
+        }
+        model::Error::Runtime(error) => match error {
+            runtime::Error::LibraryNotFound(_) => "library-not-found",
+            runtime::Error::LibraryUnusable { .. } => "library-unusable",
+            runtime::Error::Provider { .. } => "provider",
+            runtime::Error::ModelMissing(_) => "model-missing",
+            runtime::Error::ModelCorrupt { .. } => "model-corrupt",
+            runtime::Error::Inference { .. } => "inference",
+        },
+    }
+}
+
+/// The file that `error` is about.
+pub fn error_path(error: &model::Error) -> Option<&Path> {
+    match error {
+        model::Error::Missing(path)
+        | model::Error::WeightsMissing { weights: path, .. }
+        | model::Error::Unreadable { path, .. }
+        | model::Error::Corrupt { path, .. }
+        | model::Error::ManifestSyntax { path, .. }
+        | model::Error::ManifestValue { path, .. }
+        | model::Error::Runtime(
+            runtime::Error::LibraryUnusable { path, .. }
+            | runtime::Error::ModelMissing(path)
+            | runtime::Error::ModelCorrupt { path, .. },
+        ) => Some(path),
+        _ => None,
     }
 }

@@ -25,7 +25,6 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
-use super::drawing::LoadError;
 use super::loader::{Loader, post_error};
 use super::progress::{self, Counters, Phase, Reporter};
 use super::settings::{EndMode, Settings};
@@ -69,6 +68,12 @@ pub struct LipSync {
 enum Step {
     Again,
     NeedData,
+}
+
+/// Nanoseconds as samples of the speech, rounded to the nearest.
+fn samples(ns: i64) -> i64 {
+    let scaled = i128::from(ns) * i128::from(SAMPLE_RATE) + 500_000_000;
+    scaled.div_euclid(1_000_000_000) as i64
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -153,11 +158,6 @@ impl LipSync {
         self.obj().set_latency(latency, None);
     }
 
-    /// The running time of the speech that belongs to the frame at `time`, in nanoseconds.
-    fn speech_time(settings: &Settings, time: gst::ClockTime) -> i64 {
-        time.nseconds() as i64 - settings.audio_offset
-    }
-
     /// Takes speech from the pad until there is enough for `time`. False: wait for more.
     fn collect_speech(&self, stream: &mut Stream, time: i64) -> bool {
         while !stream.speech_finished && !stream.engine.has_speech_for(time) {
@@ -188,15 +188,11 @@ impl LipSync {
                 gst::Signed::Positive(t) => Some(t.nseconds() as i64),
                 gst::Signed::Negative(t) => Some(-(t.nseconds() as i64)),
             });
-        let position = start.map(|ns| {
-            (i128::from(ns) * i128::from(SAMPLE_RATE) + 500_000_000).div_euclid(1_000_000_000)
-                as i64
-        });
+        let position = start.map(samples);
         if buffer.flags().contains(gst::BufferFlags::GAP) && buffer.size() == 0 {
-            if let Some((start, duration)) = start.zip(buffer.duration()) {
-                let end = i128::from(start) + i128::from(duration.nseconds());
-                let end = end * i128::from(SAMPLE_RATE) / 1_000_000_000;
-                stream.engine.speech_gap(end as i64);
+            if let Some((position, duration)) = position.zip(buffer.duration()) {
+                let count = samples(duration.nseconds() as i64);
+                stream.engine.speech_gap(position, position + count);
             }
         } else if let Ok(map) = buffer.map_readable() {
             let started = std::time::Instant::now();
@@ -232,7 +228,7 @@ impl LipSync {
         }
         let time = stream.running_time(&buffer, &self.video.segment());
         if let Some(time) = time {
-            let speech_time = Self::speech_time(&settings, time);
+            let speech_time = settings.speech_time(time);
             if !self.collect_speech(stream, speech_time) {
                 if !timeout {
                     return Ok(Step::NeedData);
@@ -285,7 +281,7 @@ impl LipSync {
             self.push_held(stream, settings, 0)?;
             return Err(gst::FlowError::Eos);
         };
-        if !self.collect_speech(stream, Self::speech_time(settings, time)) {
+        if !self.collect_speech(stream, settings.speech_time(time)) {
             return Ok(Step::NeedData);
         }
         if self.is_past_speech(stream, settings, time) {
@@ -327,7 +323,7 @@ impl LipSync {
                 .engine
                 .draw(&mut batch, info, settings, &self.counters);
             if let Err(error) = drawn {
-                post_error(&self.obj(), &LoadError::Runtime(error));
+                post_error(&self.obj(), &error);
                 return Err(gst::FlowError::Error);
             }
         }
@@ -483,7 +479,7 @@ impl ObjectImpl for LipSync {
                     .build(),
                 glib::ParamSpecUInt::builder("batch-size")
                     .nick("Batch size")
-                    .blurb("Frames that a generator draws at once (0 = what the model asks for)")
+                    .blurb("Frames that a generator draws at once (0 = 4, or what the model insists on)")
                     .maximum(256)
                     .default_value(default.batch_size)
                     .mutable_ready()

@@ -6,9 +6,9 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::LipSync;
-use super::drawing::{Engine, LoadError};
+use super::drawing::{Engine, error_kind, error_path};
 use super::settings::Settings;
-use crate::runtime;
+use crate::{model, runtime};
 
 /// Name of the progress category in PROGRESS messages.
 const CODE: &str = "load-model";
@@ -116,37 +116,39 @@ fn progress(element: &glib::WeakRef<LipSync>, kind: gst::ProgressType, text: &st
 }
 
 /// Tells the bus what went wrong with the model, for people and for machines.
-pub fn post_error(element: &LipSync, error: &LoadError) {
+pub fn post_error(element: &LipSync, error: &model::Error) {
+    use runtime::Error::{Inference, LibraryNotFound, LibraryUnusable, Provider};
+
     let details = gst::Structure::builder("details")
-        .field("kind", error.kind())
-        .field_if_some("path", error.path().map(|p| p.display().to_string()))
+        .field("kind", error_kind(error))
+        .field_if_some("path", error_path(error).map(|p| p.display().to_string()))
         .build();
     match error {
-        LoadError::Runtime(runtime::Error::ModelMissing(_)) => gst::element_error!(
+        model::Error::Missing(_) | model::Error::WeightsMissing { .. } => gst::element_error!(
             element,
             gst::ResourceError::NotFound,
             ("{error}"),
             ["property model-file"],
             details: details
         ),
-        LoadError::Runtime(
-            runtime::Error::LibraryNotFound(_)
-            | runtime::Error::LibraryUnusable { .. }
-            | runtime::Error::Provider { .. },
-        ) => gst::element_error!(
-            element,
-            gst::LibraryError::Init,
-            ("{error}"),
-            ["property execution-provider"],
-            details: details
-        ),
-        LoadError::Runtime(runtime::Error::Inference { .. }) => gst::element_error!(
-            element,
-            gst::StreamError::Failed,
-            ("{error}"),
-            ["inference"],
-            details: details
-        ),
+        model::Error::Runtime(LibraryNotFound(_) | LibraryUnusable { .. } | Provider { .. }) => {
+            gst::element_error!(
+                element,
+                gst::LibraryError::Init,
+                ("{error}"),
+                ["property execution-provider"],
+                details: details
+            )
+        }
+        model::Error::Runtime(Inference { .. }) | model::Error::Output { .. } => {
+            gst::element_error!(
+                element,
+                gst::StreamError::Failed,
+                ("{error}"),
+                ["inference"],
+                details: details
+            )
+        }
         _ => gst::element_error!(
             element,
             gst::ResourceError::OpenRead,

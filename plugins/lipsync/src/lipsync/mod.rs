@@ -1,6 +1,7 @@
 //! The element `lipsync`.
 
 mod drawing;
+mod generation;
 mod imp;
 mod loader;
 mod progress;

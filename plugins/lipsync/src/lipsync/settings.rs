@@ -53,3 +53,10 @@ impl Default for Settings {
         }
     }
 }
+
+impl Settings {
+    /// The running time, in nanoseconds, of the speech that the frame at `time` shows.
+    pub fn speech_time(&self, time: gst::ClockTime) -> i64 {
+        time.nseconds() as i64 - self.audio_offset
+    }
+}
