@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 
 use crate::cancel::Cancel;
@@ -35,7 +36,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// Sets a parameter of the template
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = super::parse_setting)]
     settings: Vec<(String, String)>,
     #[command(flatten)]
     face_options: FaceOptions,
@@ -114,13 +115,6 @@ fn parse_face_choice(text: &str) -> Result<FaceChoice, String> {
         .map_err(|_| format!("`{text}` is none of {}, and no number", NAMES.join(", ")))
 }
 
-fn parse_setting(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
-        _ => Err(format!("`{text}` is not NAME=VALUE")),
-    }
-}
-
 impl RunArgs {
     /// Makes a job of the arguments.
     fn into_job(self) -> Result<Job, Failure> {
@@ -173,7 +167,8 @@ fn check_model(model: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-pub fn run(args: RunArgs) -> ExitCode {
+pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    crate::init().context("GStreamer can't start")?;
     let mut renderer = progress::renderer(args.show.progress);
     let mut emit = |body: Body| renderer.show(&body);
     let outcome = args
@@ -188,8 +183,8 @@ pub fn run(args: RunArgs) -> ExitCode {
             emit(Body::Result(outcome.clone()));
             outcome
         });
-    match outcome.error {
+    Ok(match outcome.error {
         Some(error) => ExitCode::from(error.exit_code),
         None => ExitCode::SUCCESS,
-    }
+    })
 }
