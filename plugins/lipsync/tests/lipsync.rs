@@ -464,3 +464,141 @@ fn a_flush_starts_the_streams_anew() {
     let output = rig.run(frames(10), speech(1.0, 1600)).unwrap();
     assert_eq!(output.len(), 10);
 }
+
+/// Frames of the real clip, with faces on them, before and after `lipsync`.
+fn real_frames(format: &str, lipsync: &str, chunk: usize) -> Vec<gst::Sample> {
+    init();
+    let clip = gstlipsync::runtime::data_dir().join("media/cap13_edit2.mp4");
+    let uri = gst::glib::filename_to_uri(clip, None).unwrap();
+    let description = format!(
+        "facesource uri={uri} ! videoconvert ! video/x-raw,format={format} ! \
+         identity eos-after=31 ! facetrack ! queue ! {lipsync} ! appsink name=s sync=false \
+         appsrc name=a format=time max-buffers=4 block=true ! queue name=q"
+    );
+    let description = match lipsync.starts_with("lipsync") {
+        true => format!("{description} q. ! l.audio"),
+        false => format!("{description} q. ! fakesink sync=false"),
+    };
+    let pipeline = gst::parse::launch(&description).unwrap();
+    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+    let sink: gst_app::AppSink = pipeline.by_name("s").unwrap().downcast().unwrap();
+    let audio: gst_app::AppSrc = pipeline.by_name("a").unwrap().downcast().unwrap();
+    let speech_caps = gst_audio::AudioCapsBuilder::new_interleaved()
+        .format(gst_audio::AUDIO_FORMAT_F32)
+        .rate(16_000)
+        .channels(1)
+        .build();
+    audio.set_caps(Some(&speech_caps));
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let feeder = std::thread::spawn(move || {
+        for buffer in voice(2.0, chunk) {
+            if audio.push_buffer(buffer).is_err() {
+                return;
+            }
+        }
+        let _ = audio.end_of_stream();
+    });
+    let mut samples = Vec::new();
+    while let Some(sample) = sink.try_pull_sample(LIMIT) {
+        samples.push(sample);
+    }
+    assert!(sink.is_eos());
+    pipeline.set_state(gst::State::Null).unwrap();
+    feeder.join().unwrap();
+    samples
+}
+
+/// Something like vowels: a buzz of 120 Hz whose loudness and brightness come and go.
+fn voice(seconds: f64, chunk: usize) -> Vec<gst::Buffer> {
+    let mut buffers = speech(seconds, chunk);
+    for (i, buffer) in buffers.iter_mut().enumerate() {
+        let mut map = buffer.get_mut().unwrap().map_writable().unwrap();
+        for (j, sample) in map.chunks_exact_mut(4).enumerate() {
+            let t = (i * chunk + j) as f32 / 16_000.0;
+            let swell = (t * 9.0).sin().max(0.0);
+            let buzz: f32 = (1..12)
+                .map(|h| (t * 754.0 * h as f32).sin() / h as f32)
+                .sum();
+            sample.copy_from_slice(&(0.2 * swell * buzz).to_le_bytes());
+        }
+    }
+    buffers
+}
+
+fn bytes(sample: &gst::Sample) -> Vec<u8> {
+    sample.buffer().unwrap().map_readable().unwrap().to_vec()
+}
+
+#[test]
+fn only_pixels_around_the_mouth_change_in_every_family_of_formats() {
+    for (format, step) in [("I420", 1), ("NV12", 1), ("RGB", 3), ("BGRx", 4)] {
+        let before = real_frames(format, "identity", 1600);
+        let after = real_frames(format, "lipsync name=l", 1600);
+        assert_eq!(before.len(), 30, "{format}");
+        assert_eq!(after.len(), 30, "{format}");
+        let mut changed = 0;
+        for (before, after) in before.iter().zip(&after) {
+            let face = gstlipsync::roi::faces(before.buffer().unwrap())[0].bounds;
+            let caps = before.caps().unwrap();
+            let info = gst_video::VideoInfo::from_caps(caps).unwrap();
+            let stride = info.stride()[0] as usize;
+            let (a, b) = (bytes(before), bytes(after));
+            // The first plane, where a row is a row of pixels.
+            for (y, (a, b)) in a
+                .chunks(stride)
+                .zip(b.chunks(stride))
+                .take(info.height() as usize)
+                .enumerate()
+            {
+                for (x, _) in a.iter().zip(b).enumerate().filter(|(_, (a, b))| a != b) {
+                    let (x, y) = ((x / step) as f32, y as f32);
+                    changed += 1;
+                    let beside = x < face.x - 0.3 * face.width || x > face.x + 1.3 * face.width;
+                    let above = y < face.y + 0.35 * face.height;
+                    let below = y > face.y + 1.6 * face.height;
+                    assert!(
+                        !(beside || above || below),
+                        "{format}: ({x}, {y}), face {face:?}"
+                    );
+                }
+            }
+        }
+        assert!(changed > 1000, "{format}: nothing was drawn");
+    }
+}
+
+#[test]
+fn how_the_speech_is_cut_changes_nothing() {
+    let whole: Vec<_> = real_frames("I420", "lipsync name=l", 32_000)
+        .iter()
+        .map(bytes)
+        .collect();
+    for chunk in [97, 1600] {
+        let cut: Vec<_> = real_frames("I420", "lipsync name=l", chunk)
+            .iter()
+            .map(bytes)
+            .collect();
+        assert!(whole == cut, "chunks of {chunk} samples");
+    }
+}
+
+#[test]
+fn a_generator_paints_into_the_face_whatever_the_batch() {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/generator_8.onnx");
+    let before = real_frames("I420", "identity", 1600);
+    let paint = |batch: usize| -> Vec<Vec<u8>> {
+        let lipsync = format!("lipsync name=l model-file={model} batch-size={batch}");
+        real_frames("I420", &lipsync, 1600)
+            .iter()
+            .map(bytes)
+            .collect()
+    };
+    let one = paint(1);
+    assert_eq!(one.len(), 30);
+    assert!(
+        one.iter()
+            .zip(&before)
+            .all(|(after, before)| *after != bytes(before))
+    );
+    assert!(one == paint(7));
+}

@@ -29,12 +29,16 @@ pub enum Error {
     MissingCodec { name: String, codec: String },
     #[error("{name} is encrypted. Name a file without copy protection")]
     Encrypted { name: String },
-    #[error("{name} is damaged: {reason}. Make or download it again")]
+    #[error(
+        "{name} is damaged, or of an unusual kind: {reason}. Download it again, or save it as another format"
+    )]
     Damaged {
         name: String,
         reason: String,
         stage: Stage,
     },
+    #[error("{name} is cut off: part of it is missing. Copy or download it again")]
+    Cut { name: String },
     #[error(
         "{name} can't be played backwards because it can't be seeked. Copy it to a local MP4 or Matroska file, or use loop-mode=loop"
     )]
@@ -67,6 +71,7 @@ impl Error {
             Self::MissingCodec { .. } => "missing-codec",
             Self::Encrypted { .. } => "encrypted",
             Self::Damaged { .. } => "damaged",
+            Self::Cut { .. } => "cut",
             Self::NotSeekable { .. } => "not-seekable",
             Self::NotNegotiated { .. } => "not-negotiated",
         }
@@ -91,29 +96,31 @@ impl Error {
                 Stage::Demux => gst::StreamError::Demux,
                 Stage::Decode => gst::StreamError::Decode,
             }),
+            Self::Cut { .. } => stream(gst::StreamError::Demux),
             Self::NotNegotiated { .. } => glib::Error::new(gst::CoreError::Negotiation, &text),
         }
     }
 
-    /// Puts what an element of the reader reported into our words.
-    pub fn classify(name: &str, error: &glib::Error, missing: Option<String>) -> Self {
+    /// Puts what an element of the reader reported into our words. `recognised` says whether the
+    /// file's type was found.
+    pub fn classify(name: &str, error: &glib::Error, recognised: bool) -> Self {
         let name = name.to_owned();
         let reason = error.message().trim_end_matches('.').to_owned();
-        if let Some(codec) = missing {
-            return Self::MissingCodec { name, codec };
-        }
         if let Some(code) = error.kind::<gst::ResourceError>() {
             return match code {
                 gst::ResourceError::NotFound => Self::NotFound { name },
                 _ => Self::Unreadable { name, reason },
             };
         }
-        if let Some(gst::CoreError::MissingPlugin) = error.kind::<gst::CoreError>() {
-            let codec = reason;
-            return Self::MissingCodec { name, codec };
+        if error.matches(gst::CoreError::MissingPlugin) {
+            return Self::MissingCodec {
+                name,
+                codec: reason,
+            };
         }
         match error.kind::<gst::StreamError>() {
-            Some(gst::StreamError::TypeNotFound | gst::StreamError::WrongType) => {
+            // A parser that finds nothing in a file of its own type says "wrong type", too.
+            Some(gst::StreamError::TypeNotFound | gst::StreamError::WrongType) if !recognised => {
                 Self::NotMedia { name, reason }
             }
             Some(gst::StreamError::CodecNotFound) => Self::MissingCodec {

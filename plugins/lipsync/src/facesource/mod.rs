@@ -26,6 +26,7 @@
 
 mod error;
 mod imp;
+mod inspect;
 mod monitor;
 mod playback;
 mod reader;

@@ -44,6 +44,8 @@ struct Chunk {
 }
 
 enum Phase {
+    /// The reader has to go back to the start of the file.
+    Restart,
     Forwards,
     /// Chunks before this one are still to come. Frames of the current one are collected in order,
     /// then taken from the back.
@@ -103,8 +105,8 @@ impl Playback {
         self.ahead = None;
         self.turns = 0;
         // A still picture is there already.
-        if !matches!(self.phase, Phase::Still(_)) {
-            self.forwards();
+        if !matches!(self.phase, Phase::Still(_)) || self.mode == LoopMode::Hold {
+            self.phase = Phase::Restart;
         }
     }
 
@@ -112,6 +114,10 @@ impl Playback {
     pub fn step(&mut self) -> Result<Step, Stop> {
         loop {
             match &mut self.phase {
+                Phase::Restart => {
+                    self.reader.wait_until_idle()?;
+                    self.forwards();
+                }
                 Phase::Forwards => return self.step_forwards(),
                 Phase::Backwards { .. } => {
                     if let Some(frame) = self.step_backwards()? {

@@ -13,12 +13,15 @@ use gst_app::{AppSink, AppSinkCallbacks};
 
 use super::error::{self, Error, Stage};
 use super::imp::CAT;
+use super::inspect::{Facts, inspect};
 use super::monitor::{Flushing, Monitor};
 
 /// Frames decoded ahead.
 const READ_AHEAD: u32 = 4;
 /// After an error, how long what is already on its way may take to arrive.
 const DRAIN_LIMIT: Duration = Duration::from_millis(500);
+/// How long to sleep where nothing is expected to happen.
+const IDLE_LIMIT: Duration = Duration::from_secs(1);
 /// How long the element's stop waits for the reader; a stuck one finishes by itself.
 const CLOSE_LIMIT: Duration = Duration::from_millis(100);
 
@@ -53,11 +56,20 @@ struct Status {
 struct Inner {
     /// Opening or seeking runs in another thread.
     busy: bool,
-    failure: Option<(Error, Instant)>,
+    failure: Option<Failure>,
     missing: Vec<gst::Structure>,
     /// The type of the file itself, before any demuxing.
     file_type: Option<String>,
     has_video: bool,
+    cut: bool,
+}
+
+#[derive(Clone)]
+struct Failure {
+    error: Error,
+    since: Instant,
+    /// An element noticed that another one had failed, which may yet say why.
+    vague: bool,
 }
 
 impl Status {
@@ -66,10 +78,20 @@ impl Status {
         self.monitor.notify();
     }
 
-    /// The first failure is the cause, later ones its consequences.
     fn fail(&self, error: Error) {
+        self.fail_with(error, false);
+    }
+
+    /// The first failure is the cause, later ones its consequences, unless the first was vague.
+    fn fail_with(&self, error: Error, vague: bool) {
         self.update(|inner| {
-            inner.failure.get_or_insert((error, Instant::now()));
+            if inner.failure.as_ref().is_none_or(|f| f.vague && !vague) {
+                inner.failure = Some(Failure {
+                    error,
+                    since: Instant::now(),
+                    vague,
+                });
+            }
         });
     }
 
@@ -77,8 +99,12 @@ impl Status {
         match message.view() {
             gst::MessageView::Error(e) => {
                 gst::debug!(CAT, "reader: {} ({:?})", e.error(), e.debug());
-                let codec = self.missing_codec();
-                self.fail(Error::classify(&self.name, &e.error(), codec));
+                let recognised = self.inner.lock().unwrap().file_type.is_some();
+                let error = e.error();
+                self.fail_with(
+                    Error::classify(&self.name, &error, recognised),
+                    error.matches(gst::StreamError::Failed),
+                );
             }
             gst::MessageView::Warning(w) => {
                 gst::warning!(CAT, "{}: {} ({:?})", self.name, w.error(), w.debug());
@@ -93,13 +119,43 @@ impl Status {
         }
     }
 
-    fn missing_codec(&self) -> Option<String> {
+    /// What to tell, given all that is known of the file.
+    fn verdict(&self, error: Error) -> Error {
         let inner = self.inner.lock().unwrap();
-        inner
-            .missing
-            .first()
-            .map(|s| s.get("name").unwrap_or_else(|_| s.to_string()))
+        let name = self.name.clone();
+        if let Error::NoPicture { .. } | Error::MissingCodec { .. } | Error::Damaged { .. } = error
+            && let Some(missing) = inner.missing.first()
+        {
+            let wanted = missing.get::<gst::Caps>("detail").ok();
+            let wanted = wanted
+                .as_ref()
+                .and_then(|c| c.structure(0))
+                .map(|s| s.name());
+            return match (&inner.file_type, wanted) {
+                // The file as a whole is of a type that nothing plays.
+                (Some(file), Some(wanted)) if file == wanted && !is_media(file) => {
+                    Error::NotMedia {
+                        name,
+                        reason: format!("it is {file}"),
+                    }
+                }
+                _ => Error::MissingCodec {
+                    name,
+                    codec: missing.get("name").unwrap_or_else(|_| missing.to_string()),
+                },
+            };
+        }
+        match error {
+            Error::Damaged { .. } | Error::NoPicture { .. } if inner.cut => Error::Cut { name },
+            error => error,
+        }
     }
+}
+
+fn is_media(media_type: &str) -> bool {
+    ["video/", "image/", "audio/"]
+        .iter()
+        .any(|m| media_type.starts_with(m))
 }
 
 impl Reader {
@@ -123,13 +179,7 @@ impl Reader {
             // Frames must come in plain memory, and with the same pixels on every machine.
             .property("force-sw-decoders", true)
             .build()?;
-        let convert = gst::ElementFactory::make("videoconvert")
-            .property("n-threads", 2u32)
-            .build()?;
-        let flip = gst::ElementFactory::make("videoflip")
-            .property_from_str("video-direction", "auto")
-            .property("qos", false)
-            .build()?;
+        let convert = gst::ElementFactory::make("videoconvert").build()?;
         let sink = AppSink::builder()
             .caps(caps)
             .sync(false)
@@ -138,10 +188,11 @@ impl Reader {
             .enable_last_sample(false)
             .callbacks(callbacks(&monitor))
             .build();
-        pipeline.add_many([&decode, &convert, &flip, sink.upcast_ref()])?;
-        gst::Element::link_many([&convert, &flip, sink.upcast_ref()])?;
+        pipeline.add_many([&decode, &convert, sink.upcast_ref()])?;
+        convert.link(&sink)?;
 
         connect_decoder(&decode, &convert, &status)?;
+        turn_when_tagged(&pipeline, &convert, &sink)?;
         if let Some(bus) = pipeline.bus() {
             let status = status.clone();
             bus.set_sync_handler(move |_, message| {
@@ -152,11 +203,23 @@ impl Reader {
 
         let opening = status.clone();
         let file = glib::filename_from_uri(uri).ok().map(|(path, _)| path);
-        pipeline.call_async(move |pipeline| {
-            if let Some(Err(error)) = file.map(|path| check_file(&path)) {
-                opening.fail(error);
-            } else {
-                start(pipeline, &opening);
+        let (from, to) = (convert.downgrade(), sink.downgrade());
+        let opened = pipeline.clone();
+        in_background(&status, move || {
+            let pipeline = &opened;
+            let facts = file.map_or(Ok(Facts::default()), |path| check_file(&path));
+            match facts {
+                Ok(facts) => {
+                    opening.update(|inner| inner.cut = facts.cut);
+                    if let Some(direction) = facts.orientation.and_then(exif_direction)
+                        && let (Some(from), Some(to)) = (from.upgrade(), to.upgrade())
+                        && let Err(e) = insert_flip(pipeline, &from, &to, direction)
+                    {
+                        gst::warning!(CAT, "{} is not turned upright: {e}", opening.name);
+                    }
+                    start(pipeline, &opening);
+                }
+                Err(error) => opening.fail(error),
             }
             opening.update(|inner| inner.busy = false);
         });
@@ -173,27 +236,48 @@ impl Reader {
     pub fn pull(&self) -> Result<Option<gst::Sample>, Stop> {
         loop {
             let seen = self.monitor.reports()?;
-            let (busy, failure, has_video) = {
+            let (busy, failure, has_video, cut) = {
                 let inner = self.status.inner.lock().unwrap();
-                (inner.busy, inner.failure.clone(), inner.has_video)
+                (
+                    inner.busy,
+                    inner.failure.clone(),
+                    inner.has_video,
+                    inner.cut,
+                )
             };
-            let mut limit = Duration::from_secs(1);
+            let mut limit = IDLE_LIMIT;
             if !busy {
                 if let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::ZERO) {
                     return Ok(Some(sample));
                 }
-                let drained = !has_video || self.sink.is_eos();
-                if let Some((error, since)) = failure {
-                    let left = DRAIN_LIMIT.saturating_sub(since.elapsed());
-                    if drained || left.is_zero() {
-                        return Err(Stop::Failed(error));
+                let drained = if has_video { self.sink.is_eos() } else { true };
+                match failure {
+                    Some(failure) => {
+                        limit = DRAIN_LIMIT.saturating_sub(failure.since.elapsed());
+                        if limit.is_zero() || (drained && !failure.vague) {
+                            return Err(Stop::Failed(self.status.verdict(failure.error)));
+                        }
                     }
-                    limit = left;
-                } else if self.sink.is_eos() {
-                    return Ok(None);
+                    None if has_video && drained && cut => {
+                        let name = self.name().to_owned();
+                        return Err(Stop::Failed(Error::Cut { name }));
+                    }
+                    None if has_video && drained => return Ok(None),
+                    None => (),
                 }
             }
             self.monitor.wait(seen, limit)?;
+        }
+    }
+
+    /// Waits until opening, or the seek under way, is done.
+    pub fn wait_until_idle(&self) -> Result<(), Flushing> {
+        loop {
+            let seen = self.monitor.reports()?;
+            if !self.status.inner.lock().unwrap().busy {
+                return Ok(());
+            }
+            self.monitor.wait(seen, IDLE_LIMIT)?;
         }
     }
 
@@ -219,10 +303,10 @@ impl Reader {
     }
 
     fn reposition(&self, go: impl FnOnce(&gst::Pipeline, &Status) + Send + 'static) {
-        let status = self.status.clone();
+        let (pipeline, status) = (self.pipeline.clone(), self.status.clone());
         status.inner.lock().unwrap().busy = true;
-        self.pipeline.call_async(move |pipeline| {
-            go(pipeline, &status);
+        in_background(&self.status, move || {
+            go(&pipeline, &status);
             status.update(|inner| inner.busy = false);
         });
     }
@@ -262,7 +346,8 @@ impl Drop for Reader {
             bus.unset_sync_handler();
         }
         let (sender, closed) = std::sync::mpsc::channel();
-        self.pipeline.call_async(move |pipeline| {
+        let pipeline = self.pipeline.clone();
+        in_background(&self.status, move || {
             let _ = pipeline.set_state(gst::State::Null);
             // Nobody listens any more where closing took too long.
             let _ = sender.send(());
@@ -270,6 +355,19 @@ impl Drop for Reader {
         if closed.recv_timeout(CLOSE_LIMIT).is_err() {
             gst::warning!(CAT, "{} is slow to close", self.status.name);
         }
+    }
+}
+
+/// Runs what may block. Not in GStreamer's own thread pool, which is waited for when the process
+/// ends.
+fn in_background(status: &Status, work: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::Builder::new().name("facesource".into());
+    if let Err(e) = thread.spawn(work) {
+        status.fail(Error::Unreadable {
+            name: status.name.clone(),
+            reason: e.to_string(),
+        });
+        status.update(|inner| inner.busy = false);
     }
 }
 
@@ -311,10 +409,8 @@ fn connect_decoder(
         if on_end.inner.lock().unwrap().has_video {
             return;
         }
-        let name = on_end.name.clone();
-        on_end.fail(match on_end.missing_codec() {
-            Some(codec) => Error::MissingCodec { name, codec },
-            None => Error::NoPicture { name },
+        on_end.fail(Error::NoPicture {
+            name: on_end.name.clone(),
         });
     });
     // Anything but the picture stays as it is in the file: exposed, so that it is known to be there,
@@ -332,7 +428,66 @@ fn connect_decoder(
     Ok(())
 }
 
-fn check_file(path: &Path) -> Result<(), Error> {
+/// Puts a videoflip behind the converter when the file's tags ask for it. Without them there is
+/// none, because it takes fewer formats than we do.
+fn turn_when_tagged(
+    pipeline: &gst::Pipeline,
+    convert: &gst::Element,
+    sink: &AppSink,
+) -> Result<(), glib::BoolError> {
+    let pad = convert
+        .static_pad("src")
+        .ok_or_else(|| glib::bool_error!("videoconvert has no source pad"))?;
+    let (pipeline, from, to) = (pipeline.downgrade(), convert.downgrade(), sink.downgrade());
+    // Tags come between the caps and the first frame, in the streaming thread: relinking is safe.
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &info.data
+            && let gst::EventView::Tag(event) = event.view()
+            && let Some(orientation) = event.tag().get::<gst::tags::ImageOrientation>()
+            && orientation.get() != "rotate-0"
+            && let (Some(pipeline), Some(from), Some(to)) =
+                (pipeline.upgrade(), from.upgrade(), to.upgrade())
+        {
+            if let Err(e) = insert_flip(&pipeline, &from, &to, "auto") {
+                gst::warning!(CAT, "the picture is not turned upright: {e}");
+            }
+            return gst::PadProbeReturn::Remove;
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
+}
+
+fn insert_flip(
+    pipeline: &gst::Pipeline,
+    convert: &gst::Element,
+    sink: &AppSink,
+    direction: &str,
+) -> Result<(), glib::BoolError> {
+    let flip = gst::ElementFactory::make("videoflip")
+        .property_from_str("video-direction", direction)
+        .property("qos", false)
+        .build()?;
+    pipeline.add(&flip)?;
+    convert.unlink(sink);
+    gst::Element::link_many([convert, &flip, sink.upcast_ref()])?;
+    flip.sync_state_with_parent()
+}
+
+fn exif_direction(orientation: u8) -> Option<&'static str> {
+    Some(match orientation {
+        2 => "horiz",
+        3 => "180",
+        4 => "vert",
+        5 => "ul-lr",
+        6 => "90r",
+        7 => "ur-ll",
+        8 => "90l",
+        _ => return None,
+    })
+}
+
+fn check_file(path: &Path) -> Result<Facts, Error> {
     let name = path.display().to_string();
     let unreadable = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::NotFound => Error::NotFound { name: name.clone() },
@@ -345,13 +500,15 @@ fn check_file(path: &Path) -> Result<(), Error> {
     if metadata.is_dir() {
         return Err(Error::Folder { name });
     }
-    if metadata.is_file() {
-        std::fs::File::open(path).map_err(unreadable)?;
-        if metadata.len() == 0 {
-            return Err(Error::Empty { name });
-        }
+    // Looking into a pipe would take away what is read.
+    if !metadata.is_file() {
+        return Ok(Facts::default());
     }
-    Ok(())
+    let mut file = std::fs::File::open(path).map_err(unreadable)?;
+    if metadata.len() == 0 {
+        return Err(Error::Empty { name });
+    }
+    inspect(&mut file, metadata.len()).map_err(unreadable)
 }
 
 fn start(pipeline: &gst::Pipeline, status: &Status) {

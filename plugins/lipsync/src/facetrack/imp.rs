@@ -89,12 +89,6 @@ impl ObjectImpl for FaceTrack {
         &PROPERTIES
     }
 
-    fn constructed(&self) {
-        self.parent_constructed();
-        // Else the base class would strip the flag from buffers: it is not ours to change.
-        self.obj().set_gap_aware(true);
-    }
-
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         let result = lock(&self.settings).set(pspec.name(), value);
         if let Err(e) = result {
@@ -320,16 +314,16 @@ impl FaceTrack {
         }
         match error {
             Error::Missing(_) => {
-                gst::element_imp_error!(self, gst::ResourceError::NotFound, ("{error}"), details: details);
+                gst::element_imp_error!(self, gst::ResourceError::NotFound, ("{error}"), ["{error:?}"], details: details);
             }
             Error::Corrupt { .. } | Error::WrongModel { .. } => {
-                gst::element_imp_error!(self, gst::ResourceError::Read, ("{error}"), details: details);
+                gst::element_imp_error!(self, gst::ResourceError::Read, ("{error}"), ["{error:?}"], details: details);
             }
             Error::Runtime(runtime::Error::Inference { .. }) => {
-                gst::element_imp_error!(self, gst::LibraryError::Failed, ("{error}"), details: details);
+                gst::element_imp_error!(self, gst::LibraryError::Failed, ("{error}"), ["{error:?}"], details: details);
             }
             Error::Runtime(_) => {
-                gst::element_imp_error!(self, gst::LibraryError::Init, ("{error}"), details: details);
+                gst::element_imp_error!(self, gst::LibraryError::Init, ("{error}"), ["{error:?}"], details: details);
             }
         }
     }

@@ -209,7 +209,6 @@ pub(super) fn infer(
         return Ok(NetworkSpec::MouthShape(MouthShapeSpec { block, ..mouth }));
     }
     let any = None;
-    let side = Some(generator.crop as i64);
     let expected = vec![
         Expected {
             role: "generator: input mel",
@@ -217,9 +216,9 @@ pub(super) fn infer(
             shape: vec![any, Some(1), Some(bands), Some(generator.columns as i64)],
         },
         Expected {
-            role: "generator: input face (of any square size)",
+            role: "generator: input face, square",
             name: None,
-            shape: vec![any, Some(6), side, side],
+            shape: vec![any, Some(6), any, any],
         },
         Expected {
             role: "or mouth-shape: input mel",
@@ -232,16 +231,20 @@ pub(super) fn infer(
             shape: vec![Some(1), Some(parameters), any],
         },
     ];
+    let mut reasons = vec![
+        "its shapes are those of neither kind; a manifest can describe a model of other sizes"
+            .to_string(),
+    ];
+    if inputs.iter().chain(outputs).any(|t| !t.is_f32) {
+        reasons.push("inputs and outputs must be 32-bit float; export it so".into());
+    }
     Err(Box::new(CheckReport {
         model: model.into(),
         kind: None,
         inputs: inputs.to_vec(),
         outputs: outputs.to_vec(),
         expected,
-        reasons: vec![
-            "its shapes are those of neither kind; a manifest can describe a model of other sizes"
-                .into(),
-        ],
+        reasons,
     }))
 }
 

@@ -105,7 +105,10 @@ impl From<runtime::Error> for Error {
     fn from(error: runtime::Error) -> Self {
         match error {
             runtime::Error::ModelMissing(path) => Self::Missing(path),
-            runtime::Error::ModelCorrupt { path, reason } => Self::Corrupt { path, reason },
+            runtime::Error::ModelCorrupt { path, reason } => Self::Corrupt {
+                path,
+                reason: reason.trim_end_matches('.').into(),
+            },
             other => Self::Runtime(other),
         }
     }
@@ -138,7 +141,7 @@ pub fn bundled() -> Result<Vec<Manifest>, Error> {
         .collect()
 }
 
-/// Where the weights of a [bundled](bundled) manifest are looked for.
+/// Where the weights of a bundled manifest are looked for.
 pub fn weights_dir() -> PathBuf {
     runtime::data_dir().join("models")
 }

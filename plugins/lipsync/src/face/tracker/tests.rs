@@ -62,12 +62,16 @@ struct Scene {
     actors: Rc<RefCell<Vec<Actor>>>,
     /// The detector is off by so many pixels.
     detector_error: Rc<Cell<f32>>,
+    /// The size from which on the detector sees anything.
+    least_size: Rc<Cell<usize>>,
 }
 
 impl Finder for Scene {
-    fn detect(&mut self, _: &Frame, _: usize, _: f32) -> Result<Vec<Detection>, Error> {
+    fn detect(&mut self, _: &Frame, size: usize, _: f32) -> Result<Vec<Detection>, Error> {
         let actors = self.actors.borrow();
-        let seen = actors.iter().filter(|a| a.detected);
+        let seen = actors
+            .iter()
+            .filter(|a| a.detected && size >= self.least_size.get());
         Ok(seen
             .map(|a| {
                 let mut detection = a.detection();
@@ -81,8 +85,18 @@ impl Finder for Scene {
         let actors = self.actors.borrow();
         let seen = actors
             .iter()
-            .find(|a| (a.x - roi.centre[0]).abs() < roi.side / 3.0);
-        Ok(seen.map(|a| (a.mesh(), a.presence)))
+            .filter(|a| (a.x - roi.centre[0]).abs() < roi.side / 3.0)
+            .min_by(|a, b| {
+                let distance = |a: &Actor| (a.x - roi.centre[0]).abs();
+                distance(a).total_cmp(&distance(b))
+            });
+        Ok(seen.map(|a| {
+            // As the real one, it depends a little on where it looks.
+            let mut mesh = a.mesh();
+            let pull = (roi.centre[0] - a.x) * 0.02;
+            mesh.0.iter_mut().for_each(|point| point[0] += pull);
+            (mesh, a.presence)
+        }))
     }
 }
 
@@ -229,6 +243,17 @@ fn an_empty_picture_is_searched_eagerly_and_then_lazily() {
 }
 
 #[test]
+fn small_faces_are_searched_in_double_size_and_confirmed_in_it() {
+    let mut face = actor(300.0, 80.0);
+    face.presence = 0.7;
+    let mut stage = Stage::new(&[face]);
+    stage.scene.least_size.set(640);
+    assert_eq!(stage.next(), []);
+    assert_eq!(followed(&stage.next()), [0]);
+    assert_eq!(followed(&stage.play(6.0)), [0]);
+}
+
+#[test]
 fn a_detection_does_not_move_the_points() {
     let mut stage = Stage::new(&[actor(300.0, 80.0)]);
     let before = stage.play(1.0);
@@ -255,6 +280,22 @@ fn more_faces_are_followed_when_asked_and_the_chosen_comes_first() {
     let faces = stage.next();
     assert_eq!(x(&faces[0]).round(), 800.0);
     assert_eq!(followed(&faces).len(), 1);
+}
+
+#[test]
+fn two_tracks_on_one_face_become_one() {
+    let speaker = actor(300.0, 80.0);
+    let mut stage = Stage::new(&[speaker, actor(400.0, 79.0)]);
+    stage.options.max_faces = 2;
+    let ids = followed(&stage.next());
+    assert_eq!(ids.len(), 2);
+    // The other one comes near and disappears behind the speaker.
+    for step in 0..7 {
+        stage.set(&[speaker, actor(400.0 - step as f32 * 10.0, 79.0)]);
+        assert_eq!(followed(&stage.next()), ids);
+    }
+    stage.set(&[speaker]);
+    assert_eq!(followed(&stage.play(0.2)), ids[..1]);
 }
 
 #[test]

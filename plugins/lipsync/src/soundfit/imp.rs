@@ -1,0 +1,570 @@
+use std::sync::{Condvar, LazyLock, Mutex};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_audio::{AudioCapsBuilder, AudioInfo, AudioLayout};
+
+use super::picture::Picture;
+use super::track::{Placement, Track};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "soundfit",
+        gst::DebugColorFlags::empty(),
+        Some("Sound exactly as long as the picture"),
+    )
+});
+
+/// Waiting sound goes on when there is room for this much of it, or for all.
+const SMALLEST_PIECE: gst::ClockTime = gst::ClockTime::from_mseconds(20);
+/// Silence comes in pieces of at most this length.
+const LARGEST_PIECE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
+
+/// The sound's side of the state.
+#[derive(Default)]
+struct Sound {
+    segment: gst::FormattedSegment<gst::ClockTime>,
+    info: Option<AudioInfo>,
+    /// Set when the first sound goes out.
+    track: Option<Track>,
+    /// Events that must not overtake our segment.
+    pending: Vec<gst::Event>,
+    discont: bool,
+    finished: bool,
+    flushing: bool,
+}
+
+#[derive(Default)]
+struct State {
+    picture: Picture,
+    sound: Sound,
+    /// The element is stopping.
+    stopped: bool,
+}
+
+pub struct SoundFit {
+    video_sink: gst::Pad,
+    video_src: gst::Pad,
+    sound_sink: gst::Pad,
+    sound_src: gst::Pad,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for SoundFit {
+    const NAME: &'static str = "GstSoundFit";
+    type Type = super::SoundFit;
+    type ParentType = gst::Element;
+
+    fn with_class(klass: &Self::Class) -> Self {
+        let sink = |name: &str| {
+            gst::Pad::builder_from_template(&klass.pad_template(name).expect("it is ours"))
+        };
+        let both = gst::PadFlags::PROXY_CAPS | gst::PadFlags::PROXY_ALLOCATION;
+        let video_sink = sink("video")
+            .chain_function(|_, parent, buffer| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Err(gst::FlowError::Error),
+                    |fit| fit.video_chain(buffer),
+                )
+            })
+            .event_function(|_, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |fit| fit.video_event(event))
+            })
+            .iterate_internal_links_function(|_, parent| {
+                Self::internal_links(parent, |fit| &fit.video_src)
+            })
+            .flags(both)
+            .build();
+        let video_src = sink("video_src")
+            .iterate_internal_links_function(|_, parent| {
+                Self::internal_links(parent, |fit| &fit.video_sink)
+            })
+            .flags(both)
+            .build();
+        let sound_sink = sink("sound")
+            .chain_function(|_, parent, buffer| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Err(gst::FlowError::Error),
+                    |fit| fit.sound_chain(buffer),
+                )
+            })
+            .event_function(|_, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |fit| fit.sound_event(event))
+            })
+            .iterate_internal_links_function(|_, parent| {
+                Self::internal_links(parent, |fit| &fit.sound_src)
+            })
+            .flags(both)
+            .build();
+        let sound_src = sink("sound_src")
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |fit| fit.sound_query(pad, query))
+            })
+            .iterate_internal_links_function(|_, parent| {
+                Self::internal_links(parent, |fit| &fit.sound_sink)
+            })
+            .flags(both)
+            .build();
+        Self {
+            video_sink,
+            video_src,
+            sound_sink,
+            sound_src,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+}
+
+impl ObjectImpl for SoundFit {
+    fn constructed(&self) {
+        self.parent_constructed();
+        let obj = self.obj();
+        for pad in [
+            &self.video_sink,
+            &self.video_src,
+            &self.sound_sink,
+            &self.sound_src,
+        ] {
+            obj.add_pad(pad).expect("names differ");
+        }
+    }
+}
+
+impl GstObjectImpl for SoundFit {}
+
+impl ElementImpl for SoundFit {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Sound fitter",
+                "Generic/Audio/Video",
+                "Cuts the sound, or fills it with silence, so that it is exactly as long as the picture",
+                "The lipflow authors",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let mut video = gst::Caps::new_empty();
+            video.make_mut().append_structure_full(
+                gst::Structure::new_empty("video/x-raw"),
+                Some(gst::CapsFeatures::new_any()),
+            );
+            let sound = AudioCapsBuilder::new()
+                .layout(AudioLayout::Interleaved)
+                .build();
+            let template = |name: &str, direction, caps: &gst::Caps| {
+                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, caps)
+            };
+            [
+                template("video", gst::PadDirection::Sink, &video),
+                template("video_src", gst::PadDirection::Src, &video),
+                template("sound", gst::PadDirection::Sink, &sound),
+                template("sound_src", gst::PadDirection::Src, &sound),
+            ]
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .unwrap_or_default()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        match transition {
+            gst::StateChange::ReadyToPaused => *self.state.lock().unwrap() = State::default(),
+            // Pads can't be deactivated while a thread waits in them.
+            gst::StateChange::PausedToReady => self.update(|state| state.stopped = true),
+            _ => (),
+        }
+        let result = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::PausedToReady {
+            *self.state.lock().unwrap() = State::default();
+        }
+        Ok(result)
+    }
+}
+
+impl SoundFit {
+    fn internal_links(
+        parent: Option<&gst::Object>,
+        other: impl FnOnce(&Self) -> &gst::Pad,
+    ) -> gst::Iterator<gst::Pad> {
+        let pads = parent
+            .and_then(|p| p.downcast_ref::<super::SoundFit>())
+            .map(|fit| other(fit.imp()).clone());
+        gst::Iterator::from_vec(Vec::from_iter(pads))
+    }
+
+    /// Changes the state and wakes the sound that waits for it.
+    fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = change(&mut self.state.lock().unwrap());
+        self.changed.notify_all();
+        result
+    }
+
+    fn video_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        // Before the push, since the push may have to wait for the sound.
+        self.update(|state| state.picture.frame(buffer.pts(), buffer.duration()));
+        let result = self.video_src.push(buffer);
+        if let Err(e) = result
+            && e != gst::FlowError::Flushing
+        {
+            gst::debug!(CAT, imp = self, "nobody takes the picture any more: {e}");
+            self.update(|state| state.picture.end());
+        }
+        result
+    }
+
+    fn video_event(&self, event: gst::Event) -> bool {
+        use gst::EventView;
+
+        match event.view() {
+            EventView::Caps(e) => {
+                let period = e
+                    .caps()
+                    .structure(0)
+                    .and_then(|s| s.get::<gst::Fraction>("framerate").ok())
+                    .filter(|f| f.numer() > 0 && f.denom() > 0)
+                    .and_then(|f| {
+                        gst::ClockTime::SECOND.mul_div_floor(f.denom() as u64, f.numer() as u64)
+                    });
+                self.update(|state| state.picture.period = period);
+            }
+            EventView::Segment(e) => {
+                let Some(segment) = e.segment().downcast_ref::<gst::ClockTime>().cloned() else {
+                    return self.refuse_segment("picture");
+                };
+                self.update(|state| state.picture.segment = Some(segment));
+            }
+            EventView::Gap(e) => {
+                let (start, duration) = e.get();
+                self.update(|state| state.picture.frame(Some(start), duration));
+            }
+            EventView::Eos(_) => self.update(|state| state.picture.end()),
+            EventView::FlushStop(_) => self.update(|state| state.picture.reset()),
+            _ => (),
+        }
+        self.video_src.push_event(event)
+    }
+
+    fn sound_event(&self, event: gst::Event) -> bool {
+        use gst::EventView;
+
+        match event.view() {
+            EventView::Caps(e) => match AudioInfo::from_caps(e.caps()) {
+                Ok(info) => self.update(|state| {
+                    state.sound.track = state.sound.track.map(|t| t.at_rate(info.rate()));
+                    state.sound.info = Some(info);
+                }),
+                Err(e) => {
+                    gst::error!(CAT, imp = self, "sound that can't be cut: {e}");
+                    return false;
+                }
+            },
+            EventView::Segment(e) => {
+                let Some(segment) = e.segment().downcast_ref::<gst::ClockTime>().cloned() else {
+                    return self.refuse_segment("sound");
+                };
+                // Downstream gets a segment of our own, that starts with the picture.
+                self.update(|state| {
+                    state.sound.segment = segment;
+                    state.sound.discont = true;
+                });
+                return true;
+            }
+            EventView::Gap(e) => {
+                let (start, duration) = e.get();
+                return self.sound_gap(start, duration).is_ok();
+            }
+            EventView::Eos(_) => {
+                let filled = self.fill_to_end();
+                gst::debug!(CAT, imp = self, "filled to the picture's end: {filled:?}");
+                return filled != Err(gst::FlowError::Flushing) && self.finish(event);
+            }
+            EventView::FlushStart(_) => self.update(|state| state.sound.flushing = true),
+            EventView::FlushStop(_) => self.update(|state| {
+                state.sound = Sound {
+                    info: state.sound.info.take(),
+                    ..Sound::default()
+                };
+            }),
+            _ if event.is_serialized() && event.type_() > gst::EventType::Segment => {
+                let mut state = self.state.lock().unwrap();
+                if state.sound.track.is_none() {
+                    state.sound.pending.push(event);
+                    return true;
+                }
+            }
+            _ => (),
+        }
+        self.sound_src.push_event(event)
+    }
+
+    fn refuse_segment(&self, what: &str) -> bool {
+        gst::element_imp_error!(
+            self,
+            gst::StreamError::Format,
+            ("The {what} has no timestamps. Put a parser or decoder before soundfit"),
+            ["the segment is not in TIME format"],
+            details: gst::Structure::builder("soundfit-error").field("kind", "no-timestamps").build()
+        );
+        false
+    }
+
+    fn sound_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            // The sound will be as long as the picture, not as what came in.
+            gst::QueryViewMut::Duration(_) => self.video_sink.peer_query(query),
+            gst::QueryViewMut::Latency(q) => {
+                let mut picture = gst::query::Latency::new();
+                let mut sound = gst::query::Latency::new();
+                if !self.video_sink.peer_query(&mut picture)
+                    || !self.sound_sink.peer_query(&mut sound)
+                {
+                    return false;
+                }
+                let (a, b) = (picture.result(), sound.result());
+                let max = match (a.2, b.2) {
+                    (Some(a), Some(b)) => Some(a.min(b)),
+                    (a, b) => a.or(b),
+                };
+                let min = a.1.max(b.1);
+                q.set(a.0 || b.0, min, max.map(|max| max.max(min)));
+                true
+            }
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        }
+    }
+
+    fn sound_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let (info, segment) = {
+            let state = self.state.lock().unwrap();
+            let info = state.sound.info.clone();
+            let info = info.ok_or(gst::FlowError::NotNegotiated)?;
+            (info, state.sound.segment.clone())
+        };
+        let exact = buffer.flags().contains(gst::BufferFlags::DISCONT);
+        let Some(buffer) =
+            gst_audio::audio_buffer_clip(buffer, segment.upcast_ref(), info.rate(), info.bpf())
+        else {
+            return Ok(gst::FlowSuccess::Ok);
+        };
+        let samples = (buffer.size() / info.bpf() as usize) as u64;
+        let start = buffer
+            .pts()
+            .and_then(|pts| segment.to_running_time_full(pts));
+        let skip = self.place(start, exact)?;
+        let mut from = skip.min(samples);
+        while from < samples {
+            let n = self.wait_for_room(samples - from)?;
+            if n == 0 {
+                return self.cut();
+            }
+            let bpf = info.bpf() as usize;
+            let bytes = from as usize * bpf..(from + n) as usize * bpf;
+            let copy = gst::BufferCopyFlags::FLAGS
+                | gst::BufferCopyFlags::META
+                | gst::BufferCopyFlags::MEMORY;
+            let piece = buffer
+                .copy_region(copy, bytes)
+                .map_err(|_| gst::FlowError::Error)?;
+            self.push_sound(piece, n)?;
+            from += n;
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    fn sound_gap(
+        &self,
+        start: gst::ClockTime,
+        duration: Option<gst::ClockTime>,
+    ) -> Result<(), gst::FlowError> {
+        let (ready, running_time) = {
+            let state = self.state.lock().unwrap();
+            let end = start + duration.unwrap_or(gst::ClockTime::ZERO);
+            let running_time = state.sound.segment.to_running_time_full(end);
+            (state.sound.info.is_some(), running_time)
+        };
+        // A gap is as good as sound that starts at its end.
+        if ready {
+            self.place(running_time, false)?;
+        }
+        Ok(())
+    }
+
+    /// Fills with silence up to where sound belongs that starts at this running time; the result is
+    /// how many samples of it come too late.
+    fn place(
+        &self,
+        start: Option<gst::Signed<gst::ClockTime>>,
+        exact: bool,
+    ) -> Result<u64, gst::FlowError> {
+        let track = self.start_track()?;
+        let Some(start) = start else {
+            return Ok(0);
+        };
+        let exact = self.update(|state| std::mem::take(&mut state.sound.discont)) || exact;
+        match track.place(start, exact) {
+            Placement::Append => Ok(0),
+            Placement::Skip(samples) => Ok(samples),
+            Placement::Silence(mut samples) => {
+                while samples > 0 {
+                    let n = self.wait_for_room(samples)?;
+                    if n == 0 {
+                        self.cut()?;
+                    }
+                    samples -= self.push_silence(n)?;
+                }
+                Ok(0)
+            }
+        }
+    }
+
+    /// The sound has ended: silence until the picture does, too.
+    fn fill_to_end(&self) -> Result<(), gst::FlowError> {
+        {
+            let state = self.state.lock().unwrap();
+            if state.sound.info.is_none() || state.sound.finished {
+                return Ok(());
+            }
+        }
+        self.start_track()?;
+        loop {
+            let n = self.wait_for_room(u64::MAX)?;
+            if n == 0 {
+                return Ok(());
+            }
+            self.push_silence(n)?;
+        }
+    }
+
+    /// Waits for the picture's first frame, if need be, and starts our segment there.
+    fn start_track(&self) -> Result<Track, gst::FlowError> {
+        let (track, segment, pending) = {
+            let state = self.state.lock().unwrap();
+            let mut state = self
+                .changed
+                .wait_while(state, |s| {
+                    !s.is_flushing() && s.picture.origin().is_none() && !s.picture.has_ended()
+                })
+                .unwrap();
+            if state.is_flushing() {
+                return Err(gst::FlowError::Flushing);
+            }
+            if let Some(track) = state.sound.track {
+                return Ok(track);
+            }
+            let rate = state.sound.info.as_ref().map(AudioInfo::rate);
+            let rate = rate.ok_or(gst::FlowError::NotNegotiated)?;
+            let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+            let mut start = gst::ClockTime::ZERO;
+            if let Some(origin) = state.picture.origin() {
+                start = origin.running_time;
+                segment.set_start(start);
+                segment.set_position(start);
+                segment.set_base(start);
+                segment.set_time(origin.stream_time);
+            }
+            let track = Track::new(rate, start);
+            state.sound.track = Some(track);
+            (track, segment, std::mem::take(&mut state.sound.pending))
+        };
+        self.sound_src
+            .push_event(gst::event::Segment::new(&segment));
+        for event in pending {
+            self.sound_src.push_event(event);
+        }
+        Ok(track)
+    }
+
+    /// Waits until the picture has covered some of the `wanted` samples; none will do where it has
+    /// ended.
+    fn wait_for_room(&self, wanted: u64) -> Result<u64, gst::FlowError> {
+        let state = self.state.lock().unwrap();
+        let room = |state: &State| {
+            let track = state.sound.track?;
+            let room = track.room(state.picture.covered());
+            let least = wanted.min(track.samples(SMALLEST_PIECE).max(1));
+            (room >= least || state.picture.has_ended()).then_some(room.min(wanted))
+        };
+        let state = self
+            .changed
+            .wait_while(state, |s| !s.is_flushing() && room(s).is_none())
+            .unwrap();
+        if state.is_flushing() {
+            return Err(gst::FlowError::Flushing);
+        }
+        Ok(room(&state).unwrap_or(0))
+    }
+
+    fn push_silence(&self, samples: u64) -> Result<u64, gst::FlowError> {
+        let (info, track) = {
+            let state = self.state.lock().unwrap();
+            let info = state.sound.info.clone();
+            (info, state.sound.track)
+        };
+        let (Some(info), Some(track)) = (info, track) else {
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        let samples = samples.min(track.samples(LARGEST_PIECE).max(1));
+        let mut silence = vec![0; samples as usize * info.bpf() as usize];
+        info.format_info().fill_silence(&mut silence);
+        let mut buffer = gst::Buffer::from_mut_slice(silence);
+        buffer.make_mut().set_flags(gst::BufferFlags::GAP);
+        self.push_sound(buffer, samples)?;
+        Ok(samples)
+    }
+
+    /// Gives the buffer its place on the track and sends it.
+    fn push_sound(&self, mut buffer: gst::Buffer, samples: u64) -> Result<(), gst::FlowError> {
+        let (start, end, first) = self.update(|state| {
+            let Some(track) = &mut state.sound.track else {
+                return Err(gst::FlowError::Flushing);
+            };
+            let start = track.now();
+            let first = track.is_at_start();
+            track.advance(samples);
+            Ok((start, track.now(), first))
+        })?;
+        let out = buffer.make_mut();
+        out.set_pts(start);
+        out.set_duration(end - start);
+        if first {
+            out.set_flags(gst::BufferFlags::DISCONT);
+        } else {
+            out.unset_flags(gst::BufferFlags::DISCONT | gst::BufferFlags::RESYNC);
+        }
+        self.sound_src.push(buffer)?;
+        Ok(())
+    }
+
+    /// The picture has ended, and so has the sound.
+    fn cut(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
+        self.finish(gst::event::Eos::new());
+        Err(gst::FlowError::Eos)
+    }
+
+    fn finish(&self, eos: gst::Event) -> bool {
+        if self.update(|state| std::mem::replace(&mut state.sound.finished, true)) {
+            return true;
+        }
+        self.sound_src.push_event(eos)
+    }
+}
+
+impl State {
+    fn is_flushing(&self) -> bool {
+        self.stopped || self.sound.flushing
+    }
+}
