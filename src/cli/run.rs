@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::parse_setting;
 use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Outcome, Progress};
@@ -112,13 +113,6 @@ fn parse_face_choice(text: &str) -> Result<FaceChoice, String> {
     text.parse()
         .map(FaceChoice::Index)
         .map_err(|_| format!("`{text}` is none of {}, and no number", NAMES.join(", ")))
-}
-
-fn parse_setting(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
-        _ => Err(format!("`{text}` is not NAME=VALUE")),
-    }
 }
 
 impl RunArgs {
