@@ -3,7 +3,6 @@
 //! The codes are part of the public interface: scripts branch on them, so a number never changes
 //! its meaning.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -194,10 +193,10 @@ impl FailureKind {
 pub struct Failure {
     pub kind: FailureKind,
     pub file: Option<PathBuf>,
-    /// More exact than the kind's own words, where known.
-    pub detail: Option<String>,
-    /// Replaces the kind's own remedy, where a better one is known.
-    pub advice: Option<String>,
+    /// What is wrong, where more is known than the kind's own words say.
+    reason: Option<String>,
+    /// What to do about it, where more is known than the kind's own remedy.
+    remedy: Option<String>,
 }
 
 impl Failure {
@@ -205,8 +204,8 @@ impl Failure {
         Self {
             kind,
             file: None,
-            detail: None,
-            advice: None,
+            reason: None,
+            remedy: None,
         }
     }
 
@@ -219,27 +218,32 @@ impl Failure {
         self
     }
 
-    pub fn detail(mut self, detail: impl fmt::Display) -> Self {
-        self.detail = Some(one_line(&detail.to_string()));
+    /// Adds to the kind's own words.
+    pub fn detail(self, detail: impl fmt::Display) -> Self {
+        let reason = format!("{}: {detail}", self.kind.reason());
+        self.because(reason)
+    }
+
+    /// Replaces the kind's own words.
+    pub fn because(mut self, reason: impl fmt::Display) -> Self {
+        self.reason = Some(one_line(&reason.to_string()));
         self
     }
 
-    pub fn advice(mut self, advice: impl fmt::Display) -> Self {
-        self.advice = Some(one_line(&advice.to_string()));
+    /// Replaces the kind's own remedy.
+    pub fn advice(mut self, remedy: impl fmt::Display) -> Self {
+        self.remedy = Some(one_line(&remedy.to_string()));
         self
     }
 
     /// What went wrong, on one line.
-    pub fn reason(&self) -> Cow<'_, str> {
-        match &self.detail {
-            Some(detail) => format!("{}: {detail}", self.kind.reason()).into(),
-            None => self.kind.reason().into(),
-        }
+    pub fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or(self.kind.reason())
     }
 
     /// What to do about it, on one line.
     pub fn remedy(&self) -> &str {
-        self.advice.as_deref().unwrap_or(self.kind.remedy())
+        self.remedy.as_deref().unwrap_or(self.kind.remedy())
     }
 
     pub fn is_cancellation(&self) -> bool {

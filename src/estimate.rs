@@ -24,8 +24,8 @@ const BITS_PER_PIXEL: f64 = 0.15;
 /// FFV1 and x264 at quantiser 0, of 12 bits that the picture has.
 const BITS_PER_PIXEL_LOSSLESS: f64 = 6.0;
 const SOUND_BYTES_PER_SECOND: f64 = 24_000.0;
-/// What `facesource` gives a picture.
-const PICTURE_FPS: f64 = 25.0;
+/// Where the rate varies, it is rarely higher.
+const USUAL_FPS: (u32, u32) = (30, 1);
 
 /// Finds out what `job` would do, without doing it.
 pub fn dry_run(job: &Job, cancel: &Cancel) -> Result<Plan, Failure> {
@@ -58,10 +58,8 @@ struct Work {
 
 fn work(prepared: &Prepared) -> Option<Work> {
     let seconds = prepared.length.known()?.as_secs_f64();
-    let Video {
-        width, height, fps, ..
-    } = prepared.face.video?;
-    let fps = fps.map_or(PICTURE_FPS, probe::fps_of);
+    let Video { width, height, .. } = prepared.face.video?;
+    let fps = probe::fps_of(prepared.fps().unwrap_or(USUAL_FPS));
     Some(Work {
         pixels: f64::from(width) * f64::from(height) * fps * seconds,
         seconds,

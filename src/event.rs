@@ -3,6 +3,7 @@
 //! know.
 
 use std::path::Path;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -260,7 +261,7 @@ impl From<&Failure> for ErrorReport {
         Self {
             code: failure.kind,
             exit_code: failure.kind.exit_code(),
-            reason: failure.reason().into_owned(),
+            reason: failure.reason().to_owned(),
             remedy: failure.remedy().to_owned(),
             file: failure.file.as_deref().map(display),
         }
@@ -277,6 +278,11 @@ impl From<JobState> for Body {
     fn from(state: JobState) -> Self {
         Self::State { state }
     }
+}
+
+/// Seconds to the millisecond, which is as exact as anyone reads them.
+pub fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e3).round() / 1e3
 }
 
 /// A path as JSON can carry it.

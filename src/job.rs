@@ -133,6 +133,14 @@ impl Job {
         Ok(())
     }
 
+    /// The value that was set for one of the template's parameters; the last one counts.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let mut found = self.parameters.iter().rev();
+        found
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    }
+
     pub fn is_to_be_skipped(&self) -> bool {
         self.if_exists == IfExists::Skip && self.output.as_ref().is_some_and(|o| o.exists())
     }

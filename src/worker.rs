@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
 use crate::estimate;
-use crate::event::{Body, JobState, Outcome, Phase, Plan, Progress, display};
+use crate::event::{Body, JobState, Outcome, Phase, Plan, Progress, display, seconds};
 use crate::job::{self, Job, Length, Limit, LoopMode};
 use crate::pipeline::classify::Files;
-use crate::pipeline::probe::{self, Probe, Role};
+use crate::pipeline::probe::{self, Kind, Probe, Role};
 use crate::pipeline::runner::{self, Counts, Report};
 use crate::pipeline::template::{Template, TemplateError, Values};
 use crate::pipeline::verify::{self, Expected};
@@ -19,6 +19,9 @@ use crate::publish::Staged;
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// How long a cancelled job may take to clean up.
 const CANCEL_LIMIT: Duration = Duration::from_secs(12);
+
+/// What `facesource` gives a picture.
+const PICTURE_FPS: (u32, u32) = (25, 1);
 
 /// Runs the job in a thread of its own and gives its events to `emit`, never more than a second
 /// apart. The last one is the result, which is returned too.
@@ -87,6 +90,8 @@ pub struct Prepared {
     pub loop_mode: LoopMode,
     pub limit: Limit,
     pub length: Length,
+    /// The template's parameter of that name.
+    asked_fps: Option<String>,
 }
 
 /// Checks and probes all that can be known beforehand.
@@ -120,12 +125,26 @@ pub fn prepare(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
         loop_mode,
         limit,
         length,
+        asked_fps: job.parameter("fps").map(str::to_owned),
     })
 }
 
 impl Prepared {
+    /// The output's frames a second, where they are known.
+    pub fn fps(&self) -> Option<(u32, u32)> {
+        match (&self.asked_fps, self.face.video?.fps, self.face.kind) {
+            (Some(asked), ..) => {
+                let (n, d) = asked.split_once('/').unwrap_or((asked, "1"));
+                Some((n.parse().ok()?, d.parse().ok().filter(|d| *d > 0)?))
+            }
+            (None, None, Kind::Picture) => Some(PICTURE_FPS),
+            (None, fps, _) => fps,
+        }
+    }
+
+    /// How many frames the output will have, where it is known.
     pub fn frames(&self) -> Option<u64> {
-        let fps = self.face.video.and_then(|v| v.fps)?;
+        let fps = self.fps()?;
         let duration = self.length.known()?;
         Some((duration.as_secs_f64() * probe::fps_of(fps) - 1e-6).ceil() as u64)
     }
@@ -138,7 +157,7 @@ impl Prepared {
             template: self.template.name().into(),
             end_mode: job.end_mode.name().into(),
             loop_mode: self.loop_mode.name().into(),
-            duration_s: self.length.known().map(|d| d.as_secs_f64()),
+            duration_s: self.length.known().map(seconds),
             frames: self.frames(),
             estimate: None,
         }
@@ -212,7 +231,7 @@ impl<'a> Attempt<'a> {
         }
         let prepared = prepare(job, self.cancel)?;
         self.tracker.progress.frames_total = prepared.frames();
-        self.tracker.progress.duration_s = prepared.length.known().map(|d| d.as_secs_f64());
+        self.tracker.progress.duration_s = prepared.length.known().map(seconds);
         self.send(Body::Plan(prepared.plan(job).into()));
 
         self.enter(Phase::Loading);
@@ -236,7 +255,7 @@ impl<'a> Attempt<'a> {
                 job.stuck_after,
                 self.cancel,
             )?;
-            self.tracker.progress.position_s = found.video.duration().as_secs_f64();
+            self.tracker.progress.position_s = seconds(found.video.duration());
             self.enter(Phase::Publishing);
             self.cancel.check()?;
             staged.publish()?;
@@ -284,14 +303,8 @@ impl<'a> Attempt<'a> {
         if counts.frames_without_face == counts.frames {
             return Err(Failure::of(FailureKind::NoFace, &job.face));
         }
-        let frame = prepared.face.video.and_then(|v| v.fps).map_or(
-            // A picture's frames come at facesource's own rate.
-            counts.position / u32::try_from(counts.frames.max(2) - 1).unwrap_or(u32::MAX),
-            |fps| Duration::from_secs_f64(1.0 / probe::fps_of(fps)),
-        );
-        let made = counts.position + frame;
         if let Some(promised) = prepared.length.known()
-            && job::is_cut_short(promised, made)
+            && job::is_cut_short(promised, counts.position)
         {
             let file = match prepared.limit {
                 Limit::Face => &job.face,
@@ -301,11 +314,11 @@ impl<'a> Attempt<'a> {
                 Failure::of(FailureKind::InputDamaged, file).detail(format_args!(
                     "it says that it lasts {:.1} s, but ends after {:.1} s",
                     promised.as_secs_f64(),
-                    made.as_secs_f64()
+                    counts.position.as_secs_f64()
                 )),
             );
         }
-        Ok(Some(made))
+        Ok(Some(counts.position))
     }
 
     fn report(&mut self, report: Report) {
@@ -386,7 +399,7 @@ impl Tracker {
     }
 
     fn elapse(&mut self, now: Instant) {
-        self.progress.elapsed_s = (now - self.begin).as_secs_f64();
+        self.progress.elapsed_s = seconds(now - self.begin);
     }
 
     fn count(&mut self, counts: &Counts, now: Instant) {
@@ -394,7 +407,7 @@ impl Tracker {
         let progress = &mut self.progress;
         progress.frames = counts.frames;
         progress.frames_without_face = counts.frames_without_face;
-        progress.position_s = counts.position.as_secs_f64();
+        progress.position_s = seconds(counts.position);
         if counts.frames == 0 {
             return;
         }

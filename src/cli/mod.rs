@@ -37,14 +37,11 @@ enum Command {
 impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Run(args) => {
-                crate::init()?;
-                Ok(run::run(args))
-            }
+            Command::Run(args) => run::run(args),
             Command::Pipeline(args) => pipeline::run(args),
             Command::Model(args) => model::run(args),
             Command::Doctor(args) => doctor::run(args),
-            Command::Schema(args) => Ok(schema::run(&args)),
+            Command::Schema(args) => schema::run(&args),
             Command::Completions(args) => completions::run(args),
             Command::Man(args) => completions::man(args),
         }

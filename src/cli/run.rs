@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 
 use super::parse_setting;
@@ -36,12 +37,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// Sets a parameter of the template
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = super::parse_setting)]
     settings: Vec<(String, String)>,
-    #[command(flatten)]
-    face_options: FaceOptions,
-    #[command(flatten)]
-    length: LengthOptions,
     #[command(flatten)]
     existing: ExistingOptions,
     #[command(flatten)]
@@ -52,6 +49,11 @@ pub struct RunArgs {
     /// Seconds without movement after which the job is given up
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     stuck_after: u64,
+    // Options without a heading come first: a heading holds for all that follow it.
+    #[command(flatten)]
+    face_options: FaceOptions,
+    #[command(flatten)]
+    length: LengthOptions,
 }
 
 #[derive(Args, Debug)]
@@ -167,7 +169,8 @@ fn check_model(model: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-pub fn run(args: RunArgs) -> ExitCode {
+pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    crate::init().context("GStreamer can't start")?;
     let mut renderer = progress::renderer(args.show.progress);
     let mut emit = |body: Body| renderer.show(&body);
     let outcome = args
@@ -182,8 +185,8 @@ pub fn run(args: RunArgs) -> ExitCode {
             emit(Body::Result(outcome.clone()));
             outcome
         });
-    match outcome.error {
+    Ok(match outcome.error {
         Some(error) => ExitCode::from(error.exit_code),
         None => ExitCode::SUCCESS,
-    }
+    })
 }

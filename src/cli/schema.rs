@@ -1,6 +1,5 @@
 //! `lipflow schema`: what the events of `--progress json` and the exit codes mean.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -16,15 +15,15 @@ pub struct SchemaArgs {
     exit_codes: bool,
 }
 
-pub fn run(args: &SchemaArgs) -> ExitCode {
-    let text = if args.exit_codes {
+pub fn run(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
+    let mut text = if args.exit_codes {
         exit_codes()
     } else {
         format!("{:#}", event::schema().to_value())
     };
-    // A reader such as `head` may have seen enough.
-    let _ = writeln!(io::stdout(), "{text}");
-    ExitCode::SUCCESS
+    text.push('\n');
+    super::print(&text)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn exit_codes() -> String {

@@ -75,8 +75,9 @@ fn from_details(
     files: &Files,
 ) -> Option<Failure> {
     let kind = match details.get::<&str>("kind").ok()? {
-        "not-found" => FailureKind::InputMissing,
-        "unreadable" => FailureKind::InputUnreadable,
+        "not-found" | "bad-uri" | "no-uri" => FailureKind::InputMissing,
+        "unreadable" | "encrypted" | "not-seekable" => FailureKind::InputUnreadable,
+        "folder" => FailureKind::InputIsFolder,
         "no-picture" => FailureKind::NoPicture,
         "no-sound" => FailureKind::NoSoundTrack,
         "not-media" => FailureKind::NotMedia,
@@ -84,10 +85,11 @@ fn from_details(
         "empty" => FailureKind::InputEmpty,
         "library-not-found" | "library-missing" | "library-unusable" => FailureKind::LibraryMissing,
         "model-missing" => FailureKind::ModelMissing,
-        "model-corrupt" => FailureKind::ModelCorrupt,
-        "model-shape" => FailureKind::ModelShape,
+        "model-corrupt" | "model-unreadable" | "model-manifest" => FailureKind::ModelCorrupt,
+        "model-shape" | "model-wrong" => FailureKind::ModelShape,
         "provider" => FailureKind::Provider,
-        "missing-plugin" => FailureKind::PluginMissing,
+        "missing-plugin" | "missing-codec" => FailureKind::PluginMissing,
+        "not-negotiated" => FailureKind::TemplateInvalid,
         _ => return None,
     };
     let path = details
@@ -98,7 +100,12 @@ fn from_details(
             let (path, _) = glib::filename_from_uri(details.get::<&str>("uri").ok()?).ok()?;
             Some(path)
         });
-    let failure = Failure::new(kind).detail(error.message().trim_end_matches('.'));
+    // Our elements' messages are a reason, then a remedy.
+    let message = error.message().trim_end_matches('.');
+    let failure = match message.rsplit_once(". ") {
+        Some((reason, remedy)) => Failure::new(kind).because(reason).advice(remedy),
+        None => Failure::new(kind).because(message),
+    };
     let file = path.as_deref().or(match kind {
         FailureKind::ModelMissing | FailureKind::ModelCorrupt | FailureKind::ModelShape => {
             files.model.as_deref()

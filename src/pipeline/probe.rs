@@ -9,7 +9,7 @@ use gst_pbutils::{Discoverer, DiscovererInfo, DiscovererResult, DiscovererVideoI
 use super::classify;
 use super::container::{self, Wholeness};
 use crate::error::{Failure, FailureKind};
-use crate::event::{InputSummary, display};
+use crate::event::{InputSummary, display, seconds};
 use crate::job::{Length, uri_of};
 
 /// Long enough for a cold network disk, short enough to be an answer.
@@ -72,7 +72,7 @@ impl Probe {
             file: display(path),
             kind: self.kind.name().into(),
             format: self.format.clone(),
-            duration_s: self.duration.known().map(|d| d.as_secs_f64()),
+            duration_s: self.duration.known().map(seconds),
             width: self.video.map(|v| v.width),
             height: self.video.map(|v| v.height),
             fps: self.video.and_then(|v| v.fps).map(fps_of),

@@ -24,7 +24,7 @@ const PATIENCE_WITH_HEARTBEAT: u32 = 10;
 pub struct Counts {
     pub frames: u64,
     pub frames_without_face: u64,
-    /// Running time of the last frame.
+    /// Running time at which the last frame ends.
     pub position: Duration,
     /// End of the speech that has arrived.
     pub audio_position: Duration,
@@ -170,10 +170,12 @@ fn stuck(pipeline: &gst::Pipeline, flow: &Flow, limit: Duration) -> Failure {
 
 /// What is not installed is reported first by name, then as an error without it.
 fn explain(failure: Failure, missing_plugin: Option<Failure>) -> Failure {
-    match (failure.file, missing_plugin) {
-        (Some(file), Some(missing)) => missing.file(&file),
-        (None, Some(missing)) => missing,
-        (file, None) => Failure { file, ..failure },
+    match missing_plugin {
+        Some(missing) => match &failure.file {
+            Some(file) => missing.file(file),
+            None => missing,
+        },
+        None => failure,
     }
 }
 

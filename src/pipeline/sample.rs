@@ -28,7 +28,7 @@ pub fn sample(path: &Path, duration: Length, cancel: &Cancel) -> Result<Sample, 
     let internal =
         |e: gst::glib::Error| Failure::new(FailureKind::PluginMissing).detail(e.message());
     let pipeline = gst::parse::launch(
-        "uridecodebin name=source caps=video/x-raw expose-all-streams=false \
+        "uridecodebin name=source \
          ! videoconvert ! video/x-raw,format=I420 ! facetrack \
          ! appsink name=sink sync=false max-buffers=1",
     )

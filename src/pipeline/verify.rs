@@ -68,7 +68,7 @@ pub fn verify(
         if failure.is_cancellation() || failure.kind == FailureKind::Stuck {
             failure
         } else {
-            wrong(failure.reason().into_owned())
+            wrong(failure.reason().to_owned())
         }
     })?;
     judge(&found, expected).map_err(wrong)?;

@@ -475,6 +475,13 @@ fn gaps_pass() {
     let gap = std::iter::from_fn(|| h.try_pull_event()).find(|e| e.type_() == gst::EventType::Gap);
     assert!(gap.is_some());
 
+    // One that nobody else holds, so that it is changed in place.
+    let mut flagged = at(&clip.buffers[0], 1);
+    flagged.make_mut().set_flags(gst::BufferFlags::GAP);
+    let output = h.push_and_pull(flagged).unwrap();
+    assert!(output.flags().contains(gst::BufferFlags::GAP));
+    assert_eq!(only(&roi::faces(&output)).id, 0);
+
     let mut empty = at(&gst::Buffer::new(), 2);
     empty.make_mut().set_flags(gst::BufferFlags::GAP);
     let output = h.push_and_pull(empty).unwrap();

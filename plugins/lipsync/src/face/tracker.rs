@@ -3,7 +3,8 @@
 //! The detector looks at the whole picture at the start, when a followed face is lost, and every so
 //! many frames; between those, the mesh of one frame says where to look in the next. While there is
 //! nothing to follow, the detector runs on every frame for [`EAGER_SEARCHES`] frames and after that
-//! on every [`LAZY_INTERVAL`]th, so that an empty picture costs little.
+//! on every [`LAZY_INTERVAL`]th, so that an empty picture costs little. Every other search looks at the
+//! picture in double size, for small faces, and what finds a face is what is used from then on.
 //!
 //! A face keeps its track id while it is seen. One that is lost is remembered for
 //! [`MEMORY_SECONDS`]: a face of about its size that appears within about half its size of where it
@@ -124,6 +125,8 @@ pub struct Tracker<F> {
     since_mesh: u32,
     /// Detector runs in a row that left something to search for.
     vain_searches: u32,
+    /// The detector looks at the picture in double size.
+    enlarged: bool,
     pub counters: Counters,
 }
 
@@ -139,6 +142,7 @@ impl<F: Finder> Tracker<F> {
             since_detection: None,
             since_mesh: 0,
             vain_searches: 0,
+            enlarged: false,
             counters: Counters::default(),
         }
     }
@@ -150,6 +154,7 @@ impl<F: Finder> Tracker<F> {
         self.time = None;
         self.since_detection = None;
         self.vain_searches = 0;
+        self.enlarged = false;
     }
 
     /// The faces in the next frame, the chosen ones first. `time` is in seconds.
@@ -259,10 +264,11 @@ impl<F: Finder> Tracker<F> {
 
     /// Runs the detector and brings tracks and choice up to date with it.
     fn renew(&mut self, frame: &Frame, time: f64) -> Result<(), Error> {
+        let large = frame.layout.width.max(frame.layout.height) > self.options.detector_size;
+        let factor = if self.enlarged && large { 2 } else { 1 };
+        let size = self.options.detector_size * factor;
         let started = Instant::now();
-        let found =
-            self.finder
-                .detect(frame, self.options.detector_size, self.options.min_score)?;
+        let found = self.finder.detect(frame, size, self.options.min_score)?;
         self.counters.detector_runs += 1;
         self.counters.detector_time += started.elapsed();
         self.since_detection = Some(0);
@@ -270,11 +276,12 @@ impl<F: Finder> Tracker<F> {
         self.associate(found, time);
         self.pass_on_choice(frame, time)?;
         self.choose(frame, time)?;
-        self.vain_searches = if self.searching() {
-            self.vain_searches.saturating_add(1)
+        if self.searching() {
+            self.vain_searches = self.vain_searches.saturating_add(1);
+            self.enlarged = !self.enlarged;
         } else {
-            0
-        };
+            self.vain_searches = 0;
+        }
         Ok(())
     }
 

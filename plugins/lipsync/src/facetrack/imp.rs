@@ -89,12 +89,6 @@ impl ObjectImpl for FaceTrack {
         &PROPERTIES
     }
 
-    fn constructed(&self) {
-        self.parent_constructed();
-        // Else the base class would strip the flag from buffers: it is not ours to change.
-        self.obj().set_gap_aware(true);
-    }
-
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         let result = lock(&self.settings).set(pspec.name(), value);
         if let Err(e) = result {

@@ -49,7 +49,7 @@ impl Engine {
             (threads, _) => threads,
         };
         let options = runtime::Options {
-            provider: settings.provider,
+            provider: settings.execution_provider.parse()?,
             device: settings.device,
             threads,
         };

@@ -14,8 +14,6 @@
 //! Frames without a face pass untouched and are counted. With `end-mode=video`, as many frames come
 //! out as went in.
 
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
@@ -27,9 +25,9 @@ use gst_base::subclass::prelude::*;
 
 use super::loader::{Loader, post_error};
 use super::progress::{self, Counters, Phase, Reporter};
+use super::properties;
 use super::settings::{EndMode, Settings};
 use super::stream::{Held, Stream};
-use crate::runtime::Provider;
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -450,116 +448,21 @@ impl ObjectSubclass for LipSync {
 
 impl ObjectImpl for LipSync {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let default = Settings::default();
-            vec![
-                glib::ParamSpecString::builder("model-file")
-                    .nick("Model file")
-                    .blurb("ONNX model or manifest (.toml) to draw with; none is the embedded model")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("execution-provider")
-                    .nick("Execution provider")
-                    .blurb("Where the model runs: auto, cpu, cuda, tensorrt or openvino. One that is asked for and fails is an error")
-                    .default_value(default.provider.name())
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("device")
-                    .nick("Device")
-                    .blurb("Index of the accelerator")
-                    .default_value(default.device)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("threads")
-                    .nick("Threads")
-                    .blurb("Threads of the model on the CPU (0 = one for the embedded model, all cores for a generator)")
-                    .maximum(1024)
-                    .default_value(default.threads)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("batch-size")
-                    .nick("Batch size")
-                    .blurb("Frames that a generator draws at once (0 = 4, or what the model insists on)")
-                    .maximum(256)
-                    .default_value(default.batch_size)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecInt64::builder("audio-offset")
-                    .nick("Audio offset")
-                    .blurb("Nanoseconds by which the mouth moves later than the sound (negative: earlier)")
-                    .minimum(-5_000_000_000)
-                    .maximum(5_000_000_000)
-                    .default_value(default.audio_offset)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecDouble::builder("strength")
-                    .nick("Strength")
-                    .blurb("Scales the movement of the mouth (mouth-shape models)")
-                    .minimum(0.0)
-                    .maximum(3.0)
-                    .default_value(default.strength)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecEnum::builder_with_default("end-mode", default.end_mode)
-                    .nick("End mode")
-                    .blurb("What ends the output")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-                    .nick("Statistics")
-                    .blurb("Frames, frames without a face, position, and times in nanoseconds since the start")
-                    .read_only()
-                    .build(),
-            ]
-        });
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(properties::specs);
         &PROPERTIES
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = lock(&self.settings);
-        // GObject has checked the types against the specifications above.
-        match pspec.name() {
-            "model-file" => {
-                settings.model_file = value
-                    .get::<Option<String>>()
-                    .ok()
-                    .flatten()
-                    .filter(|path| !path.is_empty())
-                    .map(PathBuf::from);
-            }
-            "execution-provider" => {
-                let name = value.get::<Option<String>>().ok().flatten();
-                match Provider::from_str(name.as_deref().unwrap_or("auto")) {
-                    Ok(provider) => settings.provider = provider,
-                    Err(error) => gst::error!(CAT, imp = self, "{error}"),
-                }
-            }
-            "device" => settings.device = value.get().unwrap_or_default(),
-            "threads" => settings.threads = value.get().unwrap_or_default(),
-            "batch-size" => settings.batch_size = value.get().unwrap_or_default(),
-            "audio-offset" => settings.audio_offset = value.get().unwrap_or_default(),
-            "strength" => settings.strength = value.get().unwrap_or(1.0),
-            "end-mode" => settings.end_mode = value.get().unwrap_or_default(),
-            other => gst::error!(CAT, imp = self, "No property {other} to set"),
+        if let Err(error) = properties::set(&mut lock(&self.settings), pspec.name(), value) {
+            gst::error!(CAT, imp = self, "Property {}: {error}", pspec.name());
         }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        let settings = self.settings();
         match pspec.name() {
-            "model-file" => settings
-                .model_file
-                .map(|path| path.to_string_lossy().into_owned())
-                .to_value(),
-            "execution-provider" => settings.provider.name().to_value(),
-            "device" => settings.device.to_value(),
-            "threads" => settings.threads.to_value(),
-            "batch-size" => settings.batch_size.to_value(),
-            "audio-offset" => settings.audio_offset.to_value(),
-            "strength" => settings.strength.to_value(),
-            "end-mode" => settings.end_mode.to_value(),
             "stats" => self.counters.structure("stats").to_value(),
-            _ => pspec.default_value().clone(),
+            name => properties::get(&self.settings(), name)
+                .unwrap_or_else(|| pspec.default_value().clone()),
         }
     }
 

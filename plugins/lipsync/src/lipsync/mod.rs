@@ -5,6 +5,7 @@ mod generation;
 mod imp;
 mod loader;
 mod progress;
+mod properties;
 mod settings;
 mod stream;
 

@@ -29,7 +29,8 @@ pub enum EndMode {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub model_file: Option<PathBuf>,
-    pub provider: runtime::Provider,
+    /// A name, so that one that doesn't exist is an error when the element starts.
+    pub execution_provider: String,
     pub device: u32,
     pub threads: u32,
     pub batch_size: u32,
@@ -43,7 +44,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             model_file: None,
-            provider: runtime::Provider::Auto,
+            execution_provider: runtime::Provider::default().name().into(),
             device: 0,
             threads: 0,
             batch_size: 0,

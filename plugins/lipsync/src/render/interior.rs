@@ -2,7 +2,12 @@
 //!
 //! Lengths are in units of the distance between the eyes, colours R'G'B' 0 to 255.
 
-use super::{ease, mix, smoothstep, warp::Column};
+use super::{
+    ease,
+    lips::Lips,
+    mix, smoothstep,
+    warp::{Column, Warp},
+};
 
 /// Colours of the face that the inside must fit.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +36,7 @@ pub struct Interior {
     dark: [f32; 3],
     rim: [f32; 3],
     opening: f32,
+    tuck: f32,
     centre: f32,
     squeeze: f32,
     /// How much of the source's own inside is used where it shows one.
@@ -48,8 +54,11 @@ pub struct Interior {
 pub struct Inside {
     /// 0 on the lips, 1 inside.
     pub coverage: f32,
-    /// Share of the source's own pixel.
+    /// Share of the source's own inside, how far below this point it is taken from, and the light
+    /// that falls on it.
     pub own: f32,
+    pub own_from: f32,
+    pub light: f32,
     pub colour: [f32; 3],
 }
 
@@ -58,33 +67,30 @@ fn luma([r, g, b]: [f32; 3]) -> f32 {
 }
 
 impl Interior {
-    /// `open` is how open the source's own mouth is, 0 to 1, `pixel` the size of a pixel.
-    pub fn new(
-        complexion: &Complexion,
-        opening: f32,
-        open: f32,
-        centre: f32,
-        squeeze: f32,
-        pixel: f32,
-    ) -> Self {
+    /// `pixel` is the size of a sample.
+    pub fn new(complexion: &Complexion, warp: &Warp, lips: &Lips, pixel: f32) -> Self {
         let skin = complexion.skin;
         let light = luma(skin).max(1.0);
-        // Teeth are a little whiter than the light on the skin, and sit in the shade of the lip.
-        let brightness = (0.86 * light + 12.0).min(190.0);
-        let teeth = skin.map(|v| brightness * mix(1.0, v / light, 0.3));
+        // Teeth take the light that falls on the skin, and most of its hue.
+        let brightness = (0.98 * light + 8.0).min(205.0);
+        let teeth = skin.map(|v| brightness * mix(1.0, v / light, 0.4));
+        // Lips may shine or be painted; what is behind them is always red.
+        let flesh = [0.70, 0.29, 0.27].map(|v| v * light);
         let lip = complexion.lip;
+        let red: [f32; 3] = std::array::from_fn(|i| 0.3 * lip[i] + 0.7 * flesh[i]);
         Self {
             teeth,
-            tongue: [lip[0] * 0.72, lip[1] * 0.62, lip[2] * 0.62],
-            dark: [skin[0] * 0.17, skin[1] * 0.085, skin[2] * 0.085],
-            rim: lip.map(|v| v * 0.62),
-            opening,
-            centre,
-            squeeze,
-            own: open,
-            contact: 0.5 * open,
-            soft_top: (0.012f32).max(1.1 * pixel),
-            soft_bottom: (0.016f32).max(1.1 * pixel),
+            tongue: red,
+            dark: [skin[0] * 0.22, skin[1] * 0.10, skin[2] * 0.10],
+            rim: red.map(|v| v * 0.75),
+            opening: warp.opening,
+            tuck: warp.tuck,
+            centre: lips.centre,
+            squeeze: lips.foreshortening,
+            own: lips.open,
+            contact: 0.45 * lips.open,
+            soft_top: (0.014f32).max(1.2 * pixel),
+            soft_bottom: (0.022f32).max(1.2 * pixel),
             pixel,
         }
     }
@@ -97,70 +103,101 @@ impl Interior {
             return None;
         }
         let gap = column.lower - column.upper;
+        let contact = self.contact(y, gap, t2, column);
+        let line = self.rim.map(|v| v * 0.35);
         let (below_upper, above_lower) = (y - column.upper, column.lower - y);
         if below_upper <= 0.0 || above_lower <= 0.0 {
-            return self.contact(y, gap, t2, column);
+            return (contact > 0.0).then_some(Inside {
+                coverage: contact,
+                own: 0.0,
+                own_from: 0.0,
+                light: 1.0,
+                colour: line,
+            });
         }
-        let coverage = ease(below_upper / self.soft_top) * ease(above_lower / self.soft_bottom);
-        let within = (y - column.own_upper).min(column.own_lower - y);
-        let own = self.own * smoothstep(0.0, 0.02, within);
+        // The corners close softly.
+        let coverage = ease(below_upper / self.soft_top)
+            * ease(above_lower / self.soft_bottom)
+            * ease((1.0 - t2) / 0.16);
+        // Little light falls through a narrow gap, and the upper lip throws a shadow.
+        let narrow = mix(0.3, 1.0, smoothstep(0.0, 0.06, gap));
+        let shadow = mix(0.5, 1.0, smoothstep(0.0, 0.04, below_upper));
+        let light = mix(narrow * shadow, 0.9, 0.6 * self.tuck);
+        // Near its corners and its lower lip, the source's own inside is no more than shadow.
+        let own_gap = column.own_lower - column.own_upper;
+        let own = self.own
+            * smoothstep(0.016, 0.05, column.own_lower - y)
+            * smoothstep(0.06, 0.12, own_gap);
+        // The line in which the lips met lies under the inside until that covers it.
+        let total = coverage + contact * (1.0 - coverage);
+        let under = contact * (1.0 - coverage) / total.max(1e-4);
+        let painted = self.paint(
+            x - self.centre,
+            y,
+            light,
+            [below_upper, above_lower],
+            t2,
+            column,
+        );
         Some(Inside {
-            coverage,
-            own,
-            colour: self.paint(x - self.centre, y, below_upper, above_lower, t2, column),
+            coverage: total,
+            own: own * (1.0 - under),
+            own_from: (column.own_upper + 0.026 - y).max(0.0),
+            light: mix(light, 1.0, 0.35),
+            colour: std::array::from_fn(|i| mix(painted[i], line[i], under)),
         })
     }
 
     /// Lips that the source keeps apart show no line where they are made to meet: shade one.
-    fn contact(&self, y: f32, gap: f32, t2: f32, column: &Column) -> Option<Inside> {
+    fn contact(&self, y: f32, gap: f32, t2: f32, column: &Column) -> f32 {
         let strength = self.contact * (1.0 - smoothstep(0.0, 0.05, gap)) * (1.0 - t2 * t2);
-        let wide = (0.011f32).max(0.8 * self.pixel);
+        let wide = (0.013f32).max(0.8 * self.pixel) + 0.4 * gap;
         let off = (y - 0.5 * (column.upper + column.lower)) / wide;
-        if strength <= 0.0 || off.abs() > 2.5 {
-            return None;
-        }
-        let fade = 1.0 - off * off / 6.25;
-        Some(Inside {
-            coverage: strength * fade * fade * fade,
-            own: 0.0,
-            colour: self.rim.map(|v| v * 0.35),
-        })
+        let fade = (1.0 - off * off / 6.25).max(0.0);
+        strength * fade * fade * fade
     }
 
     fn paint(
         &self,
         x: f32,
         y: f32,
-        below_upper: f32,
-        above_lower: f32,
+        light: f32,
+        [below_upper, above_lower]: [f32; 2],
         t2: f32,
         column: &Column,
     ) -> [f32; 3] {
         // The dark: blacker behind the upper lip, a little light on the floor and none at the sides.
         let depth = below_upper / (below_upper + above_lower).max(1e-4);
-        let shade = (0.55 + 0.6 * depth * depth) * (1.0 - 0.35 * t2);
+        let shade = (0.6 + 0.6 * depth * depth) * (1.0 - 0.3 * t2);
         let mut colour = self.dark.map(|v| v * shade);
 
         // The tongue: a mound behind the lower lip that comes into view as the mouth opens.
         let side = 1.0 - t2;
-        let height = (0.42 * self.opening * smoothstep(0.06, 0.2, self.opening)) * side;
-        let tongue = smoothstep(height * 1.15 + 0.01, height * 0.6, above_lower) * side.sqrt();
-        let lit = (0.45 + 0.5 * smoothstep(height * 1.1, 0.0, above_lower)) * (0.6 + 0.4 * side);
-        let tongue = if height > 0.004 { tongue } else { 0.0 };
-        for (c, v) in colour.iter_mut().zip(self.tongue) {
-            *c = mix(*c, v * lit, tongue * 0.85);
+        let height = 0.5 * self.opening * smoothstep(0.05, 0.2, self.opening) * side;
+        if height > 0.004 {
+            let cover = smoothstep(height * 1.3, height * 0.55, above_lower) * side.sqrt();
+            let lit = 0.4 + 0.6 * smoothstep(height * 1.2, 0.1 * height, above_lower);
+            for (c, v) in colour.iter_mut().zip(self.tongue) {
+                *c = mix(*c, v * lit, 0.9 * cover);
+            }
         }
 
-        let (cover, light) = self.tooth(x, y, column);
-        let shadow = mix(0.5, 1.0, smoothstep(0.0, 0.045, below_upper));
+        let (cover, tooth_light) = self.tooth(x, y, column);
+        // Where the source shows its own teeth, painted ones would double them.
+        let cover = cover * (1.0 - self.own);
         for (c, v) in colour.iter_mut().zip(self.teeth) {
-            *c = mix(*c, v * light * shadow, cover);
+            *c = mix(*c, v * tooth_light * light, cover);
         }
 
         // The wet inner edge of the lower lip turns into the dark gradually.
         let rim = 1.0 - smoothstep(0.0, 0.035, above_lower);
         for (c, v) in colour.iter_mut().zip(self.rim) {
-            *c = mix(*c, v, 0.55 * rim * (1.0 - cover));
+            *c = mix(*c, v, 0.6 * rim * (1.0 - cover));
+        }
+        // Towards the corners there is only lip.
+        let corner = smoothstep(0.55, 1.0, t2);
+        for (c, v) in colour.iter_mut().zip(self.rim) {
+            *c = mix(*c, v * 0.6, 0.7 * corner);
         }
         colour
     }
@@ -179,12 +216,12 @@ impl Interior {
             // Edges lie on an arc; laterals are a little shorter; corners are rounded.
             let shorter = [0.0, 0.010, 0.004, 0.014, 0.02][i];
             let edge = column.teeth - shorter - 0.10 * x * x - 0.008 * off.powi(4);
-            let soft = (0.008f32).max(0.9 * self.pixel);
+            let soft = (0.014f32).max(1.2 * self.pixel);
             coverage = ease((edge - y) / soft * 0.5 + 0.5);
             // Gaps are shadows that a small picture blurs away.
-            let sharp = (0.012 / self.pixel.max(0.006)).min(1.0);
-            let groove = smoothstep(0.8, 1.0, off.abs());
-            light = (1.0 - 0.10 * off * off) * (1.0 - 0.30 * sharp * groove);
+            let sharp = (0.012 / self.pixel).min(1.0).powi(2);
+            let groove = smoothstep(0.72, 1.0, off.abs());
+            light = (1.0 - 0.10 * off * off) * (1.0 - 0.2 * sharp * groove);
             // Translucent towards the edge.
             light *= mix(0.86, 1.0, smoothstep(0.0, 0.03, edge - y));
             break;

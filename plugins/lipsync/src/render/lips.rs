@@ -111,6 +111,8 @@ const LINE_OF_TOUCHING: f32 = 0.7;
 pub const UPPER_SHARE: f32 = 0.15;
 /// Lips are cut this far outside the mesh's inner lips, so that no teeth stick to them.
 const TRIM: f32 = 0.008;
+/// In a wide mouth the mesh takes some of the upper teeth for lip.
+const TEETH_IN_LIP: f32 = 0.045;
 
 impl Lips {
     pub fn of(mesh: &Mesh) -> Option<Self> {
@@ -163,10 +165,12 @@ impl Lips {
         let gap = bottom - top;
         let touching = top + LINE_OF_TOUCHING * gap;
         let line = touching + self.open * (top + UPPER_SHARE * gap - touching);
-        let end = (x - self.left).min(self.right - x) / (0.1 * (self.right - self.left));
-        let trim = TRIM * ease(end);
+        // More towards the corners, where the lips are hidden in shadow, and nothing at their ends.
+        let end = (x - self.left).min(self.right - x) / (self.right - self.left);
+        let trim = TRIM * ease(end / 0.06) * (2.6 - 1.6 * ease(end / 0.3));
+        let teeth = TEETH_IN_LIP * smoothstep(0.17, 0.28, self.gap) * ease(end / 0.35);
         [
-            line + self.open * (top - trim - line),
+            line + self.open * (top - trim - teeth - line),
             line + self.open * (bottom + trim - line),
             line,
         ]

@@ -129,8 +129,30 @@ pub struct MouthRenderer {
     patch: Patch,
     /// Displacement in samples for each sample of the region.
     map: Vec<[f32; 2]>,
-    /// Samples that show something of the inside, as (index in the map, what).
-    inside: Vec<(u32, Inside)>,
+    /// Samples that show something of the inside.
+    inside: Vec<Seen>,
+    /// Samples in which the lips touch.
+    seam: Vec<Touch>,
+}
+
+/// A sample that both lips share.
+#[derive(Clone, Copy)]
+struct Touch {
+    /// In the map.
+    index: usize,
+    /// Displacement in samples of the lip that has the smaller share.
+    other: [f32; 2],
+    share: f32,
+}
+
+/// A sample that shows something of the inside of the mouth.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// In the map.
+    index: usize,
+    /// Displacement in samples to the source's own inside.
+    own: [f32; 2],
+    inside: Inside,
 }
 
 impl MouthRenderer {
@@ -180,14 +202,8 @@ impl MouthRenderer {
                 (before.sub_x, before.sub_y) == (sub_x, sub_y)
             };
             if !shared {
-                let interior = Interior::new(
-                    &known.complexion,
-                    self.warp.opening,
-                    lips.open,
-                    lips.centre,
-                    lips.foreshortening,
-                    (1 << sub_x.max(sub_y)) as f32 / lips.frame.unit,
-                );
+                let pixel = (1 << sub_x.max(sub_y)) as f32 / lips.frame.unit;
+                let interior = Interior::new(&known.complexion, &self.warp, &lips, pixel);
                 self.trace(&lips.frame, &interior, channel, target);
             }
             let source = self.source(&lips.frame, channel, target, w, h);
@@ -205,18 +221,33 @@ impl MouthRenderer {
     fn trace(&mut self, head: &HeadFrame, interior: &Interior, channel: &Channel, target: Region) {
         self.map.clear();
         self.inside.clear();
+        self.seam.clear();
         let (sx, sy) = (
             f32::from(1u8 << channel.sub_x),
             f32::from(1u8 << channel.sub_y),
         );
+        let pixel = sx.max(sy) / head.unit;
         for row in target.y..target.y + target.height {
             let y = (row as f32 + 0.5) * sy;
             for col in target.x..target.x + target.width {
                 let x = (col as f32 + 0.5) * sx;
                 let point = head.to_local([x, y]);
-                let (moved, column) = self.warp.displacement(point);
+                let (moved, other, column) = self.warp.displacement(point, pixel);
                 if let Some(inside) = interior.at(point, &column) {
-                    self.inside.push((self.map.len() as u32, inside));
+                    let [dx, dy] = head.vector([0.0, inside.own_from]);
+                    self.inside.push(Seen {
+                        index: self.map.len(),
+                        own: [dx / sx, dy / sy],
+                        inside,
+                    });
+                }
+                if let Some((other, share)) = other {
+                    let [dx, dy] = head.vector(other);
+                    self.seam.push(Touch {
+                        index: self.map.len(),
+                        other: [dx / sx, dy / sy],
+                        share,
+                    });
                 }
                 let [dx, dy] = head.vector(moved);
                 self.map.push([dx / sx, dy / sy]);
@@ -257,6 +288,12 @@ impl MouthRenderer {
         value: impl Fn([f32; 3]) -> f32,
     ) {
         let fine = channel.sub_x == 0 && channel.sub_y == 0;
+        let place = |index: usize| {
+            (
+                target.x + index % target.width,
+                target.y + index / target.width,
+            )
+        };
         let rows = self.map.chunks_exact(target.width);
         for (row, line) in (target.y..).zip(rows) {
             let start = channel.index(target.x, row);
@@ -266,25 +303,39 @@ impl MouthRenderer {
                     continue;
                 }
                 let (x, y) = (col as f32 + moved[0], row as f32 + moved[1]);
-                let v = if fine {
-                    self.patch.cubic(x, y)
-                } else {
-                    self.patch.linear(x, y)
-                };
-                *to = (v + 0.5) as u8;
+                *to = (self.sample(fine, x, y) + 0.5) as u8;
             }
         }
-        for &(index, inside) in &self.inside {
-            let (row, col) = (index as usize / target.width, index as usize % target.width);
-            let (x, y) = (target.x + col, target.y + row);
+        for touch in &self.seam {
+            let (x, y) = place(touch.index);
+            let to = &mut plane[channel.index(x, y)];
+            let [dx, dy] = touch.other;
+            let other = self.sample(fine, x as f32 + dx, y as f32 + dy);
+            let lip = f32::from(*to);
+            *to = (lip + (other - lip) * touch.share + 0.5) as u8;
+        }
+        let black = value([0.0; 3]);
+        for &Seen { index, own, inside } in &self.inside {
+            let (x, y) = place(index);
             let to = &mut plane[channel.index(x, y)];
             let mut colour = value(inside.colour);
             if inside.own > 0.0 {
                 // The inside belongs to the skull: it stays where it is while the lips move.
-                colour += (self.patch.at(x, y) - colour) * inside.own;
+                let own = self.patch.linear(x as f32 + own[0], y as f32 + own[1]);
+                let own = black + (own - black) * inside.light;
+                colour += (own - colour) * inside.own;
             }
             let lip = f32::from(*to);
             *to = (lip + (colour - lip) * inside.coverage + 0.5) as u8;
+        }
+    }
+
+    #[inline]
+    fn sample(&self, fine: bool, x: f32, y: f32) -> f32 {
+        if fine {
+            self.patch.cubic(x, y)
+        } else {
+            self.patch.linear(x, y)
         }
     }
 }

@@ -67,12 +67,6 @@ impl Patch {
         }
     }
 
-    /// The sample at integer position (x, y) of the plane, which must lie in the region.
-    #[inline]
-    pub fn at(&self, x: usize, y: usize) -> f32 {
-        self.data[(y - self.y as usize + PAD) * self.stride + x - self.x as usize + PAD]
-    }
-
     /// Position in the patch: index of the sample above and to the left, and the remainders.
     #[inline]
     fn locate(&self, x: f32, y: f32) -> (usize, f32, f32) {

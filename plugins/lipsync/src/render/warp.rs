@@ -57,8 +57,7 @@ pub struct Warp {
     pub reach: [f32; 2],
     /// Opening in the middle of the target.
     pub opening: f32,
-    /// x of the middle of the mouth.
-    pub centre: f32,
+    pub tuck: f32,
 }
 
 impl Default for Warp {
@@ -71,7 +70,7 @@ impl Default for Warp {
             max: [0.0; 2],
             reach: [0.0; 2],
             opening: 0.0,
-            centre: 0.0,
+            tuck: 0.0,
         }
     }
 }
@@ -89,7 +88,7 @@ impl Side {
     fn new(source: f32, rest: f32, change: f32) -> Self {
         // Wide and narrow saturate: the model asks for more than a face can do.
         let relative = change / rest;
-        let limited = relative / (1.0 + 0.6 * relative.abs());
+        let limited = relative / (1.0 + 1.0 * relative.abs());
         let target = rest * (1.0 + limited);
         Self {
             source,
@@ -140,8 +139,8 @@ impl Warp {
         let line = line + rest.drop;
 
         // Lips at the target: upper and lower edge relative to the line, in the middle.
-        let raise = UPPER_SHARE * opening + 0.022 * shape.tuck + shape.raise;
-        let lower = lower_share * opening - 0.03 * shape.tuck;
+        let raise = UPPER_SHARE * opening + 0.034 * shape.tuck + shape.raise;
+        let lower = lower_share * opening - 0.024 * shape.tuck;
         let lower = lower.max(-raise);
         // Parts of the lips rolled inwards are cut off.
         let press = shape.press;
@@ -152,7 +151,7 @@ impl Warp {
         let reach = (width + sides[0].fade.max(sides[1].fade)).max(JAW_REACH) + 0.02;
         self.start = lips.centre - reach;
         self.scale = COLUMNS as f32 / (2.0 * reach);
-        self.centre = lips.centre;
+        self.tuck = shape.tuck;
         self.opening = (lower + raise).max(0.0);
 
         let height_above = (line - lips.nose).max(0.12);
@@ -246,53 +245,42 @@ impl Warp {
         self.reach = most;
     }
 
-    /// Displacement (source minus target) at a point of the target.
+    /// Displacement (source minus target) at a point of the target. Where the lips touch within
+    /// `pixel` of the point, also that of the other lip and its share, so that the line between them
+    /// has no stairs.
     #[inline]
-    pub fn displacement(&self, [x, y]: [f32; 2]) -> ([f32; 2], Column) {
-        let [
-            upper,
-            lower,
-            near_upper,
-            near_upper_rate,
-            far_upper,
-            far_upper_rate,
-            near_lower,
-            near_lower_rate,
-            far_lower,
-            jaw,
-            neck_rate,
-            shift,
-            own_upper,
-            own_lower,
-            teeth,
-            across,
-        ] = self.row(x);
+    pub fn displacement(
+        &self,
+        [x, y]: [f32; 2],
+        pixel: f32,
+    ) -> ([f32; 2], Option<([f32; 2], f32)>, Column) {
+        let row = self.row(x);
+        let [upper, lower, ..] = row;
         let column = Column {
             upper,
             lower,
-            own_upper,
-            own_lower,
-            teeth,
-            across,
+            own_upper: row[12],
+            own_lower: row[13],
+            teeth: row[14],
+            across: row[15],
         };
-        let (dx, dy);
-        if 2.0 * y < upper + lower {
-            // Inside the mouth the edge of the lip goes on.
-            let above = (upper - y).max(0.0);
-            let inside = (y - upper).max(0.0);
-            let far = 1.0 - ease(above * far_upper_rate);
-            let near = 1.0 - ease(above * near_upper_rate);
-            dy = far_upper * far + near_upper * near - inside;
-            dx = shift * (1.0 - ease(above * (1.0 / SHIFT_ABOVE)));
+        let off = (y - 0.5 * (upper + lower)) / pixel;
+        let of_upper = off < 0.0;
+        let moved = if of_upper {
+            above(&row, y)
         } else {
-            let below = (y - lower).max(0.0);
-            let inside = (lower - y).max(0.0);
-            let far = 1.0 - ease((y - jaw) * neck_rate);
-            let near = 1.0 - ease(below * near_lower_rate);
-            dy = far_lower * far + near_lower * near + inside;
-            dx = shift * (1.0 - ease(below * (1.0 / SHIFT_BELOW)));
-        }
-        ([dx, dy], column)
+            below(&row, y)
+        };
+        let touches = off.abs() < 0.7 && lower - upper < 2.0 * pixel && column.across.abs() < 1.0;
+        let other = touches.then(|| {
+            let other = if of_upper {
+                below(&row, y)
+            } else {
+                above(&row, y)
+            };
+            (other, 0.5 - off.abs() / 1.4)
+        });
+        (moved, other, column)
     }
 
     #[inline]
@@ -303,6 +291,41 @@ impl Warp {
         let (a, b) = (&self.table[i], &self.table[i + 1]);
         std::array::from_fn(|k| a[k] + (b[k] - a[k]) * t)
     }
+}
+
+/// The field of the upper lip. Inside the mouth the edge of the lip goes on.
+#[inline]
+fn above(row: &Row, y: f32) -> [f32; 2] {
+    let &[upper, _, near, near_rate, far, far_rate, ..] = row;
+    let height = (upper - y).max(0.0);
+    let inside = (y - upper).max(0.0);
+    let dy = far * (1.0 - ease(height * far_rate)) + near * (1.0 - ease(height * near_rate));
+    let dx = row[11] * (1.0 - ease(height * (1.0 / SHIFT_ABOVE)));
+    [dx, dy - inside]
+}
+
+/// The field of the lower lip and the jaw.
+#[inline]
+fn below(row: &Row, y: f32) -> [f32; 2] {
+    let &[
+        _,
+        lower,
+        _,
+        _,
+        _,
+        _,
+        near,
+        near_rate,
+        far,
+        jaw,
+        neck_rate,
+        ..,
+    ] = row;
+    let depth = (y - lower).max(0.0);
+    let inside = (lower - y).max(0.0);
+    let dy = far * (1.0 - ease((y - jaw) * neck_rate)) + near * (1.0 - ease(depth * near_rate));
+    let dx = row[11] * (1.0 - ease(depth * (1.0 / SHIFT_BELOW)));
+    [dx, dy + inside]
 }
 
 /// Distance from the lips over which the sideways displacement fades.

@@ -62,12 +62,16 @@ struct Scene {
     actors: Rc<RefCell<Vec<Actor>>>,
     /// The detector is off by so many pixels.
     detector_error: Rc<Cell<f32>>,
+    /// The size from which on the detector sees anything.
+    least_size: Rc<Cell<usize>>,
 }
 
 impl Finder for Scene {
-    fn detect(&mut self, _: &Frame, _: usize, _: f32) -> Result<Vec<Detection>, Error> {
+    fn detect(&mut self, _: &Frame, size: usize, _: f32) -> Result<Vec<Detection>, Error> {
         let actors = self.actors.borrow();
-        let seen = actors.iter().filter(|a| a.detected);
+        let seen = actors
+            .iter()
+            .filter(|a| a.detected && size >= self.least_size.get());
         Ok(seen
             .map(|a| {
                 let mut detection = a.detection();
@@ -236,6 +240,17 @@ fn an_empty_picture_is_searched_eagerly_and_then_lazily() {
     stage.set(&[actor(300.0, 80.0)]);
     stage.play(f64::from(LAZY_INTERVAL) / FPS);
     assert_eq!(followed(&stage.next()), [0]);
+}
+
+#[test]
+fn small_faces_are_searched_in_double_size_and_confirmed_in_it() {
+    let mut face = actor(300.0, 80.0);
+    face.presence = 0.7;
+    let mut stage = Stage::new(&[face]);
+    stage.scene.least_size.set(640);
+    assert_eq!(stage.next(), []);
+    assert_eq!(followed(&stage.next()), [0]);
+    assert_eq!(followed(&stage.play(6.0)), [0]);
 }
 
 #[test]

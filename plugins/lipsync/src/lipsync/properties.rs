@@ -1,0 +1,118 @@
+//! The element's properties, and the settings behind them.
+
+use std::path::PathBuf;
+
+use gst::glib;
+use gst::prelude::*;
+
+use super::settings::Settings;
+use crate::runtime::Provider;
+
+/// All properties; `stats` is the element's own.
+pub fn specs() -> Vec<glib::ParamSpec> {
+    let default = Settings::default();
+    vec![
+        glib::ParamSpecString::builder("model-file")
+            .nick("Model file")
+            .blurb("ONNX model or manifest (.toml) to draw with; none is the embedded model")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecString::builder("execution-provider")
+            .nick("Execution provider")
+            .blurb("Where the model runs: auto, cpu, cuda, tensorrt or openvino. One that is asked for and fails is an error")
+            .default_value(default.execution_provider.as_str())
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("device")
+            .nick("Device")
+            .blurb("Index of the accelerator")
+            .default_value(default.device)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("threads")
+            .nick("Threads")
+            .blurb("Threads of the model on the CPU (0 = one for the embedded model, all cores for a generator)")
+            .maximum(1024)
+            .default_value(default.threads)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("batch-size")
+            .nick("Batch size")
+            .blurb("Frames that a generator draws at once (0 = 4, or what the model insists on)")
+            .maximum(256)
+            .default_value(default.batch_size)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecInt64::builder("audio-offset")
+            .nick("Audio offset")
+            .blurb("Nanoseconds by which the mouth moves later than the sound (negative: earlier)")
+            .minimum(-5_000_000_000)
+            .maximum(5_000_000_000)
+            .default_value(default.audio_offset)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecDouble::builder("strength")
+            .nick("Strength")
+            .blurb("Scales the movement of the mouth (mouth-shape models)")
+            .minimum(0.0)
+            .maximum(3.0)
+            .default_value(default.strength)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("end-mode", default.end_mode)
+            .nick("End mode")
+            .blurb("What ends the output")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb("Frames, frames without a face, position, and times in nanoseconds since the start")
+            .read_only()
+            .build(),
+    ]
+}
+
+/// Sets what the property `name` stands for.
+pub fn set(
+    settings: &mut Settings,
+    name: &str,
+    value: &glib::Value,
+) -> Result<(), Box<dyn std::error::Error>> {
+    match name {
+        "model-file" => {
+            let path = value.get::<Option<String>>()?;
+            settings.model_file = path.filter(|path| !path.is_empty()).map(PathBuf::from);
+        }
+        "execution-provider" => {
+            let name = value.get::<Option<String>>()?;
+            settings.execution_provider = name.unwrap_or_else(|| Provider::default().name().into());
+        }
+        "device" => settings.device = value.get()?,
+        "threads" => settings.threads = value.get()?,
+        "batch-size" => settings.batch_size = value.get()?,
+        "audio-offset" => settings.audio_offset = value.get()?,
+        "strength" => settings.strength = value.get()?,
+        "end-mode" => settings.end_mode = value.get()?,
+        _ => return Err("it can't be set".into()),
+    }
+    Ok(())
+}
+
+/// The value of the property `name`, if it is one of the settings.
+pub fn get(settings: &Settings, name: &str) -> Option<glib::Value> {
+    Some(match name {
+        "model-file" => {
+            let path = settings.model_file.as_ref();
+            path.map(|path| path.to_string_lossy().into_owned())
+                .to_value()
+        }
+        "execution-provider" => settings.execution_provider.to_value(),
+        "device" => settings.device.to_value(),
+        "threads" => settings.threads.to_value(),
+        "batch-size" => settings.batch_size.to_value(),
+        "audio-offset" => settings.audio_offset.to_value(),
+        "strength" => settings.strength.to_value(),
+        "end-mode" => settings.end_mode.to_value(),
+        _ => return None,
+    })
+}
