@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::parse_setting;
 use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Outcome, Progress};
