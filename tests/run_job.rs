@@ -98,8 +98,7 @@ fn a_face_and_a_speech_become_a_video_and_every_event_follows_the_schema() {
     assert!(counts.is_sorted(), "{counts:?}");
 }
 
-/// A job slow enough to be stopped in the middle: `hold` is a template's last element before the
-/// sink.
+/// A job slow enough to be stopped in the middle.
 fn slow_job(desk: &Desk) -> Command {
     let template = fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -123,7 +122,7 @@ fn wait_until_running(child: &mut Child) -> BufReader<std::process::ChildStdout>
         line.clear();
         assert_ne!(reader.read_line(&mut line).unwrap(), 0, "it ended too soon");
         let event: Value = serde_json::from_str(&line).unwrap();
-        if event["frames"].as_u64() > Some(0) {
+        if event["event"] == "progress" && event["frames"].as_u64() > Some(0) {
             return reader;
         }
     }
