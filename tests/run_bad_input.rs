@@ -242,7 +242,7 @@ fn a_pipeline_that_stops_is_named_with_the_element() {
     .unwrap()
     .replace(
         "! x264enc",
-        "! identity name=stubborn sleep-time=6000000 ! x264enc",
+        "! identity name=stubborn sleep-time=7000000 ! x264enc",
     );
     let template = desk.write("stuck.launch", template);
     let mut command = run(face(), speech(), desk.file("out.mp4"));

@@ -98,15 +98,22 @@ fn a_face_and_a_speech_become_a_video_and_every_event_follows_the_schema() {
     assert!(counts.is_sorted(), "{counts:?}");
 }
 
-/// A job slow enough to be stopped in the middle: `hold` is a template's last element before the
-/// sink.
+/// A job slow enough to be stopped in the middle.
 fn slow_job(desk: &Desk) -> Command {
+    job_with_pauses(desk, Duration::from_millis(100))
+}
+
+/// A job whose pipeline pauses before each frame is encoded.
+fn job_with_pauses(desk: &Desk, pause: Duration) -> Command {
     let template = fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/pipelines/file.launch"
     ))
     .unwrap()
-    .replace("! x264enc", "! identity sleep-time=100000 ! x264enc");
+    .replace(
+        "! x264enc",
+        &format!("! identity sleep-time={} ! x264enc", pause.as_micros()),
+    );
     let template = desk.write("slow.launch", template);
     let mut command = run(face(), speech(), desk.file("out.mp4"));
     command
@@ -123,7 +130,7 @@ fn wait_until_running(child: &mut Child) -> BufReader<std::process::ChildStdout>
         line.clear();
         assert_ne!(reader.read_line(&mut line).unwrap(), 0, "it ended too soon");
         let event: Value = serde_json::from_str(&line).unwrap();
-        if event["frames"].as_u64() > Some(0) {
+        if event["event"] == "progress" && event["frames"].as_u64() > Some(0) {
             return reader;
         }
     }
@@ -139,6 +146,12 @@ fn a_slow_job_is_never_silent_for_a_second() {
     let desk = Desk::new();
     let mut child = slow_job(&desk).stdout(Stdio::piped()).spawn().unwrap();
     let reader = BufReader::new(child.stdout.take().unwrap());
+    let longest = longest_silence(reader);
+    assert!(child.wait().unwrap().success());
+    assert!(longest < Duration::from_secs(1), "{longest:?}");
+}
+
+fn longest_silence(reader: impl BufRead) -> Duration {
     let mut last = Instant::now();
     let mut longest = Duration::ZERO;
     for line in reader.lines() {
@@ -146,7 +159,24 @@ fn a_slow_job_is_never_silent_for_a_second() {
         longest = longest.max(last.elapsed());
         last = Instant::now();
     }
-    assert!(child.wait().unwrap().success());
+    longest
+}
+
+/// The elements are silent then: an element that sleeps lets the pipeline stop only when it wakes.
+#[test]
+fn a_job_that_takes_long_to_stop_is_not_silent_either() {
+    let desk = Desk::new();
+    let mut command = job_with_pauses(&desk, Duration::from_millis(2500));
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let reader = wait_until_running(&mut child);
+    signal(&child, libc::SIGTERM);
+    let begin = Instant::now();
+    let longest = longest_silence(reader);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert!(
+        begin.elapsed() > Duration::from_secs(1),
+        "it stopped at once"
+    );
     assert!(longest < Duration::from_secs(1), "{longest:?}");
 }
 
