@@ -157,7 +157,7 @@ impl FailureKind {
             Self::InputUnreadable => "Check the file's permissions",
             Self::InputIsFolder => "Name a file in it",
             Self::InputEmpty => "Copy or record it again",
-            Self::NotMedia => "Check that it is what its name says, e.g. with `gst-discoverer-1.0`",
+            Self::NotMedia => "Check that it is what its name says, e.g. with `file`",
             Self::InputDamaged => "Copy or download it again, or repair it with ffmpeg",
             Self::HeaderOnly => "Copy or record it again",
             Self::NoSoundTrack => "Choose a file that has speech in it",

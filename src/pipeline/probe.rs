@@ -178,6 +178,8 @@ fn read(info: &DiscovererInfo) -> Probe {
     };
     let duration = match (kind, info.duration()) {
         (Kind::Picture, _) => Length::Endless,
+        // Of a short transport stream GStreamer knows no more than that it is short.
+        (Kind::Video, Some(gst::ClockTime::ZERO)) => Length::Unknown,
         (_, Some(duration)) => Length::Known(duration.into()),
         (_, None) => Length::Unknown,
     };
