@@ -212,17 +212,15 @@ impl BaseSrcImpl for FaceSource {
     }
 
     fn do_seek(&self, segment: &mut gst::Segment) -> bool {
-        let Some(time) = segment.downcast_ref::<gst::ClockTime>() else {
+        let Some(segment) = segment.downcast_mut::<gst::ClockTime>() else {
             return false;
         };
-        if time.rate() != 1.0 {
-            gst::warning!(CAT, imp = self, "can't play at rate {}", time.rate());
+        if segment.rate() != 1.0 {
+            gst::warning!(CAT, imp = self, "can't play at rate {}", segment.rate());
             return false;
         }
-        let start = time.start();
-        if !self.parent_do_seek(segment) {
-            return false;
-        }
+        let start = segment.start();
+        segment.set_time(start);
         self.state.lock().unwrap().seek = start;
         true
     }
@@ -345,6 +343,13 @@ impl FaceSource {
                     schedule.show(frame.duration);
                     stream.frame = Some(frame.buffer);
                 }
+                Step::Only(frame) => {
+                    let schedule = self.prepare(stream, &frame)?;
+                    let duration = schedule.period().unwrap_or(frame.duration);
+                    schedule.show(duration);
+                    stream.frame = Some(frame.buffer);
+                    self.state.lock().unwrap().duration = Some(duration);
+                }
                 Step::Hold(frame) => {
                     let fallback = rate(&frame.caps).or(as_rate(DEFAULT_RATE));
                     let schedule = self.prepare(stream, &frame)?;
@@ -366,7 +371,10 @@ impl FaceSource {
                 let schedule = match before {
                     Some((_, schedule)) => schedule,
                     None => {
-                        self.set_duration(stream, frame);
+                        if stream.settings.loop_mode == LoopMode::None {
+                            let duration = stream.playback.reader().duration();
+                            self.state.lock().unwrap().duration = duration;
+                        }
                         Schedule::new(rate, stream.start)
                     }
                 };
@@ -424,18 +432,6 @@ impl FaceSource {
             Some(result) if still || forced.is_some() || result != own => as_rate(result),
             _ => None,
         })
-    }
-
-    fn set_duration(&self, stream: &Stream, frame: &Frame) {
-        if stream.settings.loop_mode != LoopMode::None {
-            return;
-        }
-        let reader = stream.playback.reader();
-        let duration = match reader.is_picture() {
-            true => Some(frame.duration),
-            false => reader.duration(),
-        };
-        self.state.lock().unwrap().duration = duration;
     }
 
     fn fail(&self, error: &Error, missing: Vec<gst::Structure>) -> gst::FlowError {

@@ -27,6 +27,8 @@ pub struct Frame {
 #[derive(Debug)]
 pub enum Step {
     Show(Frame),
+    /// The file has this frame and no other, so nothing says how long it lasts.
+    Only(Frame),
     /// This frame stays for ever.
     Hold(Frame),
     End,
@@ -71,7 +73,6 @@ pub struct Playback {
     /// What the first pass found, for playing backwards.
     chunks: Vec<Chunk>,
     last_start: Option<ClockTime>,
-    indexed: bool,
     turns: u64,
 }
 
@@ -86,7 +87,6 @@ impl Playback {
             given: 0,
             chunks: Vec::new(),
             last_start: None,
-            indexed: false,
             turns: 0,
         }
     }
@@ -142,9 +142,6 @@ impl Playback {
         while let Some(sample) = self.reader.pull()? {
             let next = self.frame(&sample)?;
             drop(sample);
-            if self.mode == LoopMode::PingPong && self.ahead.is_none() && !self.seekable() {
-                return Err(self.fail(|name| Error::NotSeekable { name }));
-            }
             if let Some(mut frame) = self.ahead.replace(next) {
                 if let Some(next) = &self.ahead {
                     frame.duration = next.start - frame.start;
@@ -161,12 +158,12 @@ impl Playback {
             }));
         };
         let frame = self.given(frame);
-        self.indexed = true;
         self.turn(&frame);
-        if self.given == 1 && self.mode != LoopMode::None {
-            return self.step();
+        match (self.given, self.mode) {
+            (1, LoopMode::None) => Ok(Step::Only(frame)),
+            (1, _) => self.step(),
+            _ => Ok(Step::Show(frame)),
         }
-        Ok(Step::Show(frame))
     }
 
     /// At the end of a pass: what comes after its last frame.
@@ -181,7 +178,8 @@ impl Playback {
             }
             LoopMode::PingPong => {
                 self.turns += 1;
-                self.last_start = Some(last.start);
+                // Some demuxers shift times a little after a seek: those of the first pass count.
+                self.last_start.get_or_insert(last.start);
                 self.backwards(self.chunks.len());
             }
         }
@@ -273,7 +271,7 @@ impl Playback {
 
     fn given(&mut self, frame: Frame) -> Frame {
         self.given += 1;
-        if self.mode == LoopMode::PingPong && !self.indexed {
+        if self.mode == LoopMode::PingPong && self.last_start.is_none() {
             self.index(&frame);
         }
         frame
@@ -333,10 +331,6 @@ impl Playback {
             start,
             duration,
         })
-    }
-
-    fn seekable(&self) -> bool {
-        self.indexed || self.reader.is_picture() || self.reader.is_seekable()
     }
 
     fn fail(&self, error: impl FnOnce(String) -> Error) -> Stop {

@@ -91,6 +91,11 @@ impl Schedule {
         Grid { rate, base, next }
     }
 
+    /// Of the output's own rate.
+    pub fn period(&self) -> Option<ClockTime> {
+        self.grid.as_ref().map(|grid| grid.rate.period())
+    }
+
     /// The next source frame, which lasts `duration`.
     pub fn show(&mut self, duration: ClockTime) {
         self.begin = self.end.unwrap_or(self.begin);

@@ -30,6 +30,7 @@ struct Sound {
     track: Option<Track>,
     /// Events that must not overtake our segment.
     pending: Vec<gst::Event>,
+    /// The next sound to go out is the first of its segment.
     discont: bool,
     finished: bool,
     flushing: bool,
@@ -366,6 +367,9 @@ impl SoundFit {
             .and_then(|pts| segment.to_running_time_full(pts));
         let skip = self.place(start, exact)?;
         let mut from = skip.min(samples);
+        if from < samples {
+            self.update(|state| state.sound.discont = false);
+        }
         while from < samples {
             let n = self.wait_for_room(samples - from)?;
             if n == 0 {
@@ -414,8 +418,8 @@ impl SoundFit {
         let Some(start) = start else {
             return Ok(0);
         };
-        let exact = self.update(|state| std::mem::take(&mut state.sound.discont)) || exact;
-        match track.place(start, exact) {
+        let discont = self.state.lock().unwrap().sound.discont;
+        match track.place(start, exact || discont) {
             Placement::Append => Ok(0),
             Placement::Skip(samples) => Ok(samples),
             Placement::Silence(mut samples) => {

@@ -1,0 +1,658 @@
+//! `soundfit`: whatever comes in, the sound that goes out is as long as the picture, to the sample.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use gst::ClockTime;
+use gst::prelude::*;
+
+const MS: ClockTime = ClockTime::MSECOND;
+const LIMIT: Duration = Duration::from_secs(10);
+/// Where nothing more is expected to happen.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// What one side sends.
+#[derive(Clone)]
+enum Item {
+    Caps(gst::Caps),
+    Segment(gst::FormattedSegment<ClockTime>),
+    /// PTS and duration.
+    Frame(ClockTime, Option<ClockTime>),
+    /// PTS and samples.
+    Sound(ClockTime, Vec<i16>),
+    Gap(ClockTime, ClockTime),
+    Eos,
+}
+
+use Item::*;
+
+fn init() {
+    gst::init().unwrap();
+    gstlipsync::plugin_register_static().unwrap();
+}
+
+fn segment(start: ClockTime, base: ClockTime) -> Item {
+    init();
+    let mut segment = gst::FormattedSegment::new();
+    segment.set_start(start);
+    segment.set_time(start);
+    segment.set_base(base);
+    Segment(segment)
+}
+
+fn video_caps() -> Item {
+    init();
+    Caps(
+        gst_video::VideoCapsBuilder::new()
+            .format(gst_video::VideoFormat::Gray8)
+            .width(4)
+            .height(4)
+            .framerate(gst::Fraction::new(25, 1))
+            .build(),
+    )
+}
+
+fn sound_caps(rate: u64) -> Item {
+    init();
+    let info = gst_audio::AudioInfo::builder(gst_audio::AUDIO_FORMAT_S16, rate as u32, 1);
+    Caps(info.build().unwrap().to_caps().unwrap())
+}
+
+/// A picture of `n` frames of 40 ms, without its end.
+fn frames(n: u64) -> Vec<Item> {
+    let mut items = vec![video_caps(), segment(0 * MS, 0 * MS)];
+    items.extend((0..n).map(|n| Frame(n * 40 * MS, Some(40 * MS))));
+    items
+}
+
+/// Sound at 8 kHz, without its end: consecutive numbers from 1, in buffers of 20 ms.
+fn sound(buffers: u64) -> Vec<Item> {
+    let mut items = vec![sound_caps(8000), segment(0 * MS, 0 * MS)];
+    items.extend((0..buffers).map(|n| Sound(n * 20 * MS, count(n as usize * 160, 160))));
+    items
+}
+
+/// `n` samples that count on from `before`.
+fn count(before: usize, n: usize) -> Vec<i16> {
+    (before + 1..=before + n).map(|v| v as i16).collect()
+}
+
+/// Says where two sounds differ, and not all they have.
+#[track_caller]
+fn same(found: &[i16], expected: &[i16]) {
+    let differs = found.iter().zip(expected).position(|(a, b)| a != b);
+    if let Some(at) = differs {
+        let end = |s: &[i16]| s[at..s.len().min(at + 4)].to_vec();
+        panic!("sample {at}: {:?}, not {:?}", end(found), end(expected));
+    }
+    assert_eq!(found.len(), expected.len());
+}
+
+enum Out {
+    Buffer(gst::Buffer),
+    Event(gst::Event),
+}
+
+/// The element between four pads of ours, each side fed by a thread of its own.
+struct Bench {
+    fit: gst::Element,
+    video: gst::Pad,
+    sound: gst::Pad,
+    sinks: [gst::Pad; 2],
+    from_video: Receiver<Out>,
+    from_sound: Receiver<Out>,
+}
+
+type Sending = JoinHandle<Result<(), gst::FlowError>>;
+
+impl Bench {
+    fn new() -> Self {
+        Self::with_video_sink(Ok(gst::FlowSuccess::Ok))
+    }
+
+    fn with_video_sink(result: Result<gst::FlowSuccess, gst::FlowError>) -> Self {
+        init();
+        let fit = gst::ElementFactory::make("soundfit").build().unwrap();
+        let sink = |name: &str, result| {
+            let (buffers, receiver) = channel();
+            let events = buffers.clone();
+            let any = gst::Caps::new_any();
+            let (sink, always) = (gst::PadDirection::Sink, gst::PadPresence::Always);
+            let template = gst::PadTemplate::new("sink", sink, always, &any).unwrap();
+            let pad = gst::Pad::builder_from_template(&template)
+                .chain_function(move |_, _, buffer| {
+                    let _ = buffers.send(Out::Buffer(buffer));
+                    result
+                })
+                .event_function(move |_, _, event| {
+                    let _ = events.send(Out::Event(event));
+                    true
+                })
+                .build();
+            fit.static_pad(name).unwrap().link(&pad).unwrap();
+            pad.set_active(true).unwrap();
+            (pad, receiver)
+        };
+        let (video_sink, from_video) = sink("video_src", result);
+        let (sound_sink, from_sound) = sink("sound_src", Ok(gst::FlowSuccess::Ok));
+        fit.set_state(gst::State::Playing).unwrap();
+        let source = |name: &str, duration: ClockTime, latency: ClockTime| {
+            let pad = gst::Pad::builder(gst::PadDirection::Src)
+                .query_function(move |pad, parent, query| match query.view_mut() {
+                    gst::QueryViewMut::Duration(q) => {
+                        q.set(duration);
+                        true
+                    }
+                    gst::QueryViewMut::Latency(q) => {
+                        q.set(true, latency, ClockTime::NONE);
+                        true
+                    }
+                    _ => gst::Pad::query_default(pad, parent, query),
+                })
+                .build();
+            pad.link(&fit.static_pad(name).unwrap()).unwrap();
+            pad.set_active(true).unwrap();
+            pad.push_event(gst::event::StreamStart::new(name));
+            pad
+        };
+        Self {
+            video: source("video", 3000 * MS, 100 * MS),
+            sound: source("sound", 9000 * MS, 20 * MS),
+            sinks: [video_sink, sound_sink],
+            from_video,
+            from_sound,
+            fit,
+        }
+    }
+
+    /// Sends in a thread of its own, which gives the last result of a push.
+    fn send(pad: &gst::Pad, items: &[Item]) -> Sending {
+        let (pad, items) = (pad.clone(), items.to_vec());
+        std::thread::spawn(move || items.into_iter().try_for_each(|item| push(&pad, item)))
+    }
+
+    fn video(&self, items: &[Item]) -> Sending {
+        Self::send(&self.video, items)
+    }
+
+    fn sound(&self, items: &[Item]) -> Sending {
+        Self::send(&self.sound, items)
+    }
+
+    /// The whole sound up to EOS, after checks that nothing is missing, doubled or mistimed.
+    fn track(&self, rate: u64) -> Track {
+        let mut track = Track::default();
+        let until = Instant::now() + LIMIT;
+        while !track.eos {
+            let left = until.saturating_duration_since(Instant::now());
+            let out = self.from_sound.recv_timeout(left);
+            track.take(out.expect("the sound goes on"), rate);
+        }
+        // Nothing comes after EOS.
+        assert!(self.from_sound.try_recv().is_err());
+        track
+    }
+
+    /// What came until now.
+    fn track_so_far(&self, rate: u64) -> Track {
+        std::thread::sleep(SETTLE);
+        let mut track = Track::default();
+        for out in self.from_sound.try_iter() {
+            track.take(out, rate);
+        }
+        track
+    }
+
+    /// Both sides at once, up to the end of the sound.
+    fn run(video: &[Item], sound: &[Item], rate: u64) -> Track {
+        let bench = Self::new();
+        let threads = [bench.video(video), bench.sound(sound)];
+        let track = bench.track(rate);
+        for thread in threads {
+            let result = thread.join().unwrap();
+            assert!(
+                matches!(result, Ok(()) | Err(gst::FlowError::Eos)),
+                "{result:?}"
+            );
+        }
+        let sent = video.iter().filter(|i| matches!(i, Frame(..))).count();
+        let out = bench.from_video.try_iter();
+        assert_eq!(out.filter(|o| matches!(o, Out::Buffer(_))).count(), sent);
+        track
+    }
+}
+
+fn push(pad: &gst::Pad, item: Item) -> Result<(), gst::FlowError> {
+    let buffer = |bytes: Vec<u8>, pts, duration| {
+        let mut buffer = gst::Buffer::from_mut_slice(bytes);
+        buffer.make_mut().set_pts(Some(pts));
+        buffer.make_mut().set_duration(duration);
+        buffer
+    };
+    match item {
+        Caps(caps) => drop(pad.push_event(gst::event::Caps::new(&caps))),
+        Segment(segment) => drop(pad.push_event(gst::event::Segment::new(&segment))),
+        Gap(start, duration) => {
+            pad.push_event(gst::event::Gap::builder(start).duration(duration).build());
+        }
+        Eos => drop(pad.push_event(gst::event::Eos::new())),
+        Frame(pts, duration) => drop(pad.push(buffer(vec![0; 16], pts, duration))?),
+        Sound(pts, samples) => {
+            let bytes = samples.iter().flat_map(|s| s.to_ne_bytes()).collect();
+            pad.push(buffer(bytes, pts, None))?;
+        }
+    }
+    Ok(())
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.fit.set_state(gst::State::Null).unwrap();
+        for pad in [&self.video, &self.sound].into_iter().chain(&self.sinks) {
+            pad.set_active(false).unwrap();
+        }
+    }
+}
+
+/// What came out of the sound pad.
+#[derive(Default)]
+struct Track {
+    samples: Vec<i16>,
+    segment: Option<gst::FormattedSegment<ClockTime>>,
+    eos: bool,
+}
+
+impl Track {
+    fn take(&mut self, out: Out, rate: u64) {
+        let buffer = match out {
+            Out::Event(event) => {
+                match event.view() {
+                    gst::EventView::Eos(_) => self.eos = true,
+                    gst::EventView::Segment(s) => {
+                        assert!(self.segment.is_none(), "a second segment");
+                        self.segment = s.segment().downcast_ref().cloned();
+                    }
+                    _ => (),
+                }
+                return;
+            }
+            Out::Buffer(buffer) => buffer,
+        };
+        let segment = self.segment.as_ref().expect("a segment before sound");
+        let start = segment.start().unwrap();
+        let at = |samples: usize| {
+            let second = ClockTime::SECOND;
+            start + second.mul_div_floor(samples as u64, rate).unwrap()
+        };
+        assert_eq!(buffer.pts(), Some(at(self.samples.len())));
+        let discont = buffer.flags().contains(gst::BufferFlags::DISCONT);
+        assert_eq!(discont, self.samples.is_empty());
+        let map = buffer.map_readable().unwrap();
+        let samples = map
+            .chunks_exact(2)
+            .map(|s| i16::from_ne_bytes([s[0], s[1]]));
+        self.samples.extend(samples);
+        let end = buffer.pts().zip(buffer.duration()).map(|(pts, d)| pts + d);
+        assert_eq!(end, Some(at(self.samples.len())));
+    }
+}
+
+fn with_end(mut items: Vec<Item>) -> Vec<Item> {
+    items.push(Eos);
+    items
+}
+
+#[test]
+fn short_sound_is_followed_by_silence() {
+    let track = Bench::run(&with_end(frames(10)), &with_end(sound(5)), 8000);
+    same(&track.samples, &[count(0, 800), vec![0; 2400]].concat());
+}
+
+#[test]
+fn long_sound_is_cut() {
+    let track = Bench::run(&with_end(frames(10)), &with_end(sound(50)), 8000);
+    same(&track.samples, &count(0, 3200));
+    // Endless sound learns that it may stop.
+    let bench = Bench::new();
+    bench.video(&with_end(frames(10))).join().unwrap().unwrap();
+    let result = bench.sound(&sound(10_000)).join().unwrap();
+    assert_eq!(result, Err(gst::FlowError::Eos));
+    same(&bench.track(8000).samples, &count(0, 3200));
+}
+
+#[test]
+fn sound_is_cut_within_a_buffer() {
+    let items = [
+        sound_caps(8000),
+        segment(0 * MS, 0 * MS),
+        Sound(0 * MS, count(0, 16_000)),
+        Eos,
+    ];
+    let track = Bench::run(&with_end(frames(10)), &items, 8000);
+    same(&track.samples, &count(0, 3200));
+}
+
+#[test]
+fn late_sound_has_silence_before_it() {
+    let items = [
+        sound_caps(8000),
+        segment(0 * MS, 0 * MS),
+        Sound(100 * MS, count(0, 160)),
+        Eos,
+    ];
+    let track = Bench::run(&with_end(frames(5)), &items, 8000);
+    let expected = [vec![0; 800], count(0, 160), vec![0; 640]].concat();
+    same(&track.samples, &expected);
+}
+
+#[test]
+fn sound_from_before_the_picture_is_dropped() {
+    let mut video = vec![video_caps(), segment(7000 * MS, 110 * MS)];
+    video.extend((0..5).map(|n| Frame((7000 + n * 40) * MS, Some(40 * MS))));
+    let track = Bench::run(&with_end(video), &with_end(sound(50)), 8000);
+    same(&track.samples, &count(880, 1600));
+    let segment = track.segment.unwrap();
+    assert_eq!(segment.to_running_time(110 * MS), Some(110 * MS));
+    assert_eq!(segment.to_stream_time(110 * MS), Some(7000 * MS));
+}
+
+#[test]
+fn each_side_has_its_own_segment() {
+    let video = [
+        video_caps(),
+        segment(5000 * MS, 2000 * MS),
+        // The first 10 ms lie before the segment and aren't shown.
+        Frame(4990 * MS, Some(40 * MS)),
+        Frame(5030 * MS, Some(40 * MS)),
+        Eos,
+    ];
+    let sound = [
+        sound_caps(8000),
+        segment(60 * MS, 2000 * MS),
+        Sound(40 * MS, count(0, 400)),
+        Eos,
+    ];
+    let track = Bench::run(&video, &sound, 8000);
+    let expected = [count(160, 240), vec![0; 320]].concat();
+    same(&track.samples, &expected);
+}
+
+#[test]
+fn gaps_are_filled_and_overlaps_dropped() {
+    let items = [
+        sound_caps(8000),
+        segment(0 * MS, 0 * MS),
+        Sound(0 * MS, count(0, 160)),
+        Sound(100 * MS, count(160, 160)),
+        Sound(50 * MS, count(1000, 800)),
+        Gap(150 * MS, 250 * MS),
+        Sound(401 * MS, count(2000, 160)),
+        Eos,
+    ];
+    let track = Bench::run(&with_end(frames(11)), &items, 8000);
+    // 120 to 150 ms is what the third buffer adds. One millisecond is rounding, not a gap.
+    let expected = [
+        count(0, 160),
+        vec![0; 640],
+        count(160, 160),
+        count(1560, 240),
+        vec![0; 2000],
+        count(2000, 160),
+        vec![0; 160],
+    ];
+    same(&track.samples, &expected.concat());
+}
+
+#[test]
+fn without_durations_a_frame_ends_with_the_next_one() {
+    let mut video = vec![video_caps(), segment(0 * MS, 0 * MS)];
+    video.extend([0, 40, 50, 350, 400].map(|pts| Frame(pts * MS, None)));
+    let track = Bench::run(&with_end(video), &with_end(sound(50)), 8000);
+    same(&track.samples, &count(0, 3600));
+
+    let video = [
+        video_caps(),
+        segment(0 * MS, 0 * MS),
+        Frame(0 * MS, None),
+        Eos,
+    ];
+    let track = Bench::run(&video, &with_end(sound(50)), 8000);
+    same(&track.samples, &count(0, 320));
+}
+
+#[test]
+fn gaps_in_the_picture_count() {
+    let video = [
+        video_caps(),
+        segment(0 * MS, 0 * MS),
+        Gap(0 * MS, 80 * MS),
+        Frame(80 * MS, Some(40 * MS)),
+        Gap(120 * MS, 80 * MS),
+        Eos,
+    ];
+    let track = Bench::run(&video, &with_end(sound(50)), 8000);
+    same(&track.samples, &count(0, 1600));
+}
+
+#[test]
+fn sound_waits_for_the_picture() {
+    let bench = Bench::new();
+    let sending = bench.sound(&with_end(sound(50)));
+    same(&bench.track_so_far(8000).samples, &[]);
+    bench.video(&frames(5)).join().unwrap().unwrap();
+    let track = bench.track_so_far(8000);
+    same(&track.samples, &count(0, 1600));
+    assert!(!track.eos);
+    push(&bench.video, Eos).unwrap();
+    assert_eq!(sending.join().unwrap(), Err(gst::FlowError::Eos));
+}
+
+#[test]
+fn the_picture_never_waits() {
+    let bench = Bench::new();
+    bench.video(&with_end(frames(500))).join().unwrap().unwrap();
+    let out: Vec<_> = bench.from_video.try_iter().collect();
+    assert_eq!(
+        out.iter().filter(|o| matches!(o, Out::Buffer(_))).count(),
+        500
+    );
+    let last = out.last();
+    assert!(matches!(last, Some(Out::Event(e)) if e.type_() == gst::EventType::Eos));
+    // Sound that has a format and nothing else becomes silence.
+    let nothing = [sound_caps(8000), segment(0 * MS, 0 * MS), Eos];
+    bench.sound(&nothing).join().unwrap().unwrap();
+    same(&bench.track(8000).samples, &vec![0; 160_000]);
+}
+
+#[test]
+fn without_a_format_there_is_no_sound() {
+    let bench = Bench::new();
+    bench.sound(&[Eos]).join().unwrap().unwrap();
+    same(&bench.track(8000).samples, &[]);
+    bench.video(&with_end(frames(3))).join().unwrap().unwrap();
+}
+
+#[test]
+fn a_picture_without_frames_has_no_sound() {
+    let nothing = [video_caps(), segment(0 * MS, 0 * MS), Eos];
+    let track = Bench::run(&nothing, &with_end(sound(10)), 8000);
+    same(&track.samples, &[]);
+    same(&Bench::run(&[Eos], &[Eos], 8000).samples, &[]);
+}
+
+fn flush(pad: &gst::Pad) {
+    assert!(pad.push_event(gst::event::FlushStart::new()));
+    assert!(pad.push_event(gst::event::FlushStop::new(true)));
+}
+
+#[test]
+fn after_a_flush_all_begins_anew() {
+    let bench = Bench::new();
+    let sending = bench.sound(&sound(50));
+    bench.video(&frames(5)).join().unwrap().unwrap();
+    std::thread::sleep(SETTLE);
+    flush(&bench.video);
+    let start = Instant::now();
+    flush(&bench.sound);
+    assert_eq!(sending.join().unwrap(), Err(gst::FlowError::Flushing));
+    assert!(start.elapsed() < SETTLE);
+    for out in bench.from_sound.try_iter() {
+        drop(out);
+    }
+    let mut video = vec![segment(1000 * MS, 0 * MS)];
+    video.extend((0..3).map(|n| Frame((1000 + n * 40) * MS, Some(40 * MS))));
+    bench.video(&with_end(video)).join().unwrap().unwrap();
+    let sound = [
+        segment(1000 * MS, 0 * MS),
+        Sound(1000 * MS, count(0, 160)),
+        Eos,
+    ];
+    bench.sound(&sound).join().unwrap().unwrap();
+    let track = bench.track(8000);
+    same(&track.samples, &[count(0, 160), vec![0; 800]].concat());
+    let stream_time = track.segment.unwrap().to_stream_time(0 * MS);
+    assert_eq!(stream_time, Some(1000 * MS));
+}
+
+#[test]
+fn sound_that_waits_does_not_hold_up_the_stop() {
+    for items in [sound(50), with_end(sound(0))] {
+        let bench = Bench::new();
+        bench.video(&frames(2)).join().unwrap().unwrap();
+        let sending = bench.sound(&items);
+        std::thread::sleep(SETTLE);
+        assert!(!sending.is_finished());
+        let start = Instant::now();
+        bench.fit.set_state(gst::State::Ready).unwrap();
+        let _ = sending.join().unwrap();
+        assert!(start.elapsed() < SETTLE);
+    }
+}
+
+#[test]
+fn when_nobody_takes_the_picture_the_sound_ends() {
+    for error in [gst::FlowError::Eos, gst::FlowError::NotLinked] {
+        let bench = Bench::with_video_sink(Err(error));
+        let sending = bench.sound(&with_end(sound(50)));
+        assert_eq!(bench.video(&frames(5)).join().unwrap(), Err(error));
+        same(&bench.track(8000).samples, &count(0, 320));
+        assert_eq!(sending.join().unwrap(), Err(gst::FlowError::Eos));
+    }
+}
+
+#[test]
+fn queries_go_where_the_answer_is() {
+    let bench = Bench::new();
+    for (sink, latency) in bench.sinks.iter().zip([100 * MS, 100 * MS]) {
+        // Fitted sound lasts as long as the picture, and waits for it.
+        assert_eq!(sink.peer_query_duration::<ClockTime>(), Some(3000 * MS));
+        let mut query = gst::query::Latency::new();
+        assert!(sink.peer_query(&mut query));
+        assert_eq!(query.result(), (true, latency, None));
+    }
+    let caps = bench.video.peer_query_caps(None);
+    let memory = gst::Caps::builder("video/x-raw")
+        .features(["memory:GLMemory"])
+        .build();
+    assert!(memory.can_intersect(&caps), "{caps}");
+}
+
+#[test]
+fn a_new_sample_rate_goes_on_in_time() {
+    let bench = Bench::new();
+    bench.video(&with_end(frames(10))).join().unwrap().unwrap();
+    let mut items = sound(10);
+    items.push(sound_caps(16_000));
+    items.push(Sound(200 * MS, count(0, 8000)));
+    assert_eq!(
+        bench.sound(&items).join().unwrap(),
+        Err(gst::FlowError::Eos)
+    );
+    let mut samples = 0;
+    let mut end = ClockTime::ZERO;
+    for out in bench.from_sound.try_iter() {
+        if let Out::Buffer(buffer) = out {
+            samples += buffer.size() / 2;
+            assert_eq!(buffer.pts(), Some(end));
+            end += buffer.duration().unwrap();
+        }
+    }
+    assert_eq!((samples, end), (1600 + 3200, 400 * MS));
+}
+
+/// Numbers that look random, the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) % sides
+    }
+}
+
+#[test]
+fn any_picture_gets_exactly_its_length_of_sound() {
+    for case in 0..20 {
+        let mut dice = Dice(case);
+        let rate = [8000, 16_000, 44_100, 48_000][dice.roll(4) as usize];
+        let time = |samples: u64| {
+            let nanos = (samples * 1_000_000_000).div_ceil(rate);
+            ClockTime::from_nseconds(nanos)
+        };
+        // A picture of frames that vary or don't, with or without durations.
+        let (varies, timed) = (dice.roll(2) == 1, dice.roll(2) == 1);
+        let (start, base) = (dice.roll(5000) * MS, dice.roll(800) * MS);
+        let mut video = vec![video_caps(), segment(start, base)];
+        let mut end = start;
+        let mut last = ClockTime::ZERO;
+        for _ in 0..=dice.roll(60) + 1 {
+            let nanos = if varies {
+                1_000_000 + dice.roll(90_000_000)
+            } else {
+                33_366_667
+            };
+            last = ClockTime::from_nseconds(nanos);
+            video.push(Frame(end, timed.then_some(last)));
+            end += last;
+        }
+        if !timed {
+            // The last one lasts as long as the one before it.
+            let pts = |item: &Item| match item {
+                Frame(pts, _) => *pts,
+                _ => start,
+            };
+            let n = video.len();
+            end = end - last + (pts(&video[n - 1]) - pts(&video[n - 2]));
+        }
+        // Sound that starts before or after it, in pieces of any size.
+        let sound_base = time(dice.roll(rate));
+        let total = dice.roll(3 * rate);
+        let mut items = vec![sound_caps(rate), segment(0 * MS, sound_base)];
+        let mut sent = 0;
+        while sent < total {
+            let n = (1 + dice.roll(rate / 5)).min(total - sent);
+            items.push(Sound(time(sent), count(sent as usize, n as usize)));
+            sent += n;
+        }
+
+        let track = Bench::run(&with_end(video), &with_end(items), rate);
+        let length = |from: ClockTime, to: ClockTime| {
+            let nanos = i128::from(to.nseconds()) - i128::from(from.nseconds());
+            (nanos as f64 * rate as f64 / 1e9).round() as i64
+        };
+        let samples = length(start, end);
+        let offset = length(base, sound_base);
+        let expected: Vec<i16> = (0..samples)
+            .map(|n| match n - offset {
+                n if (0..total as i64).contains(&n) => (n + 1) as i16,
+                _ => 0,
+            })
+            .collect();
+        println!("case {case}");
+        same(&track.samples, &expected);
+    }
+}
