@@ -111,9 +111,14 @@ pub fn prepare(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
             ))
             .advice("Leave --output away, or choose another template"));
     }
-    let face = probe::probe(&job.face, Role::Face)?;
-    cancel.check()?;
-    let speech = probe::probe(&job.speech, Role::Speech)?;
+    // Side by side: what takes time is starting decoders.
+    let (face, speech) = std::thread::scope(|scope| {
+        let speech = scope.spawn(|| probe::probe(&job.speech, Role::Speech));
+        let face = probe::probe(&job.face, Role::Face);
+        let panicked = |_| Err(Failure::new(FailureKind::Internal).detail("the probe panicked"));
+        (face, speech.join().unwrap_or_else(panicked))
+    });
+    let (face, speech) = (face?, speech?);
     cancel.check()?;
     let loop_mode = job.effective_loop_mode(face.duration, speech.duration);
     let (limit, length) =
@@ -180,14 +185,6 @@ impl Prepared {
             }
         }
         for (name, value) in &job.parameters {
-            if self.template.param(name).is_none() {
-                return Err(Failure::new(FailureKind::Usage)
-                    .detail(format_args!(
-                        "template `{}` has no parameter `{name}`",
-                        self.template.name()
-                    ))
-                    .advice("`lipflow pipeline show` lists those that it has"));
-            }
             values.insert(name, value);
         }
         Ok(values)
@@ -197,6 +194,13 @@ impl Prepared {
 fn template_failure(error: &TemplateError) -> Failure {
     let kind = match error {
         TemplateError::MissingElements(_) => FailureKind::PluginMissing,
+        TemplateError::UnknownParameter { .. }
+        | TemplateError::MissingValue { .. }
+        | TemplateError::BadValue { .. } => {
+            return Failure::new(FailureKind::Usage)
+                .because(error)
+                .advice("`lipflow pipeline show` lists a template's parameters");
+        }
         _ => FailureKind::TemplateInvalid,
     };
     Failure::new(kind).detail(error)

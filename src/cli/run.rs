@@ -39,10 +39,6 @@ pub struct RunArgs {
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = super::parse_setting)]
     settings: Vec<(String, String)>,
     #[command(flatten)]
-    face_options: FaceOptions,
-    #[command(flatten)]
-    length: LengthOptions,
-    #[command(flatten)]
     existing: ExistingOptions,
     #[command(flatten)]
     show: ShowOptions,
@@ -52,6 +48,11 @@ pub struct RunArgs {
     /// Seconds without movement after which the job is given up
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     stuck_after: u64,
+    // Options without a heading come first: a heading holds for all that follow it.
+    #[command(flatten)]
+    face_options: FaceOptions,
+    #[command(flatten)]
+    length: LengthOptions,
 }
 
 #[derive(Args, Debug)]

@@ -1,7 +1,7 @@
 //! Where data flows in a pipeline, and where it stopped.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use gst::glib::translate::ToGlibPtr;
 use gst::prelude::*;
@@ -12,8 +12,6 @@ use super::classify::path_of;
 pub struct Flow {
     passed: Arc<AtomicU64>,
     pipeline: gst::glib::WeakRef<gst::Pipeline>,
-    /// The pad that data passed last.
-    last: Arc<Mutex<Option<gst::glib::WeakRef<gst::Pad>>>>,
 }
 
 impl Flow {
@@ -21,20 +19,19 @@ impl Flow {
         let flow = Self {
             passed: Arc::default(),
             pipeline: pipeline.downgrade(),
-            last: Arc::default(),
         };
-        let (passed, last) = (flow.passed.clone(), flow.last.clone());
+        let passed = flow.passed.clone();
         let watch_element = move |element: &gst::Element| {
             if element.is::<gst::Bin>() {
                 return;
             }
             for pad in element.src_pads() {
-                watch_pad(&pad, &passed, &last);
+                watch_pad(&pad, &passed);
             }
-            let (passed, last) = (passed.clone(), last.clone());
+            let passed = passed.clone();
             element.connect_pad_added(move |_, pad| {
                 if pad.direction() == gst::PadDirection::Src {
-                    watch_pad(pad, &passed, &last);
+                    watch_pad(pad, &passed);
                 }
             });
         };
@@ -49,52 +46,51 @@ impl Flow {
         self.passed.load(Ordering::Relaxed)
     }
 
-    /// The element that data went into and did not come out of: the most downstream one that is
-    /// still busy with a buffer; where none is, the one that got the last buffer; where nothing ever
-    /// flowed, a source.
+    /// The element that stopped: from the sinks upstream along the pads that wait for data, to the
+    /// first element that is busy with what it got, or to the source that gives nothing.
     pub fn culprit(&self) -> Option<String> {
         let pipeline = self.pipeline.upgrade()?;
-        let elements: Vec<_> = pipeline.iterate_recurse().into_iter().flatten().collect();
-        let is_leaf = |element: &&gst::Element| !element.is::<gst::Bin>();
-        let busy = elements.iter().filter(is_leaf).find(|element| {
-            element.sink_pads().iter().any(is_in_chain)
-                && !element
-                    .src_pads()
-                    .iter()
-                    .any(|pad| peer_of(pad).is_some_and(|peer| is_in_chain(&peer)))
-        });
-        let receiver = || {
-            let last = self
-                .last
-                .lock()
-                .unwrap_or_else(|e| e.into_inner())
-                .clone()?;
-            peer_of(&last.upgrade()?)?.parent_element()
-        };
-        let source = || {
-            elements
-                .iter()
-                .filter(is_leaf)
-                .find(|e| e.sink_pads().is_empty())
-        };
-        busy.cloned()
-            .or_else(receiver)
-            .or_else(|| source().cloned())
-            .map(|element| path_of(element.upcast_ref()))
+        let elements = pipeline.iterate_recurse().into_iter().flatten();
+        let sinks: Vec<_> = elements
+            .filter(|e| !e.is::<gst::Bin>() && e.src_pads().is_empty())
+            .collect();
+        // A sink that waits for data tells more than one that waits for the other sinks.
+        let starved = sinks.iter().find(|sink| waiting_pad(sink).is_some());
+        let culprit = upstream_of(starved.or(sinks.first())?.clone());
+        Some(path_of(culprit.upcast_ref()))
     }
 }
 
-fn watch_pad(
-    pad: &gst::Pad,
-    passed: &Arc<AtomicU64>,
-    last: &Arc<Mutex<Option<gst::glib::WeakRef<gst::Pad>>>>,
-) {
-    let (passed, last) = (passed.clone(), last.clone());
+fn upstream_of(sink: gst::Element) -> gst::Element {
+    /// No pipeline is this deep, so it must be a circle.
+    const DEEPEST: usize = 500;
+    let mut element = sink;
+    for _ in 0..DEEPEST {
+        let Some(next) = waiting_pad(&element)
+            .and_then(|pad| peer_of(&pad))
+            .and_then(|pad| pad.parent_element())
+        else {
+            break;
+        };
+        element = next;
+    }
+    element
+}
+
+/// A sink pad that has no buffer to work on.
+fn waiting_pad(element: &gst::Element) -> Option<gst::Pad> {
+    element
+        .sink_pads()
+        .into_iter()
+        .find(|pad| !is_in_chain(pad))
+}
+
+fn watch_pad(pad: &gst::Pad, passed: &Arc<AtomicU64>) {
+    let passed = passed.clone();
     pad.add_probe(
         gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST,
-        move |pad, _| {
+        move |_, _| {
             passed.fetch_add(1, Ordering::Relaxed);
-            *last.lock().unwrap_or_else(|e| e.into_inner()) = Some(pad.downgrade());
             gst::PadProbeReturn::Ok
         },
     );
@@ -152,6 +148,20 @@ mod tests {
             std::thread::sleep(Duration::from_millis(10));
         }
         std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(flow.culprit().as_deref(), Some("slow"));
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+
+    #[test]
+    fn a_muxer_that_waits_for_one_side_is_not_the_culprit() {
+        let pipeline = launch(
+            "audiotestsrc ! queue max-size-buffers=2 ! mux. \
+             videotestsrc ! identity name=slow sleep-time=3000000 ! queue ! mux. \
+             matroskamux name=mux ! fakesink sync=false",
+        );
+        let flow = Flow::watch(&pipeline);
+        pipeline.set_state(gst::State::Playing).unwrap();
+        std::thread::sleep(Duration::from_millis(500));
         assert_eq!(flow.culprit().as_deref(), Some("slow"));
         pipeline.set_state(gst::State::Null).unwrap();
     }

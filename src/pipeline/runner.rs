@@ -17,7 +17,9 @@ const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 /// How long a pipeline may take to let go of its threads and files.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// An element that says that it works, but moves nothing, is given this many times the limit.
-const PATIENCE_WITH_HEARTBEAT: u32 = 10;
+const PATIENCE: u32 = 4;
+/// As much while it loads: some execution providers compile a network for minutes.
+const PATIENCE_WITH_LOADING: u32 = 40;
 
 /// What `lipsync` counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,9 +100,13 @@ fn play(
             Meaning::Reports(reports) => {
                 heard = true;
                 for item in reports {
-                    if let Report::Counts(now) = item {
-                        watchdog.moved_if(counts != Some(now));
-                        counts = Some(now);
+                    match &item {
+                        Report::Phase(phase) => watchdog.is_loading = *phase == Phase::Loading,
+                        Report::Counts(now) => {
+                            watchdog.moved_if(counts != Some(*now));
+                            counts = Some(*now);
+                        }
+                        Report::Warning { .. } | Report::Message(_) => {}
                     }
                     report(item);
                 }
@@ -259,6 +265,7 @@ fn progress_of(structure: &gst::StructureRef) -> Vec<Report> {
 /// says so for many times the limit without moving.
 struct Watchdog {
     limit: Duration,
+    is_loading: bool,
     passed: u64,
     moved: bool,
     last_movement: Instant,
@@ -269,6 +276,7 @@ impl Watchdog {
     fn new(limit: Duration, now: Instant) -> Self {
         Self {
             limit,
+            is_loading: false,
             passed: 0,
             moved: false,
             last_movement: now,
@@ -289,10 +297,14 @@ impl Watchdog {
         if heard {
             self.last_heartbeat = now;
         }
+        let patience = if self.is_loading {
+            PATIENCE_WITH_LOADING
+        } else {
+            PATIENCE
+        };
         let still = now - self.last_movement;
         let silent = now - self.last_heartbeat;
-        (still >= self.limit && silent >= self.limit)
-            || still >= self.limit * PATIENCE_WITH_HEARTBEAT
+        (still >= self.limit && silent >= self.limit) || still >= self.limit * patience
     }
 }
 
@@ -438,11 +450,14 @@ mod tests {
         assert!(dog.is_stuck(1, false, at(25)));
 
         let mut dog = Watchdog::new(Duration::from_secs(10), begin);
-        for second in 0..100 {
+        for second in 0..40 {
             assert!(!dog.is_stuck(0, true, at(second)));
         }
-        assert!(dog.is_stuck(0, true, at(100)), "words without deeds");
+        assert!(dog.is_stuck(0, true, at(40)), "words without deeds");
+        dog.is_loading = true;
+        assert!(!dog.is_stuck(0, true, at(40)), "a network is compiled");
+        dog.is_loading = false;
         dog.moved_if(true);
-        assert!(!dog.is_stuck(0, true, at(101)));
+        assert!(!dog.is_stuck(0, true, at(41)));
     }
 }

@@ -58,6 +58,9 @@ fn clock(seconds: f64) -> String {
 /// What is known about how far it is, in words.
 fn progress_line(progress: &Progress) -> String {
     let mut parts = Vec::new();
+    if progress.frames == 0 && progress.duration_s.is_none() {
+        return String::new();
+    }
     match progress.frames_total {
         Some(total) => parts.push(format!("frame {} of {total}", progress.frames)),
         None => parts.push(format!("frame {}", progress.frames)),

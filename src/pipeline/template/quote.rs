@@ -140,6 +140,12 @@ mod tests {
     }
 
     #[test]
+    fn no_space_follows_a_quote_on_a_command_line() {
+        let quoted = for_command_line("a\"b c");
+        assert_eq!(quoted, r#"\"a\\042b\\040c\""#);
+    }
+
+    #[test]
     fn a_shell_reads_the_word_back() {
         for word in ["", "a b", "it's", "$HOME `x` \\", "!", "-e", "a\nb", "🎤"] {
             let out = std::process::Command::new("sh")

@@ -264,10 +264,11 @@ impl<F: Finder> Tracker<F> {
 
     /// Runs the detector and brings tracks and choice up to date with it.
     fn renew(&mut self, frame: &Frame, time: f64) -> Result<(), Error> {
+        let large = frame.layout.width.max(frame.layout.height) > self.options.detector_size;
+        let factor = if self.enlarged && large { 2 } else { 1 };
+        let size = self.options.detector_size * factor;
         let started = Instant::now();
-        let found =
-            self.finder
-                .detect(frame, self.options.detector_size, self.options.min_score)?;
+        let found = self.finder.detect(frame, size, self.options.min_score)?;
         self.counters.detector_runs += 1;
         self.counters.detector_time += started.elapsed();
         self.since_detection = Some(0);

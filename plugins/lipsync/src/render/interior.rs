@@ -16,15 +16,6 @@ pub struct Complexion {
     pub lip: [f32; 3],
 }
 
-impl Default for Complexion {
-    fn default() -> Self {
-        Self {
-            skin: [180.0, 140.0, 120.0],
-            lip: [150.0, 90.0, 85.0],
-        }
-    }
-}
-
 /// Where one tooth ends and the next begins, from the middle outwards.
 const TEETH: [f32; 6] = [0.0, 0.135, 0.24, 0.335, 0.42, 0.5];
 
@@ -45,6 +36,8 @@ pub struct Interior {
     contact: f32,
     soft_top: f32,
     soft_bottom: f32,
+    /// Nothing is painted further from the inside than half of this.
+    near: f32,
     /// Width of an edge that is one pixel wide.
     pixel: f32,
 }
@@ -66,6 +59,11 @@ fn luma([r, g, b]: [f32; 3]) -> f32 {
     0.299 * r + 0.587 * g + 0.114 * b
 }
 
+/// Of the line in which lips meet.
+fn line_width(pixel: f32) -> f32 {
+    (0.013f32).max(0.8 * pixel)
+}
+
 impl Interior {
     /// `pixel` is the size of a sample.
     pub fn new(complexion: &Complexion, warp: &Warp, lips: &Lips, pixel: f32) -> Self {
@@ -81,7 +79,7 @@ impl Interior {
         Self {
             teeth,
             tongue: red,
-            dark: [skin[0] * 0.22, skin[1] * 0.10, skin[2] * 0.10],
+            dark: [skin[0] * 0.25, skin[1] * 0.115, skin[2] * 0.115],
             rim: red.map(|v| v * 0.75),
             opening: warp.opening,
             tuck: warp.tuck,
@@ -91,6 +89,7 @@ impl Interior {
             contact: 0.45 * lips.open,
             soft_top: (0.014f32).max(1.2 * pixel),
             soft_bottom: (0.022f32).max(1.2 * pixel),
+            near: 5.0 * line_width(pixel),
             pixel,
         }
     }
@@ -103,6 +102,9 @@ impl Interior {
             return None;
         }
         let gap = column.lower - column.upper;
+        if (2.0 * y - column.upper - column.lower).abs() > gap + self.near {
+            return None;
+        }
         let contact = self.contact(y, gap, t2, column);
         let line = self.rim.map(|v| v * 0.35);
         let (below_upper, above_lower) = (y - column.upper, column.lower - y);
@@ -151,7 +153,7 @@ impl Interior {
     /// Lips that the source keeps apart show no line where they are made to meet: shade one.
     fn contact(&self, y: f32, gap: f32, t2: f32, column: &Column) -> f32 {
         let strength = self.contact * (1.0 - smoothstep(0.0, 0.05, gap)) * (1.0 - t2 * t2);
-        let wide = (0.013f32).max(0.8 * self.pixel) + 0.4 * gap;
+        let wide = line_width(self.pixel) + 0.2 * gap;
         let off = (y - 0.5 * (column.upper + column.lower)) / wide;
         let fade = (1.0 - off * off / 6.25).max(0.0);
         strength * fade * fade * fade

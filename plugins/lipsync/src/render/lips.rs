@@ -1,6 +1,6 @@
 //! The face's own frame, and the lips and jaw of a mesh measured in it.
 
-use super::{ease, smoothstep};
+use super::{ease, line::Offset, smoothstep};
 use crate::face::Mesh;
 
 const UPPER: [usize; 11] = [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308];
@@ -54,7 +54,11 @@ impl HeadFrame {
     }
 
     pub fn to_local(self, [x, y]: [f32; 2]) -> [f32; 2] {
-        let (x, y) = (x - self.origin[0], y - self.origin[1]);
+        self.direction([x - self.origin[0], y - self.origin[1]])
+    }
+
+    /// A displacement in pixels in local units.
+    pub fn direction(self, [x, y]: [f32; 2]) -> [f32; 2] {
         let [c, s] = self.axis;
         [(x * c + y * s) / self.unit, (y * c - x * s) / self.unit]
     }
@@ -98,6 +102,8 @@ pub struct Lips {
     /// y of the nose's base.
     pub nose: f32,
     pub chin: [f32; 2],
+    /// Where touching lips meet, against the mesh.
+    pub line: Offset,
     /// The jaw line is `chin.y - jaw_bend * (x - chin.x)^2`.
     pub jaw_bend: f32,
 }
@@ -152,8 +158,16 @@ impl Lips {
             gap,
             nose,
             chin,
+            line: [0.0; 3],
             jaw_bend,
         })
+    }
+
+    /// Where the mesh has the line of touching lips.
+    pub fn touching(&self, x: f32) -> f32 {
+        let x = x.clamp(self.left, self.right);
+        let top = self.upper.at(x);
+        top + LINE_OF_TOUCHING * (self.lower.at(x) - top).max(0.0)
     }
 
     /// Lower edge of the upper lip, upper edge of the lower lip and the line where they would meet,
@@ -163,7 +177,10 @@ impl Lips {
         let top = self.upper.at(x);
         let bottom = self.lower.at(x).max(top);
         let gap = bottom - top;
-        let touching = top + LINE_OF_TOUCHING * gap;
+        let t = 2.0 * (x - self.left) / (self.right - self.left) - 1.0;
+        let [c0, c1, c2] = self.line;
+        let found = (c0 + c1 * t + c2 * t * t).clamp(-0.06, 0.06);
+        let touching = top + LINE_OF_TOUCHING * gap + found;
         let line = touching + self.open * (top + UPPER_SHARE * gap - touching);
         // More towards the corners, where the lips are hidden in shadow, and nothing at their ends.
         let end = (x - self.left).min(self.right - x) / (self.right - self.left);

@@ -4,6 +4,8 @@
 pub mod crop;
 pub mod frame;
 mod interior;
+mod known;
+mod line;
 mod lips;
 mod mouth;
 pub mod paste;

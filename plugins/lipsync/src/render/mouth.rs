@@ -2,11 +2,12 @@
 
 use super::{
     Region,
-    frame::{Channel, Frame, FrameMut},
-    interior::{Complexion, Inside, Interior},
+    frame::{Channel, FrameMut},
+    interior::{Inside, Interior},
+    known::Acquaintance,
     lips::{HeadFrame, Lips},
     patch::Patch,
-    warp::{Rest, Warp},
+    warp::Warp,
 };
 use crate::face::Mesh;
 
@@ -46,85 +47,11 @@ fn number(v: f32) -> f32 {
     if v.is_finite() { v } else { 0.0 }
 }
 
-/// Frames over which the running means of a face settle.
-const MEMORY: f32 = 50.0;
-
-/// What is known about the face from the frames so far.
-#[derive(Clone, Debug)]
-struct Acquaintance {
-    frames: f32,
-    width: f32,
-    /// The line of the lips below the nose.
-    line: f32,
-    complexion: Complexion,
-}
-
-impl Acquaintance {
-    fn update(known: &mut Option<Self>, lips: &Lips, seen: Option<Complexion>) -> Self {
-        let line = lips.edges(lips.centre)[2] - lips.nose;
-        let me = known.get_or_insert_with(|| Self {
-            frames: 0.0,
-            width: lips.width,
-            line,
-            complexion: seen.unwrap_or_default(),
-        });
-        me.frames = (me.frames + 1.0).min(MEMORY);
-        let rate = 1.0 / me.frames;
-        let towards = |mean: &mut f32, value: f32| *mean += (value - *mean) * rate;
-        towards(&mut me.width, lips.width);
-        towards(&mut me.line, line);
-        if let Some(seen) = seen {
-            for (mean, value) in me.complexion.skin.iter_mut().zip(seen.skin) {
-                towards(mean, value);
-            }
-            for (mean, value) in me.complexion.lip.iter_mut().zip(seen.lip) {
-                towards(mean, value);
-            }
-        }
-        me.clone()
-    }
-
-    fn rest(&self, lips: &Lips) -> Rest {
-        let line = lips.edges(lips.centre)[2] - lips.nose;
-        Rest {
-            widening: (self.width / lips.width.max(0.05)).clamp(0.85, 1.18),
-            drop: (self.line - line).clamp(-0.05, 0.05),
-        }
-    }
-}
-
-/// Cheeks, chin and nose: skin whatever the mouth does.
-const SKIN: [usize; 8] = [50, 280, 205, 425, 117, 346, 199, 4];
-/// Within the lower lip.
-const LIP: [usize; 6] = [15, 16, 85, 86, 315, 316];
-
-fn mean_colour(frame: &Frame, mesh: &Mesh, points: &[usize]) -> Option<[f32; 3]> {
-    let layout = &frame.layout;
-    let mut sum = [0.0; 3];
-    let mut count = 0.0;
-    for &i in points {
-        let [x, y, _] = mesh.0[i];
-        if !(x >= 0.0 && y >= 0.0 && x < layout.width as f32 && y < layout.height as f32) {
-            continue;
-        }
-        let values = std::array::from_fn(|c| {
-            let channel = &layout.channels[c];
-            let at = channel.index(x as usize >> channel.sub_x, y as usize >> channel.sub_y);
-            f32::from(frame.planes[channel.plane].get(at).copied().unwrap_or(128))
-        });
-        for (s, v) in sum.iter_mut().zip(layout.colour.to_rgb(values)) {
-            *s += v;
-        }
-        count += 1.0;
-    }
-    (count > 0.0).then(|| sum.map(|v| (v / count).clamp(0.0, 255.0)))
-}
-
 /// One face's mouth. Keeps its scratch memory and what it learnt about the face; use one for each
 /// track.
 #[derive(Default)]
 pub struct MouthRenderer {
-    known: Option<Acquaintance>,
+    known: Acquaintance,
     warp: Warp,
     patch: Patch,
     /// Displacement in samples for each sample of the region.
@@ -162,7 +89,7 @@ impl MouthRenderer {
 
     /// Forgets the face, for a new track or after a cut.
     pub fn reset(&mut self) {
-        self.known = None;
+        self.known = Acquaintance::default();
     }
 
     /// Draws `shape` onto the face that `mesh` describes and says which pixels may have changed.
@@ -174,16 +101,12 @@ impl MouthRenderer {
         shape: &MouthShape,
         strength: f32,
     ) -> Region {
-        let Some(lips) = Lips::of(mesh) else {
+        let Some(mut lips) = Lips::of(mesh) else {
             return Region::EMPTY;
         };
         let shape = shape.tamed(strength);
-        let picture = frame.as_ref();
-        let seen = mean_colour(&picture, mesh, &SKIN)
-            .zip(mean_colour(&picture, mesh, &LIP))
-            .map(|(skin, lip)| Complexion { skin, lip });
-        let known = Acquaintance::update(&mut self.known, &lips, seen);
-        self.warp.prepare(&lips, &shape, &known.rest(&lips));
+        self.known.look(&frame.as_ref(), mesh, &mut lips);
+        self.warp.prepare(&lips, &shape, &self.known.rest(&lips));
 
         let (width, height) = (frame.layout.width, frame.layout.height);
         let (min, max) = bounds(&lips.frame, self.warp.min, self.warp.max);
@@ -203,7 +126,7 @@ impl MouthRenderer {
             };
             if !shared {
                 let pixel = (1 << sub_x.max(sub_y)) as f32 / lips.frame.unit;
-                let interior = Interior::new(&known.complexion, &self.warp, &lips, pixel);
+                let interior = Interior::new(&self.known.complexion(), &self.warp, &lips, pixel);
                 self.trace(&lips.frame, &interior, channel, target);
             }
             let source = self.source(&lips.frame, channel, target, w, h);
@@ -226,31 +149,41 @@ impl MouthRenderer {
             f32::from(1u8 << channel.sub_x),
             f32::from(1u8 << channel.sub_y),
         );
-        let pixel = sx.max(sy) / head.unit;
+        // Local coordinates advance evenly along a row, and displacements go back the same way.
+        let start = head.to_local([0.0, 0.0]);
+        let along = head.direction([sx, 0.0]);
+        let down = head.direction([0.0, sy]);
+        let back = [head.vector([1.0, 0.0]), head.vector([0.0, 1.0])];
+        let (rx, ry) = (1.0 / sx, 1.0 / sy);
+        let samples = |[x, y]: [f32; 2]| {
+            [
+                (x * back[0][0] + y * back[1][0]) * rx,
+                (x * back[0][1] + y * back[1][1]) * ry,
+            ]
+        };
+        let per_pixel = head.unit * rx.min(ry);
         for row in target.y..target.y + target.height {
-            let y = (row as f32 + 0.5) * sy;
+            let v = row as f32 + 0.5;
+            let from = [start[0] + v * down[0], start[1] + v * down[1]];
             for col in target.x..target.x + target.width {
-                let x = (col as f32 + 0.5) * sx;
-                let point = head.to_local([x, y]);
-                let (moved, other, column) = self.warp.displacement(point, pixel);
-                if let Some(inside) = interior.at(point, &column) {
-                    let [dx, dy] = head.vector([0.0, inside.own_from]);
+                let u = col as f32 + 0.5;
+                let point = [from[0] + u * along[0], from[1] + u * along[1]];
+                let place = self.warp.place(point, per_pixel);
+                if let Some(inside) = interior.at(point, &place.column) {
                     self.inside.push(Seen {
                         index: self.map.len(),
-                        own: [dx / sx, dy / sy],
+                        own: samples([0.0, inside.own_from]),
                         inside,
                     });
                 }
-                if let Some((other, share)) = other {
-                    let [dx, dy] = head.vector(other);
+                if let Some(other) = place.other {
                     self.seam.push(Touch {
                         index: self.map.len(),
-                        other: [dx / sx, dy / sy],
-                        share,
+                        other: samples(other.moved),
+                        share: other.share,
                     });
                 }
-                let [dx, dy] = head.vector(moved);
-                self.map.push([dx / sx, dy / sy]);
+                self.map.push(samples(place.moved));
             }
         }
     }
@@ -351,3 +284,6 @@ fn bounds(head: &HeadFrame, min: [f32; 2], max: [f32; 2]) -> ([f32; 2], [f32; 2]
     };
     (fold(f32::min), fold(f32::max))
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,8 +140,8 @@ pub fn face_with_gap(at: [f32; 2], unit: f32, gap: f32) -> Mesh {
         -0.2 * gap,
     );
     curve(
-        &[95, 88, 178, 87, 14, 317, 402, 318, 324],
-        0.37 * 0.8,
+        &[78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308],
+        0.37,
         0.8 * gap,
     );
     curve(
@@ -168,6 +168,27 @@ pub fn face_with_gap(at: [f32; 2], unit: f32, gap: f32) -> Mesh {
     put(4, 0.0, -0.5);
     for (i, y) in [(15, 0.05), (16, 0.09), (199, 0.4)] {
         put(i, 0.0, y + gap);
+    }
+    mesh
+}
+
+/// The face turned about its upright axis by `angle` (radians), cheeks lying further back.
+pub fn turned(mut mesh: Mesh, at: [f32; 2], unit: f32, angle: f32) -> Mesh {
+    for [x, _, z] in mesh.0.iter_mut() {
+        let from = *x - at[0];
+        let depth = from * from / unit;
+        *x = at[0] + from * angle.cos() + depth * angle.sin();
+        *z = depth * angle.cos() - from * angle.sin();
+    }
+    mesh
+}
+
+/// The face tilted in the picture by `angle` (radians).
+pub fn tilted(mut mesh: Mesh, at: [f32; 2], angle: f32) -> Mesh {
+    let (s, c) = angle.sin_cos();
+    for [x, y, _] in mesh.0.iter_mut() {
+        let (u, v) = (*x - at[0], *y - at[1]);
+        (*x, *y) = (at[0] + u * c - v * s, at[1] + u * s + v * c);
     }
     mesh
 }

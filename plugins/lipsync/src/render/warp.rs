@@ -45,6 +45,22 @@ pub struct Column {
     pub across: f32,
 }
 
+/// Where the pixel at one point of the target comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Displacement, source minus target.
+    pub moved: [f32; 2],
+    pub other: Option<Shared>,
+    pub column: Column,
+}
+
+/// What the other lip contributes.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared {
+    pub moved: [f32; 2],
+    pub share: f32,
+}
+
 /// The map of one frame, in the head's frame.
 pub struct Warp {
     table: Vec<Row>,
@@ -55,6 +71,11 @@ pub struct Warp {
     pub max: [f32; 2],
     /// Largest displacement along each axis.
     pub reach: [f32; 2],
+    /// Highest and lowest place of the target's inner lips: between them the sideways displacement
+    /// is whole. It may not follow the curves, for at the corners they are too steep.
+    inner: [f32; 2],
+    /// One over the height in which it fades above and below them.
+    shift_rates: [f32; 2],
     /// Opening in the middle of the target.
     pub opening: f32,
     pub tuck: f32,
@@ -69,6 +90,8 @@ impl Default for Warp {
             min: [0.0; 2],
             max: [0.0; 2],
             reach: [0.0; 2],
+            inner: [0.0; 2],
+            shift_rates: [1.0; 2],
             opening: 0.0,
             tuck: 0.0,
         }
@@ -128,7 +151,7 @@ impl Warp {
             .map(|half| Side::new(half, half * rest.widening, change));
         let narrow = (-shape.width / 0.4).clamp(0.0, 1.0);
         let opening = shape.opening;
-        let power = (1.2 - 1.6 * opening).clamp(0.72, 1.2) - 0.2 * narrow;
+        let power = (1.2 - 1.6 * opening).clamp(0.75, 1.2) - 0.1 * narrow;
         let lower_share = 1.0 - UPPER_SHARE;
 
         // How far the jaw must go, down being positive.
@@ -158,6 +181,7 @@ impl Warp {
         let mut min_y = f32::MAX;
         let mut max_y = f32::MIN;
         let mut most = [0.0f32; 2];
+        let mut inner = [f32::MAX, f32::MIN];
         for (i, row) in self.table.iter_mut().enumerate() {
             let x = self.start + i as f32 / self.scale;
             let from_centre = x - lips.centre;
@@ -225,12 +249,13 @@ impl Warp {
             let [own_upper, own_lower, _] = lips.edges(x);
             row[12] = own_upper;
             row[13] = own_lower;
-            if far_upper != 0.0 || near_upper != 0.0 || shift != 0.0 {
-                min_y = min_y.min(upper - height_above.max(near_upper_height).max(SHIFT_ABOVE));
+            if far_upper != 0.0 || near_upper != 0.0 {
+                min_y = min_y.min(upper - height_above.max(near_upper_height));
             }
-            if far_lower != 0.0 || near_lower != 0.0 || shift != 0.0 {
-                max_y = max_y.max((jaw + neck).max(lower + SHIFT_BELOW));
+            if far_lower != 0.0 || near_lower != 0.0 {
+                max_y = max_y.max(jaw + neck);
             }
+            inner = [inner[0].min(upper), inner[1].max(lower)];
             most[0] = most[0].max(shift.abs());
             most[1] = most[1]
                 .max(upper_move.abs())
@@ -238,6 +263,13 @@ impl Warp {
                 .max(far_upper.abs())
                 .max(far_lower.abs());
         }
+        if most[0] > 0.0 {
+            let [above, below] = [SHIFT_ABOVE, SHIFT_BELOW].map(|v| v.max(3.0 * most[0]));
+            self.shift_rates = [1.0 / above, 1.0 / below];
+            min_y = min_y.min(inner[0] - above);
+            max_y = max_y.max(inner[1] + below);
+        }
+        self.inner = inner;
         // The inside of the mouth looks past the edges of the lips by as much as it is open.
         most[1] += self.opening + 0.05;
         self.min = [self.start, min_y.min(line - 0.1)];
@@ -245,15 +277,11 @@ impl Warp {
         self.reach = most;
     }
 
-    /// Displacement (source minus target) at a point of the target. Where the lips touch within
-    /// `pixel` of the point, also that of the other lip and its share, so that the line between them
-    /// has no stairs.
+    /// Maps a point of the target. Where the lips touch within
+    /// a sample of the point, the other lip contributes, so that the line between them
+    /// has no stairs. `per_pixel` is the number of samples in a unit.
     #[inline]
-    pub fn displacement(
-        &self,
-        [x, y]: [f32; 2],
-        pixel: f32,
-    ) -> ([f32; 2], Option<([f32; 2], f32)>, Column) {
+    pub fn place(&self, [x, y]: [f32; 2], per_pixel: f32) -> Place {
         let row = self.row(x);
         let [upper, lower, ..] = row;
         let column = Column {
@@ -264,70 +292,79 @@ impl Warp {
             teeth: row[14],
             across: row[15],
         };
-        let off = (y - 0.5 * (upper + lower)) / pixel;
+        let off = (y - 0.5 * (upper + lower)) * per_pixel;
         let of_upper = off < 0.0;
         let moved = if of_upper {
-            above(&row, y)
+            self.above(&row, y)
         } else {
-            below(&row, y)
+            self.below(&row, y)
         };
-        let touches = off.abs() < 0.7 && lower - upper < 2.0 * pixel && column.across.abs() < 1.0;
+        let touches =
+            off.abs() < 0.7 && (lower - upper) * per_pixel < 2.0 && column.across.abs() < 1.0;
         let other = touches.then(|| {
             let other = if of_upper {
-                below(&row, y)
+                self.below(&row, y)
             } else {
-                above(&row, y)
+                self.above(&row, y)
             };
-            (other, 0.5 - off.abs() / 1.4)
+            Shared {
+                moved: other,
+                share: 0.5 - off.abs() * (1.0 / 1.4),
+            }
         });
-        (moved, other, column)
+        Place {
+            moved,
+            other,
+            column,
+        }
+    }
+
+    /// The field of the upper lip. Inside the mouth the edge of the lip goes on.
+    #[inline]
+    fn above(&self, row: &Row, y: f32) -> [f32; 2] {
+        let &[upper, _, near, near_rate, far, far_rate, ..] = row;
+        let height = (upper - y).max(0.0);
+        let inside = (y - upper).max(0.0);
+        let dy = far * (1.0 - ease(height * far_rate)) + near * (1.0 - ease(height * near_rate));
+        let dx = row[11] * (1.0 - ease((self.inner[0] - y) * self.shift_rates[0]));
+        [dx, dy - inside]
+    }
+
+    /// The field of the lower lip and the jaw.
+    #[inline]
+    fn below(&self, row: &Row, y: f32) -> [f32; 2] {
+        let &[
+            _,
+            lower,
+            _,
+            _,
+            _,
+            _,
+            near,
+            near_rate,
+            far,
+            jaw,
+            neck_rate,
+            ..,
+        ] = row;
+        let depth = (y - lower).max(0.0);
+        let inside = (lower - y).max(0.0);
+        let dy = far * (1.0 - ease((y - jaw) * neck_rate)) + near * (1.0 - ease(depth * near_rate));
+        let dx = row[11] * (1.0 - ease((y - self.inner[1]) * self.shift_rates[1]));
+        [dx, dy + inside]
     }
 
     #[inline]
     fn row(&self, x: f32) -> Row {
         let at = ((x - self.start) * self.scale).clamp(0.0, COLUMNS as f32 - 0.001);
-        let i = at as usize;
+        // By way of i32: the direct conversion is much slower.
+        let i = at as i32 as usize;
         let t = at - i as f32;
         let (a, b) = (&self.table[i], &self.table[i + 1]);
         std::array::from_fn(|k| a[k] + (b[k] - a[k]) * t)
     }
 }
 
-/// The field of the upper lip. Inside the mouth the edge of the lip goes on.
-#[inline]
-fn above(row: &Row, y: f32) -> [f32; 2] {
-    let &[upper, _, near, near_rate, far, far_rate, ..] = row;
-    let height = (upper - y).max(0.0);
-    let inside = (y - upper).max(0.0);
-    let dy = far * (1.0 - ease(height * far_rate)) + near * (1.0 - ease(height * near_rate));
-    let dx = row[11] * (1.0 - ease(height * (1.0 / SHIFT_ABOVE)));
-    [dx, dy - inside]
-}
-
-/// The field of the lower lip and the jaw.
-#[inline]
-fn below(row: &Row, y: f32) -> [f32; 2] {
-    let &[
-        _,
-        lower,
-        _,
-        _,
-        _,
-        _,
-        near,
-        near_rate,
-        far,
-        jaw,
-        neck_rate,
-        ..,
-    ] = row;
-    let depth = (y - lower).max(0.0);
-    let inside = (lower - y).max(0.0);
-    let dy = far * (1.0 - ease((y - jaw) * neck_rate)) + near * (1.0 - ease(depth * near_rate));
-    let dx = row[11] * (1.0 - ease(depth * (1.0 / SHIFT_BELOW)));
-    [dx, dy + inside]
-}
-
-/// Distance from the lips over which the sideways displacement fades.
+/// Least distance from the lips over which the sideways displacement fades.
 const SHIFT_ABOVE: f32 = 0.36;
-const SHIFT_BELOW: f32 = 0.5;
+const SHIFT_BELOW: f32 = 0.45;

@@ -104,6 +104,11 @@ mod tests {
         ClockTime::from_mseconds(v)
     }
 
+    fn segment() -> Segment {
+        gst::init().unwrap();
+        Segment::new()
+    }
+
     fn picture(segment: Segment) -> Picture {
         Picture {
             segment: Some(segment),
@@ -113,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_frame_without_duration_ends_with_the_next_one() {
-        let mut p = picture(Segment::new());
+        let mut p = picture(segment());
         for (pts, covered) in [(0, 0), (40, 40), (140, 140)] {
             p.frame(Some(ms(pts)), None);
             assert_eq!(p.covered(), ms(covered));
@@ -124,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_single_frame_lasts_as_long_as_the_caps_say() {
-        let mut p = picture(Segment::new());
+        let mut p = picture(segment());
         p.period = Some(ms(20));
         p.frame(Some(ms(0)), None);
         p.end();
@@ -133,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_segment_maps_and_cuts() {
-        let mut segment = Segment::new();
+        let mut segment = segment();
         segment.set_start(ms(1000));
         segment.set_stop(ms(1060));
         segment.set_time(ms(500));

@@ -1,0 +1,121 @@
+//! What is learnt about a face from frame to frame: running means, so that neither the source's own
+//! talking nor the noise of one frame shows in the drawing.
+
+use super::{frame::Frame, interior::Complexion, line, lips::Lips, warp::Rest};
+use crate::face::Mesh;
+
+/// Frames over which the running means of a face settle.
+const MEMORY: f32 = 50.0;
+
+/// Frames over which the line of touching lips settles: it has to follow the mesh.
+const LINE_MEMORY: f32 = 12.0;
+
+/// A running mean over the last so many values.
+#[derive(Clone, Copy, Debug)]
+struct Mean<const N: usize> {
+    values: [f32; N],
+    count: f32,
+}
+
+impl<const N: usize> Mean<N> {
+    fn of(values: [f32; N]) -> Self {
+        Self { values, count: 0.0 }
+    }
+
+    fn take(&mut self, values: [f32; N], memory: f32) {
+        self.count = (self.count + 1.0).min(memory);
+        if self.count == 1.0 {
+            // Exactly, so that a still picture gives the same frame for ever.
+            self.values = values;
+        }
+        for (mean, value) in self.values.iter_mut().zip(values) {
+            *mean += (value - *mean) / self.count;
+        }
+    }
+}
+
+/// What is known about the face from the frames so far.
+#[derive(Clone, Debug)]
+pub struct Acquaintance {
+    skin: Mean<3>,
+    lip: Mean<3>,
+    /// Where touching lips meet, against the mesh.
+    offset: Mean<3>,
+    /// Width of the mouth, and its line below the nose.
+    size: Mean<2>,
+}
+
+impl Default for Acquaintance {
+    fn default() -> Self {
+        Self {
+            skin: Mean::of([180.0, 140.0, 120.0]),
+            lip: Mean::of([150.0, 90.0, 85.0]),
+            offset: Mean::of([0.0; 3]),
+            size: Mean::of([0.0; 2]),
+        }
+    }
+}
+
+impl Acquaintance {
+    /// Looks at one more frame, before it is drawn on, and puts the line of touching lips right.
+    pub fn look(&mut self, frame: &Frame, mesh: &Mesh, lips: &mut Lips) {
+        if let Some(skin) = mean_colour(frame, mesh, &SKIN) {
+            self.skin.take(skin, MEMORY);
+        }
+        if let Some(lip) = mean_colour(frame, mesh, &LIP) {
+            self.lip.take(lip, MEMORY);
+        }
+        // Only touching lips show their line.
+        if lips.open < 0.3
+            && let Some(offset) = line::find(frame, lips)
+        {
+            self.offset.take(offset, LINE_MEMORY);
+        }
+        lips.line = self.offset.values;
+        let line = lips.edges(lips.centre)[2] - lips.nose;
+        self.size.take([lips.width, line], MEMORY);
+    }
+
+    pub fn complexion(&self) -> Complexion {
+        Complexion {
+            skin: self.skin.values,
+            lip: self.lip.values,
+        }
+    }
+
+    /// The mouth of this frame against the mouth at rest.
+    pub fn rest(&self, lips: &Lips) -> Rest {
+        let line = lips.edges(lips.centre)[2] - lips.nose;
+        Rest {
+            widening: (self.size.values[0] / lips.width.max(0.05)).clamp(0.85, 1.18),
+            drop: (self.size.values[1] - line).clamp(-0.05, 0.05),
+        }
+    }
+}
+
+/// Cheeks, chin and nose: skin whatever the mouth does.
+const SKIN: [usize; 8] = [50, 280, 205, 425, 117, 346, 199, 4];
+/// Within the lower lip.
+const LIP: [usize; 6] = [15, 16, 85, 86, 315, 316];
+
+fn mean_colour(frame: &Frame, mesh: &Mesh, points: &[usize]) -> Option<[f32; 3]> {
+    let layout = &frame.layout;
+    let mut sum = [0.0; 3];
+    let mut count = 0.0;
+    for &i in points {
+        let [x, y, _] = mesh.0[i];
+        if !(x >= 0.0 && y >= 0.0 && x < layout.width as f32 && y < layout.height as f32) {
+            continue;
+        }
+        let values = std::array::from_fn(|c| {
+            let channel = &layout.channels[c];
+            let at = channel.index(x as usize >> channel.sub_x, y as usize >> channel.sub_y);
+            f32::from(frame.planes[channel.plane].get(at).copied().unwrap_or(128))
+        });
+        for (s, v) in sum.iter_mut().zip(layout.colour.to_rgb(values)) {
+            *s += v;
+        }
+        count += 1.0;
+    }
+    (count > 0.0).then(|| sum.map(|v| (v / count).clamp(0.0, 255.0)))
+}

@@ -1,0 +1,425 @@
+use super::*;
+use crate::{
+    face::MESH_POINTS,
+    render::{
+        frame::Layout,
+        testing,
+        warp::{Place, Rest},
+    },
+};
+
+const AT: [f32; 2] = [150.0, 130.0];
+const UNIT: f32 = 60.0;
+const SIZE: (usize, usize) = (301, 247);
+
+fn shape(opening: f32, width: f32, tuck: f32) -> MouthShape {
+    MouthShape {
+        opening,
+        width,
+        tuck,
+        ..Default::default()
+    }
+}
+
+fn draw(
+    renderer: &mut MouthRenderer,
+    layout: &Layout,
+    planes: &mut [Vec<u8>; 3],
+    mesh: &Mesh,
+    shape: &MouthShape,
+) -> Region {
+    let [a, b, c] = planes;
+    let mut frame = FrameMut {
+        layout: *layout,
+        planes: [a, b, c],
+    };
+    renderer.render(&mut frame, mesh, shape, 1.0)
+}
+
+fn drawn(layout: &Layout, mesh: &Mesh, shape: &MouthShape) -> ([Vec<u8>; 3], Region) {
+    let mut planes = testing::picture(layout);
+    let region = draw(&mut MouthRenderer::new(), layout, &mut planes, mesh, shape);
+    (planes, region)
+}
+
+/// Faces that differ in pose and in what their own mouth does.
+fn faces() -> Vec<Mesh> {
+    let mut faces = Vec::new();
+    for gap in [0.02, 0.06, 0.16, 0.35] {
+        let frontal = testing::face_with_gap(AT, UNIT, gap);
+        for angle in [-0.7, 0.4] {
+            faces.push(testing::turned(frontal.clone(), AT, UNIT, angle));
+        }
+        faces.push(testing::tilted(frontal.clone(), AT, 0.5));
+        faces.push(frontal);
+    }
+    faces
+}
+
+fn shapes() -> Vec<MouthShape> {
+    let mut shapes = Vec::new();
+    for opening in [-0.1, 0.0, 0.05, 0.15, 0.3, 0.45] {
+        for width in [-0.5, -0.2, 0.0, 0.25] {
+            for tuck in [0.0, 1.0] {
+                shapes.push(shape(opening, width, tuck));
+            }
+        }
+    }
+    shapes
+}
+
+fn warps() -> impl Iterator<Item = (Lips, Warp)> {
+    faces().into_iter().flat_map(|mesh| {
+        shapes().into_iter().map(move |shape| {
+            let lips = Lips::of(&mesh).unwrap();
+            let mut warp = Warp::default();
+            let rest = Rest {
+                widening: 1.0,
+                drop: 0.0,
+            };
+            warp.prepare(&lips, &shape.tamed(1.0), &rest);
+            (lips, warp)
+        })
+    })
+}
+
+#[test]
+fn outside_the_region_every_byte_stays() {
+    let (w, h) = SIZE;
+    for layout in testing::layouts(w, h) {
+        for mesh in faces() {
+            for shape in [shape(0.3, -0.3, 0.0), shape(0.0, 0.2, 1.0)] {
+                let before = testing::picture(&layout);
+                let (after, region) = drawn(&layout, &mesh, &shape);
+                assert!(before != after);
+                testing::assert_same_outside(&layout, &before, &after, region);
+                // The frame around the region is reached by nothing: no seam.
+                let edge = |x: usize, y: usize| {
+                    let [old, new] = [&before, &after].map(|p| testing::rgb_at(&layout, p, x, y));
+                    let most = (0..3).map(|i| (old[i] - new[i]).abs()).fold(0.0, f32::max);
+                    assert!(most <= 3.0, "seam of {most} at ({x}, {y})");
+                };
+                for x in region.x..region.x + region.width {
+                    edge(x, region.y);
+                    edge(x, region.y + region.height - 1);
+                }
+                for y in region.y..region.y + region.height {
+                    edge(region.x, y);
+                    edge(region.x + region.width - 1, y);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_resting_face_asked_to_rest_keeps_every_byte() {
+    let (w, h) = SIZE;
+    for layout in testing::layouts(w, h) {
+        for mesh in [
+            testing::face(AT, UNIT),
+            testing::tilted(testing::face(AT, UNIT), AT, -0.3),
+        ] {
+            let (after, _) = drawn(&layout, &mesh, &MouthShape::default());
+            assert!(after == testing::picture(&layout));
+        }
+    }
+}
+
+/// Paints the opening of the face's own mouth white.
+fn with_teeth(layout: &Layout, gap: f32) -> [Vec<u8>; 3] {
+    let mut planes = testing::picture(layout);
+    for y in 0..layout.height {
+        for x in 0..layout.width {
+            let t = (x as f32 + 0.5 - AT[0]) / (0.37 * UNIT);
+            let v = (y as f32 + 0.5 - AT[1]) / UNIT;
+            let lens = 1.0 - t * t;
+            if lens > 0.0 && v > -0.2 * gap * lens && v < 0.8 * gap * lens {
+                for c in 0..3 {
+                    planes[0][layout.channels[c].index(x, y)] = 255;
+                }
+            }
+        }
+    }
+    planes
+}
+
+#[test]
+fn closed_is_closed_even_over_a_mouth_full_of_teeth() {
+    let (w, h) = SIZE;
+    let layout = Layout::rgb(w, h);
+    let mesh = testing::face_with_gap(AT, UNIT, 0.2);
+    let white = |planes: &[Vec<u8>; 3]| planes[0].iter().filter(|&&v| v > 235).count();
+    let source = with_teeth(&layout, 0.2);
+    assert!(white(&source) > 600);
+    for opening in [0.0, -0.05] {
+        let mut planes = source.clone();
+        let shape = shape(opening, 0.0, 0.0);
+        draw(
+            &mut MouthRenderer::new(),
+            &layout,
+            &mut planes,
+            &mesh,
+            &shape,
+        );
+        assert_eq!(white(&planes), 0, "teeth shine through at {opening}");
+    }
+    // Half closed, the teeth stay where the skull has them.
+    let mut planes = source.clone();
+    draw(
+        &mut MouthRenderer::new(),
+        &layout,
+        &mut planes,
+        &mesh,
+        &shape(0.1, 0.0, 0.0),
+    );
+    let left = white(&planes);
+    assert!(left > 150 && left < white(&source), "{left}");
+}
+
+#[test]
+fn the_mouth_opens_as_far_as_it_is_told() {
+    let (w, h) = SIZE;
+    let layout = Layout::rgb(w, h);
+    for gap in [0.02, 0.2] {
+        let mesh = testing::face_with_gap(AT, UNIT, gap);
+        for opening in [0.1, 0.2, 0.3] {
+            let lips = Lips::of(&mesh).unwrap();
+            let mut warp = Warp::default();
+            let rest = Rest {
+                widening: 1.0,
+                drop: 0.0,
+            };
+            warp.prepare(&lips, &shape(opening, 0.0, 0.0), &rest);
+            let column = warp.place([lips.centre, 0.0], UNIT).column;
+            let got = column.lower - column.upper;
+            assert!((got - opening).abs() < 0.005, "{got} for {opening}");
+            // Lower lip and chin do the work, and the neck stays.
+            let chin = warp.place([lips.centre, lips.chin[1]], UNIT).moved[1];
+            let own = if gap > 0.1 { gap } else { 0.0 };
+            let share = -chin / (opening - own);
+            if (opening - own).abs() > 0.05 {
+                assert!((0.5..0.9).contains(&share), "chin goes {share} of the way");
+            }
+            let neck = warp.place([lips.centre, lips.chin[1] + 1.1], UNIT).moved;
+            assert_eq!(neck, [0.0, 0.0]);
+        }
+    }
+    let (after, _) = drawn(&layout, &testing::face(AT, UNIT), &shape(0.3, 0.0, 0.0));
+    let dark = (0..h)
+        .filter(|&y| testing::rgb_at(&layout, &after, AT[0] as usize + 14, y)[1] < 95.0)
+        .count();
+    let lens = 0.3 * UNIT;
+    assert!(
+        dark as f32 > 0.4 * lens && (dark as f32) < lens,
+        "{dark} of {lens}"
+    );
+}
+
+#[test]
+fn at_the_corners_and_beyond_both_lips_move_alike() {
+    for (lips, warp) in warps() {
+        for corner in [lips.left, lips.right] {
+            let side = (corner - lips.centre).signum();
+            for step in 0..40 {
+                let x = corner + side * (0.25 + step as f32 * 0.02);
+                let column = warp.place([x, 0.0], UNIT).column;
+                if column.across.abs() < 1.0 {
+                    continue;
+                }
+                let line = (column.upper + column.lower) / 2.0;
+                let [a, b] = [-1e-4, 1e-4].map(|d| warp.place([x, line + d], UNIT).moved);
+                let jump = (a[0] - b[0]).hypot(a[1] - b[1]);
+                assert!(jump < 2e-3, "tear of {jump} at {x}");
+            }
+        }
+        // Away from the opening the map is continuous everywhere.
+        let at = |x: f32, y: f32| {
+            let Place { moved, column, .. } = warp.place([x, y], UNIT);
+            (moved, y < column.upper, y > column.lower)
+        };
+        for i in -60..60 {
+            for j in -40..90 {
+                let (x, y) = (i as f32 * 0.025, j as f32 * 0.025);
+                let (here, upper, lower) = at(x, y);
+                for (dx, dy) in [(0.002, 0.0), (0.0, 0.002)] {
+                    let (there, upper2, lower2) = at(x + dx, y + dy);
+                    let jump = (here[0] - there[0]).hypot(here[1] - there[1]);
+                    let same = (upper && upper2) || (lower && lower2);
+                    assert!(!same || jump < 0.03, "jump of {jump} at ({x}, {y})");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_map_never_folds() {
+    for (_, warp) in warps() {
+        let source = |x: f32, y: f32| {
+            let Place { moved, column, .. } = warp.place([x, y], UNIT);
+            let side = (y < column.upper, y > column.lower);
+            ([x + moved[0], y + moved[1]], side)
+        };
+        let d = 0.003;
+        for i in -50..50 {
+            for j in -40..80 {
+                let (x, y) = (i as f32 * 0.027 + 0.001, j as f32 * 0.026);
+                let (p, side) = source(x, y);
+                let (px, side_x) = source(x + d, y);
+                let (py, side_y) = source(x, y + d);
+                // Between the lips nothing of the map is seen.
+                if side == (false, false) || side != side_x || side != side_y {
+                    continue;
+                }
+                let (ax, ay) = (px[0] - p[0], px[1] - p[1]);
+                let (bx, by) = (py[0] - p[0], py[1] - p[1]);
+                let area = (ax * by - ay * bx) / (d * d);
+                assert!(area > 0.02, "fold ({area}) at ({x}, {y})");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_layout_shows_the_same_mouth() {
+    let (w, h) = SIZE;
+    let layouts = testing::layouts(w, h);
+    let mesh = testing::face(AT, UNIT);
+    let shape = shape(0.25, -0.1, 0.0);
+    let (reference, region) = drawn(&layouts[0], &mesh, &shape);
+    let luma = |[r, g, b]: [f32; 3]| 0.299 * r + 0.587 * g + 0.114 * b;
+    for layout in &layouts[1..] {
+        let (planes, same) = drawn(layout, &mesh, &shape);
+        assert_eq!(same, region);
+        let mut sum = 0.0;
+        for y in region.y..region.y + region.height {
+            for x in region.x..region.x + region.width {
+                let want = luma(testing::rgb_at(&layouts[0], &reference, x, y));
+                let got = luma(testing::rgb_at(layout, &planes, x, y));
+                sum += (want - got).abs();
+                assert!((want - got).abs() < 16.0, "({x}, {y}): {got} for {want}");
+            }
+        }
+        let mean = sum / (region.width * region.height) as f32;
+        assert!(mean < 0.6, "{mean} on average: {layout:?}");
+    }
+}
+
+#[test]
+fn strength_scales_the_shape() {
+    let (w, h) = SIZE;
+    let layout = Layout::rgb(w, h);
+    let mesh = testing::face(AT, UNIT);
+    let mut half = testing::picture(&layout);
+    let [a, b, c] = &mut half;
+    let mut frame = FrameMut {
+        layout,
+        planes: [a, b, c],
+    };
+    MouthRenderer::new().render(&mut frame, &mesh, &shape(0.25, 0.125, 0.5), 0.5);
+    let (whole, _) = drawn(&layout, &mesh, &shape(0.125, 0.0625, 0.25));
+    assert!(half == whole);
+}
+
+#[test]
+fn a_still_picture_gives_the_same_frame_for_ever() {
+    let (w, h) = SIZE;
+    for layout in testing::layouts(w, h) {
+        let mesh = testing::turned(testing::face_with_gap(AT, UNIT, 0.12), AT, UNIT, 0.2);
+        let mut renderer = MouthRenderer::new();
+        let shape = shape(0.2, 0.1, 0.0);
+        let mut first = testing::picture(&layout);
+        draw(&mut renderer, &layout, &mut first, &mesh, &shape);
+        for frame in 1..80 {
+            let mut next = testing::picture(&layout);
+            draw(&mut renderer, &layout, &mut next, &mesh, &shape);
+            assert!(next == first, "frame {frame} differs");
+        }
+        let mut other = testing::picture(&layout);
+        renderer.reset();
+        draw(&mut renderer, &layout, &mut other, &mesh, &shape);
+        assert!(other == first);
+    }
+}
+
+#[test]
+fn the_sources_own_talking_does_not_shine_through() {
+    let rest = |renderer: &MouthRenderer, mesh: &Mesh| {
+        let mut lips = Lips::of(mesh).unwrap();
+        lips.line = [0.0; 3];
+        renderer.known.rest(&lips)
+    };
+    let (w, h) = SIZE;
+    let layout = Layout::rgb(w, h);
+    let mut renderer = MouthRenderer::new();
+    let calm = testing::face(AT, UNIT);
+    for _ in 0..60 {
+        let mut planes = testing::picture(&layout);
+        draw(
+            &mut renderer,
+            &layout,
+            &mut planes,
+            &calm,
+            &MouthShape::default(),
+        );
+    }
+    // The source spreads its mouth by a tenth for one frame: it is drawn narrower by as much.
+    let mut spread = calm.clone();
+    for i in [61, 291, 78, 308] {
+        spread.0[i][0] = AT[0] + (spread.0[i][0] - AT[0]) * 1.1;
+    }
+    let mut planes = testing::picture(&layout);
+    draw(
+        &mut renderer,
+        &layout,
+        &mut planes,
+        &spread,
+        &MouthShape::default(),
+    );
+    let widening = rest(&renderer, &spread).widening;
+    assert!((widening - 1.0 / 1.1).abs() < 0.01, "{widening}");
+}
+
+#[test]
+fn nothing_that_a_stream_brings_makes_it_fail() {
+    let broken =
+        |f: &dyn Fn(usize) -> [f32; 3]| Mesh(Box::new(std::array::from_fn::<_, MESH_POINTS, _>(f)));
+    let noise = |i: usize, k: usize| ((i * 7919 + k * 104_729) % 1000) as f32;
+    let meshes = [
+        broken(&|_| [f32::NAN; 3]),
+        broken(&|_| [f32::INFINITY; 3]),
+        broken(&|_| [50.0, 50.0, 0.0]),
+        broken(&|i| [noise(i, 1), noise(i, 2), noise(i, 3)]),
+        broken(&|i| [noise(i, 1) * 1e6, -noise(i, 2) * 1e6, 0.0]),
+        testing::face([-20.0, 30.0], 40.0),
+        testing::face([10.0, 5.0], 40.0),
+        testing::face([60.0, 44.0], 30.0),
+        testing::face([1e7, 1e7], 40.0),
+        testing::face([30.0, 20.0], 4.0),
+        testing::face([30.0, 20.0], 1.0),
+        testing::face([30.0, 20.0], 5000.0),
+        testing::turned(testing::face([30.0, 20.0], 20.0), [30.0, 20.0], 20.0, 1.5),
+        testing::tilted(testing::face([30.0, 20.0], 20.0), [30.0, 20.0], 3.1),
+    ];
+    let mut wild = shapes();
+    wild.push(shape(f32::NAN, f32::NEG_INFINITY, f32::NAN));
+    wild.push(shape(1e30, -1e30, 1e30));
+    for (w, h) in [(64, 48), (63, 47), (1, 1), (2, 3)] {
+        for layout in testing::layouts(w, h) {
+            let before = testing::picture(&layout);
+            let mut renderer = MouthRenderer::new();
+            for mesh in &meshes {
+                for shape in wild.iter().step_by(3).chain(&wild[wild.len() - 2..]) {
+                    let mut after = before.clone();
+                    let region = draw(&mut renderer, &layout, &mut after, mesh, shape);
+                    assert!(region.x + region.width <= w && region.y + region.height <= h);
+                    testing::assert_same_outside(&layout, &before, &after, region);
+                }
+            }
+        }
+    }
+    let (a, _) = drawn(&Layout::rgb(64, 48), &meshes[6], &shape(f32::NAN, 0.0, 0.0));
+    let (b, _) = drawn(&Layout::rgb(64, 48), &meshes[6], &MouthShape::default());
+    assert!(a == b, "what is not a number means rest");
+}

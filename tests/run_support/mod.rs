@@ -1,0 +1,137 @@
+//! What the tests of `lipflow run` share: real media, the binary, and a folder that says what is
+//! left in it.
+
+// Each test binary uses its own part of this.
+#![allow(dead_code)]
+
+pub mod schema;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// No job in these tests takes longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub fn lipflow() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lipflow"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A silent video of a real face, 31 seconds at 25 frames/s.
+pub fn face() -> PathBuf {
+    let path = gstlipsync::runtime::data_dir().join("media/cap13_edit2.mp4");
+    assert!(path.is_file(), "run `cargo xtask setup` first: {path:?}");
+    path
+}
+
+/// Three seconds of real speech.
+pub fn speech() -> PathBuf {
+    let folder = Path::new("/usr/share/pocketsphinx/test/data/librivox");
+    let path = folder.join("sense_and_sensibility_01_austen_64kb-0880.wav");
+    assert!(path.is_file(), "run `cargo xtask setup` first: {path:?}");
+    path
+}
+
+/// A folder for one test.
+pub struct Desk(TempDir);
+
+impl Desk {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn file(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.file(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Everything in it, hidden files too.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = std::fs::read_dir(self.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// `lipflow run` with these inputs and this output.
+pub fn run(
+    face: impl AsRef<OsStr>,
+    speech: impl AsRef<OsStr>,
+    output: impl AsRef<OsStr>,
+) -> Command {
+    let mut command = lipflow();
+    command.arg("run");
+    for (option, value) in [
+        ("--face", face.as_ref()),
+        ("--speech", speech.as_ref()),
+        ("--output", output.as_ref()),
+    ] {
+        let mut argument = std::ffi::OsString::from(option);
+        argument.push("=");
+        argument.push(value);
+        command.arg(argument);
+    }
+    command
+}
+
+/// Runs to the end, or fails the test when there is none.
+pub fn finish(command: &mut Command) -> Output {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    // What is written meanwhile fits in the pipes: these jobs are short.
+    while child.try_wait().unwrap().is_none() {
+        if begin.elapsed() > LIMIT {
+            child.kill().unwrap();
+            let output = child.wait_with_output().unwrap();
+            panic!(
+                "it did not end: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.wait_with_output().unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Makes a file with a gst-launch text whose sink is `filesink name=out`.
+pub fn make(path: &Path, text: &str) {
+    use gst::prelude::*;
+    gst::init().unwrap();
+    let pipeline = gst::parse::launch(text).unwrap();
+    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+    let sink = pipeline.by_name("out").unwrap();
+    sink.set_property("location", path.to_str().unwrap());
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let message = pipeline.bus().unwrap().timed_pop_filtered(
+        gst::ClockTime::from_seconds(20),
+        &[gst::MessageType::Eos, gst::MessageType::Error],
+    );
+    pipeline.set_state(gst::State::Null).unwrap();
+    let message = message.expect("the file was not made in time");
+    assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
+}
