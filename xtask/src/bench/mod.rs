@@ -137,7 +137,11 @@ fn generator(folder: &Path, seconds: u32) -> Result<Vec<Figure>> {
     let output = folder.join("generator.mp4");
     let mut command = job::command(&clip.face, &clip.speech, &output);
     job::run(command.args(settings), |event| {
-        if let Some(frames) = event["frames"].as_u64() {
+        // Other events have a key `frames` too, with another meaning.
+        if let Some(frames) = event["frames"]
+            .as_u64()
+            .filter(|_| event["event"] == "progress")
+        {
             rate.note(frames, Instant::now());
         }
     })?;
