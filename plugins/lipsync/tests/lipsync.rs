@@ -272,7 +272,10 @@ fn segments_need_not_start_at_zero() {
             .collect()
     };
     rig.pipeline.set_state(gst::State::Playing).unwrap();
-    for (source, buffers) in [(&rig.video, shifted(frames(60))), (&rig.audio, shifted(speech(1.0, 1600)))] {
+    for (source, buffers) in [
+        (&rig.video, shifted(frames(60))),
+        (&rig.audio, shifted(speech(1.0, 1600))),
+    ] {
         let sample_caps = source.caps().unwrap();
         let (source, segment) = (source.clone(), segment.clone());
         std::thread::spawn(move || {
@@ -293,7 +296,10 @@ fn segments_need_not_start_at_zero() {
     rig.pipeline.set_state(gst::State::Null).unwrap();
     assert_eq!(output.len(), 25);
     assert_eq!(output[0].buffer().unwrap().pts(), Some(start));
-    let out = output[0].segment().unwrap().downcast_ref::<gst::ClockTime>();
+    let out = output[0]
+        .segment()
+        .unwrap()
+        .downcast_ref::<gst::ClockTime>();
     assert_eq!(out.unwrap().start(), Some(start));
 }
 
@@ -304,13 +310,19 @@ fn caps_may_change_on_the_way() {
     let (video, audio) = (rig.video.clone(), rig.audio.clone());
     let feeder = std::thread::spawn(move || {
         for buffer in frames(10) {
-            let sample = gst::Sample::builder().caps(&caps(64)).buffer(&buffer).build();
+            let sample = gst::Sample::builder()
+                .caps(&caps(64))
+                .buffer(&buffer)
+                .build();
             video.push_sample(&sample).unwrap();
         }
         for i in 10..20u64 {
             let mut buffer = gst::Buffer::from_mut_slice(vec![i as u8; 32 * 48 * 3 / 2]);
             buffer.get_mut().unwrap().set_pts(FRAME * i);
-            let sample = gst::Sample::builder().caps(&caps(32)).buffer(&buffer).build();
+            let sample = gst::Sample::builder()
+                .caps(&caps(32))
+                .buffer(&buffer)
+                .build();
             video.push_sample(&sample).unwrap();
         }
         video.end_of_stream().unwrap();
@@ -329,7 +341,14 @@ fn caps_may_change_on_the_way() {
     speaker.join().unwrap();
     let widths: Vec<i32> = output
         .iter()
-        .map(|s| s.caps().unwrap().structure(0).unwrap().get("width").unwrap())
+        .map(|s| {
+            s.caps()
+                .unwrap()
+                .structure(0)
+                .unwrap()
+                .get("width")
+                .unwrap()
+        })
         .collect();
     assert_eq!(widths, [vec![64; 10], vec![32; 10]].concat());
 }
@@ -338,7 +357,10 @@ fn caps_may_change_on_the_way() {
 fn gaps_in_the_speech_do_not_stall() {
     let mut with_gap = speech(0.5, 1600);
     for mut buffer in speech(2.0, 1600).into_iter().skip(15) {
-        buffer.get_mut().unwrap().set_flags(gst::BufferFlags::DISCONT);
+        buffer
+            .get_mut()
+            .unwrap()
+            .set_flags(gst::BufferFlags::DISCONT);
         with_gap.push(buffer);
     }
     let output = Rig::new("").run(frames(50), with_gap).unwrap();
@@ -355,7 +377,9 @@ fn progress_is_told_while_no_data_flows() {
         gst::ClockTime::from_mseconds(900),
         &[gst::MessageType::Element],
     ) {
-        let is_progress = message.structure().is_some_and(|s| s.name() == "lipsync-progress");
+        let is_progress = message
+            .structure()
+            .is_some_and(|s| s.name() == "lipsync-progress");
         told += usize::from(is_progress);
         if told == 4 {
             break;
@@ -381,7 +405,10 @@ fn loading_is_announced_and_completed() {
         }
     }
     rig.pipeline.set_state(gst::State::Null).unwrap();
-    assert_eq!(kinds, [gst::ProgressType::Start, gst::ProgressType::Complete]);
+    assert_eq!(
+        kinds,
+        [gst::ProgressType::Start, gst::ProgressType::Complete]
+    );
 }
 
 #[test]

@@ -148,9 +148,8 @@ impl LipSync {
             })
             .unwrap_or(40 * gst::ClockTime::MSECOND);
         let later = gst::ClockTime::from_nseconds(settings.audio_offset.min(0).unsigned_abs());
-        let latency = stream.engine.lookahead()
-            + later
-            + frame * Self::frames_held(&settings, stream) as u64;
+        let latency =
+            stream.engine.lookahead() + later + frame * Self::frames_held(&settings, stream) as u64;
         self.obj().set_latency(latency, None);
     }
 
@@ -206,10 +205,9 @@ impl LipSync {
                 .audio_time
                 .fetch_add(started.elapsed().as_nanos() as u64, Relaxed);
         }
-        self.counters.audio_position.store(
-            stream.engine.speech_until().max(0) as u64,
-            Relaxed,
-        );
+        self.counters
+            .audio_position
+            .store(stream.engine.speech_until().max(0) as u64, Relaxed);
     }
 
     /// Takes one frame further, if it and its speech are there.
@@ -262,12 +260,7 @@ impl LipSync {
         Ok(Step::Again)
     }
 
-    fn is_past_speech(
-        &self,
-        stream: &Stream,
-        settings: &Settings,
-        time: gst::ClockTime,
-    ) -> bool {
+    fn is_past_speech(&self, stream: &Stream, settings: &Settings, time: gst::ClockTime) -> bool {
         settings.end_mode != EndMode::Video
             && stream.speech_finished
             && time.nseconds() as i64 >= stream.engine.speech_until()
@@ -281,10 +274,13 @@ impl LipSync {
             self.push_held(stream, settings, 0)?;
             return Err(gst::FlowError::Eos);
         }
-        let next = stream
-            .held
-            .back()
-            .and_then(|last| Some((last.buffer.clone(), stream.video_end?, stream.frame_duration?)));
+        let next = stream.held.back().and_then(|last| {
+            Some((
+                last.buffer.clone(),
+                stream.video_end?,
+                stream.frame_duration?,
+            ))
+        });
         let Some((last, time, duration)) = next.filter(|(_, _, d)| !d.is_zero()) else {
             self.push_held(stream, settings, 0)?;
             return Err(gst::FlowError::Eos);
@@ -337,7 +333,11 @@ impl LipSync {
         }
         for Held { buffer, time } in batch {
             if let Some(time) = time {
-                let end = time + buffer.duration().or(stream.frame_duration).unwrap_or_default();
+                let end = time
+                    + buffer
+                        .duration()
+                        .or(stream.frame_duration)
+                        .unwrap_or_default();
                 self.counters.position.store(end.nseconds(), Relaxed);
             }
             if let Some(pts) = buffer.pts() {
@@ -630,10 +630,7 @@ impl AggregatorImpl for LipSync {
         let settings = self.settings();
         self.counters.reset();
         let failed = |e: std::io::Error| {
-            gst::error_msg!(
-                gst::ResourceError::Failed,
-                ["Can't start a thread: {e}"]
-            )
+            gst::error_msg!(gst::ResourceError::Failed, ["Can't start a thread: {e}"])
         };
         let weak = self.obj().downgrade();
         let reporter = Reporter::start(weak.clone(), self.counters.clone()).map_err(failed)?;

@@ -40,7 +40,11 @@ impl Loader {
                     || "the embedded model".to_string(),
                     |path| path.display().to_string(),
                 );
-                progress(&element, gst::ProgressType::Start, &format!("Loading {name}"));
+                progress(
+                    &element,
+                    gst::ProgressType::Start,
+                    &format!("Loading {name}"),
+                );
                 let result = Engine::load(&settings);
                 let (outcome, kind, text) = match result {
                     Ok(engine) => {
