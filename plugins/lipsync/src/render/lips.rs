@@ -118,7 +118,7 @@ pub const UPPER_SHARE: f32 = 0.15;
 /// Lips are cut this far outside the mesh's inner lips, so that no teeth stick to them.
 const TRIM: f32 = 0.008;
 /// In a wide mouth the mesh takes some of the upper teeth for lip.
-const TEETH_IN_LIP: f32 = 0.045;
+const TEETH_IN_LIP: f32 = 0.06;
 
 impl Lips {
     pub fn of(mesh: &Mesh) -> Option<Self> {
@@ -185,7 +185,7 @@ impl Lips {
         // More towards the corners, where the lips are hidden in shadow, and nothing at their ends.
         let end = (x - self.left).min(self.right - x) / (self.right - self.left);
         let trim = TRIM * ease(end / 0.06) * (2.6 - 1.6 * ease(end / 0.3));
-        let teeth = TEETH_IN_LIP * smoothstep(0.17, 0.28, self.gap) * ease(end / 0.35);
+        let teeth = TEETH_IN_LIP * smoothstep(0.15, 0.28, self.gap) * ease(end / 0.35);
         [
             line + self.open * (top - trim - teeth - line),
             line + self.open * (bottom + trim - line),

@@ -142,7 +142,7 @@ impl MouthRenderer {
 
     /// Fills the map and the list of inside samples for the grid of one channel.
     fn trace(&mut self, head: &HeadFrame, interior: &Interior, channel: &Channel, target: Region) {
-        self.map.clear();
+        self.map.resize(target.width * target.height, [0.0; 2]);
         self.inside.clear();
         self.seam.clear();
         let (sx, sy) = (
@@ -162,28 +162,30 @@ impl MouthRenderer {
             ]
         };
         let per_pixel = head.unit * rx.min(ry);
-        for row in target.y..target.y + target.height {
-            let v = row as f32 + 0.5;
+        let rows = self.map.chunks_exact_mut(target.width).enumerate();
+        for (row, line) in rows {
+            let v = (target.y + row) as f32 + 0.5;
             let from = [start[0] + v * down[0], start[1] + v * down[1]];
-            for col in target.x..target.x + target.width {
-                let u = col as f32 + 0.5;
+            for (col, to) in line.iter_mut().enumerate() {
+                let index = row * target.width + col;
+                let u = (target.x + col) as f32 + 0.5;
                 let point = [from[0] + u * along[0], from[1] + u * along[1]];
                 let place = self.warp.place(point, per_pixel);
                 if let Some(inside) = interior.at(point, &place.column) {
                     self.inside.push(Seen {
-                        index: self.map.len(),
+                        index,
                         own: samples([0.0, inside.own_from]),
                         inside,
                     });
                 }
                 if let Some(other) = place.other {
                     self.seam.push(Touch {
-                        index: self.map.len(),
+                        index,
                         other: samples(other.moved),
                         share: other.share,
                     });
                 }
-                self.map.push(samples(place.moved));
+                *to = samples(place.moved);
             }
         }
     }

@@ -238,9 +238,9 @@ fn at_the_corners_and_beyond_both_lips_move_alike() {
             let Place { moved, column, .. } = warp.place([x, y], UNIT);
             (moved, y < column.upper, y > column.lower)
         };
-        for i in -60..60 {
-            for j in -40..90 {
-                let (x, y) = (i as f32 * 0.025, j as f32 * 0.025);
+        for i in -30..30 {
+            for j in -20..45 {
+                let (x, y) = (i as f32 * 0.05, j as f32 * 0.05);
                 let (here, upper, lower) = at(x, y);
                 for (dx, dy) in [(0.002, 0.0), (0.0, 0.002)] {
                     let (there, upper2, lower2) = at(x + dx, y + dy);
@@ -262,9 +262,9 @@ fn the_map_never_folds() {
             ([x + moved[0], y + moved[1]], side)
         };
         let d = 0.003;
-        for i in -50..50 {
-            for j in -40..80 {
-                let (x, y) = (i as f32 * 0.027 + 0.001, j as f32 * 0.026);
+        for i in -30..30 {
+            for j in -25..50 {
+                let (x, y) = (i as f32 * 0.043 + 0.001, j as f32 * 0.041);
                 let (p, side) = source(x, y);
                 let (px, side_x) = source(x + d, y);
                 let (py, side_y) = source(x, y + d);
