@@ -646,6 +646,7 @@ fn a_seek_lands_on_the_frame_of_that_time() {
         ClockTime::SECOND,
     );
     assert!(backwards.is_err());
+    assert_eq!(player.numbers(3), [5, 6, 7]);
 }
 
 /// A number from a line of /proc/self/status, such as `VmRSS:`.

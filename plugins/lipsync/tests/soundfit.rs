@@ -8,6 +8,7 @@ use gst::ClockTime;
 use gst::prelude::*;
 
 const MS: ClockTime = ClockTime::MSECOND;
+const ZERO: ClockTime = ClockTime::ZERO;
 const LIMIT: Duration = Duration::from_secs(10);
 /// Where nothing more is expected to happen.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -61,14 +62,14 @@ fn sound_caps(rate: u64) -> Item {
 
 /// A picture of `n` frames of 40 ms, without its end.
 fn frames(n: u64) -> Vec<Item> {
-    let mut items = vec![video_caps(), segment(0 * MS, 0 * MS)];
+    let mut items = vec![video_caps(), segment(ZERO, ZERO)];
     items.extend((0..n).map(|n| Frame(n * 40 * MS, Some(40 * MS))));
     items
 }
 
 /// Sound at 8 kHz, without its end: consecutive numbers from 1, in buffers of 20 ms.
 fn sound(buffers: u64) -> Vec<Item> {
-    let mut items = vec![sound_caps(8000), segment(0 * MS, 0 * MS)];
+    let mut items = vec![sound_caps(8000), segment(ZERO, ZERO)];
     items.extend((0..buffers).map(|n| Sound(n * 20 * MS, count(n as usize * 160, 160))));
     items
 }
@@ -325,8 +326,8 @@ fn long_sound_is_cut() {
 fn sound_is_cut_within_a_buffer() {
     let items = [
         sound_caps(8000),
-        segment(0 * MS, 0 * MS),
-        Sound(0 * MS, count(0, 16_000)),
+        segment(ZERO, ZERO),
+        Sound(ZERO, count(0, 16_000)),
         Eos,
     ];
     let track = Bench::run(&with_end(frames(10)), &items, 8000);
@@ -337,7 +338,7 @@ fn sound_is_cut_within_a_buffer() {
 fn late_sound_has_silence_before_it() {
     let items = [
         sound_caps(8000),
-        segment(0 * MS, 0 * MS),
+        segment(ZERO, ZERO),
         Sound(100 * MS, count(0, 160)),
         Eos,
     ];
@@ -382,8 +383,8 @@ fn each_side_has_its_own_segment() {
 fn gaps_are_filled_and_overlaps_dropped() {
     let items = [
         sound_caps(8000),
-        segment(0 * MS, 0 * MS),
-        Sound(0 * MS, count(0, 160)),
+        segment(ZERO, ZERO),
+        Sound(ZERO, count(0, 160)),
         Sound(100 * MS, count(160, 160)),
         Sound(50 * MS, count(1000, 800)),
         Gap(150 * MS, 250 * MS),
@@ -406,17 +407,12 @@ fn gaps_are_filled_and_overlaps_dropped() {
 
 #[test]
 fn without_durations_a_frame_ends_with_the_next_one() {
-    let mut video = vec![video_caps(), segment(0 * MS, 0 * MS)];
+    let mut video = vec![video_caps(), segment(ZERO, ZERO)];
     video.extend([0, 40, 50, 350, 400].map(|pts| Frame(pts * MS, None)));
     let track = Bench::run(&with_end(video), &with_end(sound(50)), 8000);
     same(&track.samples, &count(0, 3600));
 
-    let video = [
-        video_caps(),
-        segment(0 * MS, 0 * MS),
-        Frame(0 * MS, None),
-        Eos,
-    ];
+    let video = [video_caps(), segment(ZERO, ZERO), Frame(ZERO, None), Eos];
     let track = Bench::run(&video, &with_end(sound(50)), 8000);
     same(&track.samples, &count(0, 320));
 }
@@ -425,8 +421,8 @@ fn without_durations_a_frame_ends_with_the_next_one() {
 fn gaps_in_the_picture_count() {
     let video = [
         video_caps(),
-        segment(0 * MS, 0 * MS),
-        Gap(0 * MS, 80 * MS),
+        segment(ZERO, ZERO),
+        Gap(ZERO, 80 * MS),
         Frame(80 * MS, Some(40 * MS)),
         Gap(120 * MS, 80 * MS),
         Eos,
@@ -460,7 +456,7 @@ fn the_picture_never_waits() {
     let last = out.last();
     assert!(matches!(last, Some(Out::Event(e)) if e.type_() == gst::EventType::Eos));
     // Sound that has a format and nothing else becomes silence.
-    let nothing = [sound_caps(8000), segment(0 * MS, 0 * MS), Eos];
+    let nothing = [sound_caps(8000), segment(ZERO, ZERO), Eos];
     bench.sound(&nothing).join().unwrap().unwrap();
     same(&bench.track(8000).samples, &vec![0; 160_000]);
 }
@@ -475,7 +471,7 @@ fn without_a_format_there_is_no_sound() {
 
 #[test]
 fn a_picture_without_frames_has_no_sound() {
-    let nothing = [video_caps(), segment(0 * MS, 0 * MS), Eos];
+    let nothing = [video_caps(), segment(ZERO, ZERO), Eos];
     let track = Bench::run(&nothing, &with_end(sound(10)), 8000);
     same(&track.samples, &[]);
     same(&Bench::run(&[Eos], &[Eos], 8000).samples, &[]);
@@ -500,18 +496,18 @@ fn after_a_flush_all_begins_anew() {
     for out in bench.from_sound.try_iter() {
         drop(out);
     }
-    let mut video = vec![segment(1000 * MS, 0 * MS)];
+    let mut video = vec![segment(1000 * MS, ZERO)];
     video.extend((0..3).map(|n| Frame((1000 + n * 40) * MS, Some(40 * MS))));
     bench.video(&with_end(video)).join().unwrap().unwrap();
     let sound = [
-        segment(1000 * MS, 0 * MS),
+        segment(1000 * MS, ZERO),
         Sound(1000 * MS, count(0, 160)),
         Eos,
     ];
     bench.sound(&sound).join().unwrap().unwrap();
     let track = bench.track(8000);
     same(&track.samples, &[count(0, 160), vec![0; 800]].concat());
-    let stream_time = track.segment.unwrap().to_stream_time(0 * MS);
+    let stream_time = track.segment.unwrap().to_stream_time(ZERO);
     assert_eq!(stream_time, Some(1000 * MS));
 }
 
@@ -631,7 +627,7 @@ fn any_picture_gets_exactly_its_length_of_sound() {
         // Sound that starts before or after it, in pieces of any size.
         let sound_base = time(dice.roll(rate));
         let total = dice.roll(3 * rate);
-        let mut items = vec![sound_caps(rate), segment(0 * MS, sound_base)];
+        let mut items = vec![sound_caps(rate), segment(ZERO, sound_base)];
         let mut sent = 0;
         while sent < total {
             let n = (1 + dice.roll(rate / 5)).min(total - sent);

@@ -211,14 +211,22 @@ impl BaseSrcImpl for FaceSource {
         true
     }
 
+    fn event(&self, event: &gst::Event) -> bool {
+        // Refused here, because the base class flushes before it asks.
+        if let gst::EventView::Seek(seek) = event.view() {
+            let (rate, _, _, start, _, _) = seek.get();
+            if rate != 1.0 || start.format() != gst::Format::Time {
+                gst::warning!(CAT, imp = self, "can't play at rate {rate}");
+                return false;
+            }
+        }
+        BaseSrcImplExt::parent_event(self, event)
+    }
+
     fn do_seek(&self, segment: &mut gst::Segment) -> bool {
         let Some(segment) = segment.downcast_mut::<gst::ClockTime>() else {
             return false;
         };
-        if segment.rate() != 1.0 {
-            gst::warning!(CAT, imp = self, "can't play at rate {}", segment.rate());
-            return false;
-        }
         let start = segment.start();
         segment.set_time(start);
         self.state.lock().unwrap().seek = start;

@@ -40,8 +40,8 @@ impl Monitor {
         Ok(inner.reports)
     }
 
-    /// Waits until there are more than `seen` reports, at most `limit`.
-    pub fn wait(&self, seen: u64, limit: Duration) -> Result<(), Flushing> {
+    /// Waits until there are more than `seen` reports, at most `limit`; false where none came.
+    pub fn wait(&self, seen: u64, limit: Duration) -> Result<bool, Flushing> {
         let inner = self.inner.lock().unwrap();
         let (inner, _) = self
             .changed
@@ -50,6 +50,6 @@ impl Monitor {
         if inner.flushing {
             return Err(Flushing);
         }
-        Ok(())
+        Ok(inner.reports != seen)
     }
 }

@@ -20,8 +20,8 @@ use super::monitor::{Flushing, Monitor};
 const READ_AHEAD: u32 = 4;
 /// After an error, how long what is already on its way may take to arrive.
 const DRAIN_LIMIT: Duration = Duration::from_millis(500);
-/// How long to sleep where nothing is expected to happen.
-const IDLE_LIMIT: Duration = Duration::from_secs(1);
+/// How long to wait for a report before seeing whether anybody is left who could make one.
+const IDLE_LIMIT: Duration = Duration::from_millis(250);
 /// How long the element's stop waits for the reader; a stuck one finishes by itself.
 const CLOSE_LIMIT: Duration = Duration::from_millis(100);
 
@@ -234,6 +234,7 @@ impl Reader {
     /// The next frame, or `None` at the end of the file. After an error all frames that could still
     /// be decoded are given before it is reported.
     pub fn pull(&self) -> Result<Option<gst::Sample>, Stop> {
+        let mut was_dead = false;
         loop {
             let seen = self.monitor.reports()?;
             let (busy, failure, has_video, cut) = {
@@ -266,8 +267,30 @@ impl Reader {
                     None => (),
                 }
             }
-            self.monitor.wait(seen, limit)?;
+            let reported = self.monitor.wait(seen, limit)?;
+            let is_dead = !reported && !busy && !self.is_at_work();
+            if is_dead && was_dead {
+                self.status.fail(Error::Damaged {
+                    name: self.name().to_owned(),
+                    reason: "reading stopped without a cause".into(),
+                    stage: Stage::Demux,
+                });
+            }
+            was_dead = is_dead;
         }
+    }
+
+    /// Whether any thread of the pipeline is still running. decodebin swallows the error of a
+    /// demuxer that fails while it is being added: then no error, no pad and no end ever comes.
+    fn is_at_work(&self) -> bool {
+        self.pipeline.iterate_recurse().into_iter().any(|element| {
+            let Ok(element) = element else {
+                return true;
+            };
+            let pads = element.pads();
+            pads.iter()
+                .any(|p| p.task_state() == gst::TaskState::Started)
+        })
     }
 
     /// Waits until opening, or the seek under way, is done.

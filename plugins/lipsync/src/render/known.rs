@@ -119,3 +119,20 @@ fn mean_colour(frame: &Frame, mesh: &Mesh, points: &[usize]) -> Option<[f32; 3]>
     }
     (count > 0.0).then(|| sum.map(|v| (v / count).clamp(0.0, 255.0)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_stays_is_its_own_mean_to_the_last_bit() {
+        let mut mean = Mean::of([180.0, -3.0]);
+        for _ in 0..100 {
+            mean.take([0.1, 1e-7], 50.0);
+            assert_eq!(mean.values, [0.1, 1e-7]);
+        }
+        // Another value is approached over the memory.
+        mean.take([50.1, 0.0], 50.0);
+        assert!((mean.values[0] - 1.1).abs() < 1e-4);
+    }
+}

@@ -161,7 +161,7 @@ impl Paster {
 
 /// Zero on the border of the box and outside, one a little way in.
 fn border(u: f32) -> f32 {
-    ease(u.min(1.0 - u) / 0.06)
+    ease(u.min(1.0 - u) / 0.1)
 }
 
 /// The mask at a position in the box, both from 0 to 1.
@@ -354,5 +354,56 @@ mod tests {
             None,
         );
         assert!(!region.is_empty() && before != after);
+    }
+
+    #[test]
+    fn a_box_narrower_than_the_jaw_shows_no_edge() {
+        let white = flat([1.0, 1.0, 1.0], SIZE);
+        let generated = Generated {
+            planes: &white,
+            size: SIZE,
+            order: Order::Rgb,
+        };
+        let mesh = testing::face([135.0, 150.0], 60.0);
+        let bounds = Rect {
+            x: 110.0,
+            y: 120.0,
+            width: 50.0,
+            height: 50.0,
+        };
+        let layout = Layout::rgb(280, 260);
+        let before = testing::picture(&layout);
+        let mut after = before.clone();
+        paste(layout, &mut after, &generated, bounds, Some(&mesh));
+        assert!(testing::rgb_at(&layout, &after, 135, 150)[2] > 250.0);
+        for (x, y) in [(110, 150), (159, 150), (135, 169)] {
+            let [old, new] = [&before, &after].map(|p| testing::rgb_at(&layout, p, x, y)[2]);
+            assert!((new - old).abs() < 8.0, "({x}, {y}): {old} became {new}");
+        }
+    }
+
+    #[test]
+    fn a_picture_finer_than_the_frame_is_averaged() {
+        let fine = 512;
+        let board: Vec<f32> = (0..3 * fine * fine)
+            .map(|i| ((i + i / fine) % 2) as f32)
+            .collect();
+        let generated = Generated {
+            planes: &board,
+            size: fine,
+            order: Order::Rgb,
+        };
+        let bounds = Rect {
+            width: 61.0,
+            height: 67.0,
+            ..BOUNDS
+        };
+        let layout = Layout::rgb(280, 260);
+        let mut after = testing::picture(&layout);
+        paste(layout, &mut after, &generated, bounds, None);
+        for (x, y) in [(90, 97), (88, 99), (94, 101)] {
+            let [grey, ..] = testing::rgb_at(&layout, &after, x, y);
+            assert!((grey - 127.5).abs() < 12.0, "({x}, {y}): {grey}");
+        }
     }
 }

@@ -121,3 +121,80 @@ fn weights(t: f32) -> [f32; 4] {
         -0.5 * t2 + 0.5 * t3,
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHANNEL: Channel = Channel {
+        plane: 0,
+        offset: 1,
+        step: 2,
+        stride: 23,
+        sub_x: 0,
+        sub_y: 0,
+    };
+
+    /// 10 by 8 samples and bytes of others between and behind them.
+    fn plane(value: impl Fn(usize, usize) -> u8) -> Vec<u8> {
+        let mut plane = vec![255; 23 * 8];
+        for y in 0..8 {
+            for x in 0..10 {
+                plane[CHANNEL.index(x, y)] = value(x, y);
+            }
+        }
+        plane
+    }
+
+    fn whole(plane: &[u8]) -> Patch {
+        let mut patch = Patch::default();
+        let region = Region {
+            x: 0,
+            y: 0,
+            width: 10,
+            height: 8,
+        };
+        patch.load(&CHANNEL, plane, region, 10, 8);
+        patch
+    }
+
+    #[test]
+    fn samples_themselves_come_back_unchanged() {
+        let value = |x: usize, y: usize| ((x * 37 + y * 91) % 200) as u8;
+        let plane = plane(value);
+        let mut patch = Patch::default();
+        for (x, y, width, height) in [(0, 0, 10, 8), (3, 2, 4, 3), (9, 7, 1, 1)] {
+            let region = Region {
+                x,
+                y,
+                width,
+                height,
+            };
+            patch.load(&CHANNEL, &plane, region, 10, 8);
+            for j in y..y + height {
+                for i in x..x + width {
+                    let want = f32::from(value(i, j));
+                    assert_eq!(patch.cubic(i as f32, j as f32), want);
+                    assert_eq!(patch.linear(i as f32, j as f32), want);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_straight_slope_stays_straight_and_the_border_repeats() {
+        let patch = whole(&plane(|x, y| (20 * x + 3 * y) as u8));
+        for (x, y) in [(3.25, 2.5), (5.5, 4.75), (2.0, 3.125)] {
+            let want = 20.0 * x + 3.0 * y;
+            assert!((patch.cubic(x, y) - want).abs() < 1e-3);
+            assert!((patch.linear(x, y) - want).abs() < 1e-3);
+        }
+        for (x, y, want) in [(12.0, 3.0, 189.0), (-4.0, 3.0, 9.0), (4.0, 99.0, 101.0)] {
+            assert_eq!(patch.cubic(x, y), want);
+            assert_eq!(patch.linear(x, y), want);
+        }
+        // Keys' kernel between 160 and 180, its right neighbour repeated: the textbook value.
+        let want = -0.0625 * 140.0 + 0.5625 * 160.0 + 0.5625 * 180.0 - 0.0625 * 180.0;
+        assert!((patch.cubic(8.5, 0.0) - want).abs() < 1e-3);
+    }
+}

@@ -80,7 +80,11 @@ pub fn picture(layout: &Layout) -> [Vec<u8>; 3] {
 
 fn skin(x: f32, y: f32) -> [f32; 3] {
     let wave = 18.0 * (x * 0.11).sin() * (y * 0.09).cos();
-    [190.0 + wave, 140.0 + wave * 0.8, 115.0 + wave * 0.6]
+    [
+        190.0 + wave,
+        140.0 + wave * 0.8,
+        110.0 + wave * 0.6 + 30.0 * (y * 0.14).sin(),
+    ]
 }
 
 pub fn rgb_at(layout: &Layout, planes: &[Vec<u8>; 3], x: usize, y: usize) -> [f32; 3] {

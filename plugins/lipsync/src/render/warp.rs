@@ -264,7 +264,7 @@ impl Warp {
                 .max(far_lower.abs());
         }
         if most[0] > 0.0 {
-            let [above, below] = [SHIFT_ABOVE, SHIFT_BELOW].map(|v| v.max(3.0 * most[0]));
+            let [above, below] = [SHIFT_ABOVE, SHIFT_BELOW].map(|v| v.max(4.0 * most[0]));
             self.shift_rates = [1.0 / above, 1.0 / below];
             min_y = min_y.min(inner[0] - above);
             max_y = max_y.max(inner[1] + below);

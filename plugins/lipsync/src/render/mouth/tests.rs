@@ -292,17 +292,40 @@ fn every_layout_shows_the_same_mouth() {
     for layout in &layouts[1..] {
         let (planes, same) = drawn(layout, &mesh, &shape);
         assert_eq!(same, region);
-        let mut sum = 0.0;
+        let mut sums = [0.0; 3];
         for y in region.y..region.y + region.height {
             for x in region.x..region.x + region.width {
-                let want = luma(testing::rgb_at(&layouts[0], &reference, x, y));
-                let got = luma(testing::rgb_at(layout, &planes, x, y));
-                sum += (want - got).abs();
-                assert!((want - got).abs() < 16.0, "({x}, {y}): {got} for {want}");
+                let want = testing::rgb_at(&layouts[0], &reference, x, y);
+                let got = testing::rgb_at(layout, &planes, x, y);
+                let miss = (luma(want) - luma(got)).abs();
+                assert!(miss < 16.0, "({x}, {y}): {got:?} for {want:?}");
+                for (sum, (a, b)) in sums.iter_mut().zip(want.into_iter().zip(got)) {
+                    *sum += (a - b).abs();
+                }
             }
         }
-        let mean = sum / (region.width * region.height) as f32;
-        assert!(mean < 0.6, "{mean} on average: {layout:?}");
+        // Chroma of half the size blurs the edges of the lips.
+        let mean = sums.map(|v| v / (region.width * region.height) as f32);
+        assert!(mean.iter().all(|&v| v < 2.0), "{mean:?}: {layout:?}");
+    }
+}
+
+#[test]
+fn nothing_moves_on_the_border_of_the_box() {
+    for (_, warp) in warps() {
+        for k in 0..=40 {
+            let t = k as f32 / 40.0;
+            let [x, y] = [0, 1].map(|i| warp.min[i] + t * (warp.max[i] - warp.min[i]));
+            for point in [
+                [x, warp.min[1]],
+                [x, warp.max[1]],
+                [warp.min[0], y],
+                [warp.max[0], y],
+            ] {
+                let [dx, dy] = warp.place(point, UNIT).moved;
+                assert!(dx.hypot(dy) < 1e-4, "({dx}, {dy}) at {point:?}");
+            }
+        }
     }
 }
 
@@ -419,7 +442,12 @@ fn nothing_that_a_stream_brings_makes_it_fail() {
             }
         }
     }
-    let (a, _) = drawn(&Layout::rgb(64, 48), &meshes[6], &shape(f32::NAN, 0.0, 0.0));
+    let no_numbers = MouthShape {
+        press: f32::NAN,
+        raise: f32::NAN,
+        ..shape(f32::NAN, f32::NAN, f32::NAN)
+    };
+    let (a, _) = drawn(&Layout::rgb(64, 48), &meshes[6], &no_numbers);
     let (b, _) = drawn(&Layout::rgb(64, 48), &meshes[6], &MouthShape::default());
     assert!(a == b, "what is not a number means rest");
 }
