@@ -116,6 +116,7 @@ impl Rig {
 }
 
 fn frame(number: u64) -> gst::Buffer {
+    init();
     let mut buffer = gst::Buffer::from_mut_slice(vec![number as u8; 64 * 48 * 3 / 2]);
     {
         let buffer = buffer.get_mut().unwrap();
@@ -131,6 +132,7 @@ fn frames(count: u64) -> Vec<gst::Buffer> {
 
 /// `seconds` of a tone in buffers of `chunk` samples.
 fn speech(seconds: f64, chunk: usize) -> Vec<gst::Buffer> {
+    init();
     let samples: Vec<f32> = (0..(seconds * 16_000.0) as usize)
         .map(|n| 0.3 * (n as f32 * 0.1).sin())
         .collect();
