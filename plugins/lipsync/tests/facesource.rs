@@ -361,6 +361,15 @@ fn downstream_chooses_rate_and_format() {
     player.start();
     assert_eq!(player.frames(100).len(), 10);
 
+    // Who can take the file's own rate gets it.
+    let filter = "videorate ! video/x-raw,framerate=5/1";
+    let player = Player::new(&uri(&path), "", filter);
+    player.start();
+    player.sample().unwrap();
+    let caps = player.source.static_pad("src").unwrap().current_caps();
+    let rate = caps.unwrap().structure(0).unwrap().get("framerate");
+    assert_eq!(rate, Ok(gst::Fraction::new(25, 1)));
+
     let player = Player::new(&uri(&path), "", "video/x-raw,width=32");
     player.start();
     assert_eq!(player.error().0, "not-negotiated");

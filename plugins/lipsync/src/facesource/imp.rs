@@ -408,20 +408,24 @@ impl FaceSource {
             None if still => DEFAULT_RATE,
             None => own,
         };
-        let mut open = frame.caps.clone();
-        for s in open.make_mut().iter_mut() {
-            match forced {
-                Some(fps) => s.set("framerate", fps),
-                None => s.remove_field("framerate"),
-            }
+        let mut caps = frame.caps.clone();
+        for s in caps.make_mut().iter_mut() {
+            s.set("framerate", wanted);
         }
         let refused = |caps: &gst::Caps| Error::NotNegotiated {
             name: stream.playback.reader().name().to_owned(),
             caps: caps.to_string(),
         };
-        let mut agreed = self.obj().src_pad().peer_query_caps(Some(&open));
+        let pad = self.obj().src_pad().clone();
+        let mut agreed = pad.peer_query_caps(Some(&caps));
+        if agreed.is_empty() && forced.is_none() {
+            for s in caps.make_mut().iter_mut() {
+                s.remove_field("framerate");
+            }
+            agreed = pad.peer_query_caps(Some(&caps));
+        }
         if agreed.is_empty() {
-            return Err(refused(&open));
+            return Err(refused(&caps));
         }
         agreed.truncate();
         for s in agreed.make_mut().iter_mut() {

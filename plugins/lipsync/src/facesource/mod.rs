@@ -17,12 +17,15 @@
 //!
 //! ```sh
 //! gst-launch-1.0 videotestsrc num-buffers=75 ! x264enc ! mp4mux ! filesink location=/tmp/face.mp4
-//! gst-launch-1.0 facesource uri=file:///tmp/face.mp4 loop-mode=ping-pong ! videoconvert ! autovideosink
-//! gst-launch-1.0 facesource uri=file:///tmp/face.mp4 loop-mode=loop num-buffers=1000 ! progressreport ! fakesink
+//! gst-launch-1.0 facesource uri=file:///tmp/face.mp4 loop-mode=ping-pong num-buffers=1000 \
+//!     ! videoconvert ! x264enc ! mp4mux ! filesink location=/tmp/long.mp4
 //! ```
 //!
-//! The element is not live and adds no latency. It can be seeked forward at normal speed; the file
-//! is then decoded from its start up to the wanted time.
+//! The element is not live: its latency is zero. It can be seeked to any time at normal speed; the
+//! file is then decoded from its start, so a far seek takes long.
+//!
+//! Errors have details with `kind` (see `error.rs`) and `uri`. A file that was cut off gives all
+//! frames that are there, and then an error.
 
 mod error;
 mod imp;
