@@ -12,7 +12,7 @@ struct Case {
     /// Name of the file that ffmpeg makes.
     file: &'static str,
     arguments: &'static [&'static str],
-    /// Width and height of the output, where they differ from the source's 400x300.
+    /// Width and height of the output.
     size: (u32, u32),
 }
 
@@ -95,7 +95,7 @@ const FACES: &[Case] = &[
             "-pix_fmt",
             "yuv444p",
         ],
-        (402, 302),
+        SIZE,
     ),
     face(
         "wide pixels",
