@@ -62,6 +62,8 @@ struct Inner {
     file_type: Option<String>,
     has_video: bool,
     cut: bool,
+    /// The reader is gone, and its pipeline must not be started any more.
+    closed: bool,
 }
 
 #[derive(Clone)]
@@ -363,6 +365,7 @@ impl Drop for Reader {
         if let Some(bus) = self.pipeline.bus() {
             bus.unset_sync_handler();
         }
+        self.status.inner.lock().unwrap().closed = true;
         let (sender, closed) = std::sync::mpsc::channel();
         let pipeline = self.pipeline.clone();
         in_background(&self.status, move || {
@@ -530,12 +533,20 @@ fn check_file(path: &Path) -> Result<Facts, Error> {
 }
 
 fn start(pipeline: &gst::Pipeline, status: &Status) {
+    let is_closed = || status.inner.lock().unwrap().closed;
+    if is_closed() {
+        return;
+    }
     if pipeline.set_state(gst::State::Playing).is_err() {
         status.fail(Error::Damaged {
             name: status.name.clone(),
             reason: "the reader did not start".into(),
             stage: Stage::Demux,
         });
+    }
+    // Closing may have come in between, and been undone.
+    if is_closed() {
+        let _ = pipeline.set_state(gst::State::Null);
     }
 }
 
