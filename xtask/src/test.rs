@@ -31,14 +31,14 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
         nextest
     } else if std::io::stderr().is_terminal() {
         let mut plain = workspace::cargo();
-        plain.args(["test", "--workspace", "--all-targets"]);
+        plain.args(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
         plain
     } else {
         let mut limited = workspace::command("timeout");
         limited
             .args(["--kill-after=10s", HANG_LIMIT])
             .arg(workspace::cargo_path())
-            .args(["test", "--workspace", "--all-targets"]);
+            .args(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
         limited
     };
     process::run(prepare(&mut tests, &registry).args(arguments))
