@@ -94,6 +94,11 @@ impl Interior {
         }
     }
 
+    /// Distance from the inner lips beyond which there is nothing of the inside.
+    pub fn reach(&self) -> f32 {
+        0.5 * self.near
+    }
+
     /// What lies at a point inside or near the mouth; `None` outside.
     #[inline]
     pub fn at(&self, [x, y]: [f32; 2], column: &Column) -> Option<Inside> {

@@ -6,8 +6,9 @@ use super::{
     interior::{Inside, Interior},
     known::Acquaintance,
     lips::{HeadFrame, Lips},
+    mix,
     patch::Patch,
-    warp::Warp,
+    warp::{Place, Warp},
 };
 use crate::face::Mesh;
 
@@ -46,6 +47,12 @@ impl MouthShape {
 fn number(v: f32) -> f32 {
     if v.is_finite() { v } else { 0.0 }
 }
+
+/// Pixels from the inner lips from which on the map is smooth along a row.
+const CALM_DISTANCE: f32 = 8.0;
+/// Pixels between the points at which the map is then evaluated: at the sharpest fade, a straight
+/// line over this span is off by less than a tenth of a pixel.
+const CALM_SPAN: usize = 4;
 
 /// One face's mouth. Keeps its scratch memory and what it learnt about the face; use one for each
 /// track.
@@ -162,30 +169,57 @@ impl MouthRenderer {
             ]
         };
         let per_pixel = head.unit * rx.min(ry);
+        let margin = interior.reach().max(CALM_DISTANCE / head.unit);
+        let span = CALM_SPAN >> channel.sub_x.max(channel.sub_y);
         let rows = self.map.chunks_exact_mut(target.width).enumerate();
         for (row, line) in rows {
             let v = (target.y + row) as f32 + 0.5;
             let from = [start[0] + v * down[0], start[1] + v * down[1]];
-            for (col, to) in line.iter_mut().enumerate() {
-                let index = row * target.width + col;
+            let point = |col: usize| {
                 let u = (target.x + col) as f32 + 0.5;
-                let point = [from[0] + u * along[0], from[1] + u * along[1]];
-                let place = self.warp.place(point, per_pixel);
-                if let Some(inside) = interior.at(point, &place.column) {
+                [from[0] + u * along[0], from[1] + u * along[1]]
+            };
+            let mut visit = |col: usize, place: &Place| {
+                let index = row * target.width + col;
+                if let Some(inside) = interior.at(point(col), &place.column) {
                     self.inside.push(Seen {
                         index,
                         own: samples([0.0, inside.own_from]),
                         inside,
                     });
                 }
-                if let Some(other) = place.other {
+                if let Some(other) = &place.other {
                     self.seam.push(Touch {
                         index,
                         other: samples(other.moved),
                         share: other.share,
                     });
                 }
-                *to = samples(place.moved);
+                samples(place.moved)
+            };
+            let mut left = self.warp.place(point(0), per_pixel);
+            line[0] = visit(0, &left);
+            let mut col = 0;
+            while col + 1 < line.len() {
+                let end = (col + span).min(line.len() - 1);
+                let right = self.warp.place(point(end), per_pixel);
+                let side = left.side(point(col)[1], margin);
+                line[end] = visit(end, &right);
+                if side.is_some() && side == right.side(point(end)[1], margin) {
+                    // Away from the lips the map is smooth: between two of its points it is straight.
+                    let (a, b) = (line[col], line[end]);
+                    let step = 1.0 / (end - col) as f32;
+                    for (i, to) in line[col + 1..end].iter_mut().enumerate() {
+                        let t = (i + 1) as f32 * step;
+                        *to = [mix(a[0], b[0], t), mix(a[1], b[1], t)];
+                    }
+                } else {
+                    for (i, to) in line[col + 1..end].iter_mut().enumerate() {
+                        let between = col + 1 + i;
+                        *to = visit(between, &self.warp.place(point(between), per_pixel));
+                    }
+                }
+                (left, col) = (right, end);
             }
         }
     }

@@ -54,6 +54,22 @@ pub struct Place {
     pub column: Column,
 }
 
+impl Place {
+    /// Above the inner lips (true) or below them, if `y`, the place's own, is further from them than
+    /// `margin`.
+    pub fn side(&self, y: f32, margin: f32) -> Option<bool> {
+        if self.other.is_some() {
+            None
+        } else if y < self.column.upper - margin {
+            Some(true)
+        } else if y > self.column.lower + margin {
+            Some(false)
+        } else {
+            None
+        }
+    }
+}
+
 /// What the other lip contributes.
 #[derive(Clone, Copy, Debug)]
 pub struct Shared {
