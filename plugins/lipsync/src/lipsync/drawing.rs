@@ -36,7 +36,7 @@ pub struct Engine {
 
 enum Drawer {
     Mouth(MouthDrawer),
-    Painter(Painter),
+    Painter(Box<Painter>),
 }
 
 impl Engine {
@@ -67,7 +67,7 @@ impl Engine {
             Network::MouthShape(network) => (Drawer::Mouth(MouthDrawer::new(network)), 1),
             Network::Generator(network) => {
                 let batch = network.batch_size();
-                (Drawer::Painter(Painter::new(network)), batch)
+                (Drawer::Painter(Box::new(Painter::new(network))), batch)
             }
         };
         Ok(Self {
@@ -87,6 +87,14 @@ impl Engine {
     /// Frames that are drawn at once.
     pub fn batch_size(&self) -> usize {
         self.batch
+    }
+
+    /// Frames that are kept back after they were drawn.
+    pub fn frames_kept(&self) -> usize {
+        match &self.drawer {
+            Drawer::Mouth(_) => 0,
+            Drawer::Painter(_) => self.batch,
+        }
     }
 
     /// How much speech beyond its own time a frame may wait for.
@@ -149,31 +157,34 @@ impl Engine {
         }
     }
 
-    /// Draws the mouths into the frames of a batch.
+    /// Draws the mouths into the frames of a batch. Some of them, and of later ones, may be kept for
+    /// a while; with `drain` all are given back.
     pub fn draw(
         &mut self,
-        batch: &mut [Held],
+        mut batch: Vec<Held>,
+        drain: bool,
         info: &gst_video::VideoInfo,
         settings: &Settings,
         counters: &Counters,
-    ) -> Result<(), model::Error> {
-        match &mut self.drawer {
+    ) -> Result<Vec<Held>, model::Error> {
+        let last = batch.iter().filter_map(|held| held.time).max();
+        let drawn = match &mut self.drawer {
             Drawer::Mouth(drawer) => {
-                for held in batch.iter_mut() {
+                for held in &mut batch {
                     drawer.draw(held, &self.timeline, info, settings, counters)?;
                 }
+                batch
             }
             Drawer::Painter(painter) => {
-                painter.draw(batch, &self.timeline, info, settings, counters)?;
+                painter.draw(batch, drain, &self.timeline, info, settings, counters)?
             }
-        }
-        let last = batch.iter().filter_map(|held| held.time).max();
+        };
         if let Some(time) = last {
             let spec = self.timeline.spec();
             let column = spec.column_at(settings.speech_time(time));
             self.timeline.forget_before(column - KEPT_COLUMNS);
         }
-        Ok(())
+        Ok(drawn)
     }
 }
 

@@ -14,24 +14,62 @@ use crate::model::{self, Generator};
 use crate::model::{BoxPadding, Channels, PaddingUnit};
 use crate::render::crop::{self, Affine, Order, Tensor};
 use crate::render::paste::{Generated, Paster};
-use crate::{roi, video};
+use crate::{roi, runtime, video};
 
 /// A network of kind `generator` with what it needs between frames.
+///
+/// While the network works on one batch, the faces that it painted for the batch before are pasted:
+/// so frames come out one batch after they went in.
 pub struct Painter {
     network: Generator,
     paster: Paster,
     /// The last boxes of each track, to be averaged.
     boxes: HashMap<u32, VecDeque<Rect>>,
     crop: Vec<f32>,
+    /// The faces in the network's batch.
     jobs: Vec<Job>,
+    painted: Painted,
 }
 
-/// A face in the network's batch.
+/// A face to paint.
 struct Job {
     /// Index of its frame in the batch of frames.
     frame: usize,
     bounds: Rect,
     mesh: Option<Mesh>,
+}
+
+/// Frames whose faces the network has painted, to be pasted.
+#[derive(Default)]
+struct Painted {
+    frames: Vec<Held>,
+    jobs: Vec<Job>,
+    /// One face after the other, planar.
+    faces: Vec<f32>,
+}
+
+impl Painted {
+    fn paste(&mut self, paster: &mut Paster, look: Look, info: &gst_video::VideoInfo) {
+        let size = 3 * look.size * look.size;
+        for (job, planes) in self.jobs.drain(..).zip(self.faces.chunks_exact(size)) {
+            let generated = Generated {
+                planes,
+                size: look.size,
+                order: look.order,
+            };
+            with_frame(&mut self.frames[job.frame].buffer, info, |frame| {
+                paster.paste(frame, &generated, job.bounds, job.mesh.as_ref());
+            });
+        }
+        self.faces.clear();
+    }
+}
+
+/// Size and order of colours of the faces that the network paints.
+#[derive(Clone, Copy)]
+struct Look {
+    size: usize,
+    order: Order,
 }
 
 impl Painter {
@@ -42,6 +80,7 @@ impl Painter {
             boxes: HashMap::new(),
             crop: vec![0.0; 3 * size * size],
             jobs: Vec::new(),
+            painted: Painted::default(),
             network,
         }
     }
@@ -54,45 +93,41 @@ impl Painter {
         self.boxes.clear();
         self.network.clear();
         self.jobs.clear();
+        self.painted = Painted::default();
     }
 
+    /// Takes a batch of frames and gives those of the batch before, drawn; with `drain`, gives all.
     pub fn draw(
         &mut self,
-        batch: &mut [Held],
+        batch: Vec<Held>,
+        drain: bool,
         timeline: &Timeline,
         info: &gst_video::VideoInfo,
         settings: &Settings,
         counters: &Counters,
-    ) -> Result<(), model::Error> {
-        for index in 0..batch.len() {
-            let Some(time) = batch[index].time else {
+    ) -> Result<Vec<Held>, model::Error> {
+        let mut done = Vec::new();
+        let mut next = Painted {
+            frames: batch,
+            ..Painted::default()
+        };
+        for index in 0..next.frames.len() {
+            let Some(time) = next.frames[index].time else {
                 continue;
             };
-            let faces = chosen(roi::faces(&batch[index].buffer));
+            let faces = chosen(roi::faces(&next.frames[index].buffer));
             if faces.is_empty() {
                 counters.frames_without_face.fetch_add(1, Relaxed);
             }
             for face in faces {
+                // More faces than fit into one run: what is there goes first.
                 if self.network.is_full() {
-                    self.paint(batch, info, counters)?;
+                    self.paint(&mut next, info, counters)?;
                 }
                 let bounds = self.steadied(&face);
                 let added = timed(&counters.render_time, || {
-                    let buffer = &batch[index].buffer;
-                    let Ok(mapped) =
-                        gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info)
-                    else {
-                        return false;
-                    };
-                    let size = self.network.spec().crop;
-                    crop::sample(
-                        &video::frame(&mapped),
-                        &Affine::from_rect(bounds, size, size),
-                        &Tensor::unit(size, size, self.order()),
-                        &mut self.crop,
-                    );
-                    self.network
-                        .add(timeline, settings.speech_time(time), &self.crop)
+                    let buffer = &next.frames[index].buffer;
+                    self.add(buffer, bounds, timeline, settings.speech_time(time), info)
                 });
                 // A live frame whose speech has not come stays as it is.
                 if added {
@@ -104,36 +139,84 @@ impl Painter {
                 }
             }
         }
-        self.paint(batch, info, counters)
+        self.paint(&mut next, info, counters)?;
+        done.append(&mut self.painted.frames);
+        self.painted = next;
+        if drain {
+            let look = self.look();
+            timed(&counters.render_time, || {
+                self.painted.paste(&mut self.paster, look, info);
+            });
+            done.append(&mut self.painted.frames);
+        }
+        Ok(done)
     }
 
-    /// Runs the network on the faces that were added and pastes the results.
+    /// Adds one face to the network's batch, if its speech is there.
+    fn add(
+        &mut self,
+        buffer: &gst::Buffer,
+        bounds: Rect,
+        timeline: &Timeline,
+        ns: i64,
+        info: &gst_video::VideoInfo,
+    ) -> bool {
+        let Ok(mapped) = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info) else {
+            return false;
+        };
+        let Look { size, order } = self.look();
+        crop::sample(
+            &video::frame(&mapped),
+            &Affine::from_rect(bounds, size, size),
+            &Tensor::unit(size, size, order),
+            &mut self.crop,
+        );
+        self.network.add(timeline, ns, &self.crop)
+    }
+
+    /// Runs the network on the faces that were added, for `next`, and pastes those of the batch
+    /// before meanwhile.
     fn paint(
         &mut self,
-        batch: &mut [Held],
+        next: &mut Painted,
         info: &gst_video::VideoInfo,
         counters: &Counters,
     ) -> Result<(), model::Error> {
+        let look = self.look();
+        let (network, paster, painted) = (&mut self.network, &mut self.paster, &mut self.painted);
+        let mut paste = || timed(&counters.render_time, || painted.paste(paster, look, info));
         if self.jobs.is_empty() {
+            paste();
             return Ok(());
         }
-        let order = self.order();
-        let size = self.network.spec().crop;
-        let painted = timed(&counters.inference_time, || self.network.run(None))?;
-        for (job, picture) in self.jobs.drain(..).zip(painted) {
-            timed(&counters.render_time, || {
-                with_frame(&mut batch[job.frame].buffer, info, |frame| {
-                    let generated = Generated {
-                        planes: picture,
-                        size,
-                        order,
-                    };
-                    self.paster
-                        .paste(frame, &generated, job.bounds, job.mesh.as_ref());
-                });
-            });
-        }
+        let faces = &mut next.faces;
+        let mut run = move || {
+            let painted = timed(&counters.inference_time, || network.run(None))?;
+            painted.for_each(|face| faces.extend_from_slice(face));
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("lipsync-run".into());
+            let Ok(running) = thread.spawn_scoped(scope, &mut run) else {
+                return Err(model::Error::Runtime(runtime::Error::Inference {
+                    model: "the generator".into(),
+                    reason: "no thread could be started for it".into(),
+                }));
+            };
+            paste();
+            running
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
+        next.jobs.append(&mut self.jobs);
         Ok(())
+    }
+
+    fn look(&self) -> Look {
+        Look {
+            size: self.network.spec().crop,
+            order: self.order(),
+        }
     }
 
     fn order(&self) -> Order {

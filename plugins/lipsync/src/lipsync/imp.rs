@@ -8,8 +8,9 @@
 //! ```
 //!
 //! A frame at running time t waits for the speech up to t + look-ahead of the model. Latency =
-//! look-ahead + (batch size - 1) frames, and one frame more with `end-mode=speech`, where the last
-//! frame must be known to be held. Frames keep their timestamps, durations, flags and metas.
+//! look-ahead, and for a generator (2 * batch size - 1) frames: one batch is being drawn while the
+//! next is collected. With `end-mode=speech` it is one frame more, where the last frame must be
+//! known to be held. Frames keep their timestamps, durations, flags and metas.
 //!
 //! Frames without a face pass untouched and are counted. With `end-mode=video`, as many frames come
 //! out as went in.
@@ -134,7 +135,7 @@ impl LipSync {
         }
     }
 
-    /// Frames that are held back besides the one in work.
+    /// Frames that wait to be drawn besides the one in work.
     fn frames_held(settings: &Settings, stream: &Stream) -> usize {
         stream.engine.batch_size() - 1 + usize::from(settings.end_mode == EndMode::Speech)
     }
@@ -151,8 +152,8 @@ impl LipSync {
             })
             .unwrap_or(40 * gst::ClockTime::MSECOND);
         let later = gst::ClockTime::from_nseconds(settings.audio_offset.min(0).unsigned_abs());
-        let latency =
-            stream.engine.lookahead() + later + frame * Self::frames_held(&settings, stream) as u64;
+        let frames = Self::frames_held(&settings, stream) + stream.engine.frames_kept();
+        let latency = stream.engine.lookahead() + later + frame * frames as u64;
         self.obj().set_latency(latency, None);
     }
 
@@ -215,7 +216,7 @@ impl LipSync {
         };
         if buffer.flags().contains(gst::BufferFlags::GAP) && buffer.size() == 0 {
             self.video.drop_buffer();
-            self.push_held(stream, &settings, 0)?;
+            self.push_all(stream, &settings)?;
             if let Some(pts) = buffer.pts() {
                 let gap = gst::event::Gap::builder(pts)
                     .duration(buffer.duration())
@@ -234,7 +235,7 @@ impl LipSync {
                 self.counters.frames_without_speech.fetch_add(1, Relaxed);
             }
             if self.is_past_speech(stream, &settings, time) {
-                self.push_held(stream, &settings, 0)?;
+                self.push_all(stream, &settings)?;
                 return Err(gst::FlowError::Eos);
             }
         }
@@ -265,7 +266,7 @@ impl LipSync {
     fn finish(&self, stream: &mut Stream, settings: &Settings) -> Result<Step, gst::FlowError> {
         self.counters.set_phase(Phase::Draining);
         if settings.end_mode != EndMode::Speech {
-            self.push_held(stream, settings, 0)?;
+            self.push_all(stream, settings)?;
             return Err(gst::FlowError::Eos);
         }
         let next = stream.held.back().and_then(|last| {
@@ -276,14 +277,14 @@ impl LipSync {
             ))
         });
         let Some((last, time, duration)) = next.filter(|(_, _, d)| !d.is_zero()) else {
-            self.push_held(stream, settings, 0)?;
+            self.push_all(stream, settings)?;
             return Err(gst::FlowError::Eos);
         };
         if !self.collect_speech(stream, settings.speech_time(time)) {
             return Ok(Step::NeedData);
         }
         if self.is_past_speech(stream, settings, time) {
-            self.push_held(stream, settings, 0)?;
+            self.push_all(stream, settings)?;
             return Err(gst::FlowError::Eos);
         }
         // A copy with memory of its own: the original is about to be drawn into.
@@ -311,19 +312,31 @@ impl LipSync {
         settings: &Settings,
         keep: usize,
     ) -> Result<(), gst::FlowError> {
+        self.draw_and_push(stream, settings, keep, false)
+    }
+
+    /// Draws and pushes all that is held.
+    fn push_all(&self, stream: &mut Stream, settings: &Settings) -> Result<(), gst::FlowError> {
+        self.draw_and_push(stream, settings, 0, true)
+    }
+
+    fn draw_and_push(
+        &self,
+        stream: &mut Stream,
+        settings: &Settings,
+        keep: usize,
+        drain: bool,
+    ) -> Result<(), gst::FlowError> {
         let count = stream.held.len().saturating_sub(keep);
-        if count == 0 {
-            return Ok(());
-        }
         let mut batch: Vec<Held> = stream.held.drain(..count).collect();
         if let Some(info) = &stream.info {
             let drawn = stream
                 .engine
-                .draw(&mut batch, info, settings, &self.counters);
-            if let Err(error) = drawn {
+                .draw(batch, drain, info, settings, &self.counters);
+            batch = drawn.map_err(|error| {
                 post_error(&self.obj(), &error);
-                return Err(gst::FlowError::Error);
-            }
+                gst::FlowError::Error
+            })?;
         }
         for Held { buffer, time } in batch {
             if let Some(time) = time {
@@ -348,7 +361,7 @@ impl LipSync {
         let Some(mut stream) = lock(&self.state).stream.take() else {
             return;
         };
-        let result = self.push_held(&mut stream, &self.settings(), 0);
+        let result = self.push_all(&mut stream, &self.settings());
         self.put_back(stream);
         if let Err(error) = result {
             gst::debug!(CAT, imp = self, "Draining gave {error:?}");
