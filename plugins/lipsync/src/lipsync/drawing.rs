@@ -35,7 +35,7 @@ pub struct Engine {
 }
 
 enum Drawer {
-    Mouth(MouthDrawer),
+    Mouth(Box<MouthDrawer>),
     Painter(Box<Painter>),
 }
 
@@ -64,7 +64,7 @@ impl Engine {
         let lookahead = gst::ClockTime::from_nseconds(network.look_ahead_ns());
         let (drawer, batch) = match network {
             // Its network runs ahead in blocks of its own; holding frames back would gain nothing.
-            Network::MouthShape(network) => (Drawer::Mouth(MouthDrawer::new(network)), 1),
+            Network::MouthShape(network) => (Drawer::Mouth(Box::new(MouthDrawer::new(network))), 1),
             Network::Generator(network) => {
                 let batch = network.batch_size();
                 (Drawer::Painter(Box::new(Painter::new(network))), batch)
