@@ -604,3 +604,36 @@ fn a_generator_paints_into_the_face_whatever_the_batch() {
     );
     assert!(one == paint(7));
 }
+
+#[test]
+fn a_seek_in_the_middle_gives_all_frames_from_there() {
+    init();
+    let clip = gstlipsync::runtime::data_dir().join("media/cap13_edit2.mp4");
+    let uri = gst::glib::filename_to_uri(clip, None).unwrap();
+    let pipeline = gst::parse::launch(&format!(
+        "facesource uri={uri} ! facetrack ! queue ! lipsync name=l ! \
+         appsink name=s sync=false max-buffers=2 \
+         audiotestsrc ! audio/x-raw,rate=16000 ! queue ! l.audio"
+    ))
+    .unwrap()
+    .downcast::<gst::Pipeline>()
+    .unwrap();
+    let sink: gst_app::AppSink = pipeline.by_name("s").unwrap().downcast().unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    for _ in 0..10 {
+        assert!(sink.try_pull_sample(LIMIT).is_some());
+    }
+    let target = gst::ClockTime::from_seconds(28);
+    pipeline
+        .seek_simple(gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE, target)
+        .unwrap();
+    let mut times = Vec::new();
+    while let Some(sample) = sink.try_pull_sample(LIMIT) {
+        times.extend(sample.buffer().unwrap().pts());
+    }
+    assert!(sink.is_eos(), "stalled after {} frames", times.len());
+    pipeline.set_state(gst::State::Null).unwrap();
+    // The clip has 765 frames; a buffer that was on its way may still come before the flush.
+    let after: Vec<_> = times.iter().filter(|&&time| time >= target).collect();
+    assert_eq!(after.len(), 765 - 28 * 25);
+}

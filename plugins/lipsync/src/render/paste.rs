@@ -1,5 +1,7 @@
 //! Pastes a generated face into the frame through a feathered mask of the lower face.
 
+use std::cell::Cell;
+
 use super::{
     Region,
     crop::Order,
@@ -65,21 +67,34 @@ impl Paster {
             return Region::EMPTY;
         }
         let layout = frame.layout;
-        // The mask is zero on the border of the box, so that nothing outside it is needed.
+        let polygon = mesh.map(|mesh| lower_face(mesh, bounds));
+        // Rows of the mask that are not all zero: the face above them is left alone.
+        let rows = Cell::new((MASK, 0));
+        self.mask.fill(MASK, |i, j| {
+            let at = |k: usize| (k as f32 + 0.5) / MASK as f32;
+            let value = mask(polygon.as_ref(), at(i), at(j));
+            if value > 0.0 {
+                let (first, last) = rows.get();
+                rows.set((first.min(j), last.max(j)));
+            }
+            value
+        });
+        let (first, last) = rows.get();
+        if first > last {
+            return Region::EMPTY;
+        }
+        // The mask is zero on the border of the box, so that nothing outside it is needed; between
+        // its samples it fades.
+        let row = |j: f32| y + (j / MASK as f32).clamp(0.0, 1.0) * height;
         let region = Region::covering(
-            [x, y],
-            [x + width - 1.0, y + height - 1.0],
+            [x, row(first as f32 - 0.5)],
+            [x + width - 1.0, row(last as f32 + 1.5) - 1.0],
             layout.width,
             layout.height,
         );
         if region.is_empty() {
             return region;
         }
-        let polygon = mesh.map(|mesh| lower_face(mesh, bounds));
-        self.mask.fill(MASK, |i, j| {
-            let at = |k: usize| (k as f32 + 0.5) / MASK as f32;
-            mask(polygon.as_ref(), at(i), at(j))
-        });
         for (c, channel) in layout.channels.iter().enumerate() {
             let area = generated.size * generated.size;
             self.picture.fill(generated.size, |i, j| {
@@ -195,6 +210,7 @@ fn lower_face(mesh: &Mesh, bounds: Rect) -> [[f32; 2]; LOWER_FACE.len()] {
 
 /// Distance to the outline, negative outside.
 fn inside(polygon: &[[f32; 2]], [x, y]: [f32; 2]) -> f32 {
+    // Squared until the end: this runs for every sample of the mask and every edge.
     let mut nearest = f32::MAX;
     let mut within = false;
     for (i, &[bx, by]) in polygon.iter().enumerate() {
@@ -202,11 +218,13 @@ fn inside(polygon: &[[f32; 2]], [x, y]: [f32; 2]) -> f32 {
         let (ex, ey) = (bx - ax, by - ay);
         let (px, py) = (x - ax, y - ay);
         let t = ((px * ex + py * ey) / (ex * ex + ey * ey).max(1e-12)).clamp(0.0, 1.0);
-        nearest = nearest.min((px - t * ex).hypot(py - t * ey));
+        let (dx, dy) = (px - t * ex, py - t * ey);
+        nearest = nearest.min(dx * dx + dy * dy);
         if (ay > y) != (by > y) && x < ax + (y - ay) / (by - ay) * ex {
             within = !within;
         }
     }
+    let nearest = nearest.sqrt();
     if within { nearest } else { -nearest }
 }
 
