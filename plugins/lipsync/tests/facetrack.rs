@@ -501,7 +501,7 @@ fn a_model_that_can_t_be_used_is_an_error_that_names_it() {
     for (path, kind) in [
         (&absent, "model-missing"),
         (&junk, "model-corrupt"),
-        (&mesh, "model-wrong"),
+        (&mesh, "model-shape"),
     ] {
         let path = path.to_str().unwrap();
         let element = gst::ElementFactory::make("facetrack")

@@ -9,8 +9,8 @@
 //! How tracks live, get lost and return is described in [`crate::face::tracker`].
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
-use std::sync::{LazyLock, Mutex, MutexGuard};
+use std::path::Path;
+use std::sync::{LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
@@ -22,7 +22,8 @@ use gst_video::{VideoCapsBuilder, VideoFrameRef, VideoInfo, VideoRegionOfInteres
 use super::settings::{self, Settings};
 use crate::face::tracker::{Models, Options, Tracker};
 use crate::face::{Error, Face};
-use crate::{roi, runtime, video};
+use crate::runtime::{self, lock};
+use crate::{roi, video};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -68,12 +69,6 @@ impl Stats {
 pub struct FaceTrack {
     settings: Mutex<Settings>,
     state: Mutex<State>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[glib::object_subclass]
@@ -330,21 +325,12 @@ impl FaceTrack {
 }
 
 /// The error for machines: its kind and the file that it is about.
-fn describe(error: &Error) -> (&'static str, Option<PathBuf>) {
+fn describe(error: &Error) -> (&'static str, Option<&Path>) {
     match error {
-        Error::Missing(path) => ("model-missing", Some(path.clone())),
-        Error::Corrupt { path, .. } => ("model-corrupt", Some(path.clone())),
-        Error::WrongModel { path, .. } => ("model-wrong", Some(path.clone())),
-        Error::Runtime(e) => match e {
-            runtime::Error::LibraryNotFound(_) => ("library-missing", None),
-            runtime::Error::LibraryUnusable { path, .. } => {
-                ("library-unusable", Some(path.clone()))
-            }
-            runtime::Error::ModelMissing(path) => ("model-missing", Some(path.clone())),
-            runtime::Error::ModelCorrupt { path, .. } => ("model-corrupt", Some(path.clone())),
-            runtime::Error::Provider { .. } => ("provider", None),
-            runtime::Error::Inference { .. } => ("inference", None),
-        },
+        Error::Missing(path) => ("model-missing", Some(path)),
+        Error::Corrupt { path, .. } => ("model-corrupt", Some(path)),
+        Error::WrongModel { path, .. } => ("model-shape", Some(path)),
+        Error::Runtime(error) => (error.word(), error.path()),
     }
 }
 

@@ -64,10 +64,12 @@ impl Engine {
         let lookahead = gst::ClockTime::from_nseconds(network.look_ahead_ns());
         let (drawer, batch) = match network {
             // Its network runs ahead in blocks of its own; holding frames back would gain nothing.
-            Network::MouthShape(network) => (Drawer::Mouth(Box::new(MouthDrawer::new(network))), 1),
+            Network::MouthShape(network) => {
+                (Drawer::Mouth(Box::new(MouthDrawer::new(*network))), 1)
+            }
             Network::Generator(network) => {
                 let batch = network.batch_size();
-                (Drawer::Painter(Box::new(Painter::new(network))), batch)
+                (Drawer::Painter(Box::new(Painter::new(network)?)), batch)
             }
         };
         Ok(Self {
@@ -287,14 +289,7 @@ pub fn error_kind(error: &model::Error) -> &'static str {
         model::Error::ManifestSyntax { .. } | model::Error::ManifestValue { .. } => {
             "model-manifest"
         }
-        model::Error::Runtime(error) => match error {
-            runtime::Error::LibraryNotFound(_) => "library-not-found",
-            runtime::Error::LibraryUnusable { .. } => "library-unusable",
-            runtime::Error::Provider { .. } => "provider",
-            runtime::Error::ModelMissing(_) => "model-missing",
-            runtime::Error::ModelCorrupt { .. } => "model-corrupt",
-            runtime::Error::Inference { .. } => "inference",
-        },
+        model::Error::Runtime(error) => error.word(),
     }
 }
 
@@ -306,12 +301,8 @@ pub fn error_path(error: &model::Error) -> Option<&Path> {
         | model::Error::Unreadable { path, .. }
         | model::Error::Corrupt { path, .. }
         | model::Error::ManifestSyntax { path, .. }
-        | model::Error::ManifestValue { path, .. }
-        | model::Error::Runtime(
-            runtime::Error::LibraryUnusable { path, .. }
-            | runtime::Error::ModelMissing(path)
-            | runtime::Error::ModelCorrupt { path, .. },
-        ) => Some(path),
+        | model::Error::ManifestValue { path, .. } => Some(path),
+        model::Error::Runtime(error) => error.path(),
         _ => None,
     }
 }

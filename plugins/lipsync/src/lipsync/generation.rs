@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::background::Background;
 use super::drawing::{timed, with_frame};
 use super::progress::Counters;
 use super::settings::Settings;
@@ -11,78 +12,63 @@ use super::stream::Held;
 use crate::audio::Timeline;
 use crate::face::{Face, Mesh, Rect};
 use crate::model::{self, Generator};
-use crate::model::{BoxPadding, Channels, PaddingUnit};
+use crate::model::{Batch, BoxPadding, Channels, PaddingUnit};
 use crate::render::crop::{self, Affine, Order, Tensor};
 use crate::render::paste::{Generated, Paster};
-use crate::{roi, runtime, video};
+use crate::{roi, video};
 
 /// A network of kind `generator` with what it needs between frames.
 ///
-/// While the network works on one batch, the faces that it painted for the batch before are pasted:
-/// so frames come out one batch after they went in.
+/// The network works on one batch in a thread of its own while the faces of the next are cropped,
+/// and those of the one before are pasted: so frames come out one batch after they went in.
 pub struct Painter {
     network: Generator,
+    background: Background,
     paster: Paster,
     /// The last boxes of each track, to be averaged.
     boxes: HashMap<u32, VecDeque<Rect>>,
     crop: Vec<f32>,
-    /// The faces in the network's batch.
+    /// Frames that wait for their faces.
+    frames: VecDeque<Held>,
+    /// Number of the first of them, counted from the last reset.
+    first: u64,
+    /// The faces in the batch that is being filled.
     jobs: Vec<Job>,
-    painted: Painted,
+    working: Option<Working>,
+    /// To be filled next.
+    spare: Option<Batch>,
 }
 
 /// A face to paint.
 struct Job {
-    /// Index of its frame in the batch of frames.
-    frame: usize,
+    /// Number of its frame.
+    frame: u64,
     bounds: Rect,
     mesh: Option<Mesh>,
 }
 
-/// Frames whose faces the network has painted, to be pasted.
-#[derive(Default)]
-struct Painted {
-    frames: Vec<Held>,
+/// What the network works on.
+struct Working {
     jobs: Vec<Job>,
-    /// One face after the other, planar.
-    faces: Vec<f32>,
-}
-
-impl Painted {
-    fn paste(&mut self, paster: &mut Paster, look: Look, info: &gst_video::VideoInfo) {
-        let size = 3 * look.size * look.size;
-        for (job, planes) in self.jobs.drain(..).zip(self.faces.chunks_exact(size)) {
-            let generated = Generated {
-                planes,
-                size: look.size,
-                order: look.order,
-            };
-            with_frame(&mut self.frames[job.frame].buffer, info, |frame| {
-                paster.paste(frame, &generated, job.bounds, job.mesh.as_ref());
-            });
-        }
-        self.faces.clear();
-    }
-}
-
-/// Size and order of colours of the faces that the network paints.
-#[derive(Clone, Copy)]
-struct Look {
-    size: usize,
-    order: Order,
+    /// Frames before this one are finished when these faces are pasted.
+    finishes: u64,
 }
 
 impl Painter {
-    pub fn new(network: Generator) -> Self {
+    pub fn new(network: Generator) -> Result<Self, model::Error> {
         let size = network.spec().crop;
-        Self {
+        Ok(Self {
+            background: Background::start()?,
             paster: Paster::new(),
             boxes: HashMap::new(),
             crop: vec![0.0; 3 * size * size],
+            frames: VecDeque::new(),
+            first: 0,
             jobs: Vec::new(),
-            painted: Painted::default(),
+            working: None,
+            spare: Some(network.new_batch()),
             network,
-        }
+        })
     }
 
     pub fn columns(&self, ns: i64) -> Range<i64> {
@@ -90,10 +76,14 @@ impl Painter {
     }
 
     pub fn reset(&mut self) {
+        if self.working.take().is_some() {
+            // Nobody wants its faces any more.
+            self.spare = self.background.wait().ok().map(|run| run.batch);
+        }
         self.boxes.clear();
         self.network.clear();
         self.jobs.clear();
-        self.painted = Painted::default();
+        self.frames.clear();
     }
 
     /// Takes a batch of frames and gives those of the batch before, drawn; with `drain`, gives all.
@@ -107,47 +97,38 @@ impl Painter {
         counters: &Counters,
     ) -> Result<Vec<Held>, model::Error> {
         let mut done = Vec::new();
-        let mut next = Painted {
-            frames: batch,
-            ..Painted::default()
-        };
-        for index in 0..next.frames.len() {
-            let Some(time) = next.frames[index].time else {
-                continue;
-            };
-            let faces = chosen(roi::faces(&next.frames[index].buffer));
-            if faces.is_empty() {
+        for held in batch {
+            let number = self.first + self.frames.len() as u64;
+            let time = held.time;
+            let faces = time.map_or(Vec::new(), |_| chosen(roi::faces(&held.buffer)));
+            if time.is_some() && faces.is_empty() {
                 counters.frames_without_face.fetch_add(1, Relaxed);
             }
+            self.frames.push_back(held);
             for face in faces {
                 // More faces than fit into one run: what is there goes first.
                 if self.network.is_full() {
-                    self.paint(&mut next, info, counters)?;
+                    self.turn(number, info, counters, &mut done)?;
                 }
                 let bounds = self.steadied(&face);
+                let ns = settings.speech_time(time.unwrap_or_default());
                 let added = timed(&counters.render_time, || {
-                    let buffer = &next.frames[index].buffer;
-                    self.add(buffer, bounds, timeline, settings.speech_time(time), info)
+                    self.add(number, bounds, timeline, ns, info)
                 });
                 // A live frame whose speech has not come stays as it is.
                 if added {
                     self.jobs.push(Job {
-                        frame: index,
+                        frame: number,
                         bounds,
                         mesh: face.mesh,
                     });
                 }
             }
         }
-        self.paint(&mut next, info, counters)?;
-        done.append(&mut self.painted.frames);
-        self.painted = next;
+        let end = self.first + self.frames.len() as u64;
+        self.turn(end, info, counters, &mut done)?;
         if drain {
-            let look = self.look();
-            timed(&counters.render_time, || {
-                self.painted.paste(&mut self.paster, look, info);
-            });
-            done.append(&mut self.painted.frames);
+            self.turn(end, info, counters, &mut done)?;
         }
         Ok(done)
     }
@@ -155,67 +136,87 @@ impl Painter {
     /// Adds one face to the network's batch, if its speech is there.
     fn add(
         &mut self,
-        buffer: &gst::Buffer,
+        frame: u64,
         bounds: Rect,
         timeline: &Timeline,
         ns: i64,
         info: &gst_video::VideoInfo,
     ) -> bool {
+        let buffer = &self.frames[(frame - self.first) as usize].buffer;
         let Ok(mapped) = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info) else {
             return false;
         };
-        let Look { size, order } = self.look();
+        let size = self.network.spec().crop;
         crop::sample(
             &video::frame(&mapped),
             &Affine::from_rect(bounds, size, size),
-            &Tensor::unit(size, size, order),
+            &Tensor::unit(size, size, self.order()),
             &mut self.crop,
         );
         self.network.add(timeline, ns, &self.crop)
     }
 
-    /// Runs the network on the faces that were added, for `next`, and pastes those of the batch
-    /// before meanwhile.
-    fn paint(
+    /// Waits for the faces that the network works on, gives it those that were added since, which
+    /// finish the frames before number `end`, and pastes the painted ones meanwhile. Frames that are
+    /// finished go to `done`.
+    fn turn(
         &mut self,
-        next: &mut Painted,
+        end: u64,
         info: &gst_video::VideoInfo,
         counters: &Counters,
+        done: &mut Vec<Held>,
     ) -> Result<(), model::Error> {
-        let look = self.look();
-        let (network, paster, painted) = (&mut self.network, &mut self.paster, &mut self.painted);
-        let mut paste = || timed(&counters.render_time, || painted.paste(paster, look, info));
-        if self.jobs.is_empty() {
-            paste();
-            return Ok(());
-        }
-        let faces = &mut next.faces;
-        let mut run = move || {
-            let painted = timed(&counters.inference_time, || network.run(None))?;
-            painted.for_each(|face| faces.extend_from_slice(face));
-            Ok(())
+        let painted = match self.working.take() {
+            Some(working) => {
+                let run = self.background.wait()?;
+                counters
+                    .inference_time
+                    .fetch_add(run.took.as_nanos() as u64, Relaxed);
+                run.result?;
+                Some((working, run.batch))
+            }
+            None => None,
         };
-        std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().name("lipsync-run".into());
-            let Ok(running) = thread.spawn_scoped(scope, &mut run) else {
-                return Err(model::Error::Runtime(runtime::Error::Inference {
-                    model: "the generator".into(),
-                    reason: "no thread could be started for it".into(),
-                }));
-            };
-            paste();
-            running
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })?;
-        next.jobs.append(&mut self.jobs);
+        let mut finished = painted.as_ref().map_or(self.first, |(w, _)| w.finishes);
+        if self.jobs.is_empty() {
+            finished = end;
+        } else {
+            let mut batch = self
+                .spare
+                .take()
+                .unwrap_or_else(|| self.network.new_batch());
+            self.network.swap(&mut batch);
+            self.background.run(batch)?;
+            self.working = Some(Working {
+                jobs: std::mem::take(&mut self.jobs),
+                finishes: end,
+            });
+        }
+        if let Some((working, batch)) = painted {
+            timed(&counters.render_time, || {
+                self.paste(&working.jobs, &batch, info);
+            });
+            self.spare = Some(batch);
+        }
+        let count = (finished - self.first) as usize;
+        done.extend(self.frames.drain(..count));
+        self.first = finished;
         Ok(())
     }
 
-    fn look(&self) -> Look {
-        Look {
-            size: self.network.spec().crop,
-            order: self.order(),
+    fn paste(&mut self, jobs: &[Job], batch: &Batch, info: &gst_video::VideoInfo) {
+        let (size, order) = (self.network.spec().crop, self.order());
+        for (job, planes) in jobs.iter().zip(batch.painted()) {
+            let generated = Generated {
+                planes,
+                size,
+                order,
+            };
+            let held = &mut self.frames[(job.frame - self.first) as usize];
+            with_frame(&mut held.buffer, info, |frame| {
+                self.paster
+                    .paste(frame, &generated, job.bounds, job.mesh.as_ref());
+            });
         }
     }
 

@@ -16,7 +16,7 @@
 //! out as went in.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
@@ -29,6 +29,7 @@ use super::progress::{self, Counters, Phase, Reporter};
 use super::properties;
 use super::settings::{EndMode, Settings};
 use super::stream::{Held, Stream};
+use crate::runtime::lock;
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -73,10 +74,6 @@ enum Step {
 fn samples(ns: i64) -> i64 {
     let scaled = i128::from(ns) * i128::from(SAMPLE_RATE) + 500_000_000;
     scaled.div_euclid(1_000_000_000) as i64
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 impl LipSync {
@@ -247,11 +244,7 @@ impl LipSync {
             stream.note_frame(time, buffer.duration());
         }
         stream.held.push_back(Held { buffer, time });
-        let keep = Self::frames_held(&settings, stream);
-        if stream.held.len() > keep {
-            let keep = usize::from(settings.end_mode == EndMode::Speech);
-            self.push_held(stream, &settings, keep)?;
-        }
+        self.push_full_batch(stream, &settings)?;
         Ok(Step::Again)
     }
 
@@ -301,17 +294,20 @@ impl LipSync {
             buffer: copy,
             time: Some(time),
         });
-        self.push_held(stream, settings, 1)?;
+        self.push_full_batch(stream, settings)?;
         Ok(Step::Again)
     }
 
-    /// Draws and pushes the held frames but the last `keep`.
-    fn push_held(
+    /// Draws and pushes what is held once it is a batch, but the frame that may have to be repeated.
+    fn push_full_batch(
         &self,
         stream: &mut Stream,
         settings: &Settings,
-        keep: usize,
     ) -> Result<(), gst::FlowError> {
+        if stream.held.len() <= Self::frames_held(settings, stream) {
+            return Ok(());
+        }
+        let keep = usize::from(settings.end_mode == EndMode::Speech);
         self.draw_and_push(stream, settings, keep, false)
     }
 

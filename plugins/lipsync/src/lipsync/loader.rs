@@ -1,6 +1,6 @@
 //! Loads the model beside the streaming threads, so that the bus can speak meanwhile.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
@@ -8,7 +8,8 @@ use gst::prelude::*;
 use super::LipSync;
 use super::drawing::{Engine, error_kind, error_path};
 use super::settings::Settings;
-use crate::{model, runtime};
+use crate::model;
+use crate::runtime::{self, lock};
 
 /// Name of the progress category in PROGRESS messages.
 const CODE: &str = "load-model";
@@ -99,10 +100,6 @@ impl Loader {
         *lock(&self.shared.0) = Outcome::Cancelled;
         self.shared.1.notify_all();
     }
-}
-
-fn lock(state: &Mutex<Outcome>) -> MutexGuard<'_, Outcome> {
-    state.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 fn progress(element: &glib::WeakRef<LipSync>, kind: gst::ProgressType, text: &str) {

@@ -1,5 +1,6 @@
 //! The element `lipsync`.
 
+mod background;
 mod drawing;
 mod generation;
 mod imp;

@@ -24,16 +24,28 @@ pub enum PastEnd {
 /// The network is always run at one batch size: a short batch is filled up with zeros, so that no
 /// accelerator meets a shape it has not seen.
 pub struct Generator {
+    network: Arc<Inner>,
+    pub past_end: PastEnd,
+    batch: Batch,
+}
+
+/// What stays the same from batch to batch.
+struct Inner {
     session: Arc<Session>,
     mel: MelSpec,
     spec: GeneratorSpec,
     bound: GeneratorBinding,
-    pub past_end: PastEnd,
     /// Frames per run of the network.
     network_batch: usize,
     /// Frames per batch, a multiple of `network_batch`.
     batch: usize,
-    /// Frames added so far.
+}
+
+/// Faces with their speech, and the faces that the network makes of them. It can be run in another
+/// thread while the next batch is filled.
+pub struct Batch {
+    network: Arc<Inner>,
+    /// Faces added so far.
     filled: usize,
     /// `[batch, 1, bands, columns]`
     mels: Vec<f32>,
@@ -53,65 +65,64 @@ impl Generator {
     ) -> Self {
         let batch = batch.max(1);
         let network_batch = bound.batch.unwrap_or(batch);
-        let batch = batch.next_multiple_of(network_batch);
-        let pixels = spec.crop * spec.crop;
-        Self {
-            past_end: PastEnd::default(),
+        let network = Arc::new(Inner {
+            batch: batch.next_multiple_of(network_batch),
             network_batch,
-            batch,
-            filled: 0,
-            mels: vec![0.0; batch * mel.bands * spec.columns],
-            faces: vec![0.0; batch * spec.packing.channels() * pixels],
-            outputs: vec![0.0; batch * 3 * pixels],
             session,
             mel,
             spec,
             bound,
+        });
+        Self {
+            past_end: PastEnd::default(),
+            batch: Batch::new(network.clone()),
+            network,
         }
     }
 
     pub fn mel(&self) -> &MelSpec {
-        &self.mel
+        &self.network.mel
     }
 
     pub fn spec(&self) -> &GeneratorSpec {
-        &self.spec
+        &self.network.spec
     }
 
     pub fn session(&self) -> &Arc<Session> {
-        &self.session
+        &self.network.session
     }
 
     /// How many frames make a full batch: what was asked for, rounded up to a multiple of what the
     /// network insists on.
     pub fn batch_size(&self) -> usize {
-        self.batch
+        self.network.batch
     }
 
-    /// How many frames were added since the last run.
+    /// How many frames were added to the batch.
     pub fn len(&self) -> usize {
-        self.filled
+        self.batch.filled
     }
 
     pub fn is_empty(&self) -> bool {
-        self.filled == 0
+        self.len() == 0
     }
 
     pub fn is_full(&self) -> bool {
-        self.filled == self.batch
+        self.len() == self.batch_size()
     }
 
     /// The columns that a frame at running time `ns` hears.
     pub fn columns(&self, ns: i64) -> Range<i64> {
-        let first = self.mel.column_at(ns);
-        first..first + self.spec.columns as i64
+        let first = self.mel().column_at(ns);
+        first..first + self.spec().columns as i64
     }
 
     /// The most speech, in nanoseconds, that a frame may wait for beyond its own time, the batch not
     /// counted.
     pub fn look_ahead_ns(&self) -> u64 {
-        let samples = (self.spec.columns as i64 - 1) * self.mel.hop as i64 + self.mel.tail();
-        duration_ns(samples, &self.mel)
+        let mel = self.mel();
+        let samples = (self.spec().columns as i64 - 1) * mel.hop as i64 + mel.tail();
+        duration_ns(samples, mel)
     }
 
     /// Adds the frame at running time `ns` to the batch. `crop` is its face, planar
@@ -119,79 +130,125 @@ impl Generator {
     /// while the speech is not there yet, when the batch is full, or for a crop of another size.
     #[must_use]
     pub fn add(&mut self, timeline: &Timeline, ns: i64, crop: &[f32]) -> bool {
-        let pixels = self.spec.crop * self.spec.crop;
+        let Inner { mel, spec, .. } = &*self.network;
+        let pixels = spec.crop * spec.crop;
         if self.is_full() || crop.len() != 3 * pixels {
             return false;
         }
-        let mut first = self.mel.column_at(ns);
+        let mut first = mel.column_at(ns);
         if self.past_end == PastEnd::LastColumns
             && let Some(end) = timeline.last_column_end()
         {
-            first = first.min(end - self.spec.columns as i64);
+            first = first.min(end - spec.columns as i64);
         }
-        let size = self.mel.bands * self.spec.columns;
-        let mel = &mut self.mels[self.filled * size..][..size];
-        if !timeline.window(first, self.spec.columns, mel) {
+        let batch = &mut self.batch;
+        let size = mel.bands * spec.columns;
+        let window = &mut batch.mels[batch.filled * size..][..size];
+        if !timeline.window(first, spec.columns, window) {
             return false;
         }
-        let size = self.spec.packing.channels() * pixels;
-        let face = &mut self.faces[self.filled * size..][..size];
-        match self.spec.packing {
+        let size = spec.packing.channels() * pixels;
+        let face = &mut batch.faces[batch.filled * size..][..size];
+        match spec.packing {
             Packing::Full => face.copy_from_slice(crop),
             Packing::MaskedThenFull => {
                 let (masked, full) = face.split_at_mut(3 * pixels);
                 masked.copy_from_slice(crop);
                 for channel in masked.chunks_exact_mut(pixels) {
-                    channel[self.spec.first_masked_row() * self.spec.crop..].fill(0.0);
+                    channel[spec.first_masked_row() * spec.crop..].fill(0.0);
                 }
                 full.copy_from_slice(crop);
             }
         }
-        self.filled += 1;
+        batch.filled += 1;
         true
     }
 
     /// Forgets the frames that were added.
     pub fn clear(&mut self) {
-        self.filled = 0;
+        self.batch.filled = 0;
+    }
+
+    /// An empty batch, to [`swap`](Self::swap) with.
+    pub fn new_batch(&self) -> Batch {
+        Batch::new(self.network.clone())
+    }
+
+    /// Puts the frames that were added into `batch`, and goes on filling what was there, from empty.
+    pub fn swap(&mut self, batch: &mut Batch) {
+        std::mem::swap(&mut self.batch, batch);
+        self.batch.filled = 0;
     }
 
     /// Runs the network on the frames that were added and begins another batch. Gives the new faces
-    /// in the same order, each planar `[3, crop, crop]`, 0 to 1, in the manifest's order of channels.
+    /// as [`Batch::painted`] does.
     pub fn run(
         &mut self,
         stop: Option<&RunOptions>,
     ) -> Result<impl ExactSizeIterator<Item = &[f32]>, Error> {
-        let filled = std::mem::take(&mut self.filled);
-        for start in (0..filled).step_by(self.network_batch) {
-            self.run_network(start, filled, stop)?;
-        }
-        let size = 3 * self.spec.crop * self.spec.crop;
-        Ok(self.outputs.chunks_exact(size).take(filled))
+        self.batch.run(stop)?;
+        let filled = std::mem::take(&mut self.batch.filled);
+        Ok(self.batch.faces_of(filled))
     }
 
     pub(super) fn warm_up(&mut self, stop: Option<&RunOptions>) -> Result<(), Error> {
-        self.filled = 0;
-        self.run_network(0, 0, stop)
+        self.batch.filled = 0;
+        self.batch.run_network(0, stop)
+    }
+}
+
+impl Batch {
+    fn new(network: Arc<Inner>) -> Self {
+        let frames = network.batch;
+        let Inner { mel, spec, .. } = &*network;
+        let pixels = spec.crop * spec.crop;
+        Self {
+            filled: 0,
+            mels: vec![0.0; frames * mel.bands * spec.columns],
+            faces: vec![0.0; frames * spec.packing.channels() * pixels],
+            outputs: vec![0.0; frames * 3 * pixels],
+            network,
+        }
     }
 
-    /// Runs the network on the frames from `start` on; those from `filled` on are zeros.
-    fn run_network(
-        &mut self,
-        start: usize,
-        filled: usize,
-        stop: Option<&RunOptions>,
-    ) -> Result<(), Error> {
-        let (n, crop, columns) = (self.network_batch, self.spec.crop, self.spec.columns);
-        let mel_shape = [n, 1, self.mel.bands, columns];
-        let face_shape = [n, self.spec.packing.channels(), crop, crop];
-        let output_shape = [n, 3, crop, crop];
-        let used = (filled - start).min(n);
+    /// Runs the network on the frames that are in it.
+    pub fn run(&mut self, stop: Option<&RunOptions>) -> Result<(), Error> {
+        for start in (0..self.filled).step_by(self.network.network_batch) {
+            self.run_network(start, stop)?;
+        }
+        Ok(())
+    }
+
+    /// The new faces after a run, in the order in which they were added, each planar
+    /// `[3, crop, crop]`, 0 to 1, in the manifest's order of channels.
+    pub fn painted(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.faces_of(self.filled)
+    }
+
+    fn faces_of(&self, count: usize) -> impl ExactSizeIterator<Item = &[f32]> {
+        let size = 3 * self.network.spec.crop * self.network.spec.crop;
+        self.outputs.chunks_exact(size).take(count)
+    }
+
+    /// Runs the network on the frames from `start` on; those that were not added are zeros.
+    fn run_network(&mut self, start: usize, stop: Option<&RunOptions>) -> Result<(), Error> {
+        let Inner {
+            session,
+            mel,
+            spec,
+            bound,
+            network_batch: n,
+            ..
+        } = &*self.network;
+        let n = *n;
+        let mel_shape = [n, 1, mel.bands, spec.columns];
+        let face_shape = [n, spec.packing.channels(), spec.crop, spec.crop];
+        let output_shape = [n, 3, spec.crop, spec.crop];
+        let used = (self.filled - start).min(n);
         let mels = part(&mut self.mels, start, mel_shape, used);
         let faces = part(&mut self.faces, start, face_shape, used);
         let outputs = part(&mut self.outputs, start, output_shape, n);
 
-        let bound = &self.bound;
         let mut inputs: Vec<(&str, &[usize], &[f32])> = vec![
             (&bound.mel, &mel_shape, mels),
             (&bound.face, &face_shape, faces),
@@ -199,7 +256,7 @@ impl Generator {
         for constant in &bound.constants {
             inputs.push((&constant.name, &constant.shape, &constant.values));
         }
-        let found = self.session.run(&inputs, stop, |found| {
+        let found = session.run(&inputs, stop, |found| {
             let (shape, values) = found.get(bound.output).copied().unwrap_or_default();
             if !shape.iter().map(|d| *d as usize).eq(output_shape) {
                 return Err(shape.to_vec());
@@ -208,7 +265,7 @@ impl Generator {
             Ok(())
         })?;
         found.map_err(|found| Error::Output {
-            model: self.session.path.display().to_string(),
+            model: session.path.display().to_string(),
             found,
             expected: output_shape.to_vec(),
         })

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use check::{CheckReport, Expected};
-pub use generator::{Generator, PastEnd};
+pub use generator::{Batch, Generator, PastEnd};
 pub use manifest::{
     BoxPadding, Channels, GeneratorInputs, GeneratorSpec, Kind, Manifest, MouthShapeSpec,
     NetworkSpec, Packing, PaddingUnit, Parameter,
@@ -130,7 +130,7 @@ enum Weights {
 /// A network that is ready to run.
 pub enum Network {
     Generator(Generator),
-    MouthShape(MouthShape),
+    MouthShape(Box<MouthShape>),
 }
 
 /// The manifests of public networks, which come without weights.
@@ -257,7 +257,7 @@ impl Network {
                 Self::Generator(Generator::new(session, mel, spec, bound, batch))
             }
             Binding::MouthShape(spec, bound) => {
-                Self::MouthShape(MouthShape::new(session, mel, spec, bound))
+                Self::MouthShape(Box::new(MouthShape::new(session, mel, spec, bound)))
             }
         }
     }

@@ -36,7 +36,7 @@ fn generator(path: &Path, batch: usize) -> Generator {
 
 fn mouth_shape(path: &Path) -> MouthShape {
     match open(path, 1) {
-        Ok(Network::MouthShape(network)) => network,
+        Ok(Network::MouthShape(network)) => *network,
         Ok(_) => panic!("not a mouth shape"),
         Err(e) => panic!("{e}"),
     }

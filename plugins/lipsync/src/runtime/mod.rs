@@ -7,7 +7,8 @@ pub use library::{LIBRARY_PATH_VARIABLE, candidates, data_dir, environment};
 pub use ort::session::RunOptions;
 pub use session::{Options, Provider, Session, TensorInfo, load, load_bytes};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
 
 /// What can go wrong between a model file and a result.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -29,4 +30,36 @@ pub enum Error {
     Provider { provider: String, reason: String },
     #[error("inference with {model} failed: {reason}")]
     Inference { model: String, reason: String },
+}
+
+impl Error {
+    /// One word for programs: both elements put it into the details of their error messages.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::LibraryNotFound(_) => "library-not-found",
+            Self::LibraryUnusable { .. } => "library-unusable",
+            Self::ModelMissing(_) => "model-missing",
+            Self::ModelCorrupt { .. } => "model-corrupt",
+            Self::Provider { .. } => "provider",
+            Self::Inference { .. } => "inference",
+        }
+    }
+
+    /// The file that it is about.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::LibraryUnusable { path, .. }
+            | Self::ModelMissing(path)
+            | Self::ModelCorrupt { path, .. } => Some(path),
+            Self::LibraryNotFound(_) | Self::Provider { .. } | Self::Inference { .. } => None,
+        }
+    }
+}
+
+/// Locks `mutex`. Whoever panicked with it was reported already, and its content is still whole: no
+/// code here panics half-way through a change.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }

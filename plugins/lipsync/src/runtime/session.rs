@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use ort::ep;
 use ort::session::RunOptions;
 use ort::session::builder::SessionBuilder;
 use ort::value::{TensorElementType, TensorRef, ValueType};
 
-use super::{Error, environment};
+use super::{Error, environment, lock};
 
 /// Where the network runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -241,10 +241,4 @@ fn tensor_info(outlet: &ort::value::Outlet) -> TensorInfo {
         shape,
         is_f32,
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
