@@ -235,16 +235,7 @@ fn what_may_not_be_read_or_written() {
 #[test]
 fn a_pipeline_that_stops_is_named_with_the_element() {
     let desk = Desk::new();
-    let template = fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/pipelines/file.launch"
-    ))
-    .unwrap()
-    .replace(
-        "! x264enc",
-        "! identity name=stubborn sleep-time=7000000 ! x264enc",
-    );
-    let template = desk.write("stuck.launch", template);
+    let template = desk.template_with("identity name=stubborn sleep-time=7000000");
     let mut command = run(face(), speech(), desk.file("out.mp4"));
     command
         .args(["--stuck-after", "1", "--template"])

@@ -105,16 +105,7 @@ fn slow_job(desk: &Desk) -> Command {
 
 /// A job whose pipeline pauses before each frame is encoded.
 fn job_with_pauses(desk: &Desk, pause: Duration) -> Command {
-    let template = fs::read_to_string(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/pipelines/file.launch"
-    ))
-    .unwrap()
-    .replace(
-        "! x264enc",
-        &format!("! identity sleep-time={} ! x264enc", pause.as_micros()),
-    );
-    let template = desk.write("slow.launch", template);
+    let template = desk.template_with(&format!("identity sleep-time={}", pause.as_micros()));
     let mut command = run(face(), speech(), desk.file("out.mp4"));
     command
         .args(["--progress", "json", "--template"])
@@ -196,7 +187,7 @@ fn an_interrupted_job_says_so_and_leaves_nothing() {
         let last: Value = serde_json::from_str(&last).unwrap();
         assert_eq!(last["state"], "cancelled");
         assert_eq!(last["error"]["code"], name);
-        assert_eq!(desk.names(), ["slow.launch"]);
+        assert_eq!(desk.names(), ["own.launch"]);
     }
 }
 
@@ -212,7 +203,7 @@ fn a_killed_job_leaves_no_output_and_the_next_one_tidies_up() {
 
     let result = finish(&mut run(face(), speech(), desk.file("out.mp4")));
     assert!(result.status.success(), "{}", stderr(&result));
-    assert_eq!(desk.names(), ["out.mp4", "slow.launch"]);
+    assert_eq!(desk.names(), ["out.mp4", "own.launch"]);
 }
 
 #[test]

@@ -59,6 +59,16 @@ impl Desk {
         path
     }
 
+    /// A copy of the template `file` in which each frame passes through `element` before it is
+    /// encoded.
+    pub fn template_with(&self, element: &str) -> PathBuf {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/file.launch");
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.contains("! x264enc"), "the template has changed");
+        let text = text.replace("! x264enc", &format!("! {element} ! x264enc"));
+        self.write("own.launch", text)
+    }
+
     /// Everything in it, hidden files too.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = std::fs::read_dir(self.path())
