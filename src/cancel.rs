@@ -1,7 +1,8 @@
-//! Ctrl-C and SIGTERM: the first asks the job to stop and clean up, the second ends the process.
+//! Whether a job is to stop or to wait. Ctrl-C and SIGTERM: the first asks it to stop and clean up, the
+//! second ends the process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -10,7 +11,13 @@ use crate::error::{Failure, FailureKind};
 
 /// Says whether the job is to stop, and why.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicI32>);
+pub struct Cancel(Arc<Wishes>);
+
+#[derive(Debug, Default)]
+struct Wishes {
+    signal: AtomicI32,
+    pause: AtomicBool,
+}
 
 impl Cancel {
     /// One that the process's signals set.
@@ -22,7 +29,7 @@ impl Cancel {
             .name("signals".into())
             .spawn(move || {
                 for signal in signals.forever() {
-                    let first = flag.swap(signal, Ordering::Relaxed) == 0;
+                    let first = flag.signal.swap(signal, Ordering::Relaxed) == 0;
                     if !first {
                         // At once: destructors may be what hangs. What is left on the disk is
                         // hidden and the next run for the same output removes it.
@@ -35,14 +42,63 @@ impl Cancel {
 
     /// As the signal of that number would.
     pub fn cancel(&self, signal: i32) {
-        self.0.store(signal, Ordering::Relaxed);
+        self.0.signal.store(signal, Ordering::Relaxed);
+    }
+
+    /// Makes a running pipeline wait, or go on.
+    pub fn pause(&self, pause: bool) {
+        self.0.pause.store(pause, Ordering::Relaxed);
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.0.pause.load(Ordering::Relaxed)
     }
 
     pub fn check(&self) -> Result<(), Failure> {
-        match self.0.load(Ordering::Relaxed) {
+        match self.0.signal.load(Ordering::Relaxed) {
             0 => Ok(()),
             SIGINT => Err(Failure::new(FailureKind::Interrupted)),
             _ => Err(Failure::new(FailureKind::Terminated)),
+        }
+    }
+}
+
+/// How a batch is asked to end: the first signal lets the running files finish, the second stops them,
+/// the third ends the process.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicU32>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Haste {
+    None,
+    /// Nothing new is begun.
+    Finish,
+    Now,
+}
+
+impl Stop {
+    /// One that the process's signals set.
+    pub fn on_signals() -> std::io::Result<Self> {
+        let stop = Self::default();
+        let count = stop.0.clone();
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        std::thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || {
+                for signal in signals.forever() {
+                    if count.fetch_add(1, Ordering::Relaxed) >= 2 {
+                        signal_hook::low_level::exit(128 + signal);
+                    }
+                }
+            })?;
+        Ok(stop)
+    }
+
+    pub fn haste(&self) -> Haste {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Haste::None,
+            1 => Haste::Finish,
+            _ => Haste::Now,
         }
     }
 }

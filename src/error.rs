@@ -43,12 +43,16 @@ pub enum FailureKind {
     TemplateInvalid,
     PluginMissing,
     Stuck,
+    /// The worker process died.
+    WorkerDied,
+    /// The journal of a batch can not be read or written.
+    JournalUnusable,
     Interrupted,
     Terminated,
 }
 
 impl FailureKind {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::Internal,
         Self::Usage,
         Self::InputMissing,
@@ -75,6 +79,8 @@ impl FailureKind {
         Self::TemplateInvalid,
         Self::PluginMissing,
         Self::Stuck,
+        Self::WorkerDied,
+        Self::JournalUnusable,
         Self::Interrupted,
         Self::Terminated,
     ];
@@ -108,6 +114,8 @@ impl FailureKind {
             Self::TemplateInvalid => 40,
             Self::PluginMissing => 41,
             Self::Stuck => 50,
+            Self::WorkerDied => 51,
+            Self::JournalUnusable => 52,
             // As a shell reports a process that died of the signal.
             Self::Interrupted => 130,
             Self::Terminated => 143,
@@ -143,6 +151,8 @@ impl FailureKind {
             Self::TemplateInvalid => "the template can't be used",
             Self::PluginMissing => "a GStreamer plugin is not installed",
             Self::Stuck => "the pipeline stopped moving",
+            Self::WorkerDied => "the process that worked on it died",
+            Self::JournalUnusable => "the journal of the batch can't be used",
             Self::Interrupted => "interrupted",
             Self::Terminated => "terminated",
         }
@@ -183,6 +193,10 @@ impl FailureKind {
             Self::Stuck => {
                 "Run it again with GST_DEBUG=3 and GST_DEBUG_DUMP_DOT_DIR set, and report it"
             }
+            Self::WorkerDied => {
+                "Try another version of the file; `lipflow retry` tries it again as it is"
+            }
+            Self::JournalUnusable => "Check the folder's permissions and its disk, or give --state",
             Self::Interrupted | Self::Terminated => "Start it again; nothing was left behind",
         }
     }

@@ -52,6 +52,17 @@ pub fn dry_run(job: &Job, cancel: &Cancel) -> Result<Plan, Failure> {
     Ok(plan)
 }
 
+/// Seconds and bytes that `job` would take, without looking for faces; 0 where its length is not
+/// known.
+pub fn of_job(job: &Job, cancel: &Cancel) -> Result<(f64, u64), Failure> {
+    let prepared = worker::prepare_inputs(job, cancel)?;
+    let work = work(&prepared);
+    Ok((
+        work.map_or(0.0, |work| seconds_for(work, cores())),
+        work.map_or(0, |work| bytes_for(work, job.template.contains("lossless"))),
+    ))
+}
+
 #[derive(Clone, Copy)]
 struct Work {
     frames: f64,
@@ -74,8 +85,13 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// What so many frames of so many pixels cost one core, in seconds.
+pub fn run_seconds(frames: f64, pixels_per_frame: f64) -> f64 {
+    frames * (SECONDS_PER_FRAME + pixels_per_frame * SECONDS_PER_PIXEL)
+}
+
 fn seconds_for(work: Work, cores: usize) -> f64 {
-    let on_one_core = work.frames * SECONDS_PER_FRAME + work.pixels * SECONDS_PER_PIXEL;
+    let on_one_core = run_seconds(work.frames, work.pixels / work.frames.max(1.0));
     on_one_core / cores.clamp(1, MOST_CORES) as f64 + OVERHEAD.as_secs_f64()
 }
 

@@ -1,5 +1,5 @@
-//! The vocabulary in which a job tells the world how it is getting on. Its JSON, one event a line,
-//! is a public interface: keys are added, never renamed, and consumers may ignore those they don't
+//! The vocabulary in which jobs and batches tell the world how they are getting on. Its JSON, one event
+//! a line, is a public interface: keys are added, never renamed, and consumers may ignore those they don't
 //! know.
 
 use std::path::Path;
@@ -15,6 +15,12 @@ use crate::error::{Failure, FailureKind};
 pub struct Event {
     /// UTC, ISO 8601.
     pub time: String,
+    /// Number in the journal of the batch. Progress is not kept there and has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<i64>,
+    /// The job of the batch that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<i64>,
     #[serde(flatten)]
     pub body: Body,
 }
@@ -28,7 +34,17 @@ impl Event {
             .unwrap_or_default();
         Self {
             time,
+            id: None,
+            job: None,
             body: body.into(),
+        }
+    }
+
+    /// The same, about job `job` of a batch.
+    pub fn of_job(job: i64, body: impl Into<Body>) -> Self {
+        Self {
+            job: Some(job),
+            ..Self::now(body)
         }
     }
 }
@@ -51,13 +67,22 @@ pub enum Body {
     },
     /// Something worth knowing.
     Message { message: String },
-    /// The last event: how the job ended.
+    /// The last event of a job: how it ended.
     Result(Outcome),
+    /// An attempt at a job of a batch begins.
+    Started(JobStart),
+    /// An attempt failed of a cause that may pass; the job will be tried again.
+    Retry(Retry),
+    /// How far the batch is; at least one a second while it lives.
+    Batch(BatchProgress),
+    /// The last event of a batch.
+    BatchResult(BatchProgress),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobState {
+    #[default]
     Queued,
     Probing,
     Loading,
@@ -244,6 +269,51 @@ impl Outcome {
             ..Self::nothing(state, progress)
         }
     }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct JobStart {
+    pub face: String,
+    pub speech: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// From 1.
+    pub attempt: u32,
+    /// Process id of the worker.
+    pub worker: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Retry {
+    pub error: ErrorReport,
+    /// The attempt that comes next.
+    pub attempt: u32,
+    pub after_s: f64,
+}
+
+/// Every job of the batch is in one of the counts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BatchProgress {
+    pub total: u64,
+    /// Made, now or by an earlier run of the batch.
+    pub done: u64,
+    pub failed: u64,
+    pub cancelled: u64,
+    pub running: u64,
+    pub queued: u64,
+    /// Of those done: the output was there before this run.
+    pub already_done: u64,
+    pub elapsed_s: f64,
+    /// Seconds of video made by this run.
+    pub video_s: f64,
+    /// Seconds of video per second of work, all workers together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_s: Option<f64>,
+    /// Why nothing moves, where that is on purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

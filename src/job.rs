@@ -8,10 +8,16 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Failure, FailureKind};
 
+/// Parameters of templates that say how many threads work. They change nothing of what is made.
+pub const THREADS: [&str; 2] = ["threads", "encoder-threads"];
+
 /// When the output ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum EndMode {
     /// With the speech.
     #[default]
@@ -23,7 +29,8 @@ pub enum EndMode {
 }
 
 /// What the face does when its video is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum LoopMode {
     /// It ends.
     None,
@@ -57,7 +64,8 @@ impl LoopMode {
 }
 
 /// What to do when the output is there already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum IfExists {
     #[default]
     Refuse,
@@ -94,7 +102,7 @@ impl FromStr for Offset {
 }
 
 /// A validated job.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     pub face: PathBuf,
     pub speech: PathBuf,
@@ -109,6 +117,8 @@ pub struct Job {
     pub if_exists: IfExists,
     /// How long a pipeline may neither move nor say that it works.
     pub stuck_after: Duration,
+    /// Where to write the graph of a pipeline that is stuck.
+    pub graph: Option<PathBuf>,
     /// Only find out what would be done.
     pub dry_run: bool,
 }
@@ -264,10 +274,16 @@ fn input_failure(path: &Path, error: &io::Error) -> Failure {
     }
 }
 
-fn check_output(path: &Path) -> Result<(), Failure> {
-    if path.file_name().is_none() {
-        return Err(Failure::of(FailureKind::Usage, path).detail("the output has no file name"));
+/// Refuses an output that names no file.
+pub fn check_output_name(path: &Path) -> Result<(), Failure> {
+    match path.file_name() {
+        Some(_) => Ok(()),
+        None => Err(Failure::of(FailureKind::Usage, path).detail("the output has no file name")),
     }
+}
+
+fn check_output(path: &Path) -> Result<(), Failure> {
+    check_output_name(path)?;
     let folder = folder_of(path);
     match fs::metadata(folder) {
         Ok(metadata) if metadata.is_dir() => {}
@@ -344,6 +360,7 @@ mod tests {
             loop_mode: None,
             if_exists: IfExists::Refuse,
             stuck_after: Duration::from_secs(30),
+            graph: None,
             dry_run: false,
         }
     }

@@ -1,14 +1,20 @@
 //! The controller of lipflow: templates, jobs and the command line.
 
+pub mod batch;
 pub mod cancel;
 pub mod cli;
+pub mod digest;
 pub mod error;
 pub mod estimate;
 pub mod event;
 pub mod job;
+pub mod journal;
 pub mod pipeline;
 pub mod progress;
 pub mod publish;
+pub mod report;
+pub mod serve;
+pub mod supervisor;
 pub mod worker;
 
 use std::path::PathBuf;

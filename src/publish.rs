@@ -151,6 +151,13 @@ fn temporary_name(name: &OsStr) -> OsString {
     temporary
 }
 
+/// Removes what dead jobs left beside `target`.
+pub fn remove_leftovers_of(target: &Path) {
+    if let Some(name) = target.file_name() {
+        remove_leftovers(folder_of(target), name);
+    }
+}
+
 fn remove_leftovers(folder: &Path, name: &OsStr) {
     let prefix = temporary_prefix(name);
     // A folder that can't be listed is no reason to fail: the write will tell.

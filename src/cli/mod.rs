@@ -1,11 +1,17 @@
 //! The command line: one file per subcommand.
 
+pub mod batch;
+mod batch_plan;
 pub mod completions;
 pub mod doctor;
+mod jobs;
 pub mod model;
+mod options;
 pub mod pipeline;
 pub mod run;
 pub mod schema;
+pub mod status;
+mod worker;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -23,9 +29,19 @@ pub struct Cli {
     command: Command,
 }
 
+/// Where the journal of a batch is, in the folder of its outputs.
+const STATE_FOLDER: &str = ".lipflow";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Batch(batch::BatchArgs),
+    Status(status::StatusArgs),
+    Jobs(jobs::JobsArgs),
+    Retry(jobs::RetryArgs),
+    Cancel(jobs::CancelArgs),
+    #[command(hide = true)]
+    Worker(worker::WorkerArgs),
     Pipeline(pipeline::PipelineArgs),
     Model(model::ModelArgs),
     Doctor(doctor::DoctorArgs),
@@ -38,6 +54,12 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Run(args) => run::run(args),
+            Command::Batch(args) => batch::run(args),
+            Command::Status(args) => status::run(&args),
+            Command::Jobs(args) => jobs::list(&args),
+            Command::Retry(args) => jobs::retry(&args),
+            Command::Cancel(args) => jobs::cancel(&args),
+            Command::Worker(args) => worker::run(&args),
             Command::Pipeline(args) => pipeline::run(args),
             Command::Model(args) => model::run(args),
             Command::Doctor(args) => doctor::run(args),

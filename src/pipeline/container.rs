@@ -2,7 +2,7 @@
 //! a file that was cut in the middle is known at once, and not after an hour of work.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// What an ISO file, or one of the QuickTime files before it, begins with.
@@ -154,6 +154,54 @@ fn inspect_riff(reader: &mut (impl Read + Seek), size: u64) -> io::Result<Wholen
         Some(_) if is_cut => Wholeness::Cut,
         Some(_) => Wholeness::Whole,
     })
+}
+
+/// Makes an MP4 or QuickTime file say nothing of when it was made, so that the same work gives the
+/// same bytes: the muxer writes the present time into the headers of the movie and its tracks
+/// (ISO/IEC 14496-12, 8.2.2, 8.3.2 and 8.4.2). Files of other formats stay as they are.
+pub fn forget_when_made(path: &Path) -> io::Result<()> {
+    let mut file = File::options().read(true).write(true).open(path)?;
+    let mut head = [0; 8];
+    if file.read_exact(&mut head).is_err() || !FIRST_BOXES.iter().any(|kind| head[4..] == **kind) {
+        return Ok(());
+    }
+    let size = file.metadata()?.len();
+    forget_in(&mut file, 0, size)
+}
+
+fn forget_in(file: &mut (impl Read + Write + Seek), start: u64, end: u64) -> io::Result<()> {
+    let mut position = start;
+    while end - position >= 8 {
+        file.seek(SeekFrom::Start(position))?;
+        let short = u64::from(read_u32_be(file)?);
+        let mut kind = [0; 4];
+        file.read_exact(&mut kind)?;
+        let (length, header) = match short {
+            0 => (end - position, 8),
+            1 => (read_u64_be(file)?, 16),
+            length => (length, 8),
+        };
+        if length < header || length > end - position {
+            return Ok(());
+        }
+        match &kind {
+            b"moov" | b"trak" | b"mdia" => {
+                forget_in(file, position + header, position + length)?;
+            }
+            b"mvhd" | b"tkhd" | b"mdhd" => {
+                // A version, three bytes of flags, and the times of creation and of modification.
+                let times = match read_u8(file)? {
+                    0 => 8,
+                    _ => 16,
+                };
+                file.seek(SeekFrom::Start(position + header + 4))?;
+                file.write_all(&[0; 16][..times])?;
+            }
+            _ => {}
+        }
+        position += length;
+    }
+    Ok(())
 }
 
 fn read_u32_be(reader: &mut impl Read) -> io::Result<u32> {

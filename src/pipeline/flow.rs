@@ -1,37 +1,63 @@
 //! Where data flows in a pipeline, and where it stopped.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use gst::glib::translate::ToGlibPtr;
 use gst::prelude::*;
 
 use super::classify::path_of;
 
-/// Counts every buffer that passes any pad of a pipeline, including pads that come later.
+/// Notes every buffer that passes any pad of a pipeline, including pads that come later.
 pub struct Flow {
-    passed: Arc<AtomicU64>,
+    seen: Arc<Seen>,
     pipeline: gst::glib::WeakRef<gst::Pipeline>,
+}
+
+#[derive(Default)]
+struct Seen {
+    passed: AtomicU64,
+    /// Every pad that is watched, with the number of the last buffer that passed it.
+    pads: Mutex<Vec<(gst::glib::WeakRef<gst::Pad>, Arc<AtomicU64>)>>,
+}
+
+impl Seen {
+    fn watch(self: &Arc<Self>, pad: &gst::Pad) {
+        let last = Arc::new(AtomicU64::new(0));
+        let mut pads = self.pads.lock().unwrap_or_else(|e| e.into_inner());
+        pads.retain(|(pad, _)| pad.upgrade().is_some());
+        pads.push((pad.downgrade(), last.clone()));
+        drop(pads);
+        let seen = self.clone();
+        pad.add_probe(
+            gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST,
+            move |_, _| {
+                let number = seen.passed.fetch_add(1, Ordering::Relaxed) + 1;
+                last.store(number, Ordering::Relaxed);
+                gst::PadProbeReturn::Ok
+            },
+        );
+    }
 }
 
 impl Flow {
     pub fn watch(pipeline: &gst::Pipeline) -> Self {
         let flow = Self {
-            passed: Arc::default(),
+            seen: Arc::default(),
             pipeline: pipeline.downgrade(),
         };
-        let passed = flow.passed.clone();
+        let seen = flow.seen.clone();
         let watch_element = move |element: &gst::Element| {
             if element.is::<gst::Bin>() {
                 return;
             }
             for pad in element.src_pads() {
-                watch_pad(&pad, &passed);
+                seen.watch(&pad);
             }
-            let passed = passed.clone();
+            let seen = seen.clone();
             element.connect_pad_added(move |_, pad| {
                 if pad.direction() == gst::PadDirection::Src {
-                    watch_pad(pad, &passed);
+                    seen.watch(pad);
                 }
             });
         };
@@ -43,7 +69,19 @@ impl Flow {
     }
 
     pub fn passed(&self) -> u64 {
-        self.passed.load(Ordering::Relaxed)
+        self.seen.passed.load(Ordering::Relaxed)
+    }
+
+    /// The pad that the last buffer of all passed.
+    pub fn last_pad(&self) -> Option<String> {
+        let pads = self.seen.pads.lock().unwrap_or_else(|e| e.into_inner());
+        let passed = pads.iter().filter_map(|(pad, last)| {
+            let last = last.load(Ordering::Relaxed);
+            Some((last, pad.upgrade()?)).filter(|(last, _)| *last > 0)
+        });
+        let (_, pad) = passed.max_by_key(|(last, _)| *last)?;
+        let element = pad.parent_element()?;
+        Some(format!("{}.{}", path_of(element.upcast_ref()), pad.name()))
     }
 
     /// The element that stopped: from the sinks upstream along the pads that wait for data, to the
@@ -83,17 +121,6 @@ fn waiting_pad(element: &gst::Element) -> Option<gst::Pad> {
         .sink_pads()
         .into_iter()
         .find(|pad| !is_in_chain(pad))
-}
-
-fn watch_pad(pad: &gst::Pad, passed: &Arc<AtomicU64>) {
-    let passed = passed.clone();
-    pad.add_probe(
-        gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST,
-        move |_, _| {
-            passed.fetch_add(1, Ordering::Relaxed);
-            gst::PadProbeReturn::Ok
-        },
-    );
 }
 
 /// The real pad behind a link, past ghost pads.
@@ -149,6 +176,8 @@ mod tests {
         }
         std::thread::sleep(Duration::from_millis(200));
         assert_eq!(flow.culprit().as_deref(), Some("slow"));
+        // The source fills the first queue until that is full.
+        assert_eq!(flow.last_pad().as_deref(), Some("fakesrc0.src"));
         pipeline.set_state(gst::State::Null).unwrap();
     }
 

@@ -9,4 +9,5 @@ pub mod probe;
 pub mod runner;
 pub mod sample;
 pub mod template;
+pub mod thumbnail;
 pub mod verify;

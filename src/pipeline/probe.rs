@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gst_pbutils::prelude::*;
 use gst_pbutils::{Discoverer, DiscovererInfo, DiscovererResult, DiscovererVideoInfo};
+use serde::{Deserialize, Serialize};
 
 use super::classify;
 use super::container::{self, Wholeness};
@@ -16,7 +17,8 @@ use crate::job::{Length, uri_of};
 const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(20);
 
 /// What an input is to the job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Role {
     Face,
     Speech,

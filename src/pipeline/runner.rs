@@ -1,6 +1,7 @@
 //! Runs a pipeline from start to EOS: bus messages become reports, errors become failures, and no
 //! wait is without a limit.
 
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use super::flow::Flow;
 use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
 use crate::event::Phase;
+use crate::job::Job;
 
 /// How long one wait on the bus takes, and so how fast a cancellation is seen.
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
@@ -55,20 +57,39 @@ enum Meaning {
     Nothing,
 }
 
+/// When a pipeline is given up, and what is left of it then.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// How long it may neither move nor say that it works.
+    pub stuck_after: Duration,
+    /// Where to write its graph.
+    pub graph: Option<PathBuf>,
+}
+
+impl Watch {
+    pub fn of(job: &Job) -> Self {
+        Self {
+            stuck_after: job.stuck_after,
+            graph: job.graph.clone(),
+        }
+    }
+}
+
 /// Plays the pipeline to its end and takes it down again; gives the last counts, or nothing if no
 /// `lipsync` ever spoke.
 pub fn run(
     pipeline: &gst::Pipeline,
     files: &Files,
-    stuck_after: Duration,
+    watch: &Watch,
     cancel: &Cancel,
     report: &mut dyn FnMut(Report),
 ) -> Result<Option<Counts>, Failure> {
-    let played = play(pipeline, files, stuck_after, cancel, report);
+    let states = States::of(pipeline);
+    let played = play(pipeline, &states, files, watch, cancel, report);
     if played.is_err() {
         report(Report::Phase(Phase::Stopping));
     }
-    let stopped = stop(pipeline);
+    let stopped = states.stop();
     let counts = played?;
     stopped?;
     Ok(counts)
@@ -76,8 +97,9 @@ pub fn run(
 
 fn play(
     pipeline: &gst::Pipeline,
+    states: &States,
     files: &Files,
-    stuck_after: Duration,
+    watch: &Watch,
     cancel: &Cancel,
     report: &mut dyn FnMut(Report),
 ) -> Result<Option<Counts>, Failure> {
@@ -85,12 +107,21 @@ fn play(
         .bus()
         .ok_or_else(|| Failure::new(FailureKind::Internal).detail("the pipeline has no bus"))?;
     let flow = Flow::watch(pipeline);
-    let mut watchdog = Watchdog::new(stuck_after, Instant::now());
-    let mut starting = Some(start(pipeline));
+    let mut watchdog = Watchdog::new(watch.stuck_after, Instant::now());
+    let mut starting = Some(states.ask(gst::State::Playing));
     let mut counts = None;
     let mut missing_plugin = None;
+    let mut is_paused = false;
     loop {
         cancel.check()?;
+        if cancel.is_paused() != is_paused {
+            is_paused = !is_paused;
+            starting = Some(states.ask(if is_paused {
+                gst::State::Paused
+            } else {
+                gst::State::Playing
+            }));
+        }
         let message = bus.timed_pop(TICK);
         let meaning = message.as_ref().map_or(Meaning::Nothing, |message| {
             interpret(message, pipeline.upcast_ref(), files)
@@ -116,9 +147,11 @@ fn play(
             Meaning::Latency => {
                 let _ = pipeline.recalculate_latency();
             }
-            Meaning::ClockLost => starting = Some(start(pipeline)),
+            Meaning::ClockLost if !is_paused => {
+                starting = Some(states.ask(gst::State::Playing));
+            }
             Meaning::MissingPlugin(missing) => missing_plugin = Some(missing),
-            Meaning::Nothing => {}
+            Meaning::ClockLost | Meaning::Nothing => {}
         }
         if let Some(Ok(Err(_))) = starting.as_ref().map(mpsc::Receiver::try_recv) {
             // The reason is on the bus, if there is one.
@@ -130,48 +163,76 @@ fn play(
                 _ => Failure::new(FailureKind::Internal).detail("the pipeline refused to start"),
             });
         }
+        watchdog.moved_if(is_paused);
         if watchdog.is_stuck(flow.passed(), heard, Instant::now()) {
-            return Err(stuck(pipeline, &flow, stuck_after));
+            return Err(stuck(pipeline, &flow, watch));
         }
     }
 }
 
-/// Asks for PLAYING in a thread of its own: an element that blocks in its state change must not
-/// block whoever watches it.
-fn start(pipeline: &gst::Pipeline) -> mpsc::Receiver<Result<(), ()>> {
-    let (sender, receiver) = mpsc::sync_channel(1);
-    let pipeline = pipeline.clone();
-    std::thread::spawn(move || {
-        let changed = pipeline.set_state(gst::State::Playing);
-        let _ = sender.send(changed.map(drop).map_err(drop));
-    });
-    receiver
+/// Changes the state of a pipeline in a thread of its own, one change after the other: an element that
+/// blocks in its state change must not block whoever watches it, and a pipeline that is still starting
+/// must not start after it was stopped.
+struct States(mpsc::Sender<(gst::State, mpsc::SyncSender<Result<(), ()>>)>);
+
+impl States {
+    fn of(pipeline: &gst::Pipeline) -> Self {
+        let (sender, wanted) = mpsc::channel::<(gst::State, mpsc::SyncSender<_>)>();
+        let pipeline = pipeline.clone();
+        std::thread::spawn(move || {
+            for (state, answer) in wanted {
+                let changed = pipeline.set_state(state);
+                let _ = answer.send(changed.map(drop).map_err(drop));
+            }
+        });
+        Self(sender)
+    }
+
+    /// Asks for a state; what comes of it arrives later.
+    fn ask(&self, state: gst::State) -> mpsc::Receiver<Result<(), ()>> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let _ = self.0.send((state, sender));
+        receiver
+    }
+
+    /// Takes the pipeline down, within a limit.
+    fn stop(&self) -> Result<(), Failure> {
+        let stopped = self.ask(gst::State::Null);
+        stopped.recv_timeout(STOP_LIMIT).map(drop).map_err(|_| {
+            Failure::new(FailureKind::Stuck).detail(format_args!(
+                "it did not stop within {} s",
+                STOP_LIMIT.as_secs()
+            ))
+        })
+    }
 }
 
 /// Takes a pipeline down, within a limit.
 pub fn stop(pipeline: &gst::Pipeline) -> Result<(), Failure> {
-    let (sender, receiver) = mpsc::sync_channel(1);
-    let own = pipeline.clone();
-    std::thread::spawn(move || {
-        let _ = own.set_state(gst::State::Null);
-        let _ = sender.send(());
-    });
-    receiver.recv_timeout(STOP_LIMIT).map_err(|_| {
-        Failure::new(FailureKind::Stuck).detail(format_args!(
-            "it did not stop within {} s",
-            STOP_LIMIT.as_secs()
-        ))
-    })
+    States::of(pipeline).stop()
 }
 
-fn stuck(pipeline: &gst::Pipeline, flow: &Flow, limit: Duration) -> Failure {
+fn stuck(pipeline: &gst::Pipeline, flow: &Flow, watch: &Watch) -> Failure {
+    let details = gst::DebugGraphDetails::all();
     // Written only where GST_DEBUG_DUMP_DOT_DIR says so.
-    pipeline.debug_to_dot_file(gst::DebugGraphDetails::all(), "lipflow-stuck");
+    pipeline.debug_to_dot_file(details, "lipflow-stuck");
     let culprit = flow.culprit().unwrap_or_else(|| pipeline.name().into());
-    Failure::new(FailureKind::Stuck).detail(format_args!(
+    let mut detail = format!(
         "nothing moved for {} s; it stopped at `{culprit}`",
-        limit.as_secs_f64()
-    ))
+        watch.stuck_after.as_secs_f64()
+    );
+    if let Some(pad) = flow.last_pad() {
+        detail += &format!(", the last buffer was seen at `{pad}`");
+    }
+    let failure = Failure::new(FailureKind::Stuck).detail(detail);
+    match &watch.graph {
+        Some(path) if std::fs::write(path, pipeline.debug_to_dot_data(details)).is_ok() => failure
+            .advice(format_args!(
+                "Run it alone with GST_DEBUG=3 and report it with {}, the pipeline's graph",
+                path.display()
+            )),
+        _ => failure,
+    }
 }
 
 /// What is not installed is reported first by name, then as an error without it.
@@ -322,7 +383,17 @@ mod tests {
         limit: Duration,
         cancel: &Cancel,
     ) -> Result<Option<Counts>, Failure> {
-        run(&launch(text), &Files::default(), limit, cancel, &mut |_| {})
+        let watch = Watch {
+            stuck_after: limit,
+            graph: None,
+        };
+        run(
+            &launch(text),
+            &Files::default(),
+            &watch,
+            cancel,
+            &mut |_| {},
+        )
     }
 
     const LONG: Duration = Duration::from_secs(30);
@@ -362,6 +433,21 @@ mod tests {
         timer.join().unwrap();
         assert_eq!(failure.kind, FailureKind::Terminated);
         assert!(begin.elapsed() < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn what_was_stopped_while_it_started_stays_stopped() {
+        let pipeline = launch("videotestsrc ! fakesink");
+        let states = States::of(&pipeline);
+        // Asked for together, as a cancellation at the first moment does.
+        let playing = states.ask(gst::State::Playing);
+        states.stop().unwrap();
+        assert!(playing.try_recv().is_ok(), "it had its turn");
+        let (_, state, pending) = pipeline.state(gst::ClockTime::ZERO);
+        assert_eq!(
+            (state, pending),
+            (gst::State::Null, gst::State::VoidPending)
+        );
     }
 
     #[test]

@@ -168,6 +168,11 @@ impl Template {
         &self.about
     }
 
+    /// All that the template says, to tell one version of it from another.
+    pub fn fingerprint(&self) -> String {
+        format!("{:?}\n{}", self.params, self.text)
+    }
+
     pub fn params(&self) -> &[Param] {
         &self.params
     }

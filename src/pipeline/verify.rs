@@ -8,7 +8,7 @@ use std::time::Duration;
 use gst::prelude::*;
 
 use super::classify::Files;
-use super::runner;
+use super::runner::{self, Watch};
 use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
 
@@ -60,11 +60,11 @@ pub fn verify(
     location: &str,
     name: &Path,
     expected: Expected,
-    stuck_after: Duration,
+    watch: &Watch,
     cancel: &Cancel,
 ) -> Result<Found, Failure> {
     let wrong = |reason: String| Failure::of(FailureKind::OutputWrong, name).detail(reason);
-    let found = read(location, stuck_after, cancel).map_err(|failure| {
+    let found = read(location, watch, cancel).map_err(|failure| {
         if failure.is_cancellation() || failure.kind == FailureKind::Stuck {
             failure
         } else {
@@ -111,7 +111,7 @@ fn judge(found: &Found, expected: Expected) -> Result<(), String> {
     }
 }
 
-fn read(location: &str, stuck_after: Duration, cancel: &Cancel) -> Result<Found, Failure> {
+fn read(location: &str, watch: &Watch, cancel: &Cancel) -> Result<Found, Failure> {
     let make = |factory: &str| {
         gst::ElementFactory::make(factory)
             .build()
@@ -135,13 +135,7 @@ fn read(location: &str, stuck_after: Duration, cancel: &Cancel) -> Result<Found,
             }
         }
     });
-    runner::run(
-        &pipeline,
-        &Files::default(),
-        stuck_after,
-        cancel,
-        &mut |_| {},
-    )?;
+    runner::run(&pipeline, &Files::default(), watch, cancel, &mut |_| {})?;
     Ok(*found.lock().unwrap_or_else(|e| e.into_inner()))
 }
 
@@ -196,7 +190,10 @@ fn count(
 mod tests {
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(20);
+    const WATCH: Watch = Watch {
+        stuck_after: Duration::from_secs(20),
+        graph: None,
+    };
 
     fn track(buffers: u64, step_ms: u64) -> Track {
         Track {
@@ -256,17 +253,17 @@ mod tests {
         let sink = pipeline.by_name("out").unwrap();
         sink.set_property("location", path.to_str().unwrap());
         let cancel = Cancel::default();
-        runner::run(&pipeline, &Files::default(), LIMIT, &cancel, &mut |_| {}).unwrap();
+        runner::run(&pipeline, &Files::default(), &WATCH, &cancel, &mut |_| {}).unwrap();
 
         let location = path.to_str().unwrap();
-        let found = verify(location, &path, expected(50, 2.0), LIMIT, &cancel).unwrap();
+        let found = verify(location, &path, expected(50, 2.0), &WATCH, &cancel).unwrap();
         assert_eq!(found.video.buffers, 50);
         assert_eq!(found.video.duration(), Duration::from_secs(2));
 
-        let failure = verify(location, &path, expected(49, 2.0), LIMIT, &cancel).unwrap_err();
+        let failure = verify(location, &path, expected(49, 2.0), &WATCH, &cancel).unwrap_err();
         assert_eq!(failure.kind, FailureKind::OutputWrong);
         std::fs::write(&path, "not a video").unwrap();
-        let failure = verify(location, &path, expected(50, 2.0), LIMIT, &cancel).unwrap_err();
+        let failure = verify(location, &path, expected(50, 2.0), &WATCH, &cancel).unwrap_err();
         assert_eq!(failure.kind, FailureKind::OutputWrong);
         assert_eq!(failure.file.as_deref(), Some(path.as_path()));
     }

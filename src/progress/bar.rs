@@ -3,7 +3,7 @@
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Renderer, outcome_line, progress_line};
-use crate::event::{Body, Progress};
+use crate::event::{Body, Event, Progress};
 
 /// A bar counts whole numbers, so it counts milliseconds.
 const SCALE: f64 = 1000.0;
@@ -43,8 +43,8 @@ impl Bar {
 }
 
 impl Renderer for Bar {
-    fn show(&mut self, body: &Body) {
-        match body {
+    fn show(&mut self, event: &Event) {
+        match &event.body {
             Body::Progress(progress) => self.progress(progress),
             Body::Warning { message, .. } => self.bar.suspend(|| eprintln!("warning: {message}")),
             Body::Message { message } if !self.has_length => self.bar.set_message(message.clone()),
@@ -52,7 +52,7 @@ impl Renderer for Bar {
                 self.bar.finish_and_clear();
                 eprintln!("{}", outcome_line(outcome));
             }
-            Body::State { .. } | Body::Plan(_) | Body::Message { .. } => {}
+            _ => {}
         }
     }
 }

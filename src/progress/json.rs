@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::Renderer;
-use crate::event::{Body, Event};
+use crate::event::Event;
 
 pub struct Json<W>(W);
 
@@ -14,10 +14,9 @@ impl<W: Write> Json<W> {
 }
 
 impl<W: Write> Renderer for Json<W> {
-    fn show(&mut self, body: &Body) {
-        let event = Event::now(body.clone());
+    fn show(&mut self, event: &Event) {
         // A reader that went away must not end the job.
-        if let Ok(mut line) = serde_json::to_vec(&event) {
+        if let Ok(mut line) = serde_json::to_vec(event) {
             line.push(b'\n');
             let _ = self.0.write_all(&line).and_then(|()| self.0.flush());
         }
@@ -27,16 +26,16 @@ impl<W: Write> Renderer for Json<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::JobState;
+    use crate::event::{Body, JobState};
 
     #[test]
     fn each_event_is_a_line() {
         let mut lines = Vec::new();
         let mut json = Json::new(&mut lines);
-        json.show(&JobState::Queued.into());
-        json.show(&Body::Message {
+        json.show(&Event::now(JobState::Queued));
+        json.show(&Event::now(Body::Message {
             message: "two\nlines".into(),
-        });
+        }));
         let text = String::from_utf8(lines).unwrap();
         let events: Vec<Event> = text
             .lines()

@@ -1,12 +1,13 @@
 //! Renderers of events. Each shows the same stream to another kind of reader.
 
 mod bar;
+mod batch;
 mod json;
 mod plain;
 
 use std::io::IsTerminal;
 
-use crate::event::{Body, JobState, Outcome, Plan, Progress};
+use crate::event::{Event, JobState, Outcome, Plan, Progress};
 
 /// How a job's events are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -24,9 +25,11 @@ pub enum Style {
     None,
 }
 
+pub use batch::{BatchRenderer, batch_renderer};
+
 /// Shows events to someone.
 pub trait Renderer {
-    fn show(&mut self, body: &Body);
+    fn show(&mut self, event: &Event);
 }
 
 pub fn renderer(style: Style) -> Box<dyn Renderer> {
@@ -45,7 +48,7 @@ pub fn renderer(style: Style) -> Box<dyn Renderer> {
 }
 
 /// Seconds as a clock shows them: `1:02:03`, `2:03`.
-fn clock(seconds: f64) -> String {
+pub fn clock(seconds: f64) -> String {
     let total = seconds.max(0.0).round() as u64;
     let (hours, minutes, seconds) = (total / 3600, total / 60 % 60, total % 60);
     if hours > 0 {
@@ -139,7 +142,7 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
     lines
 }
 
-fn megabytes(bytes: u64) -> String {
+pub fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
@@ -178,7 +181,7 @@ fn outcome_line(outcome: &Outcome) -> String {
     line
 }
 
-const fn state_name(state: JobState) -> &'static str {
+pub const fn state_name(state: JobState) -> &'static str {
     match state {
         JobState::Queued => "queued",
         JobState::Probing => "probing",

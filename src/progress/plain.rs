@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::{Renderer, outcome_line, plan_lines, progress_line, state_name};
-use crate::event::{Body, Progress};
+use crate::event::{Body, Event, Progress};
 
 const INTERVAL: Duration = Duration::from_secs(2);
 /// The longest that a log is silent, however slowly the job moves.
@@ -61,8 +61,8 @@ impl<W: Write> Plain<W> {
 }
 
 impl<W: Write> Renderer for Plain<W> {
-    fn show(&mut self, body: &Body) {
-        match body {
+    fn show(&mut self, event: &Event) {
+        match &event.body {
             Body::Result(outcome) => self.line(&outcome_line(outcome)),
             Body::Warning { message, .. } => self.line(&format!("warning: {message}")),
             _ if self.only_the_end => {}
@@ -74,6 +74,8 @@ impl<W: Write> Renderer for Plain<W> {
             }
             Body::Progress(progress) => self.progress(progress, Instant::now()),
             Body::Message { message } => self.line(message),
+            // Of batches, which have a renderer of their own.
+            Body::Started(_) | Body::Retry(_) | Body::Batch(_) | Body::BatchResult(_) => {}
         }
     }
 }

@@ -121,8 +121,9 @@ pub struct Model {
     weights: Weights,
 }
 
+/// Where a network comes from.
 #[derive(Clone, Debug)]
-enum Weights {
+pub enum Weights {
     Embedded(&'static [u8]),
     File(PathBuf),
 }
@@ -195,6 +196,10 @@ impl Model {
     }
 
     /// The manifest that came with the model; a bare ONNX file has none.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
     pub fn manifest(&self) -> Option<&Manifest> {
         self.manifest.as_ref()
     }

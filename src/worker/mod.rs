@@ -1,19 +1,26 @@
-//! One job from its inputs to the published output.
+//! One job from its inputs to the published output; in this process, or in one of its own.
+
+pub mod process;
+pub mod protocol;
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::cancel::Cancel;
+use crate::digest;
 use crate::error::{Failure, FailureKind};
 use crate::estimate;
 use crate::event::{Body, JobState, Outcome, Phase, Plan, Progress, display, seconds};
 use crate::job::{self, Job, Length, Limit, LoopMode};
 use crate::pipeline::classify::Files;
+use crate::pipeline::container;
 use crate::pipeline::probe::{self, Kind, Probe, Role};
-use crate::pipeline::runner::{self, Counts, Report};
+use crate::pipeline::runner::{self, Counts, Report, Watch};
 use crate::pipeline::template::{Template, TemplateError, Values};
 use crate::pipeline::verify::{self, Expected};
-use crate::publish::Staged;
+use crate::publish::{self, Staged};
 
 /// The longest that a job is silent; half of what is promised, so that a busy machine keeps it too.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -23,9 +30,28 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(12);
 /// What `facesource` gives a picture.
 const PICTURE_FPS: (u32, u32) = (25, 1);
 
+/// Whoever ordered the job and has a say in it.
+#[derive(Default)]
+pub struct Context {
+    /// Called when the inputs have been found fit, before work on them begins.
+    pub begin: Option<Begin>,
+    /// Asked before the output gets its name.
+    pub gate: Option<Gate>,
+}
+
+pub type Begin = Box<dyn FnOnce(&Job, &Cancel) -> Result<(), Failure> + Send>;
+pub type Gate = Box<dyn FnOnce(Made) -> Result<(), Failure> + Send>;
+
+/// The finished output, by its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    pub sha256: String,
+    pub bytes: u64,
+}
+
 /// Runs the job in a thread of its own and gives its events to `emit`, never more than a second
 /// apart. The last one is the result, which is returned too.
-pub fn run(job: Job, cancel: &Cancel, emit: &mut dyn FnMut(Body)) -> Outcome {
+pub fn run(job: Job, context: Context, cancel: &Cancel, emit: &mut dyn FnMut(Body)) -> Outcome {
     let (sender, receiver) = mpsc::channel();
     let begin = Instant::now();
     emit(JobState::Queued.into());
@@ -33,7 +59,7 @@ pub fn run(job: Job, cancel: &Cancel, emit: &mut dyn FnMut(Body)) -> Outcome {
         let cancel = cancel.clone();
         move || {
             let mut attempt = Attempt::new(begin, &cancel, sender);
-            let outcome = match attempt.run(&job) {
+            let outcome = match attempt.run(&job, context) {
                 Ok(outcome) => outcome,
                 Err(failure) => {
                     attempt.tracker.elapse(Instant::now());
@@ -111,6 +137,17 @@ pub fn prepare(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
             ))
             .advice("Leave --output away, or choose another template"));
     }
+    prepare_with(template, job, cancel)
+}
+
+/// As [`prepare`], whatever becomes of the output.
+pub fn prepare_inputs(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
+    let template = Template::load(&job.template).map_err(|e| template_failure(&e))?;
+    job.check_files()?;
+    prepare_with(template, job, cancel)
+}
+
+fn prepare_with(template: Template, job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
     // Side by side: what takes time is starting decoders.
     let (face, speech) = std::thread::scope(|scope| {
         let speech = scope.spawn(|| probe::probe(&job.speech, Role::Speech));
@@ -223,7 +260,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn run(&mut self, job: &Job) -> Result<Outcome, Failure> {
+    fn run(&mut self, job: &Job, context: Context) -> Result<Outcome, Failure> {
         self.enter(Phase::Probing);
         if job.is_to_be_skipped() {
             return Ok(self.skipped(job));
@@ -237,6 +274,9 @@ impl<'a> Attempt<'a> {
         self.tracker.progress.frames_total = prepared.frames();
         self.tracker.progress.duration_s = prepared.length.known().map(seconds);
         self.send(Body::Plan(prepared.plan(job).into()));
+        if let Some(begin) = context.begin {
+            begin(job, self.cancel)?;
+        }
 
         self.enter(Phase::Loading);
         let overwrite = job.if_exists == job::IfExists::Overwrite;
@@ -252,14 +292,15 @@ impl<'a> Attempt<'a> {
                 frames: counts.map(|c| c.frames),
                 duration,
             };
-            let found = verify::verify(
-                &staged.location(),
-                output,
-                expected,
-                job.stuck_after,
-                self.cancel,
-            )?;
+            let watch = Watch::of(job);
+            let found = verify::verify(&staged.location(), output, expected, &watch, self.cancel)?;
             self.tracker.progress.position_s = seconds(found.video.duration());
+            container::forget_when_made(staged.path())
+                .map_err(|e| publish::output_failure(output, &e))?;
+            if let Some(gate) = context.gate {
+                let (sha256, bytes) = digest::of_file(staged.path(), self.cancel)?;
+                gate(Made { sha256, bytes })?;
+            }
             self.enter(Phase::Publishing);
             self.cancel.check()?;
             staged.publish()?;
@@ -285,7 +326,8 @@ impl<'a> Attempt<'a> {
             model: values.get("model").map(Into::into),
         };
         let cancel = self.cancel.clone();
-        runner::run(&pipeline, &files, job.stuck_after, &cancel, &mut |report| {
+        let watch = Watch::of(job);
+        runner::run(&pipeline, &files, &watch, &cancel, &mut |report| {
             self.report(report);
         })
     }

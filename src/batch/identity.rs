@@ -1,0 +1,155 @@
+//! What a job makes is known by the content of all that goes into it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use gstlipsync::model::{Model, Weights};
+use serde::Serialize;
+
+use crate::cancel::Cancel;
+use crate::digest;
+use crate::job::{Job, THREADS};
+use crate::pipeline::template::Template;
+
+/// All that the output depends on; names and places of files are not in it.
+#[derive(Serialize)]
+struct Ingredients<'a> {
+    face: &'a str,
+    speech: &'a str,
+    template: &'a str,
+    model: &'a str,
+    parameters: Vec<&'a (String, String)>,
+    end_mode: &'a str,
+    loop_mode: Option<&'a str>,
+}
+
+/// Computes identities; templates and models are read once.
+#[derive(Default)]
+pub struct Identifier {
+    templates: RefCell<HashMap<String, Option<String>>>,
+    models: RefCell<HashMap<Option<String>, Option<String>>>,
+}
+
+impl Identifier {
+    /// The identity of a job whose inputs have these digests; nothing where its template or model
+    /// can't be read.
+    pub fn identity(&self, job: &Job, face: &str, speech: &str) -> Option<String> {
+        let template = cached(&self.templates, job.template.clone(), |name| {
+            let template = Template::load(name).ok()?;
+            Some(digest::of_bytes(template.fingerprint().as_bytes()))
+        })?;
+        let model = job.parameter("model").map(str::to_owned);
+        let model = cached(&self.models, model, |name| digest_of_model(name.as_deref()))?;
+        // The order in which parameters were given means something only for those given twice.
+        let mut parameters: Vec<_> = job
+            .parameters
+            .iter()
+            .filter(|(name, value)| {
+                name != "model"
+                    && !THREADS.contains(&name.as_str())
+                    && job.parameter(name) == Some(value)
+            })
+            .collect();
+        parameters.sort();
+        parameters.dedup();
+        let ingredients = Ingredients {
+            face,
+            speech,
+            template: &template,
+            model: &model,
+            parameters,
+            end_mode: job.end_mode.name(),
+            loop_mode: job.loop_mode.map(|mode| mode.name()),
+        };
+        let json = serde_json::to_vec(&ingredients).ok()?;
+        Some(digest::of_bytes(&json))
+    }
+}
+
+fn cached<K: Clone + Eq + std::hash::Hash>(
+    cache: &RefCell<HashMap<K, Option<String>>>,
+    key: K,
+    compute: impl FnOnce(&K) -> Option<String>,
+) -> Option<String> {
+    if let Some(found) = cache.borrow().get(&key) {
+        return found.clone();
+    }
+    let value = compute(&key);
+    cache.borrow_mut().insert(key, value.clone());
+    value
+}
+
+fn digest_of_model(name: Option<&str>) -> Option<String> {
+    let model = Model::resolve(name.map(std::path::Path::new)).ok()?;
+    let weights = match model.weights() {
+        Weights::Embedded(bytes) => digest::of_bytes(bytes),
+        Weights::File(path) => digest::of_file(path, &Cancel::default()).ok()?.0,
+    };
+    // The manifest says how the weights are used; a file of its own may change.
+    let manifest = name
+        .map(PathBuf::from)
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .and_then(|path| digest::of_file(&path, &Cancel::default()).ok());
+    Some(match manifest {
+        Some((manifest, _)) => format!("{weights}+{manifest}"),
+        None => weights,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::EndMode;
+
+    fn job() -> Job {
+        serde_json::from_value(serde_json::json!({
+            "face": "f.mp4", "speech": "s.wav", "output": "o.mp4", "template": "file",
+            "parameters": [["crf", "20"], ["strength", "1"]], "end_mode": "speech",
+            "loop_mode": null, "if_exists": "refuse", "stuck_after": {"secs": 30, "nanos": 0},
+            "graph": null, "dry_run": false
+        }))
+        .unwrap()
+    }
+
+    fn identity(job: &Job) -> String {
+        Identifier::default().identity(job, "aa", "bb").unwrap()
+    }
+
+    #[test]
+    fn what_changes_the_output_changes_the_identity() {
+        let same = identity(&job());
+        let identifier = Identifier::default();
+        assert_ne!(identifier.identity(&job(), "ab", "bb"), Some(same.clone()));
+        assert_ne!(identifier.identity(&job(), "bb", "aa"), Some(same.clone()));
+        let mut other = job();
+        other.parameters[0].1 = "21".into();
+        assert_ne!(identity(&other), same);
+        let mut other = job();
+        other.template = "lossless".into();
+        assert_ne!(identity(&other), same);
+        let mut other = job();
+        other.end_mode = EndMode::Video;
+        assert_ne!(identity(&other), same);
+    }
+
+    #[test]
+    fn names_and_order_do_not() {
+        let same = identity(&job());
+        let mut other = job();
+        other.face = "elsewhere.mp4".into();
+        other.output = Some("renamed.mp4".into());
+        other.parameters.reverse();
+        other.parameters.insert(0, ("crf".into(), "35".into()));
+        assert_eq!(identity(&other), same, "the last value counts");
+    }
+
+    #[test]
+    fn a_model_that_is_not_there_has_no_identity() {
+        let mut other = job();
+        other
+            .parameters
+            .push(("model".into(), "/none/such.onnx".into()));
+        assert_eq!(Identifier::default().identity(&other, "aa", "bb"), None);
+    }
+}

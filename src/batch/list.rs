@@ -1,0 +1,197 @@
+//! Job lists: CSV with a header, or JSON Lines. One row is a job; every option of `run` is a column.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// One row: where it stands, and its columns that are not empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Line of the file, from 1.
+    pub line: u64,
+    pub fields: Vec<(String, String)>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the list can't be read: {0}")]
+    Read(#[from] std::io::Error),
+    #[error("line {line}: {reason}")]
+    Row { line: u64, reason: String },
+    #[error("the list has no jobs")]
+    Empty,
+    #[error("a job list is .csv, .jsonl or .ndjson")]
+    Kind,
+}
+
+/// Reads the list at `path`; its extension says of which kind it is.
+pub fn read(path: &Path) -> Result<Vec<Row>, Error> {
+    let text = std::fs::read_to_string(path)?;
+    let extension = path.extension().and_then(|e| e.to_str());
+    let rows = match extension.map(str::to_ascii_lowercase).as_deref() {
+        Some("csv") => csv_rows(&text)?,
+        Some("jsonl" | "ndjson") => json_rows(&text)?,
+        _ => return Err(Error::Kind),
+    };
+    if rows.is_empty() {
+        return Err(Error::Empty);
+    }
+    Ok(rows)
+}
+
+/// A path in a list is relative to the list.
+pub fn beside(list: &Path, path: &str) -> PathBuf {
+    list.parent().unwrap_or(Path::new("")).join(path)
+}
+
+fn csv_rows(text: &str) -> Result<Vec<Row>, Error> {
+    // Spreadsheets put a byte order mark in front.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let failed = |e: &csv::Error| Error::Row {
+        line: e.position().map_or(1, |p| line_of(text, p.byte() as usize)),
+        reason: e.to_string(),
+    };
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .comment(Some(b'#'))
+        .from_reader(text.as_bytes());
+    let header = reader.headers().map_err(|e| failed(&e))?.clone();
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|e| failed(&e))?;
+        let fields: Vec<_> = header
+            .iter()
+            .zip(&record)
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        if !fields.is_empty() {
+            let start = record.position().map_or(0, csv::Position::byte);
+            rows.push(Row {
+                line: line_of(text, start as usize),
+                fields,
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// The line of the record that begins at or after byte `start`: the reader says where the last one
+/// ended, before the end of its line, empty lines and comments.
+fn line_of(text: &str, start: usize) -> u64 {
+    let mut at = start;
+    while let Some(rest) = text.get(at..) {
+        let skipped = match rest.chars().next() {
+            Some('\r' | '\n' | ' ') => 1,
+            Some('#') => rest.find('\n').unwrap_or(rest.len()),
+            _ => break,
+        };
+        at += skipped;
+    }
+    let before = text.get(..at).unwrap_or(text);
+    before.matches('\n').count() as u64 + 1
+}
+
+fn json_rows(text: &str) -> Result<Vec<Row>, Error> {
+    let mut rows = Vec::new();
+    for (index, text) in text.lines().enumerate() {
+        let line = index as u64 + 1;
+        let failed = |reason: String| Error::Row { line, reason };
+        if text.trim().is_empty() {
+            continue;
+        }
+        let value: Value = serde_json::from_str(text).map_err(|e| failed(e.to_string()))?;
+        let Value::Object(object) = value else {
+            return Err(failed("it is not an object".into()));
+        };
+        let mut fields = Vec::new();
+        for (name, value) in object {
+            // Parameters of the template may stand together: {"set": {"crf": 18}}.
+            match (name.as_str(), value) {
+                ("set", Value::Object(parameters)) => {
+                    for (parameter, value) in parameters {
+                        fields.extend(field(format!("set.{parameter}"), value).map_err(failed)?);
+                    }
+                }
+                (_, value) => fields.extend(field(name, value).map_err(failed)?),
+            }
+        }
+        rows.push(Row { line, fields });
+    }
+    Ok(rows)
+}
+
+fn field(name: String, value: Value) -> Result<Option<(String, String)>, String> {
+    Ok(match value {
+        Value::Null => None,
+        Value::String(text) => Some((name, text)),
+        Value::Number(number) => Some((name, number.to_string())),
+        Value::Bool(flag) => Some((name, flag.to_string())),
+        Value::Array(_) | Value::Object(_) => {
+            return Err(format!("`{name}` is neither a text nor a number"));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(line: u64, fields: &[(&str, &str)]) -> Row {
+        let fields = fields
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+        Row {
+            line,
+            fields: fields.collect(),
+        }
+    }
+
+    #[test]
+    fn csv_as_spreadsheets_write_it() {
+        let text = "\u{feff}face, speech ,set.crf\r\n\"a, b.mp4\",s.wav,18\r\n# later\r\n\r\nc.mp4,t.wav,\r\n";
+        let rows = csv_rows(text).unwrap();
+        assert_eq!(
+            rows,
+            [
+                row(
+                    2,
+                    &[("face", "a, b.mp4"), ("speech", "s.wav"), ("set.crf", "18")]
+                ),
+                row(5, &[("face", "c.mp4"), ("speech", "t.wav")]),
+            ]
+        );
+        let error = csv_rows("face,speech\na.mp4\n").unwrap_err();
+        assert!(matches!(error, Error::Row { line: 2, .. }), "{error}");
+    }
+
+    #[test]
+    fn json_lines_with_parameters_of_the_template() {
+        let rows = json_rows(
+            "{\"face\": \"a.mp4\", \"strength\": 0.8, \"model\": null}\n\n{\"set\": {\"crf\": 18}}\n",
+        );
+        assert_eq!(
+            rows.unwrap(),
+            [
+                row(1, &[("face", "a.mp4"), ("strength", "0.8")]),
+                row(3, &[("set.crf", "18")]),
+            ]
+        );
+        for (text, line) in [("{}\n[1]", 2), ("{\"face\": [1]}", 1), ("{", 1)] {
+            let error = json_rows(text).unwrap_err();
+            assert!(
+                matches!(error, Error::Row { line: l, .. } if l == line),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_list() {
+        assert_eq!(
+            beside(Path::new("lists/a.csv"), "f.mp4"),
+            Path::new("lists/f.mp4")
+        );
+        assert_eq!(beside(Path::new("a.csv"), "/f.mp4"), Path::new("/f.mp4"));
+    }
+}

@@ -1,0 +1,102 @@
+//! Job lists, folders and patterns become the jobs of a batch. All here is decided before anything
+//! starts, and a mistake in any row is told with its place.
+
+pub mod files;
+pub mod identity;
+pub mod list;
+pub mod pattern;
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+
+use crate::error::{Failure, FailureKind};
+use crate::journal::Planned;
+
+/// A path as it is compared and kept: absolute, without `.` and `..`, links in its folder resolved.
+pub fn settled(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let mut plain = PathBuf::new();
+    for component in absolute.components() {
+        match component {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            other => plain.push(other),
+        }
+    }
+    // The deepest folder that exists may be a link; the rest does not exist yet.
+    let mut rest = Vec::new();
+    let mut existing = plain.as_path();
+    while let (Some(folder), Some(name)) = (existing.parent(), existing.file_name()) {
+        rest.push(name);
+        if let Ok(real) = std::fs::canonicalize(folder) {
+            return rest.iter().rev().fold(real, |path, name| path.join(name));
+        }
+        existing = folder;
+    }
+    plain
+}
+
+/// The folder that all outputs are in.
+pub fn common_folder<'a>(mut outputs: impl Iterator<Item = &'a Path>) -> Option<PathBuf> {
+    let mut common = outputs.next()?.parent()?.to_owned();
+    for output in outputs {
+        while !output.starts_with(&common) {
+            if !common.pop() {
+                return None;
+            }
+        }
+    }
+    Some(common)
+}
+
+/// Refuses a batch in which two jobs would write one file.
+pub fn check_outputs(jobs: &[Planned]) -> Result<(), Failure> {
+    let mut seen = HashMap::new();
+    for (index, planned) in jobs.iter().enumerate() {
+        if let Some(first) = seen.insert(&planned.output, index) {
+            return Err(Failure::of(FailureKind::Usage, &planned.output)
+                .because(format_args!(
+                    "jobs {} and {} have the same output",
+                    first + 1,
+                    index + 1
+                ))
+                .advice(
+                    "Name both inputs in the pattern, as in {speech.stem}-{face.stem}.mp4, or \
+                     {row} where even those are the same",
+                ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn different_spellings_of_a_path_are_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(folder.path()).unwrap();
+        std::fs::create_dir(root.join("real")).unwrap();
+        std::os::unix::fs::symlink(root.join("real"), root.join("link")).unwrap();
+        let expected = root.join("real/new/out.mp4");
+        for spelling in [
+            "real/new/out.mp4",
+            "real/./x/../new/out.mp4",
+            "link/new/out.mp4",
+        ] {
+            assert_eq!(settled(&root.join(spelling)), expected, "{spelling}");
+        }
+    }
+
+    #[test]
+    fn the_common_folder_holds_all() {
+        let common = |paths: &[&str]| common_folder(paths.iter().map(Path::new));
+        assert_eq!(common(&["/a/b/c.mp4"]), Some("/a/b".into()));
+        assert_eq!(common(&["/a/b/c.mp4", "/a/b/d/e.mp4"]), Some("/a/b".into()));
+        assert_eq!(common(&["/a/bc/c.mp4", "/a/b/e.mp4"]), Some("/a".into()));
+        assert_eq!(common(&[]), None);
+    }
+}

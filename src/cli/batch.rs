@@ -1,0 +1,365 @@
+//! `lipflow batch`: many jobs, by worker processes, with a journal.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::options::{ExistingOptions, JobOptions, ShowOptions};
+use crate::batch::files::{self, Pairing};
+use crate::batch::identity::Identifier;
+use crate::batch::pattern::Pattern;
+use crate::batch::{self, list};
+use crate::cancel::Stop;
+use crate::error::{Failure, FailureKind};
+use crate::event::Event;
+use crate::job::{IfExists, Job, check_output_name};
+use crate::journal::{Begun, Journal, Planned};
+use crate::pipeline::probe::Role;
+use crate::pipeline::template::for_shell;
+use crate::progress;
+use crate::report::{self, zip::Zip};
+use crate::serve::Server;
+use crate::supervisor::{Options, Supervisor};
+
+/// Makes many videos: a job list, or faces and speeches put together.
+///
+/// The jobs run in worker processes, and a journal beside the outputs knows the state of each. The
+/// same command started again does what is missing. Exit codes: 0 all done; 1 some failed; 2 nothing
+/// could start; 130 interrupted.
+#[derive(Args, Debug)]
+pub struct BatchArgs {
+    /// A job list: CSV with a header, or JSON Lines. Columns: face, speech, output, and the options of
+    /// `lipflow run`, such as strength or set.crf. Paths in it are relative to it
+    #[arg(value_name = "LIST", conflicts_with_all = ["faces", "speeches"], required_unless_present_all = ["faces", "speeches"])]
+    list: Option<PathBuf>,
+    /// A face: a file, a folder, or a quoted glob
+    #[arg(long = "face", value_name = "PATH", num_args = 1.., requires = "speeches")]
+    faces: Vec<PathBuf>,
+    /// A speech: likewise
+    #[arg(long = "speech", value_name = "PATH", num_args = 1.., requires = "faces")]
+    speeches: Vec<PathBuf>,
+    /// Every face with every speech, or those of the same name
+    #[arg(long, value_enum, default_value_t)]
+    pair: Pairing,
+    /// Names of the outputs, with {speech.stem}, {face.stem}, .name, .folder, {row}
+    #[arg(short, long, value_name = "PATTERN")]
+    output: Option<Pattern>,
+    #[command(flatten)]
+    existing: ExistingOptions,
+    /// Do everything again, also what is done
+    #[arg(long)]
+    force: bool,
+    /// Probe everything and report: what will run, what is done, what can't work, time and disk
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    show: ShowOptions,
+    #[command(flatten)]
+    work: WorkOptions,
+    #[command(flatten)]
+    options: JobOptions,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Work")]
+struct WorkOptions {
+    /// Folder of the journal; by default `.lipflow` in the folder of the outputs
+    #[arg(long, value_name = "FOLDER")]
+    state: Option<PathBuf>,
+    /// Worker processes; by default what fits the machine
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: Option<u16>,
+    /// Pipelines in each worker
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs_per_worker: u16,
+    /// How often a job is tried when its cause of failure may pass
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    attempts: u32,
+    /// Megabytes that stay free on the disks; below, the batch pauses until there is room
+    #[arg(long, value_name = "MB", default_value_t = 500)]
+    min_free: u64,
+    /// Serves the events to browsers and curl at this address, as in 127.0.0.1:8080
+    #[arg(long, value_name = "ADDRESS")]
+    serve_events: Option<std::net::SocketAddr>,
+    /// Puts the results into a zip file, stored as they are, while the batch runs
+    #[arg(long, value_name = "FILE")]
+    zip: Option<PathBuf>,
+}
+
+/// The batch as the arguments say it.
+struct Plan {
+    jobs: Vec<Planned>,
+    /// What makes two starts the same batch.
+    source: String,
+    root: PathBuf,
+}
+
+impl BatchArgs {
+    fn plan(&self) -> Result<Plan, Failure> {
+        let jobs = match &self.list {
+            Some(list) => self.jobs_of_list(list)?,
+            None => self.jobs_of_pairs()?,
+        };
+        batch::check_outputs(&jobs)?;
+        let outputs = jobs.iter().map(|planned| planned.output.as_path());
+        let root = batch::common_folder(outputs).ok_or_else(|| {
+            Failure::new(FailureKind::Usage).because("the outputs have no folder in common")
+        })?;
+        Ok(Plan {
+            source: self.source(),
+            jobs,
+            root,
+        })
+    }
+
+    fn source(&self) -> String {
+        let path = |path: &PathBuf| batch::settled(path).display().to_string();
+        match &self.list {
+            Some(list) => format!("list {}", path(list)),
+            None => {
+                let faces: Vec<_> = self.faces.iter().map(path).collect();
+                let speeches: Vec<_> = self.speeches.iter().map(path).collect();
+                format!(
+                    "faces {faces:?} speeches {speeches:?} {:?} {:?}",
+                    self.pair, self.output
+                )
+            }
+        }
+    }
+
+    fn jobs_of_pairs(&self) -> Result<Vec<Planned>, Failure> {
+        let faces = files::expand(&self.faces, Role::Face)?;
+        let speeches = files::expand(&self.speeches, Role::Speech)?;
+        let pattern = self.output.as_ref().ok_or_else(|| {
+            Failure::new(FailureKind::Usage)
+                .because("where to write is not said")
+                .advice("Give --output, as in --output 'out/{speech.stem}-{face.stem}.mp4'")
+        })?;
+        let pairs = files::pair(&faces, &speeches, self.pair)?;
+        pairs
+            .into_iter()
+            .enumerate()
+            .map(|(index, (face, speech))| {
+                let output = pattern.output(&face, &speech, index + 1);
+                self.planned(&self.options, face, speech, output)
+            })
+            .collect()
+    }
+
+    fn jobs_of_list(&self, path: &Path) -> Result<Vec<Planned>, Failure> {
+        let rows = list::read(path).map_err(|e| {
+            Failure::of(FailureKind::Usage, path)
+                .because(e)
+                .advice("See `lipflow batch --help` for what a list looks like")
+        })?;
+        let mut jobs = Vec::with_capacity(rows.len());
+        for (index, row) in rows.iter().enumerate() {
+            let wrong = |reason: &dyn std::fmt::Display| {
+                Failure::of(FailureKind::Usage, path)
+                    .because(format_args!("line {}: {reason}", row.line))
+                    .advice("Mend the line; nothing was started")
+            };
+            let mut options = self.options.clone();
+            let (mut face, mut speech, mut output) = (None, None, None);
+            for (name, value) in &row.fields {
+                match name.as_str() {
+                    "face" => face = Some(list::beside(path, value)),
+                    "speech" => speech = Some(list::beside(path, value)),
+                    "output" => output = Some(list::beside(path, value)),
+                    name => options.set(name, value).map_err(|e| wrong(&e))?,
+                }
+            }
+            let face = face.ok_or_else(|| wrong(&"it has no face"))?;
+            let speech = speech.ok_or_else(|| wrong(&"it has no speech"))?;
+            let output = match (output, &self.output) {
+                (Some(output), _) => output,
+                (None, Some(pattern)) => pattern.output(&face, &speech, index + 1),
+                (None, None) => {
+                    return Err(wrong(&"it has no output, and --output names none"));
+                }
+            };
+            let planned = self.planned(&options, face, speech, output);
+            jobs.push(planned.map_err(|e| match e.kind {
+                FailureKind::Usage => wrong(&e.reason()),
+                _ => e,
+            })?);
+        }
+        Ok(jobs)
+    }
+
+    fn planned(
+        &self,
+        options: &JobOptions,
+        face: PathBuf,
+        speech: PathBuf,
+        output: PathBuf,
+    ) -> Result<Planned, Failure> {
+        // Workers and later starts may run elsewhere.
+        let (face, speech) = (batch::settled(&face), batch::settled(&speech));
+        let output = batch::settled(&output);
+        check_output_name(&output)?;
+        for path in [&face, &speech, &output] {
+            if path.to_str().is_none() {
+                return Err(Failure::of(FailureKind::Usage, path)
+                    .because("its name is not UTF-8, which a batch's journal needs")
+                    .advice("Rename it"));
+            }
+        }
+        let if_exists: IfExists = self.existing.into();
+        let job = options.job(face, speech, Some(output.clone()), if_exists)?;
+        Ok(Planned { job, output })
+    }
+
+    fn work(&self) -> Options {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let jobs_per_worker = usize::from(self.work.jobs_per_worker);
+        let workers = match self.work.workers {
+            Some(workers) => usize::from(workers),
+            None => default_workers(cores, jobs_per_worker),
+        };
+        let pipelines = workers * jobs_per_worker;
+        Options {
+            workers,
+            jobs_per_worker,
+            attempts: self.work.attempts,
+            min_free: self.work.min_free * 1_000_000,
+            threads: (pipelines > 1).then(|| (cores / pipelines).max(1)),
+        }
+    }
+}
+
+/// A pipeline keeps about two cores busy, half of them with encoding.
+fn default_workers(cores: usize, jobs_per_worker: usize) -> usize {
+    (cores / 2 / jobs_per_worker).max(1)
+}
+
+pub fn run(args: BatchArgs) -> anyhow::Result<ExitCode> {
+    let plan = match args.plan() {
+        Ok(plan) => plan,
+        Err(failure) => return Ok(nothing_started(&failure)),
+    };
+    let state = args.work.state.clone();
+    let state = state.unwrap_or_else(|| plan.root.join(super::STATE_FOLDER));
+    if args.dry_run {
+        return super::batch_plan::run(&plan.jobs, &state);
+    }
+    match start(&args, &plan, &state) {
+        Ok(code) => Ok(code),
+        Err(Stopped::Before(failure)) => Ok(nothing_started(&failure)),
+        Err(Stopped::Within(error)) => Err(error),
+    }
+}
+
+/// Why a batch did not come to its end.
+enum Stopped {
+    Before(Failure),
+    Within(anyhow::Error),
+}
+
+fn start(args: &BatchArgs, plan: &Plan, state: &Path) -> Result<ExitCode, Stopped> {
+    let before = |e: crate::journal::Error| Stopped::Before(e.failure(state));
+    let internal =
+        |e: std::io::Error| Stopped::Before(Failure::new(FailureKind::Internal).detail(e));
+    let stop = Stop::on_signals().map_err(internal)?;
+    let mut journal = Journal::open(state).map_err(before)?;
+    journal.sign_in().map_err(before)?;
+    journal.recover().map_err(before)?;
+    let begun = begin(args, plan, &mut journal).map_err(before)?;
+    let server = match args.work.serve_events {
+        Some(address) => Some(Server::start(address, state, begun.batch).map_err(|e| {
+            Stopped::Before(
+                Failure::new(FailureKind::Usage)
+                    .because(format_args!("events can't be served at {address}: {e}"))
+                    .advice("Choose another port"),
+            )
+        })?),
+        None => None,
+    };
+    let zip = match &args.work.zip {
+        Some(path) => {
+            let jobs = journal.jobs(begun.batch, false).map_err(before)?;
+            Some(Zip::start(path, &plan.root, &jobs).map_err(Stopped::Before)?)
+        }
+        None => None,
+    };
+    let mut renderer = progress::batch_renderer(args.show.progress);
+    renderer.begin(&begun);
+    let mut emit = |event: &Event| {
+        renderer.show(event);
+        if let Some(server) = &server {
+            server.publish(event);
+        }
+        if let Some(zip) = &zip {
+            zip.note(event);
+        }
+    };
+    let supervisor = Supervisor::new(&journal, begun, args.work(), stop, &mut emit);
+    let summary = supervisor
+        .run()
+        .context("The batch had to stop; start it again and it goes on")
+        .map_err(Stopped::Within)?;
+    let jobs = journal.jobs(begun.batch, true);
+    let jobs = jobs.context("the report").map_err(Stopped::Within)?;
+    let mut notes = report::write(&plan.root, &summary.progress, &jobs);
+    notes.extend(zip.map(Zip::finish));
+    renderer.end(&summary, &jobs, &notes);
+    Ok(if summary.is_interrupted {
+        ExitCode::from(130)
+    } else if summary.progress.failed + summary.progress.cancelled > 0 {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn begin(
+    args: &BatchArgs,
+    plan: &Plan,
+    journal: &mut Journal,
+) -> Result<Begun, crate::journal::Error> {
+    let identifier = Identifier::default();
+    let command: Vec<_> = std::env::args()
+        .map(|a| for_shell(&a).into_owned())
+        .collect();
+    journal.begin(
+        &plan.source,
+        &command.join(" "),
+        &plan.root,
+        &plan.jobs,
+        args.force,
+        &|journal, job: &Job| {
+            let digest = |path: &Path| {
+                // Inputs that have changed since are read here, once; all others are known.
+                let known = journal.known_digest(path)?;
+                Ok::<_, crate::journal::Error>(known.or_else(|| {
+                    let (sha256, _) = crate::digest::of_file(path, &Default::default()).ok()?;
+                    Some(sha256)
+                }))
+            };
+            let (face, speech) = (digest(&job.face)?, digest(&job.speech)?);
+            Ok(face
+                .zip(speech)
+                .and_then(|(face, speech)| identifier.identity(job, &face, &speech)))
+        },
+    )
+}
+
+fn nothing_started(failure: &Failure) -> ExitCode {
+    eprintln!("lipflow: {failure}");
+    ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_fits_the_machine() {
+        assert_eq!(default_workers(1, 1), 1);
+        assert_eq!(default_workers(2, 1), 1);
+        assert_eq!(default_workers(16, 1), 8);
+        assert_eq!(default_workers(16, 4), 2);
+    }
+}

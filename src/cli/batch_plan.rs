@@ -1,0 +1,175 @@
+//! `lipflow batch --dry-run`: what would be done, found out without doing it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::cancel::Cancel;
+use crate::error::Failure;
+use crate::estimate;
+use crate::event::JobState;
+use crate::job::{Job, folder_of};
+use crate::journal::{Journal, Planned};
+use crate::progress::{clock, megabytes};
+use crate::publish::free_space;
+
+/// What was found about a job.
+enum Finding {
+    WillRun { seconds: f64, bytes: u64 },
+    Done,
+    CanNot(Failure),
+}
+
+/// Probes the jobs, as many at once as there are cores, and prints a report.
+pub fn run(jobs: &[Planned], state: &Path) -> anyhow::Result<ExitCode> {
+    crate::init()?;
+    let done = done_before(state);
+    let findings: Vec<Mutex<Option<Finding>>> = jobs.iter().map(|_| Mutex::default()).collect();
+    let next = AtomicUsize::new(0);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(planned) = jobs.get(index) else {
+                        break;
+                    };
+                    let finding = if done.contains_key(&planned.output) {
+                        Finding::Done
+                    } else {
+                        look(&planned.job)
+                    };
+                    if let Some(slot) = findings.get(index) {
+                        *slot.lock().unwrap_or_else(|e| e.into_inner()) = Some(finding);
+                    }
+                }
+            });
+        }
+    });
+    let findings: Vec<_> = findings
+        .into_iter()
+        .filter_map(|slot| slot.into_inner().unwrap_or_else(|e| e.into_inner()))
+        .collect();
+    let (text, can_start) = report(jobs, &findings);
+    super::print(&text)?;
+    Ok(if can_start {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(2)
+    })
+}
+
+/// Outputs that an earlier start of a batch has made and that are still there.
+fn done_before(state: &Path) -> BTreeMap<PathBuf, ()> {
+    let rows = Journal::read(state).and_then(|journal| {
+        let batch = journal.batch(None)?;
+        batch.map_or(Ok(Vec::new()), |batch| journal.jobs(batch.id, false))
+    });
+    rows.unwrap_or_default()
+        .into_iter()
+        .filter(|job| job.state == JobState::Done && job.output.is_file())
+        .map(|job| (job.output, ()))
+        .collect()
+}
+
+fn look(job: &Job) -> Finding {
+    // The output's folder is made when the job starts.
+    let mut there = job.clone();
+    if !folder_of(job.output.as_deref().unwrap_or(Path::new("."))).is_dir() {
+        there.output = None;
+    }
+    let probed = estimate::of_job(&there, &Cancel::default());
+    match probed {
+        Ok((seconds, bytes)) => Finding::WillRun { seconds, bytes },
+        Err(failure) => Finding::CanNot(failure),
+    }
+}
+
+fn report(jobs: &[Planned], findings: &[Finding]) -> (String, bool) {
+    let (mut will_run, mut done, mut seconds, mut bytes) = (0, 0, 0.0, 0);
+    let mut failures = Vec::new();
+    for (planned, finding) in jobs.iter().zip(findings) {
+        match finding {
+            Finding::WillRun {
+                seconds: s,
+                bytes: b,
+            } => {
+                will_run += 1;
+                seconds += s;
+                bytes += b;
+            }
+            Finding::Done => done += 1,
+            Finding::CanNot(failure) => failures.push((planned, failure)),
+        }
+    }
+    let mut text = String::new();
+    for (planned, failure) in &failures {
+        text += &format!("{}: can't work: {failure}\n", planned.output.display());
+    }
+    text += &format!("{will_run} will run\n");
+    text += &format!("{done} done already\n");
+    text += &format!("{} can't work\n", failures.len());
+    text += &format!("time about {}\n", clock(seconds));
+    let free = jobs.first().and_then(|planned| {
+        let mut folder = folder_of(&planned.output);
+        while !folder.is_dir() {
+            folder = folder.parent()?;
+        }
+        free_space(folder)
+    });
+    text += &format!("disk about {} needed", megabytes(bytes));
+    if let Some(free) = free {
+        text += &format!(", {} free", megabytes(free));
+        if free < bytes {
+            text += ": not enough. Make room, or choose another disk";
+        }
+    }
+    text.push('\n');
+    (text, will_run + done > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::FailureKind;
+
+    #[test]
+    fn the_report_adds_up_and_names_what_can_not_work() {
+        let job: Job = serde_json::from_value(serde_json::json!({
+            "face": "f.mp4", "speech": "s.wav", "output": "/tmp/o.mp4", "template": "file",
+            "parameters": [], "end_mode": "speech", "loop_mode": null, "if_exists": "refuse",
+            "stuck_after": {"secs": 30, "nanos": 0}, "graph": null, "dry_run": false
+        }))
+        .unwrap();
+        let planned = |output: &str| Planned {
+            job: job.clone(),
+            output: output.into(),
+        };
+        let jobs = [
+            planned("/tmp/a"),
+            planned("/tmp/b"),
+            planned("/tmp/c"),
+            planned("/tmp/d"),
+        ];
+        let run = || Finding::WillRun {
+            seconds: 40.0,
+            bytes: 3_000_000,
+        };
+        let failure = Failure::of(FailureKind::InputEmpty, Path::new("f.mp4"));
+        let (text, can_start) = report(
+            &jobs,
+            &[run(), Finding::Done, Finding::CanNot(failure), run()],
+        );
+        assert!(can_start);
+        for line in [
+            "/tmp/c: can't work: f.mp4: the file is empty.",
+            "2 will run\n1 done already\n1 can't work\ntime about 1:20\n",
+            "disk about 6.0 MB needed, ",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+    }
+}

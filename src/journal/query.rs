@@ -1,0 +1,193 @@
+//! What readers ask: nothing here changes anything.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use rusqlite::{OptionalExtension, params};
+use serde::Serialize;
+
+use super::{Journal, Media, Result, state_of};
+use crate::event::{ErrorReport, JobState, Outcome, Progress};
+use crate::job::Job;
+
+/// A batch, as the journal knows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct BatchRow {
+    pub id: i64,
+    pub command: String,
+    pub root: PathBuf,
+    /// Seconds since 1970.
+    pub created: f64,
+}
+
+/// How many jobs of a batch are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub queued: u64,
+    pub running: u64,
+    pub done: u64,
+    pub failed: u64,
+    pub cancelled: u64,
+}
+
+impl Counts {
+    pub fn total(&self) -> u64 {
+        self.open() + self.done + self.failed + self.cancelled
+    }
+
+    pub fn open(&self) -> u64 {
+        self.queued + self.running
+    }
+}
+
+/// A job, as the journal knows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct JobRow {
+    pub id: i64,
+    pub state: JobState,
+    pub output: PathBuf,
+    pub face: PathBuf,
+    pub speech: PathBuf,
+    pub attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    #[serde(skip)]
+    pub thumbnail: Option<Vec<u8>>,
+}
+
+impl JobRow {
+    pub fn error(&self) -> Option<&ErrorReport> {
+        self.outcome.as_ref()?.error.as_ref()
+    }
+}
+
+/// An event as it was kept: its number, and its JSON without it.
+pub type StoredEvent = (i64, String);
+
+impl Journal {
+    /// The batch with that number, or the one that was begun last.
+    pub fn batch(&self, id: Option<i64>) -> Result<Option<BatchRow>> {
+        let row = self.db.query_row(
+            "SELECT id, command, root, created FROM batches
+             WHERE ?1 IS NULL OR id = ?1 ORDER BY id DESC LIMIT 1",
+            [id],
+            |row| {
+                Ok(BatchRow {
+                    id: row.get(0)?,
+                    command: row.get(1)?,
+                    root: PathBuf::from(row.get::<_, String>(2)?),
+                    created: row.get(3)?,
+                })
+            },
+        );
+        Ok(row.optional()?)
+    }
+
+    pub fn counts(&self, batch: i64) -> Result<Counts> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT state, COUNT(*) FROM jobs WHERE batch = ?1 AND listed = 1 GROUP BY state",
+        )?;
+        let mut rows = statement.query([batch])?;
+        let mut counts = Counts::default();
+        while let Some(row) = rows.next()? {
+            let count = row.get::<_, i64>(1)? as u64;
+            match state_of(&row.get::<_, String>(0)?) {
+                JobState::Queued => counts.queued += count,
+                JobState::Done => counts.done += count,
+                JobState::Failed => counts.failed += count,
+                JobState::Cancelled => counts.cancelled += count,
+                _ => counts.running += count,
+            }
+        }
+        Ok(counts)
+    }
+
+    /// The jobs of a batch in its order; with `thumbnails` only where they are wanted, for they are
+    /// the bulk of it.
+    pub fn jobs(&self, batch: i64, thumbnails: bool) -> Result<Vec<JobRow>> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT id, state, output, spec, attempts, progress, outcome, sha256, size,
+               CASE WHEN ?2 THEN thumbnail END
+             FROM jobs WHERE batch = ?1 AND listed = 1 ORDER BY position",
+        )?;
+        let mut rows = statement.query(params![batch, thumbnails])?;
+        let mut jobs = Vec::new();
+        while let Some(row) = rows.next()? {
+            let spec: Job = serde_json::from_str(&row.get::<_, String>(3)?)?;
+            let progress = row.get::<_, Option<String>>(5)?;
+            let outcome = row.get::<_, Option<String>>(6)?;
+            jobs.push(JobRow {
+                id: row.get(0)?,
+                state: state_of(&row.get::<_, String>(1)?),
+                output: PathBuf::from(row.get::<_, String>(2)?),
+                face: spec.face,
+                speech: spec.speech,
+                attempts: row.get(4)?,
+                progress: progress.map(|p| serde_json::from_str(&p)).transpose()?,
+                outcome: outcome.map(|o| serde_json::from_str(&o)).transpose()?,
+                sha256: row.get(7)?,
+                bytes: row.get::<_, Option<i64>>(8)?.map(|b| b as u64),
+                thumbnail: row.get(9)?,
+            });
+        }
+        Ok(jobs)
+    }
+
+    /// When the next job that waits for another attempt is due.
+    pub fn next_due(&self, batch: i64) -> Result<Option<f64>> {
+        let due = self.db.query_row(
+            "SELECT MIN(not_before) FROM jobs WHERE batch = ?1 AND listed = 1 AND state = 'queued'",
+            [batch],
+            |row| row.get(0),
+        )?;
+        Ok(due)
+    }
+
+    /// Faces and speeches of the jobs that wait, in their order.
+    pub fn waiting(&self, batch: i64) -> Result<Vec<Job>> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT spec FROM jobs WHERE batch = ?1 AND listed = 1 AND state = 'queued'
+             ORDER BY position",
+        )?;
+        let specs = statement.query_map([batch], |row| row.get::<_, String>(0))?;
+        let mut jobs = Vec::new();
+        for spec in specs {
+            jobs.push(serde_json::from_str(&spec?)?);
+        }
+        Ok(jobs)
+    }
+
+    /// What is known of inputs, by path. Files that have changed since are in it too: estimates may
+    /// be a little wrong.
+    pub fn media(&self) -> Result<HashMap<PathBuf, Media>> {
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT path, media FROM files WHERE media IS NOT NULL")?;
+        let mut rows = statement.query([])?;
+        let mut all = HashMap::new();
+        while let Some(row) = rows.next()? {
+            let media = serde_json::from_str::<Option<Media>>(&row.get::<_, String>(1)?)?;
+            if let Some(media) = media {
+                all.insert(PathBuf::from(row.get::<_, String>(0)?), media);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Events of the batch after number `after`, at most `limit`.
+    pub fn events(&self, batch: i64, after: i64, limit: u32) -> Result<Vec<StoredEvent>> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT id, body FROM events WHERE batch = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+        )?;
+        let events = statement.query_map(params![batch, after, limit], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        Ok(events.collect::<rusqlite::Result<_>>()?)
+    }
+}

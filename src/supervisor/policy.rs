@@ -1,0 +1,141 @@
+//! Decisions about failures and time: pure functions.
+
+use std::time::Duration;
+
+use crate::error::FailureKind;
+use crate::event::Phase;
+
+/// The first pause before another attempt; each one is four times as long as the last.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// So many workers may die of a job alone before it is set aside.
+const DEATHS_ALLOWED: u32 = crate::journal::DEATHS_ALLOWED;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    GiveUp,
+    Retry {
+        after: Duration,
+        /// Whether the attempt counts against the job.
+        counts: bool,
+    },
+}
+
+/// What becomes of a job whose attempt number `attempt`, from 1, failed; `deaths` workers died of it,
+/// this attempt's included.
+pub fn after_failure(kind: FailureKind, attempt: u32, attempts: u32, deaths: u32) -> Next {
+    if kind == FailureKind::DiskFull {
+        // The disk's fault, not the job's; nothing starts before there is room.
+        return Next::Retry {
+            after: FIRST_PAUSE * 5,
+            counts: false,
+        };
+    }
+    if !may_pass(kind) || attempt >= attempts || deaths >= DEATHS_ALLOWED {
+        return Next::GiveUp;
+    }
+    let pause = FIRST_PAUSE * 4_u32.saturating_pow(attempt.saturating_sub(1));
+    Next::Retry {
+        after: pause.min(LONGEST_PAUSE),
+        counts: true,
+    }
+}
+
+/// Whether the same job may succeed at another time.
+fn may_pass(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::Internal
+        | FailureKind::Provider
+        | FailureKind::OutputFolderMissing
+        | FailureKind::OutputFolderReadOnly
+        | FailureKind::DiskFull
+        | FailureKind::OutputWrong
+        | FailureKind::Stuck
+        | FailureKind::WorkerDied => true,
+        FailureKind::Usage
+        | FailureKind::InputMissing
+        | FailureKind::InputUnreadable
+        | FailureKind::InputIsFolder
+        | FailureKind::InputEmpty
+        | FailureKind::NotMedia
+        | FailureKind::InputDamaged
+        | FailureKind::HeaderOnly
+        | FailureKind::NoSoundTrack
+        | FailureKind::NoPicture
+        | FailureKind::NoFace
+        | FailureKind::ModelMissing
+        | FailureKind::ModelCorrupt
+        | FailureKind::ModelShape
+        | FailureKind::LibraryMissing
+        | FailureKind::OutputIsInput
+        | FailureKind::OutputExists
+        | FailureKind::TemplateInvalid
+        | FailureKind::PluginMissing
+        | FailureKind::JournalUnusable
+        | FailureKind::Interrupted
+        | FailureKind::Terminated => false,
+    }
+}
+
+/// How long a phase may show no change. A worker watches its own pipeline and is stricter; this is for
+/// workers whose watch has failed.
+pub fn limit(phase: Phase, stuck_after: Duration) -> Duration {
+    const MARGIN: Duration = Duration::from_secs(20);
+    match phase {
+        // A large input on a slow disk is read once.
+        Phase::Probing => stuck_after * 20,
+        // Some execution providers compile a network for minutes.
+        Phase::Loading => stuck_after * 40,
+        Phase::Running | Phase::Draining => stuck_after * 4,
+        // Likewise for the output: it is parsed, read and synced.
+        Phase::Verifying | Phase::Publishing => stuck_after * 20,
+        Phase::Stopping => Duration::ZERO,
+    }
+    .saturating_add(MARGIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_that_pass_are_retried_with_growing_pauses() {
+        let pauses: Vec<_> = (1..=4)
+            .map(|attempt| after_failure(FailureKind::Stuck, attempt, 4, 0))
+            .collect();
+        let retry = |seconds| Next::Retry {
+            after: Duration::from_secs(seconds),
+            counts: true,
+        };
+        assert_eq!(pauses, [retry(1), retry(4), retry(16), Next::GiveUp]);
+        assert_eq!(after_failure(FailureKind::Stuck, 9, 99, 0), retry(60));
+    }
+
+    #[test]
+    fn causes_that_stay_are_not() {
+        for kind in [
+            FailureKind::InputDamaged,
+            FailureKind::NoFace,
+            FailureKind::OutputExists,
+            FailureKind::LibraryMissing,
+        ] {
+            assert_eq!(after_failure(kind, 1, 3, 0), Next::GiveUp, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_killed_two_workers_is_set_aside() {
+        let died = |deaths| after_failure(FailureKind::WorkerDied, deaths, 9, deaths);
+        assert_ne!(died(1), Next::GiveUp);
+        assert_eq!(died(2), Next::GiveUp);
+    }
+
+    #[test]
+    fn a_full_disk_is_not_the_jobs_fault() {
+        let next = after_failure(FailureKind::DiskFull, 7, 3, 0);
+        assert!(
+            matches!(next, Next::Retry { counts: false, .. }),
+            "{next:?}"
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! What a supervisor looks after: time, disks, and wishes from other terminals.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::{Cancellation, Supervisor, WISHES_INTERVAL, policy};
+use crate::cancel::Haste;
+use crate::error::{Failure, FailureKind};
+use crate::event::{Body, Event};
+use crate::job::folder_of;
+use crate::journal::Result;
+use crate::publish::free_space;
+use crate::worker::protocol::Order;
+
+/// A worker speaks twice a second from a thread that does nothing else.
+const SILENCE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a cancelled job may take to clean up before its worker is killed; together with the kill
+/// it is under the promised two seconds.
+const CANCEL_LIMIT: Duration = Duration::from_millis(1500);
+/// A disk is full below its floor, and has room again this many times above it.
+const ROOM_AGAIN: f64 = 1.1;
+
+impl Supervisor<'_> {
+    /// Ends what has exceeded its limit.
+    pub(super) fn watch_limits(&mut self) {
+        let now = Instant::now();
+        if self.stop.haste() == Haste::Finish && !self.said_finishing {
+            self.said_finishing = true;
+            let message = "Finishing the running files; interrupt again to stop them at once";
+            self.keep(Event::now(Body::Message {
+                message: message.into(),
+            }));
+        }
+        if self.stop.haste() == Haste::Now {
+            let jobs: Vec<_> = self.jobs.keys().copied().collect();
+            jobs.into_iter()
+                .for_each(|job| self.cancel(job, Cancellation::Stop));
+        }
+        let mut beyond = Vec::new();
+        for (job, active) in &self.jobs {
+            let stuck_after = active.claim.spec.stuck_after;
+            let silent = self
+                .workers
+                .get(&active.worker)
+                .map_or(Duration::ZERO, |worker| now - worker.last_heard);
+            let phase = active.progress.phase;
+            let failure = if let Some((since, _)) = active.cancelled {
+                (now - since > CANCEL_LIMIT).then(|| Failure::new(FailureKind::Terminated))
+            } else if silent > SILENCE_LIMIT {
+                let file = &active.claim.spec.face;
+                Some(Failure::of(FailureKind::Stuck, file).detail(format_args!(
+                    "its process said nothing for {} s while {}",
+                    SILENCE_LIMIT.as_secs(),
+                    phase.name()
+                )))
+            } else if self.paused.is_none()
+                && now - active.moved > policy::limit(phase, stuck_after)
+            {
+                let file = &active.claim.spec.face;
+                Some(Failure::of(FailureKind::Stuck, file).detail(format_args!(
+                    "no change for {} s while {}",
+                    (now - active.moved).as_secs(),
+                    phase.name()
+                )))
+            } else {
+                None
+            };
+            beyond.extend(failure.map(|failure| (*job, failure)));
+        }
+        for (job, failure) in beyond {
+            self.kill_for(job, &failure);
+        }
+        if let Some(serial) = self.background
+            && let Some(worker) = self.workers.get_mut(&serial)
+            && now - worker.last_heard > SILENCE_LIMIT
+        {
+            worker.kill();
+        }
+    }
+
+    /// Asks a job to stop and clean up.
+    fn cancel(&mut self, job: i64, why: Cancellation) {
+        let Some(active) = self.jobs.get_mut(&job) else {
+            return;
+        };
+        if active.cancelled.is_none() {
+            active.cancelled = Some((Instant::now(), why));
+            self.orders.push((active.worker, Order::Cancel { job }));
+        }
+    }
+
+    /// Does what `lipflow cancel` has left in the journal.
+    pub(super) fn hear_wishes(&mut self) -> Result<()> {
+        if self.last_wishes.elapsed() < WISHES_INTERVAL || self.jobs.is_empty() {
+            return Ok(());
+        }
+        self.last_wishes = Instant::now();
+        for job in self.journal.cancellations()? {
+            self.cancel(job, Cancellation::Wish);
+        }
+        Ok(())
+    }
+
+    /// Pauses while a disk that is written to is below its floor.
+    pub(super) fn watch_disks(&mut self) {
+        if self.journal_fails_since.is_some() || self.options.min_free == 0 {
+            return;
+        }
+        let waiting = self.waiting.first();
+        let jobs = self.jobs.values().map(|active| &active.claim.spec);
+        let folders: BTreeSet<_> = jobs
+            .chain(waiting)
+            .filter_map(|job| job.output.as_deref().map(folder_of))
+            .collect();
+        let floor = self.options.min_free as f64;
+        let floor = if self.paused.is_some() {
+            floor * ROOM_AGAIN
+        } else {
+            floor
+        };
+        let full = folders.into_iter().find_map(|folder| {
+            let free = free_space(folder)?;
+            ((free as f64) < floor).then(|| (folder.to_owned(), free))
+        });
+        match (full, self.paused.is_some()) {
+            (Some((folder, free)), false) => {
+                let reason = format!(
+                    "{}: {:.0} MB are free, less than the {:.0} MB that --min-free keeps. Make room, and it goes on by itself",
+                    folder.display(),
+                    free as f64 / 1e6,
+                    self.options.min_free as f64 / 1e6,
+                );
+                self.warn(format!("Paused. {reason}"));
+                self.paused = Some(reason);
+                self.order_pause(true);
+            }
+            (None, true) => {
+                self.paused = None;
+                self.warn("There is room on the disk again; going on".into());
+                self.order_pause(false);
+            }
+            _ => {}
+        }
+    }
+
+    fn order_pause(&mut self, pause: bool) {
+        let now = Instant::now();
+        for active in self.jobs.values_mut() {
+            active.moved = now;
+            self.orders.push((active.worker, Order::Pause { pause }));
+        }
+    }
+}

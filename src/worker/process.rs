@@ -1,0 +1,277 @@
+//! The worker process: runs the jobs that its supervisor orders, and keeps the models from one to the
+//! next. It ends with its supervisor.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, Write};
+use std::os::fd::FromRawFd;
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::protocol::{Answer, Digest, Order};
+use super::{Context, HEARTBEAT, Made};
+use crate::batch::identity::Identifier;
+use crate::cancel::Cancel;
+use crate::digest;
+use crate::error::{Failure, FailureKind};
+use crate::event::Body;
+use crate::job::Job;
+use crate::journal::{Media, Stamp};
+use crate::pipeline::{probe, thumbnail};
+
+/// What jobs get to clean up when the supervisor is gone.
+const LAST_MOMENTS: Duration = Duration::from_millis(800);
+/// Priority of what serves only estimates and reports.
+const BACKGROUND: libc::c_int = 10;
+
+/// Answers go to what was standard output. Libraries that print go to standard error instead.
+#[derive(Clone)]
+struct Answers(Arc<Mutex<File>>);
+
+impl Answers {
+    fn take_stdout() -> std::io::Result<Self> {
+        // SAFETY: both descriptors are open in every process, and the new one belongs to nobody yet.
+        let own = unsafe {
+            let own = libc::fcntl(libc::STDOUT_FILENO, libc::F_DUPFD_CLOEXEC, 3);
+            if own < 0 || libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO) < 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            File::from_raw_fd(own)
+        };
+        Ok(Self(Arc::new(Mutex::new(own))))
+    }
+
+    fn send(&self, answer: &Answer) {
+        let Ok(mut line) = serde_json::to_vec(answer) else {
+            return;
+        };
+        line.push(b'\n');
+        let mut out = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        // A supervisor that is gone is noticed on standard input.
+        let _ = out.write_all(&line);
+    }
+}
+
+/// A job that this process works on.
+struct Running {
+    cancel: Cancel,
+    /// Lets the output get its name.
+    publish: mpsc::Sender<()>,
+}
+
+/// Serves the supervisor until it closes standard input.
+pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
+    let answers = Answers::take_stdout()?;
+    die_with_parent();
+    if is_background {
+        // SAFETY: the call has no preconditions; that it fails does no harm.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, BACKGROUND) };
+    }
+    crate::init()?;
+    let alive = answers.clone();
+    std::thread::Builder::new()
+        .name("alive".into())
+        .spawn(move || {
+            loop {
+                alive.send(&Answer::Alive);
+                std::thread::sleep(HEARTBEAT);
+            }
+        })?;
+    let jobs: Arc<Mutex<HashMap<i64, Running>>> = Arc::default();
+    let mut is_paused = false;
+    for line in std::io::stdin().lock().lines() {
+        let Ok(order) = serde_json::from_str::<Order>(&line?) else {
+            tracing::warn!("an order could not be read");
+            continue;
+        };
+        let mut running = jobs.lock().unwrap_or_else(|e| e.into_inner());
+        match order {
+            Order::Run {
+                job,
+                spec,
+                face_digest,
+                speech_digest,
+            } => {
+                let cancel = Cancel::default();
+                cancel.pause(is_paused);
+                let (publish, may_publish) = mpsc::channel();
+                running.insert(
+                    job,
+                    Running {
+                        cancel: cancel.clone(),
+                        publish,
+                    },
+                );
+                let task = Task {
+                    job,
+                    spec: *spec,
+                    known: [face_digest, speech_digest],
+                    answers: answers.clone(),
+                };
+                let (jobs, answers) = (jobs.clone(), answers.clone());
+                std::thread::spawn(move || {
+                    let ended = task.run(&cancel, may_publish);
+                    // Before it is said: the same job may be ordered again at once.
+                    jobs.lock().unwrap_or_else(|e| e.into_inner()).remove(&job);
+                    answers.send(&ended);
+                });
+            }
+            Order::Publish { job } => {
+                if let Some(running) = running.get(&job) {
+                    let _ = running.publish.send(());
+                }
+            }
+            Order::Cancel { job } => {
+                if let Some(running) = running.get(&job) {
+                    running.cancel.cancel(libc::SIGTERM);
+                }
+            }
+            Order::Pause { pause } => {
+                is_paused = pause;
+                running.values().for_each(|job| job.cancel.pause(pause));
+            }
+            Order::Probe { path, role } => {
+                drop(running);
+                let media = probe::probe(&path, role).ok().map(|p| media_of(&p));
+                let stamp = Stamp::of(&path).ok();
+                answers.send(&Answer::Probed { path, stamp, media });
+            }
+            Order::Thumbnail { job, path } => {
+                drop(running);
+                let jpeg = thumbnail::of(&path).ok();
+                answers.send(&Answer::Thumbnail { job, jpeg });
+            }
+        }
+    }
+    let running = || jobs.lock().unwrap_or_else(|e| e.into_inner());
+    running()
+        .values()
+        .for_each(|job| job.cancel.cancel(libc::SIGTERM));
+    let end = Instant::now() + LAST_MOMENTS;
+    while Instant::now() < end && !running().is_empty() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Without destructors: ONNX Runtime and drivers have been seen to crash in theirs.
+    std::process::exit(0);
+}
+
+/// One order to run a job.
+struct Task {
+    job: i64,
+    spec: Job,
+    /// Digests of face and speech.
+    known: [Option<String>; 2],
+    answers: Answers,
+}
+
+impl Task {
+    fn run(self, cancel: &Cancel, may_publish: mpsc::Receiver<()>) -> Answer {
+        let Self {
+            job,
+            spec,
+            known,
+            answers,
+        } = self;
+        let output = spec.output.clone();
+        let begin = answers.clone();
+        let gate = answers.clone();
+        let waiting = cancel.clone();
+        let context = Context {
+            begin: Some(Box::new(move |spec, cancel| {
+                identify(job, spec, known, cancel, &begin)
+            })),
+            gate: Some(Box::new(move |made| {
+                wait_for_leave(job, made, &waiting, &gate, &may_publish)
+            })),
+        };
+        let outcome = super::run(spec, context, cancel, &mut |body| {
+            // How it ended is said below, with what the journal needs.
+            if !matches!(body, Body::Result(_)) {
+                answers.send(&Answer::Said { job, body });
+            }
+        });
+        let made = output.filter(|_| outcome.error.is_none());
+        let stamp = made.and_then(|output| Stamp::of(&output).ok());
+        Answer::Ended {
+            job,
+            outcome,
+            stamp,
+        }
+    }
+}
+
+/// Reads the inputs whose digests are not known, and says what the job comes to.
+fn identify(
+    job: i64,
+    spec: &Job,
+    known: [Option<String>; 2],
+    cancel: &Cancel,
+    answers: &Answers,
+) -> Result<(), Failure> {
+    let mut digests = Vec::new();
+    let mut found = Vec::new();
+    for (path, known) in [&spec.face, &spec.speech].into_iter().zip(known) {
+        found.push(match known {
+            Some(sha256) => sha256,
+            None => {
+                // Before reading: a file that changes meanwhile does not keep this digest.
+                let stamp = Stamp::of(path)
+                    .map_err(|e| Failure::of(FailureKind::InputUnreadable, path).detail(e))?;
+                let (sha256, _) = digest::of_file(path, cancel)?;
+                digests.push(Digest {
+                    path: path.clone(),
+                    stamp,
+                    sha256: sha256.clone(),
+                });
+                sha256
+            }
+        });
+    }
+    let identity = Identifier::default().identity(spec, &found[0], &found[1]);
+    answers.send(&Answer::Identified {
+        job,
+        identity,
+        digests,
+    });
+    Ok(())
+}
+
+/// Says that the output is whole, and waits until the journal has that.
+fn wait_for_leave(
+    job: i64,
+    made: Made,
+    cancel: &Cancel,
+    answers: &Answers,
+    may_publish: &mpsc::Receiver<()>,
+) -> Result<(), Failure> {
+    answers.send(&Answer::Made { job, made });
+    loop {
+        match may_publish.recv_timeout(Duration::from_millis(50)) {
+            Ok(()) => return Ok(()),
+            // Without leave nothing is published: the supervisor is gone, or the job is cancelled.
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                return Err(Failure::new(FailureKind::Terminated));
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => cancel.check()?,
+        }
+    }
+}
+
+fn media_of(probe: &probe::Probe) -> Media {
+    Media {
+        duration_s: probe.duration.known().map(|d| d.as_secs_f64()),
+        is_picture: probe.kind == probe::Kind::Picture,
+        pixels: probe
+            .video
+            .map_or(0, |v| u64::from(v.width) * u64::from(v.height)),
+        fps: probe.video.and_then(|v| v.fps).map(probe::fps_of),
+    }
+}
+
+/// The kernel ends this process when its supervisor dies, however that dies.
+fn die_with_parent() {
+    // SAFETY: the call sets an attribute of this process and touches no memory.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+}

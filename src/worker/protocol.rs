@@ -1,0 +1,89 @@
+//! What a supervisor and its worker process say to each other: one JSON object a line, orders on the
+//! worker's standard input, answers on its standard output.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Made;
+use crate::event::{Body, Outcome};
+use crate::job::Job;
+use crate::journal::{Media, Stamp};
+use crate::pipeline::probe::Role;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "kebab-case")]
+pub enum Order {
+    Run {
+        job: i64,
+        spec: Box<Job>,
+        /// Digests of the inputs, where they are known already.
+        face_digest: Option<String>,
+        speech_digest: Option<String>,
+    },
+    /// The journal has it: the output may get its name.
+    Publish {
+        job: i64,
+    },
+    Cancel {
+        job: i64,
+    },
+    /// All pipelines wait, or go on.
+    Pause {
+        pause: bool,
+    },
+    /// Says what is in a file.
+    Probe {
+        path: PathBuf,
+        role: Role,
+    },
+    /// Makes a small picture of a video.
+    Thumbnail {
+        job: i64,
+        path: PathBuf,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Answer {
+    /// The process lives; said twice a second, whatever else happens.
+    Alive,
+    Said {
+        job: i64,
+        body: Body,
+    },
+    /// The inputs have been read once.
+    Identified {
+        job: i64,
+        identity: Option<String>,
+        digests: Vec<Digest>,
+    },
+    /// The output is whole and waits for [`Order::Publish`].
+    Made {
+        job: i64,
+        made: Made,
+    },
+    Ended {
+        job: i64,
+        outcome: Outcome,
+        /// Of the published file.
+        stamp: Option<Stamp>,
+    },
+    Probed {
+        path: PathBuf,
+        stamp: Option<Stamp>,
+        media: Option<Media>,
+    },
+    Thumbnail {
+        job: i64,
+        jpeg: Option<Vec<u8>>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Digest {
+    pub path: PathBuf,
+    pub stamp: Stamp,
+    pub sha256: String,
+}
