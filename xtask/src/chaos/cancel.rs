@@ -1,0 +1,76 @@
+//! A cancelled job frees its worker.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::Findings;
+use super::ground::{self, Ground, Row};
+use super::running::Running;
+use crate::process;
+use crate::table::Limit;
+
+/// One worker, three jobs: the first is cancelled while it runs, or while it hangs.
+pub fn run(ground: &Ground) -> Result<Findings> {
+    let mut findings = Findings::default();
+    let hanging = |row: Row| row.with("set.poison", "hang").with("stuck-after", "60");
+    findings.figure(
+        "cancel: until the worker has other work, one that runs",
+        freed(ground, "cancel-running", |row| {
+            row.with("set.preset", "veryslow")
+        })?,
+        "s",
+        Limit::AtMost(2.0),
+    );
+    findings.figure(
+        "cancel: until the worker has other work, one that hangs",
+        freed(ground, "cancel-hanging", hanging)?,
+        "s",
+        Limit::AtMost(2.0),
+    );
+    for name in ["cancel-running", "cancel-hanging"] {
+        let out = ground.folder.join(name).join("out");
+        let mut left = ground::files(&out)?;
+        left.retain(|n| !["1.mp4", "manifest.json", "report.html"].contains(&n.as_str()));
+        findings.none_of(format!("{name}: files left over"), &left);
+    }
+    findings.none_of("cancel: processes left over", &ground.strays());
+    Ok(findings)
+}
+
+fn freed(ground: &Ground, name: &str, first: impl Fn(Row) -> Row) -> Result<f64> {
+    eprintln!("{name}");
+    let place = ground.place(name)?;
+    let rows = [first(Row::new(0, "out/0.mp4")), Row::new(1, "out/1.mp4")];
+    ground.list(&place, &rows)?;
+    let mut batch = ground.batch(&place, 1);
+    batch
+        .args(["--min-free", "0", "--template"])
+        .arg(&ground.template);
+    let mut running = Running::start(ground, name, &mut batch)?;
+    let started = running.wait_for("the first job", |e| e["event"] == "started")?;
+    let job = started.event["job"].to_string();
+    running.wait_for("frames", |e| {
+        e["event"] == "state" && e["state"] == "running"
+    })?;
+    // Until it hangs.
+    let _ = running.next(Instant::now() + Duration::from_millis(100));
+    let begin = Instant::now();
+    let mut cancel = ground.lipflow("cancel");
+    cancel
+        .arg("--state")
+        .arg(place.join("out/.lipflow"))
+        .args(["--job", &job]);
+    process::output(&mut cancel)?;
+    let result = running.wait_for("the cancelled job's result", |e| e["event"] == "result")?;
+    if result.event["state"] != "cancelled" {
+        anyhow::bail!(
+            "{name}: the job ended before it was cancelled: {}",
+            result.event
+        );
+    }
+    let next = running.wait_for("the second job", |e| e["event"] == "started")?;
+    let freed = (next.at - begin).as_secs_f64();
+    running.finish()?;
+    Ok(freed)
+}
