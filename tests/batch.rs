@@ -504,3 +504,29 @@ fn a_dry_run_tells_and_does_nothing() {
     assert!(text.contains("none.mp4: there is no such file"), "{text}");
     assert!(!Path::new(&desk.file("out")).exists());
 }
+
+#[test]
+fn nothing_begins_while_a_disk_is_below_its_floor() {
+    let desk = Desk::new();
+    short_jobs(&desk, 1);
+    let mut child = lipflow()
+        .current_dir(desk.path())
+        // Nobody has as much.
+        .args(["batch", "jobs.csv", "--min-free", "1000000000"])
+        .args(["--progress", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let event = wait_for(&mut reader, |event| {
+        assert_ne!(event["event"], "started");
+        event["event"] == "batch" && event["paused"].is_string()
+    });
+    let reason = event["paused"].as_str().unwrap();
+    assert!(reason.contains("--min-free"), "{reason}");
+    signal(&child, libc::SIGTERM);
+    let last = wait_for(&mut reader, |event| event["event"] == "batch-result");
+    assert_eq!(last["queued"], 1);
+    assert_eq!(wait(child).status.code(), Some(130));
+}

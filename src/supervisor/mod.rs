@@ -71,6 +71,8 @@ struct Active {
     progress: Progress,
     /// When it last moved: entered a phase, or made a frame.
     moved: Instant,
+    /// The digest under which its output may get its name.
+    promised: Option<String>,
     /// When its pipeline ran, from its first frame to its last.
     ran: Option<(Instant, Instant)>,
     kept: Instant,
@@ -248,6 +250,9 @@ impl<'a> Supervisor<'a> {
             }
             Answer::Made { job, made } => {
                 let sha256 = made.sha256;
+                if let Some(active) = self.jobs.get_mut(&job) {
+                    active.promised = Some(sha256.clone());
+                }
                 self.changes.push(Change::Made { job, sha256 });
                 self.orders.push((worker, Order::Publish { job }));
             }
@@ -340,14 +345,19 @@ impl<'a> Supervisor<'a> {
             let claim = match self.held.take() {
                 Some(claim) => Some(claim),
                 // Changes of this moment first: one of them may put a job back.
-                None if !self.changes.is_empty() => {
+                None => {
                     self.flush()?;
                     if self.journal_fails_since.is_some() {
                         break;
                     }
-                    self.journal.claim(self.begun.batch, pid)?
+                    match self.journal.claim(self.begun.batch, pid) {
+                        Err(error) if error.may_pass() => {
+                            self.journal_fails(&error);
+                            break;
+                        }
+                        claim => claim?,
+                    }
                 }
-                None => self.journal.claim(self.begun.batch, pid)?,
             };
             let Some(claim) = claim else { break };
             let is_empty = self.workers.get(&serial).is_some_and(|w| w.jobs.is_empty());
@@ -427,6 +437,7 @@ impl<'a> Supervisor<'a> {
                 started: now,
                 progress: Progress::default(),
                 moved: now,
+                promised: None,
                 ran: None,
                 kept: now,
                 cancelled: None,
