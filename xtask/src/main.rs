@@ -1,10 +1,13 @@
-//! `cargo xtask setup | demo | test | bench`: what a fresh machine needs, in one command each.
+//! `cargo xtask setup | demo | test | bench | evaluate`: what a fresh machine needs, in one command each.
 
 mod bench;
 mod demo;
+mod evaluate;
 mod job;
+mod material;
 mod process;
 mod setup;
+mod table;
 mod test;
 mod workspace;
 
@@ -36,6 +39,8 @@ enum Task {
     },
     /// Measure speed and memory against their limits
     Bench(bench::Args),
+    /// Measure how good the mouths in finished videos are
+    Evaluate(evaluate::Args),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
         }),
         Task::Demo => demo::run(),
         Task::Bench(args) => bench::run(&args),
+        Task::Evaluate(args) => evaluate::run(&args),
         Task::Test { arguments } => test::run(&arguments),
     };
     match result {

@@ -1,12 +1,11 @@
 //! The bench's own inputs, made once and kept in `target/bench`.
 
-use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
+use crate::material::{StatusOk, ffmpeg, folder_in_target, make, readings};
 use crate::setup;
 use crate::{process, workspace};
 
@@ -26,9 +25,7 @@ impl Clip {
 }
 
 pub fn folder() -> Result<PathBuf> {
-    let folder = workspace::target().join("bench");
-    fs::create_dir_all(&folder).with_context(|| format!("can't create {}", folder.display()))?;
-    Ok(folder)
+    folder_in_target("bench")
 }
 
 /// 1280x720 at 25 frames a second, out of a webcam's 400x300.
@@ -49,7 +46,9 @@ pub fn clip(folder: &Path, seconds: u32) -> Result<Clip> {
             .status_ok()
     })?;
     let speech = folder.join(format!("speech-{seconds}.wav"));
-    make(&speech, |part| speech_of(seconds, folder, part))?;
+    make(&speech, |part| {
+        readings(part, &["-t", &seconds.to_string()])
+    })?;
     Ok(Clip {
         face,
         speech,
@@ -95,49 +94,4 @@ pub fn generator(folder: &Path) -> Result<PathBuf> {
         .map(drop)
     })?;
     Ok(model)
-}
-
-/// The readings one after the other, from the start again until there is enough.
-fn speech_of(seconds: u32, folder: &Path, part: &Path) -> Result<()> {
-    let list = folder.join("speech.txt");
-    let lines: String = setup::speech()?
-        .iter()
-        .map(|file| format!("file '{}'\n", file.display()))
-        .collect();
-    fs::write(&list, lines).with_context(|| format!("can't write {}", list.display()))?;
-    ffmpeg(&["-stream_loop", "-1", "-f", "concat", "-safe", "0"])
-        .arg("-i")
-        .arg(&list)
-        .args(["-t", &seconds.to_string()])
-        .arg(part)
-        .status_ok()
-}
-
-/// Makes the file under another name first, so that what bears the name is whole.
-fn make(target: &Path, with: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    if target.exists() {
-        return Ok(());
-    }
-    // The extension stays last: ffmpeg goes by it.
-    let name = target.file_name().unwrap_or(OsStr::new("file"));
-    let part = target.with_file_name(format!("part-{}", name.to_string_lossy()));
-    with(&part).with_context(|| format!("can't make {}", target.display()))?;
-    fs::rename(&part, target).with_context(|| format!("can't write {}", target.display()))
-}
-
-fn ffmpeg(arguments: &[&str]) -> Command {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-v", "error", "-nostdin", "-y"]);
-    command.args(arguments);
-    command
-}
-
-trait StatusOk {
-    fn status_ok(&mut self) -> Result<()>;
-}
-
-impl StatusOk for Command {
-    fn status_ok(&mut self) -> Result<()> {
-        process::output(self).map(drop)
-    }
 }

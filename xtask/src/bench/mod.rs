@@ -2,7 +2,6 @@
 
 mod material;
 mod stages;
-mod table;
 
 use std::path::Path;
 use std::process::Command;
@@ -11,9 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::setup::{self, Scope};
+use crate::table::{Figure, Figures, Limit, Stages};
 use crate::{job, process, workspace};
 use material::Clip;
-use table::{Figure, Figures, Limit, Stages};
 
 #[derive(clap::Args)]
 pub struct Args {

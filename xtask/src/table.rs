@@ -22,12 +22,17 @@ impl Figure {
     fn margin(&self) -> f64 {
         match self.limit {
             Limit::AtLeast(limit) => self.value / limit,
+            // What must be nothing has no ratio.
+            Limit::AtMost(0.0) if self.value == 0.0 => 1.0,
             Limit::AtMost(limit) => limit / self.value,
         }
     }
 
     pub fn is_met(&self) -> bool {
-        self.margin() >= 1.0
+        match self.limit {
+            Limit::AtLeast(limit) => self.value >= limit,
+            Limit::AtMost(limit) => self.value <= limit,
+        }
     }
 }
 
@@ -108,6 +113,9 @@ mod tests {
         assert!(figure(390.0, Limit::AtMost(400.0)).is_met());
         assert!(!figure(401.0, Limit::AtMost(400.0)).is_met());
         assert!(!figure(f64::NAN, Limit::AtMost(400.0)).is_met());
+        assert!(figure(0.0, Limit::AtMost(0.0)).is_met());
+        assert!(!figure(1.0, Limit::AtMost(0.0)).is_met());
+        assert!(figure(-0.1, Limit::AtMost(0.05)).is_met());
     }
 
     #[test]
