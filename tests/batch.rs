@@ -38,9 +38,14 @@ fn short_speech(desk: &Desk) -> std::path::PathBuf {
 
 fn batch(desk: &Desk) -> Command {
     let mut command = lipflow();
-    command
-        .current_dir(desk.path())
-        .args(["batch", "jobs.csv", "--min-free", "0"]);
+    command.current_dir(desk.path()).args([
+        "batch",
+        "jobs.csv",
+        "--min-free",
+        "0",
+        "--workers",
+        "1",
+    ]);
     command
 }
 

@@ -230,9 +230,10 @@ impl BatchArgs {
     }
 }
 
-/// A pipeline keeps about two cores busy, half of them with encoding.
+/// One pipeline a core: its stages wait for each other now and then, so two on two cores do a third more
+/// than one with two threads everywhere.
 fn default_workers(cores: usize, jobs_per_worker: usize) -> usize {
-    (cores / 2 / jobs_per_worker).max(1)
+    (cores / jobs_per_worker).max(1)
 }
 
 pub fn run(args: BatchArgs) -> anyhow::Result<ExitCode> {
@@ -358,8 +359,8 @@ mod tests {
     #[test]
     fn the_default_fits_the_machine() {
         assert_eq!(default_workers(1, 1), 1);
-        assert_eq!(default_workers(2, 1), 1);
-        assert_eq!(default_workers(16, 1), 8);
-        assert_eq!(default_workers(16, 4), 2);
+        assert_eq!(default_workers(2, 1), 2);
+        assert_eq!(default_workers(16, 1), 16);
+        assert_eq!(default_workers(16, 4), 4);
     }
 }

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use super::policy::{self, Next};
 use super::{Active, Cancellation, Supervisor};
+use crate::cancel::Cancel;
+use crate::digest;
 use crate::error::{Failure, FailureKind};
-use crate::event::{Body, Event, JobState, Outcome, Retry};
+use crate::event::{Body, Event, JobState, Outcome, Retry, display};
 use crate::journal::{Change, Ending, Stamp, now};
 use crate::publish;
 use crate::worker::protocol::Order;
@@ -41,6 +43,31 @@ impl Supervisor<'_> {
             }
         }
         Some(active)
+    }
+
+    /// Takes the job out of a worker that has died, and clears up behind it. One whose output has its
+    /// name already is done, although nobody could say so, and is not given.
+    fn take_from_dead(&mut self, job: i64) -> Option<Active> {
+        let active = self.take(job)?;
+        let Some(output) = active.claim.spec.output.clone() else {
+            return Some(active);
+        };
+        publish::remove_leftovers_of(&output);
+        let is_published = active.promised.as_ref().is_some_and(|promised| {
+            digest::of_file(&output, &Cancel::default()).is_ok_and(|(found, _)| found == *promised)
+        });
+        if !is_published {
+            return Some(active);
+        }
+        let progress = &active.progress;
+        let outcome = Outcome {
+            output: Some(display(&output)),
+            duration_s: Some(progress.position_s),
+            ..Outcome::nothing(JobState::Done, progress)
+        };
+        let stamp = Stamp::of(&output).ok();
+        self.done(job, active, outcome, stamp);
+        None
     }
 
     fn done(&mut self, job: i64, active: Active, outcome: Outcome, stamp: Option<Stamp>) {
@@ -160,10 +187,7 @@ impl Supervisor<'_> {
         let (obituary, signal) = worker.obituary();
         let with_others = worker.jobs.len() > 1;
         for job in worker.jobs.clone() {
-            if let Some(output) = self.output_of(job) {
-                publish::remove_leftovers_of(&output);
-            }
-            let Some(active) = self.take(job) else {
+            let Some(active) = self.take_from_dead(job) else {
                 continue;
             };
             let failure = Failure::of(FailureKind::WorkerDied, &active.claim.spec.face).detail(
@@ -176,24 +200,19 @@ impl Supervisor<'_> {
 
     /// Ends a worker whose job is beyond help, as `failure` says.
     pub(super) fn kill_for(&mut self, job: i64, failure: &Failure) {
-        let Some(active) = self.take(job) else {
+        let Some(serial) = self.jobs.get(&job).map(|active| active.worker) else {
             return;
         };
-        let serial = active.worker;
         if let Some(mut worker) = self.workers.remove(&serial) {
             worker.kill();
             worker.wait(Duration::from_secs(2));
-            if let Some(output) = &active.claim.spec.output {
-                publish::remove_leftovers_of(output);
+            if let Some(active) = self.take_from_dead(job) {
+                let outcome = Outcome::of_failure(failure, &active.progress);
+                self.not_done(job, &active, outcome, Some(libc::SIGKILL), false);
             }
-            let outcome = Outcome::of_failure(failure, &active.progress);
-            self.not_done(job, &active, outcome, Some(libc::SIGKILL), false);
             // The others were only in the wrong place.
-            for other in worker.jobs.clone() {
-                if let Some(output) = self.output_of(other) {
-                    publish::remove_leftovers_of(&output);
-                }
-                if let Some(mut active) = self.jobs.remove(&other) {
+            for other in worker.jobs.iter().copied().filter(|other| *other != job) {
+                if let Some(mut active) = self.take_from_dead(other) {
                     active
                         .cancelled
                         .get_or_insert((Instant::now(), Cancellation::Stop));

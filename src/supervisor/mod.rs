@@ -231,7 +231,7 @@ impl<'a> Supervisor<'a> {
         }
         match answer {
             Answer::Alive => {}
-            Answer::Said { job, body } => self.job_said(job, body),
+            Answer::Said { event } => self.job_said(event),
             Answer::Identified {
                 job,
                 identity,
@@ -279,12 +279,15 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn job_said(&mut self, job: i64, body: Body) {
-        let Some(active) = self.jobs.get_mut(&job) else {
+    fn job_said(&mut self, event: Event) {
+        let Some((job, active)) = event
+            .job
+            .and_then(|job| Some((job, self.jobs.get_mut(&job)?)))
+        else {
             return;
         };
         let now = Instant::now();
-        match body {
+        match &event.body {
             Body::Progress(progress) => {
                 if progress.phase != active.progress.phase
                     || progress.frames != active.progress.frames
@@ -301,18 +304,18 @@ impl<'a> Supervisor<'a> {
                     let progress = progress.clone();
                     self.changes.push(Change::Progress { job, progress });
                 }
-                self.announcements
-                    .push(Announcement::Passing(Event::of_job(job, progress).into()));
+                self.announcements.push(Announcement::Passing(event.into()));
             }
             // To the journal it is taken, not waiting.
             Body::State {
                 state: JobState::Queued,
             } => {}
             Body::State { state } => {
+                let state = *state;
                 self.changes.push(Change::State { job, state });
-                self.keep(Event::of_job(job, Body::State { state }));
+                self.keep(event);
             }
-            body => self.keep(Event::of_job(job, body)),
+            _ => self.keep(event),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::batch::identity::Identifier;
 use crate::cancel::Cancel;
 use crate::digest;
 use crate::error::{Failure, FailureKind};
-use crate::event::Body;
+use crate::event::{Body, Event};
 use crate::job::Job;
 use crate::journal::{Media, Stamp};
 use crate::pipeline::{probe, thumbnail};
@@ -189,7 +189,8 @@ impl Task {
         let outcome = super::run(spec, context, cancel, &mut |body| {
             // How it ended is said below, with what the journal needs.
             if !matches!(body, Body::Result(_)) {
-                answers.send(&Answer::Said { job, body });
+                let event = Event::of_job(job, body);
+                answers.send(&Answer::Said { event });
             }
         });
         let made = output.filter(|_| outcome.error.is_none());

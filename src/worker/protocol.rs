@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Made;
-use crate::event::{Body, Outcome};
+use crate::event::{Event, Outcome};
 use crate::job::Job;
 use crate::journal::{Media, Stamp};
 use crate::pipeline::probe::Role;
@@ -49,9 +49,9 @@ pub enum Order {
 pub enum Answer {
     /// The process lives; said twice a second, whatever else happens.
     Alive,
+    /// Of a job, with the time at which it happened.
     Said {
-        job: i64,
-        body: Body,
+        event: Event,
     },
     /// The inputs have been read once.
     Identified {

@@ -1,8 +1,10 @@
-//! `cargo xtask setup | demo | test | bench | chaos`: what a fresh machine needs, in one command each.
+//! `cargo xtask setup | demo | test | bench | evaluate | chaos`: what a fresh machine needs, in one
+//! command each.
 
 mod bench;
 mod chaos;
 mod demo;
+mod evaluate;
 mod job;
 mod material;
 mod process;
@@ -39,6 +41,8 @@ enum Task {
     },
     /// Measure speed and memory against their limits
     Bench(bench::Args),
+    /// Measure how good the mouths in finished videos are
+    Evaluate(evaluate::Args),
     /// Kill, poison and starve batches, and see that nothing is lost
     Chaos(chaos::Args),
 }
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         }),
         Task::Demo => demo::run(),
         Task::Bench(args) => bench::run(&args),
+        Task::Evaluate(args) => evaluate::run(&args),
         Task::Chaos(args) => chaos::run(&args),
         Task::Test { arguments } => test::run(&arguments),
     };

@@ -24,9 +24,10 @@ impl Figure {
     /// How far from its limit: above 1 is within it, whichever side the limit is on.
     fn margin(&self) -> Option<f64> {
         match self.limit {
+            // What must be nothing has no ratio.
+            Limit::AtMost(0.0) | Limit::Exactly(_) | Limit::Any => None,
             Limit::AtLeast(limit) => Some(self.value / limit),
             Limit::AtMost(limit) => Some(limit / self.value),
-            Limit::Exactly(_) | Limit::Any => None,
         }
     }
 
@@ -127,6 +128,9 @@ mod tests {
         assert!(!figure(f64::NAN, Limit::AtMost(400.0)).is_met());
         assert!(figure(0.0, Limit::Exactly(0.0)).is_met());
         assert!(!figure(1.0, Limit::Exactly(0.0)).is_met());
+        assert!(figure(0.0, Limit::AtMost(0.0)).is_met());
+        assert!(!figure(1.0, Limit::AtMost(0.0)).is_met());
+        assert!(figure(-0.1, Limit::AtMost(0.05)).is_met());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: speed and memory, as ratios within one run on one machine.
 
+mod material;
 mod stages;
 
 use std::path::Path;
@@ -8,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::material::{self, Clip};
 use crate::setup::{self, Scope};
 use crate::table::{Figure, Figures, Limit, Stages};
 use crate::{job, process, workspace};
+use material::Clip;
 
 #[derive(clap::Args)]
 pub struct Args {

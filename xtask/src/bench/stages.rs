@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::material::Clip;
+use super::material::Clip;
 use crate::{job, process};
 
 /// Milliseconds a frame of every stage.

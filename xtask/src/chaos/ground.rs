@@ -12,14 +12,14 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use super::Findings;
-use crate::material::{self, Clip};
+use super::material::{self, Clip};
 use crate::table::Limit;
 use crate::{job, process, workspace};
 
 /// Marks every process of ours in its environment, so that strays are found.
 const MARK: &str = "LIPFLOW_CHAOS";
 /// Different faces, and as many speeches.
-const CLIPS: u32 = 10;
+const CLIPS: usize = 10;
 
 pub struct Ground {
     pub folder: PathBuf,
@@ -52,7 +52,7 @@ impl Ground {
         fs::copy(job::binaries().join(library), plugins.join(library))
             .context("the poison was not built")?;
         Ok(Self {
-            clips: material::shorts(&material, CLIPS)?,
+            clips: material::clips(&material, CLIPS)?,
             template: poisonous(&folder)?,
             quiet: Quiet::start(),
             registry: folder.join("registry.bin"),

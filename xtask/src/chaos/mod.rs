@@ -5,6 +5,7 @@ mod disk;
 mod ground;
 mod kills;
 mod many;
+mod material;
 mod poison;
 mod running;
 

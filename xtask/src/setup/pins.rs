@@ -108,6 +108,11 @@ pub const NODE: Archive = Archive {
 /// The Python packages that convert models, with their hashes.
 pub const CONVERTER: &str = include_str!("../../pins/converter.txt");
 
+/// The Python packages that `cargo xtask evaluate` measures with, and the weights of its landmark
+/// model, with their hashes.
+pub const JUDGE: &str = include_str!("../../pins/judge.txt");
+pub const JUDGE_MODELS: &str = include_str!("../../pins/judge-models.txt");
+
 pub const FILES: [File; 6] = [
     File {
         path: "onnxruntime/libonnxruntime.so",

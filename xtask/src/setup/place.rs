@@ -48,6 +48,12 @@ pub fn converter(cache: &Path) -> Result<PathBuf> {
     fetcher.converter().map(Path::to_owned)
 }
 
+/// A Python with the packages that measure videos.
+pub fn judge(cache: &Path) -> Result<PathBuf> {
+    let (_lock, fetcher) = open(cache)?;
+    fetcher.judge()
+}
+
 /// The cache, for ourselves alone as long as the lock is held.
 fn open(cache: &Path) -> Result<(File, Fetcher)> {
     fs::create_dir_all(cache).with_context(|| format!("can't create {}", cache.display()))?;

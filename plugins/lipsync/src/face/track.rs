@@ -112,9 +112,10 @@ pub(super) struct Pose {
 }
 
 impl Pose {
-    pub fn new((mesh, presence): (Mesh, f32), time: f64) -> Self {
+    /// `roi` is where to look next.
+    pub fn new((mesh, presence): (Mesh, f32), roi: Roi, time: f64) -> Self {
         Self {
-            roi: Roi::from_mesh(&mesh),
+            roi,
             presence,
             filter: OneEuro::new(&mesh),
             points: mesh,

@@ -34,6 +34,9 @@ pub const LAZY_INTERVAL: u32 = 4;
 /// The mesh is a face from this presence on.
 const MIN_PRESENCE: f32 = 0.5;
 
+/// Most runs of the mesh for a face that was just detected.
+const SETTLING_RUNS: u32 = 4;
+
 /// Two tracks that overlap more than this are one face.
 const DUPLICATE_IOU: f32 = 0.5;
 
@@ -400,15 +403,22 @@ impl<F: Finder> Tracker<F> {
 
     /// Finds the mesh of a detected face.
     fn find_pose(&mut self, track: usize, frame: &Frame, time: f64) -> Result<(), Error> {
-        let roi = Roi::from_detection(&self.tracks[track].detection);
-        let Some((rough, _)) = measure(&mut self.finder, &mut self.counters, frame, &roi)? else {
-            return Ok(());
-        };
-        // Again from where the mesh says the face is, as all following frames do: else the points
-        // would start with a jump.
-        let roi = Roi::from_mesh(&rough);
-        self.tracks[track].pose = measure(&mut self.finder, &mut self.counters, frame, &roi)?
-            .map(|found| Pose::new(found, time));
+        // From where the mesh says the face is, as all following frames do, until that stays the same
+        // square: else the points of the first frames would drift, even in a still picture.
+        let mut roi = Roi::from_detection(&self.tracks[track].detection);
+        let mut found = None;
+        for _ in 0..SETTLING_RUNS {
+            found = measure(&mut self.finder, &mut self.counters, frame, &roi)?;
+            let Some((mesh, _)) = &found else {
+                break;
+            };
+            let next = roi.follow(mesh);
+            if next == roi {
+                break;
+            }
+            roi = next;
+        }
+        self.tracks[track].pose = found.map(|found| Pose::new(found, roi, time));
         Ok(())
     }
 

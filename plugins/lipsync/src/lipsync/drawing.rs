@@ -12,9 +12,9 @@ use super::settings::Settings;
 use super::stream::Held;
 use crate::audio::Timeline;
 use crate::face::Face;
-use crate::model::{self, Kind, Model, Network};
+use crate::model::{self, Kind, Model, MouthParams, Network};
+use crate::render::MouthRenderer;
 use crate::render::frame::FrameMut;
-use crate::render::{MouthRenderer, MouthShape};
 use crate::{roi, runtime, video};
 
 /// Frames that a generator draws at once unless told otherwise.
@@ -228,13 +228,7 @@ impl MouthDrawer {
                 .params_at(timeline, settings.speech_time(time), None)
         })?;
         // Without its speech, a live frame has its mouth closed.
-        let params = params.unwrap_or_default();
-        let shape = MouthShape {
-            opening: params.opening,
-            width: params.width,
-            tuck: params.tuck,
-            ..MouthShape::default()
-        };
+        let shape = params.unwrap_or_default();
         timed(&counters.render_time, || {
             with_frame(&mut held.buffer, info, |frame| {
                 self.render(frame, &faces, &shape, settings.strength as f32);
@@ -243,7 +237,7 @@ impl MouthDrawer {
         Ok(())
     }
 
-    fn render(&mut self, frame: &mut FrameMut, faces: &[Face], shape: &MouthShape, strength: f32) {
+    fn render(&mut self, frame: &mut FrameMut, faces: &[Face], shape: &MouthParams, strength: f32) {
         let frames = self.frames;
         for face in faces {
             if let Some(mesh) = &face.mesh {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::Error;
+use super::params::Parameter;
 use crate::audio::MelSpec;
 
 /// What a network makes of the speech.
@@ -188,21 +189,6 @@ pub struct MouthShapeSpec {
     pub parameters: Vec<Parameter>,
 }
 
-/// What a channel of the output means. Lengths are in units of the distance between the eyes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Parameter {
-    /// Distance between the inner edges of the lips.
-    Opening,
-    /// How much farther than at rest each corner of the mouth is from the middle; negative when the
-    /// lips are rounded.
-    Width,
-    /// How far the lower lip is drawn under the upper teeth, 0 to 1.
-    Tuck,
-    /// A channel that is not used.
-    Unused,
-}
-
 impl Default for MouthShapeSpec {
     fn default() -> Self {
         Self {
@@ -330,14 +316,12 @@ impl MouthShapeSpec {
         if !(1..=1000).contains(&self.block) {
             return Err(("mouth-shape.block", "must be from 1 to 1000"));
         }
-        let count = |p| self.parameters.iter().filter(|q| **q == p).count();
-        if count(Parameter::Opening) != 1
-            || count(Parameter::Width) > 1
-            || count(Parameter::Tuck) > 1
-        {
+        let count = |p: &Parameter| self.parameters.iter().filter(|q| *q == p).count();
+        let once = |p: &Parameter| *p == Parameter::Unused || count(p) == 1;
+        if count(&Parameter::Opening) != 1 || !self.parameters.iter().all(once) {
             return Err((
                 "mouth-shape.parameters",
-                "must name `opening` once, `width` and `tuck` at most once",
+                "must name `opening`, and none but `unused` twice",
             ));
         }
         Ok(())

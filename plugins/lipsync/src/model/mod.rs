@@ -4,6 +4,7 @@ mod check;
 mod generator;
 mod manifest;
 mod mouth_shape;
+mod params;
 
 use std::fs::File;
 use std::ops::Range;
@@ -14,9 +15,10 @@ pub use check::{CheckReport, Expected};
 pub use generator::{Batch, Generator, PastEnd};
 pub use manifest::{
     BoxPadding, Channels, GeneratorInputs, GeneratorSpec, Kind, Manifest, MouthShapeSpec,
-    NetworkSpec, Packing, PaddingUnit, Parameter,
+    NetworkSpec, Packing, PaddingUnit,
 };
-pub use mouth_shape::{MouthParams, MouthShape};
+pub use mouth_shape::MouthShape;
+pub use params::{JAW_OF_OPENING, MouthParams, Parameter};
 
 use crate::audio::MelSpec;
 use crate::runtime::{self, Options, RunOptions, Session};

@@ -4,21 +4,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::check::MouthShapeBinding;
-use super::manifest::{MouthShapeSpec, Parameter};
+use super::manifest::MouthShapeSpec;
+use super::params::{JAW_OF_OPENING, MouthParams, Parameter};
 use super::{Error, duration_ns};
 use crate::audio::{MelSpec, Timeline};
 use crate::runtime::{RunOptions, Session};
 
 /// Enough for the two blocks that one frame may touch and the frames of a batch before it.
 const CACHED_BLOCKS: usize = 4;
-
-/// The shape of a mouth; see [`Parameter`] for the meaning and the units.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct MouthParams {
-    pub opening: f32,
-    pub width: f32,
-    pub tuck: f32,
-}
 
 /// A network of kind `mouth-shape`.
 ///
@@ -40,7 +33,8 @@ pub struct MouthShape {
 #[derive(Clone, Default)]
 struct Block {
     index: Option<i64>,
-    columns: Vec<MouthParams>,
+    /// What the network says of its columns, `[parameters, block]`.
+    values: Vec<f32>,
 }
 
 impl MouthShape {
@@ -52,7 +46,7 @@ impl MouthShape {
     ) -> Self {
         let block = Block {
             index: None,
-            columns: vec![MouthParams::default(); spec.block],
+            values: vec![0.0; spec.parameters.len() * spec.block],
         };
         Self {
             input: vec![0.0; mel.bands * (spec.block + 2 * spec.context)],
@@ -104,13 +98,28 @@ impl MouthShape {
             return Ok(None);
         }
         let (first, second, t) = self.neighbours(ns);
-        let a = self.column(timeline, first, stop)?;
-        let b = self.column(timeline, second, stop)?;
-        Ok(Some(MouthParams {
-            opening: a.opening + t * (b.opening - a.opening),
-            width: a.width + t * (b.width - a.width),
-            tuck: a.tuck + t * (b.tuck - a.tuck),
-        }))
+        for column in [first, second] {
+            self.evaluate(timeline, column, stop)?;
+        }
+        Ok(Some(MouthParams::from_fn(|parameter| {
+            self.value(parameter, first, second, t)
+        })))
+    }
+
+    /// A parameter `t` of the way from one column to another, both of which were evaluated.
+    fn value(&self, parameter: Parameter, first: i64, second: i64, t: f32) -> f32 {
+        let channels = &self.spec.parameters;
+        let Some(channel) = channels.iter().position(|c| *c == parameter) else {
+            return match parameter {
+                Parameter::Jaw => JAW_OF_OPENING * self.value(Parameter::Opening, first, second, t),
+                _ => 0.0,
+            };
+        };
+        let [a, b] = [first, second].map(|column| {
+            let within = column.rem_euclid(self.spec.block as i64) as usize;
+            self.cache[self.slot_of(column)].values[channel * self.spec.block + within]
+        });
+        a + t * (b - a)
     }
 
     pub(super) fn warm_up(&mut self, stop: Option<&RunOptions>) -> Result<(), Error> {
@@ -131,37 +140,42 @@ impl MouthShape {
         column.div_euclid(self.spec.block as i64)
     }
 
-    fn column(
+    fn slot_of(&self, column: i64) -> usize {
+        self.block_of(column).rem_euclid(CACHED_BLOCKS as i64) as usize
+    }
+
+    /// Sees to it that the block of `column` is in the cache.
+    fn evaluate(
         &mut self,
         timeline: &Timeline,
         column: i64,
         stop: Option<&RunOptions>,
-    ) -> Result<MouthParams, Error> {
+    ) -> Result<(), Error> {
         if self.generation != timeline.generation() {
             self.generation = timeline.generation();
             self.cache.iter_mut().for_each(|block| block.index = None);
         }
         let block = self.block_of(column);
-        let slot = block.rem_euclid(CACHED_BLOCKS as i64) as usize;
+        let slot = self.slot_of(column);
         if self.cache[slot].index != Some(block) {
             let first = block * self.spec.block as i64 - self.spec.context as i64;
             let count = self.spec.block + 2 * self.spec.context;
-            if !timeline.window(first, count, &mut self.input) {
-                return Ok(MouthParams::default());
-            }
             self.cache[slot].index = None;
+            if !timeline.window(first, count, &mut self.input) {
+                self.cache[slot].values.fill(0.0);
+                return Ok(());
+            }
             self.run(slot, stop)?;
             self.cache[slot].index = Some(block);
         }
-        let within = column.rem_euclid(self.spec.block as i64) as usize;
-        Ok(self.cache[slot].columns[within])
+        Ok(())
     }
 
     /// Runs the network on `input` and puts the middle of what it says into a slot of the cache.
     fn run(&mut self, slot: usize, stop: Option<&RunOptions>) -> Result<(), Error> {
         let length = self.spec.block + 2 * self.spec.context;
         let expected = [1, self.spec.parameters.len(), length];
-        let columns = &mut self.cache[slot].columns;
+        let kept = &mut self.cache[slot].values;
         let (spec, output) = (&self.spec, self.bound.output);
         let input = (
             self.bound.input.as_str(),
@@ -173,15 +187,9 @@ impl MouthShape {
             if !shape.iter().map(|d| *d as usize).eq(expected) {
                 return Err(shape.to_vec());
             }
-            for (parameter, values) in spec.parameters.iter().zip(values.chunks_exact(length)) {
-                for (column, value) in columns.iter_mut().zip(&values[spec.context..]) {
-                    match parameter {
-                        Parameter::Opening => column.opening = *value,
-                        Parameter::Width => column.width = *value,
-                        Parameter::Tuck => column.tuck = *value,
-                        Parameter::Unused => {}
-                    }
-                }
+            let channels = values.chunks_exact(length);
+            for (to, from) in kept.chunks_exact_mut(spec.block).zip(channels) {
+                to.copy_from_slice(&from[spec.context..][..spec.block]);
             }
             Ok(())
         })?;

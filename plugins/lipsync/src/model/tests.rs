@@ -351,9 +351,38 @@ fn parameters_are_what_the_manifest_calls_them() {
         MouthParams {
             opening: plain.width,
             width: plain.tuck,
-            tuck: 0.0
+            jaw: JAW_OF_OPENING * plain.width,
+            ..MouthParams::default()
         }
     );
+}
+
+#[test]
+fn every_parameter_has_a_name() {
+    let speech = timeline(0, 16_000, 4096);
+    let plain = mouth_shape(&tiny("mouth_free.onnx")).params_at(&speech, FRAME, None);
+    let plain = plain.unwrap().unwrap();
+    let named = |names: &str| {
+        let text = format!("kind = 'mouth-shape'\n[mouth-shape]\nparameters = [{names}]\n");
+        let (_folder, path) = manifest(&text, "mouth_free.onnx");
+        let found = mouth_shape(&path).params_at(&speech, FRAME, None);
+        found.unwrap().unwrap()
+    };
+    let expected = MouthParams {
+        opening: plain.tuck,
+        raise: plain.opening,
+        jaw: plain.width,
+        ..MouthParams::default()
+    };
+    assert_eq!(named("'raise', 'jaw', 'opening'"), expected);
+    let expected = MouthParams {
+        opening: plain.opening,
+        press: plain.width,
+        tuck: plain.tuck,
+        jaw: JAW_OF_OPENING * plain.opening,
+        ..MouthParams::default()
+    };
+    assert_eq!(named("'opening', 'press', 'tuck'"), expected);
 }
 
 /// The mouth at 25 frames a second, asked for as soon as the speech is there.

@@ -14,7 +14,7 @@ mod patch;
 mod testing;
 mod warp;
 
-pub use mouth::{MouthRenderer, MouthShape};
+pub use mouth::MouthRenderer;
 
 /// The rectangle of pixels that a drawing may have changed; everything outside is as it was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

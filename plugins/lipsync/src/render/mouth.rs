@@ -10,37 +10,22 @@ use super::{
     patch::Patch,
     warp::{Place, Warp},
 };
-use crate::face::Mesh;
+use crate::{face::Mesh, model::MouthParams};
 
-/// The shape of a mouth. Lengths are in units of the distance between the eyes.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct MouthShape {
-    /// Distance of the inner lips in the middle; 0 and less is closed, and less presses the lips.
-    pub opening: f32,
-    /// Change of the mouth's width against its rest: spread is positive, pursed negative.
-    pub width: f32,
-    /// Lower lip under the upper teeth, as in f and v: 0 not at all, 1 fully.
-    pub tuck: f32,
-    /// Lips rolled inwards by this much.
-    pub press: f32,
-    /// Upper lip raised by this much.
-    pub raise: f32,
-}
-
-impl MouthShape {
-    /// Scaled by `strength` and brought into the range that a face can do; what is not a number
-    /// becomes rest.
-    fn tamed(&self, strength: f32) -> Self {
-        let strength = number(strength).clamp(0.0, 2.0);
-        let take = |v: f32, lo: f32, hi: f32| (number(v) * strength).clamp(lo, hi);
-        let opening = take(self.opening, -0.1, 0.45);
-        Self {
-            opening: opening.max(0.0),
-            width: take(self.width, -0.6, 0.4),
-            tuck: take(self.tuck, 0.0, 1.2),
-            press: (take(self.press, 0.0, 0.04) - 0.3 * opening.min(0.0)).min(0.04),
-            raise: take(self.raise, -0.02, 0.06),
-        }
+/// `shape` scaled by `strength` and brought into the range that a face can do; what is not a number
+/// becomes rest.
+fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
+    let strength = number(strength).clamp(0.0, 2.0);
+    let take = |v: f32, lo: f32, hi: f32| (number(v) * strength).clamp(lo, hi);
+    let opening = take(shape.opening, -0.1, 0.45);
+    MouthParams {
+        opening: opening.max(0.0),
+        width: take(shape.width, -0.6, 0.4),
+        tuck: take(shape.tuck, 0.0, 1.2),
+        // Less than closed is pressed, too.
+        press: (take(shape.press, 0.0, 1.0) - 7.5 * opening.min(0.0)).min(1.0),
+        raise: take(shape.raise, -0.3, 1.0),
+        jaw: take(shape.jaw, -0.05, 0.35),
     }
 }
 
@@ -105,13 +90,13 @@ impl MouthRenderer {
         &mut self,
         frame: &mut FrameMut,
         mesh: &Mesh,
-        shape: &MouthShape,
+        shape: &MouthParams,
         strength: f32,
     ) -> Region {
         let Some(mut lips) = Lips::of(mesh) else {
             return Region::EMPTY;
         };
-        let shape = shape.tamed(strength);
+        let shape = tamed(shape, strength);
         self.known.look(&frame.as_ref(), mesh, &mut lips);
         self.warp.prepare(&lips, &shape, &self.known.rest(&lips));
 

@@ -6,16 +6,19 @@
 //! alone is tabulated once per frame; the slopes of the fades are bounded by the displacements, so
 //! that the map never folds.
 
-use super::{ease, lips::Lips, lips::UPPER_SHARE, mix, mouth::MouthShape};
+use super::{ease, lips::Lips, lips::UPPER_SHARE, mix};
+use crate::model::{JAW_OF_OPENING, MouthParams};
 
 const COLUMNS: usize = 320;
 const FIELDS: usize = 16;
 type Row = [f32; FIELDS];
 
-/// Share of the lower lip's way that the chin goes.
-const CHIN_SHARE: f32 = 0.78;
 /// Share of the lower lip's way that the corners go.
 const CORNER_SHARE: f32 = 0.2;
+/// What is rolled in of lips that are fully pressed.
+const PRESSED: f32 = 0.04;
+/// How far the upper lip can be raised.
+const RAISED: f32 = 0.06;
 /// The jaw moves within this distance of the middle.
 const JAW_REACH: f32 = 1.05;
 /// Lower edge of the upper teeth, below the line of the resting lips.
@@ -160,7 +163,7 @@ impl Side {
 
 impl Warp {
     /// Tabulates the map from `lips` to `shape`.
-    pub fn prepare(&mut self, lips: &Lips, shape: &MouthShape, rest: &Rest) {
+    pub fn prepare(&mut self, lips: &Lips, shape: &MouthParams, rest: &Rest) {
         let squeeze = lips.foreshortening;
         let change = 0.5 * shape.width * squeeze;
         let sides = [lips.centre - lips.left, lips.right - lips.centre]
@@ -172,17 +175,17 @@ impl Warp {
 
         // How far the jaw must go, down being positive.
         let own_gap = lips.gap * lips.open;
-        let jaw_drop = lower_share * (opening - own_gap) + rest.drop;
+        let jaw_drop = shape.jaw - JAW_OF_OPENING * own_gap + 0.78 * rest.drop;
         let corner_drop = CORNER_SHARE * lower_share * (opening - own_gap) + rest.drop;
         let [top, _, line] = lips.edges(lips.centre);
         let line = line + rest.drop;
 
         // Lips at the target: upper and lower edge relative to the line, in the middle.
-        let raise = UPPER_SHARE * opening + 0.034 * shape.tuck + shape.raise;
+        let raise = UPPER_SHARE * opening + 0.034 * shape.tuck + RAISED * shape.raise;
         let lower = lower_share * opening - 0.024 * shape.tuck;
         let lower = lower.max(-raise);
         // Parts of the lips rolled inwards are cut off.
-        let press = shape.press;
+        let press = PRESSED * shape.press;
         let rolled = press + 0.035 * shape.tuck;
         let middle_upper = top - press - (line - raise);
 
@@ -234,7 +237,7 @@ impl Warp {
             let from_chin = x - mix(lips.centre, lips.chin[0], 0.5);
             let u = from_chin / JAW_REACH;
             let bell = (1.0 - u * u).max(0.0).powi(2);
-            let jaw_move = -CHIN_SHARE * jaw_drop * bell;
+            let jaw_move = -jaw_drop * bell;
             let offset = x - lips.chin[0];
             let source_jaw = lips.chin[1] + 0.05 - lips.jaw_bend * offset * offset;
             let jaw = (source_jaw - jaw_move).max(lower + 0.3);

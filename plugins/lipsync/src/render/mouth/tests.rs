@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
     face::MESH_POINTS,
+    model::JAW_OF_OPENING,
     render::{
         frame::Layout,
         testing,
@@ -12,11 +13,12 @@ const AT: [f32; 2] = [150.0, 130.0];
 const UNIT: f32 = 60.0;
 const SIZE: (usize, usize) = (301, 247);
 
-fn shape(opening: f32, width: f32, tuck: f32) -> MouthShape {
-    MouthShape {
+fn shape(opening: f32, width: f32, tuck: f32) -> MouthParams {
+    MouthParams {
         opening,
         width,
         tuck,
+        jaw: JAW_OF_OPENING * opening,
         ..Default::default()
     }
 }
@@ -26,7 +28,7 @@ fn draw(
     layout: &Layout,
     planes: &mut [Vec<u8>; 3],
     mesh: &Mesh,
-    shape: &MouthShape,
+    shape: &MouthParams,
 ) -> Region {
     let [a, b, c] = planes;
     let mut frame = FrameMut {
@@ -36,7 +38,7 @@ fn draw(
     renderer.render(&mut frame, mesh, shape, 1.0)
 }
 
-fn drawn(layout: &Layout, mesh: &Mesh, shape: &MouthShape) -> ([Vec<u8>; 3], Region) {
+fn drawn(layout: &Layout, mesh: &Mesh, shape: &MouthParams) -> ([Vec<u8>; 3], Region) {
     let mut planes = testing::picture(layout);
     let region = draw(&mut MouthRenderer::new(), layout, &mut planes, mesh, shape);
     (planes, region)
@@ -56,7 +58,7 @@ fn faces() -> Vec<Mesh> {
     faces
 }
 
-fn shapes() -> Vec<MouthShape> {
+fn shapes() -> Vec<MouthParams> {
     let mut shapes = Vec::new();
     for opening in [-0.1, 0.0, 0.05, 0.15, 0.3, 0.45] {
         for width in [-0.5, -0.2, 0.0, 0.25] {
@@ -77,7 +79,7 @@ fn warps() -> impl Iterator<Item = (Lips, Warp)> {
                 widening: 1.0,
                 drop: 0.0,
             };
-            warp.prepare(&lips, &shape.tamed(1.0), &rest);
+            warp.prepare(&lips, &tamed(&shape, 1.0), &rest);
             (lips, warp)
         })
     })
@@ -120,7 +122,7 @@ fn a_resting_face_asked_to_rest_keeps_every_byte() {
             testing::face(AT, UNIT),
             testing::tilted(testing::face(AT, UNIT), AT, -0.3),
         ] {
-            let (after, _) = drawn(&layout, &mesh, &MouthShape::default());
+            let (after, _) = drawn(&layout, &mesh, &MouthParams::default());
             assert!(after == testing::picture(&layout));
         }
     }
@@ -330,6 +332,50 @@ fn nothing_moves_on_the_border_of_the_box() {
 }
 
 #[test]
+fn jaw_press_and_raise_each_move_what_is_theirs() {
+    let lips = Lips::of(&testing::face(AT, UNIT)).unwrap();
+    let rest = Rest {
+        widening: 1.0,
+        drop: 0.0,
+    };
+    let at = |shape: MouthParams, y: f32| {
+        let mut warp = Warp::default();
+        warp.prepare(&lips, &tamed(&shape, 1.0), &rest);
+        let place = warp.place([lips.centre, y], UNIT);
+        (place.moved[1], place.column)
+    };
+    let line = lips.edges(lips.centre)[2];
+    let jaw = MouthParams {
+        jaw: 0.1,
+        ..MouthParams::default()
+    };
+    let (chin, column) = at(jaw, lips.chin[1]);
+    assert!((chin + 0.1).abs() < 0.005, "the chin goes by {chin}");
+    assert!(
+        column.upper == column.lower,
+        "the jaw alone opens no closed lips"
+    );
+    let press = MouthParams {
+        press: 1.0,
+        ..MouthParams::default()
+    };
+    // What is next to the line comes from further away, on both sides: the lips are thinner.
+    assert!(at(press, line - 0.001).0 < -0.03 && at(press, line + 0.001).0 > 0.03);
+    let raise = MouthParams {
+        opening: 0.1,
+        raise: 1.0,
+        ..MouthParams::default()
+    };
+    let plain = MouthParams {
+        raise: 0.0,
+        ..raise
+    };
+    let (raised, plain) = (at(raise, line).1, at(plain, line).1);
+    assert!((plain.upper - raised.upper - 0.06).abs() < 0.002);
+    assert!((plain.lower - raised.lower).abs() < 0.002);
+}
+
+#[test]
 fn strength_scales_the_shape() {
     let (w, h) = SIZE;
     let layout = Layout::rgb(w, h);
@@ -384,7 +430,7 @@ fn the_sources_own_talking_does_not_shine_through() {
             &layout,
             &mut planes,
             &calm,
-            &MouthShape::default(),
+            &MouthParams::default(),
         );
     }
     // The source spreads its mouth by a tenth for one frame: it is drawn narrower by as much.
@@ -398,7 +444,7 @@ fn the_sources_own_talking_does_not_shine_through() {
         &layout,
         &mut planes,
         &spread,
-        &MouthShape::default(),
+        &MouthParams::default(),
     );
     let widening = rest(&renderer, &spread).widening;
     assert!((widening - 1.0 / 1.1).abs() < 0.01, "{widening}");
@@ -442,12 +488,12 @@ fn nothing_that_a_stream_brings_makes_it_fail() {
             }
         }
     }
-    let no_numbers = MouthShape {
+    let no_numbers = MouthParams {
         press: f32::NAN,
         raise: f32::NAN,
         ..shape(f32::NAN, f32::NAN, f32::NAN)
     };
     let (a, _) = drawn(&Layout::rgb(64, 48), &meshes[6], &no_numbers);
-    let (b, _) = drawn(&Layout::rgb(64, 48), &meshes[6], &MouthShape::default());
+    let (b, _) = drawn(&Layout::rgb(64, 48), &meshes[6], &MouthParams::default());
     assert!(a == b, "what is not a number means rest");
 }

@@ -1,0 +1,275 @@
+"""Measures finished videos for `cargo xtask evaluate`, with another landmark model than the one that renders.
+
+usage: judge.py follow LAGS (ORIGINAL OUTPUT)...
+       judge.py closes READINGS (SOURCE OUTPUT)
+       judge.py silence SOURCE SPEAKING SILENT
+       judge.py obeys COMMAND.txt OUTPUT
+       judge.py sharp SOURCE OUTPUT
+       judge.py steady OUTPUT
+
+Prints one JSON object of figures. Lengths are in units of the distance between the eyes. The landmark model is dlib's
+with 68 points: 0-16 the jaw, 27-35 the nose, 36-47 the eyes, 48-59 the lips' outer and 60-67 their inner edge.
+"""
+
+import importlib.util
+import json
+import pathlib
+import subprocess
+import sys
+import wave
+
+import dlib
+import numpy as np
+
+FRAMES_PER_SECOND = 25
+# The face is cut out upright, with the eyes this many pixels apart, so that every face is measured alike.
+UNIT, SIDE = 120.0, 480
+
+
+def frames(path):
+    """The video's frames as RGB."""
+    probe = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=width,height", "-of", "json"]
+    stream = json.loads(subprocess.check_output([*probe, path]))["streams"][0]
+    shape = stream["height"], stream["width"], 3
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-i", path, "-an", "-fps_mode", "passthrough"]
+    command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as decoder:
+        try:
+            while len(block := decoder.stdout.read(np.prod(shape))) == np.prod(shape):
+                yield np.frombuffer(block, np.uint8).reshape(shape)
+        finally:
+            # Nobody may want the rest.
+            decoder.kill()
+
+
+class Head:
+    """A frame of reference that moves with the eyes: origin between them, y towards the chin."""
+
+    def __init__(self, points):
+        left, right = points[36:42].mean(0), points[42:48].mean(0)
+        self.origin = (left + right) / 2
+        self.unit = np.hypot(*(right - left))
+        across = (right - left) / self.unit
+        self.axes = np.array([across, [-across[1], across[0]]])
+
+    def local(self, points):
+        return (points - self.origin) @ self.axes.T / self.unit
+
+    def pixels(self, points):
+        return np.asarray(points) @ self.axes * self.unit + self.origin
+
+
+class Judge:
+    def __init__(self):
+        package = pathlib.Path(importlib.util.find_spec("face_recognition_models").origin).parent
+        self.predictor = dlib.shape_predictor(str(package / "models/shape_predictor_68_face_landmarks.dat"))
+        self.detector = dlib.get_frontal_face_detector()
+
+    def look(self, video):
+        """The points of each frame, None before the first face."""
+        points = None
+        for frame in frames(video):
+            if points is None:
+                found = self.detector(frame, 1)
+                if not found:
+                    yield frame, None
+                    continue
+                points = self.predict(frame, max(found, key=lambda box: box.area()))
+                points = self.refine(frame, points)
+            # The detector's box jumps; the eyes of the frame before give a steady one.
+            points = self.refine(frame, self.refine(frame, points))
+            yield frame, points
+
+    def predict(self, picture, box):
+        shape = self.predictor(picture, box)
+        return np.array([(shape.part(i).x, shape.part(i).y) for i in range(68)], float)
+
+    def refine(self, frame, points):
+        head = Head(points)
+        centre = head.pixels([0, 0.45])
+        half = SIDE / UNIT * head.unit / 2
+        box = dlib.drectangle(*(centre - half), *(centre + half))
+        angle = np.arctan2(head.axes[0, 1], head.axes[0, 0])
+        chip = dlib.extract_image_chip(frame, dlib.chip_details(box, dlib.chip_dims(SIDE, SIDE), angle))
+        middle, reach = SIDE / 2, 1.2 * UNIT
+        edges = [int(middle - reach)] * 2 + [int(middle + reach)] * 2
+        found = self.predict(chip, dlib.rectangle(*edges))
+        return (found - (SIDE - 1) / 2) / UNIT * head.unit @ head.axes + centre
+
+    def openings(self, video):
+        return np.array([np.nan if points is None else opening(points) for _, points in self.look(video)])
+
+
+def opening(points):
+    """Distance between the inner lips."""
+    local = Head(points).local(points)
+    return np.mean([local[below, 1] - local[above, 1] for above, below in ((61, 67), (62, 66), (63, 65))])
+
+
+def correlation(a, b):
+    known = ~(np.isnan(a) | np.isnan(b))
+    return float(np.corrcoef(a[known], b[known])[0, 1])
+
+
+def best_lag(wanted, got, most):
+    """The lag in frames (positive: `got` is late) with the highest correlation, and that."""
+    length = min(len(wanted), len(got))
+    wanted, got = wanted[:length], got[:length]
+    pairs = {}
+    for lag in range(-most, most + 1):
+        here, there = slice(max(lag, 0), length + min(lag, 0)), slice(max(-lag, 0), length - max(lag, 0))
+        pairs[lag] = correlation(wanted[there], got[here])
+    lag = max(pairs, key=pairs.get)
+    return lag, pairs[lag]
+
+
+def follow(judge, most, *videos):
+    found = []
+    for original, output in zip(videos[::2], videos[1::2]):
+        found.append(best_lag(judge.openings(original), judge.openings(output), int(most)))
+    return {"correlations": [r for _, r in found], "lags": [lag for lag, _ in found]}
+
+
+def phones(folder):
+    """(phone, start, end) in seconds over all readings of the folder, one after the other."""
+    from pocketsphinx import Decoder
+
+    texts = {}
+    for line in (folder / "transcription").read_text().splitlines():
+        words, _, name = line.rpartition("(")
+        texts[name.rstrip(")")] = words.replace("<s>", "").replace("</s>", "").strip()
+    decoder = Decoder(samprate=16000, loglevel="FATAL")
+    start = 0.0
+    for path in sorted(folder.glob("*.wav")):
+        with wave.open(str(path)) as file:
+            samples, length = file.readframes(file.getnframes()), file.getnframes() / 16000
+        decoder.set_align_text(texts[path.stem])
+        for alignment in (False, True):
+            if alignment:
+                decoder.set_alignment()
+            decoder.start_utt()
+            decoder.process_raw(samples, full_utt=True)
+            decoder.end_utt()
+        for word in decoder.get_alignment():
+            for phone in word:
+                yield phone.name, start + phone.start / 100, start + (phone.start + phone.duration) / 100
+        start += length
+
+
+def extent(own, output):
+    """Zero and range of a speaker: what is read when the lips touch, and from there to wide open. Where the source
+    closes its mouth further than the output ever does, that is zero."""
+    low, high = np.nanpercentile(output, [5, 95])
+    return min(low, np.nanpercentile(own, 5)), high
+
+
+def closes(judge, folder, source, output):
+    found = judge.openings(output)
+    zero, high = extent(judge.openings(source), found)
+    part = (found - zero) / (high - zero)
+    least = []
+    for phone, start, end in phones(pathlib.Path(folder)):
+        if phone in ("P", "B", "M"):
+            first = int(np.ceil((start - 0.04) * FRAMES_PER_SECOND - 1e-6))
+            last = int(np.floor((end + 0.04) * FRAMES_PER_SECOND + 1e-6))
+            if 0 <= first and last < len(part):
+                least.append(part[first:last + 1].min())
+    return {"closed": float(np.mean(np.array(least) < 0.15)), "count": len(least), "range": float(high - zero)}
+
+
+def movement(points):
+    """How far the lips go from frame to frame, relative to the head, in the median."""
+    lips = np.array([Head(p).local(p)[48:] for p in points])
+    return float(np.median(np.sqrt(np.mean(np.diff(lips, axis=0) ** 2, axis=(1, 2)))))
+
+
+def silence(judge, source, speaking, silent):
+    own = [points for _, points in judge.look(source)]
+    zero, high = extent(np.array([opening(p) for p in own]), judge.openings(speaking))
+    quiet = [points for _, points in judge.look(silent)]
+    mean = np.mean([opening(p) for p in quiet]) - zero
+    same = min(len(own), len(quiet))
+    figures = {"opening": float(mean / (high - zero))}
+    if same > 1:
+        figures["movement"] = movement(quiet[:same]) / max(movement(own[:same]), 1e-6)
+    return figures
+
+
+def obeys(judge, command, output):
+    wanted, got = np.loadtxt(command), judge.openings(output)
+    length = min(len(wanted), len(got))
+    slope, _ = np.polyfit(wanted[:length], got[:length], 1)
+    return {"correlation": correlation(wanted[:length], got[:length]), "gain": float(slope)}
+
+
+def luma(frame):
+    return frame @ np.array([0.299, 0.587, 0.114])
+
+
+def fine(picture):
+    """What a blur takes away: the picture less its mean over 3x3 pixels."""
+    rows = picture[:-2] + picture[1:-1] + picture[2:]
+    mean = (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9
+    return np.pad(picture[1:-1, 1:-1] - mean, 1)
+
+
+def within(polygon, x, y):
+    """Whether the places (x, y) lie in the polygon: crossings of its edges are counted."""
+    inside = np.zeros(x.shape, bool)
+    for (ax, ay), (bx, by) in zip(polygon, np.roll(polygon, -1, axis=0)):
+        if ay != by:
+            inside ^= ((ay > y) != (by > y)) & (x < (bx - ax) * (y - ay) / (by - ay) + ax)
+    return inside
+
+
+def skin_region(points, shape):
+    """The skin around the lips. Lips and teeth are left out: a drawn edge is no detail kept."""
+    y, x = np.mgrid[:shape[0], :shape[1]]
+    head = Head(points)
+    local = head.local(np.stack([x, y], -1).reshape(-1, 2)).reshape(*shape[:2], 2)
+    outer = head.local(points)[48:60]
+    box = ((local > outer.min(0) - 0.15) & (local < outer.max(0) + 0.15)).all(-1)
+    wider = outer + np.sign(outer - outer.mean(0)) * 0.04
+    return box & ~within(wider, local[..., 0], local[..., 1])
+
+
+def face_box(points, shape):
+    """Rows and columns that the mouth's drawing may touch: from the eyes to the neck, ear to ear."""
+    head = Head(points)
+    jaw = head.local(points)[:17]
+    corners = head.pixels([(x, y) for x in (jaw[:, 0].min() - 0.5, jaw[:, 0].max() + 0.5)
+                           for y in (0.25, jaw[:, 1].max() + 1.2)])
+    (left, top), (right, bottom) = corners.min(0), corners.max(0)
+    return (slice(max(int(top), 0), max(int(np.ceil(bottom)), 0)),
+            slice(max(int(left), 0), max(int(np.ceil(right)), 0)))
+
+
+def sharp(judge, source, output):
+    """Energy of the fine detail around the mouth, as a part of what the source has around its own; and how many pixels
+    differ from the source's outside the face."""
+    energies, outside = [], 0
+    for (before, own), (after, drawn) in zip(judge.look(source), judge.look(output)):
+        if own is None or drawn is None:
+            continue
+        box = face_box(own, before.shape)
+        differs = (before != after).any(-1)
+        outside += int(differs.sum() - differs[box].sum())
+        pairs = (before, own), (after, drawn)
+        energies.append([np.mean(fine(luma(frame))[skin_region(points, frame.shape)] ** 2) for frame, points in pairs])
+    own, drawn = np.mean(energies, axis=0)
+    return {"sharpness": float(drawn / own), "outside": outside}
+
+
+def steady(judge, output):
+    most, before = 0, None
+    for index, frame in enumerate(frames(output)):
+        # The tracker may take a second to settle.
+        if index > FRAMES_PER_SECOND:
+            most = max(most, int(np.abs(frame.astype(int) - before).max()))
+        before = frame.astype(int)
+    return {"difference": most}
+
+
+task, arguments = sys.argv[1], sys.argv[2:]
+measure = {f.__name__: f for f in (follow, closes, silence, obeys, sharp, steady)}[task]
+print(json.dumps(measure(Judge(), *arguments)))
