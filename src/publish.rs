@@ -12,7 +12,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Failure, FailureKind};
 use crate::job::folder_of;
@@ -158,18 +158,24 @@ pub fn remove_leftovers_of(target: &Path) {
     }
 }
 
+/// Waits, within `limit`, for the processes that have a file for `target` open: one that was killed may
+/// be in the middle of giving it its name.
+pub fn wait_for_writers(target: &Path, limit: Duration) {
+    let Some(name) = target.file_name() else {
+        return;
+    };
+    let end = Instant::now() + limit;
+    let is_written = || {
+        temporaries(folder_of(target), name)
+            .any(|path| File::open(&path).is_ok_and(|file| !lock(&file)))
+    };
+    while is_written() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 fn remove_leftovers(folder: &Path, name: &OsStr) {
-    let prefix = temporary_prefix(name);
-    // A folder that can't be listed is no reason to fail: the write will tell.
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let found = entry.file_name();
-        let is_ours = found.as_bytes().starts_with(prefix.as_bytes())
-            && found.as_bytes().ends_with(b".tmp")
-            && entry.file_type().is_ok_and(|t| t.is_file());
-        if !is_ours {
-            continue;
-        }
-        let path = entry.path();
+    for path in temporaries(folder, name) {
         if OpenOptions::new()
             .write(true)
             .open(&path)
@@ -178,6 +184,21 @@ fn remove_leftovers(folder: &Path, name: &OsStr) {
             let _ = fs::remove_file(&path);
         }
     }
+}
+
+/// Temporary files for the target of that name.
+fn temporaries(folder: &Path, name: &OsStr) -> impl Iterator<Item = PathBuf> {
+    let prefix = temporary_prefix(name);
+    // A folder that can't be listed is no reason to fail: the write will tell.
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter(move |entry| {
+            let found = entry.file_name();
+            found.as_bytes().starts_with(prefix.as_bytes())
+                && found.as_bytes().ends_with(b".tmp")
+                && entry.file_type().is_ok_and(|t| t.is_file())
+        })
+        .map(|entry| entry.path())
 }
 
 /// Locks the file for this process, or says that another has it.
@@ -307,6 +328,25 @@ mod tests {
         let second = Staged::create(&target, false).unwrap();
         assert!(first.path().exists(), "it is locked, so its job lives");
         assert_ne!(first.path(), second.path());
+    }
+
+    #[test]
+    fn a_file_that_is_written_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("out.mp4");
+        let staged = Staged::create(&target, false).unwrap();
+        let writer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            staged.publish().unwrap();
+        });
+        wait_for_writers(&target, Duration::from_secs(20));
+        assert!(target.exists());
+        writer.join().unwrap();
+
+        let _slow = Staged::create(&target, true).unwrap();
+        let begin = Instant::now();
+        wait_for_writers(&target, Duration::from_millis(50));
+        assert!(begin.elapsed() < Duration::from_secs(10));
     }
 
     #[test]

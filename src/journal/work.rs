@@ -1,6 +1,7 @@
 //! What a controller enters while it works.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
@@ -13,6 +14,9 @@ use crate::publish;
 
 /// So many workers may die of a job before it is set aside.
 pub const DEATHS_ALLOWED: u32 = 2;
+
+/// How long a worker without its controller may take to end, however slow its disk is.
+const WRITER_LIMIT: Duration = Duration::from_secs(5);
 
 /// One change. Those of one moment are applied together or not at all.
 #[derive(Clone, Debug)]
@@ -136,8 +140,9 @@ impl Journal {
             deaths,
             alone,
             promised,
-            face_digest: self.known_digest(&spec.face)?,
-            speech_digest: self.known_digest(&spec.speech)?,
+            // The job is taken: what fails from here on must not lose it. The worker reads the files.
+            face_digest: self.known_digest(&spec.face).unwrap_or_default(),
+            speech_digest: self.known_digest(&spec.speech).unwrap_or_default(),
             spec,
         }))
     }
@@ -241,6 +246,8 @@ impl Journal {
                 })?
                 .collect::<rusqlite::Result<_>>()?;
             for (job, output, sha256) in orphans {
+                // The controller's lock is free a little before its workers are gone.
+                publish::wait_for_writers(&output, WRITER_LIMIT);
                 let is_published = sha256.is_some()
                     && digest::of_file(&output, &Cancel::default())
                         .is_ok_and(|(found, _)| Some(found) == sha256);
@@ -266,15 +273,18 @@ impl Journal {
                         stamp.as_ref().map(|s| s.size as i64),
                     ],
                 )?;
-                transaction.execute(
-                    "UPDATE attempts SET ended = ?2, ending = ?3
-                     WHERE job = ?1 AND ended IS NULL",
-                    params![
-                        job,
-                        now(),
-                        if is_published { "done" } else { "interrupted" }
-                    ],
-                )?;
+                // Another controller may have been faster, and have begun the next attempt.
+                if changed > 0 {
+                    transaction.execute(
+                        "UPDATE attempts SET ended = ?2, ending = ?3
+                         WHERE job = ?1 AND ended IS NULL",
+                        params![
+                            job,
+                            now(),
+                            if is_published { "done" } else { "interrupted" }
+                        ],
+                    )?;
+                }
                 transaction.commit()?;
                 count += changed as u64;
             }

@@ -11,7 +11,6 @@ mod watch;
 mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -353,13 +352,8 @@ impl<'a> Supervisor<'a> {
                     if self.journal_fails_since.is_some() {
                         break;
                     }
-                    match self.journal.claim(self.begun.batch, pid) {
-                        Err(error) if error.may_pass() => {
-                            self.journal_fails(&error);
-                            break;
-                        }
-                        claim => claim?,
-                    }
+                    let claim = self.journal.claim(self.begun.batch, pid);
+                    self.unless_it_passes(claim)?.flatten()
                 }
             };
             let Some(claim) = claim else { break };
@@ -533,14 +527,18 @@ impl<'a> Supervisor<'a> {
         let is_first = self.last_survey.is_none();
         self.last_survey = Some(Instant::now());
         if self.journal_fails_since.is_none() && !is_first {
-            let recovered = self.journal.recover()?;
+            let recovered = self.journal.recover();
+            let recovered = self.unless_it_passes(recovered)?.unwrap_or(0);
             if recovered > 0 {
                 self.warn(format!(
                     "Another controller has died; its jobs ({recovered}) go on here"
                 ));
             }
         }
-        self.waiting = self.journal.waiting(self.begun.batch)?;
+        let waiting = self.journal.waiting(self.begun.batch);
+        if let Some(waiting) = self.unless_it_passes(waiting)? {
+            self.waiting = waiting;
+        }
         if self.errands.is_empty() {
             let mut unknown = Vec::new();
             for job in &self.waiting {
@@ -575,7 +573,7 @@ impl<'a> Supervisor<'a> {
             return Ok(());
         }
         self.last_batch = Some(now);
-        self.counts = self.journal.counts(self.begun.batch)?;
+        self.count()?;
         if is_last {
             let progress = self.progress();
             self.keep(Event::now(Body::BatchResult(progress)));
@@ -584,6 +582,25 @@ impl<'a> Supervisor<'a> {
             self.announcements.push(Announcement::Passing(event.into()));
         }
         Ok(())
+    }
+
+    fn count(&mut self) -> Result<()> {
+        let counts = self.journal.counts(self.begun.batch);
+        if let Some(counts) = self.unless_it_passes(counts)? {
+            self.counts = counts;
+        }
+        Ok(())
+    }
+
+    /// What the journal gave; nothing while it fails of a cause that passes.
+    pub(super) fn unless_it_passes<T>(&mut self, found: Result<T>) -> Result<Option<T>> {
+        match found {
+            Err(error) if error.may_pass() => {
+                self.journal_fails(&error);
+                Ok(None)
+            }
+            found => found.map(Some),
+        }
     }
 
     fn progress(&self) -> BatchProgress {
@@ -623,15 +640,29 @@ impl<'a> Supervisor<'a> {
 
     /// Writes the journal, then says what it has, then gives the orders that follow from it.
     fn flush(&mut self) -> Result<()> {
+        // Only a write tells whether it can be written again.
+        let is_attempt = self.journal_fails_since.is_some() && self.changes.is_empty();
+        if is_attempt {
+            self.warn("The journal can be written again".into());
+        }
         match self.journal.apply(self.begun.batch, &mut self.changes) {
             Ok(()) => {
                 if self.journal_fails_since.take().is_some() {
                     self.paused = None;
-                    self.warn("The journal can be written again".into());
-                    return self.flush();
+                    // A low disk may have stopped the pipelines before the journal failed.
+                    self.order_pause(false);
+                    if !is_attempt {
+                        self.warn("The journal can be written again".into());
+                        return self.flush();
+                    }
                 }
             }
             Err(error) if error.may_pass() => {
+                if is_attempt {
+                    self.changes.clear();
+                    let is_passing = |a: &Announcement| matches!(a, Announcement::Passing(_));
+                    self.announcements.retain(is_passing);
+                }
                 self.journal_fails(&error);
                 return Ok(());
             }
@@ -690,11 +721,7 @@ impl<'a> Supervisor<'a> {
             return Ok(true);
         }
         // Jobs that another controller works on are waited for: they may come back.
-        self.counts = self.journal.counts(self.begun.batch)?;
+        self.count()?;
         Ok(self.counts.open() == 0)
-    }
-
-    fn output_of(&self, job: i64) -> Option<PathBuf> {
-        self.jobs.get(&job)?.claim.spec.output.clone()
     }
 }

@@ -95,7 +95,8 @@ impl Supervisor<'_> {
             return Ok(());
         }
         self.last_wishes = Instant::now();
-        for job in self.journal.cancellations()? {
+        let wishes = self.journal.cancellations();
+        for job in self.unless_it_passes(wishes)?.unwrap_or_default() {
             self.cancel(job, Cancellation::Wish);
         }
         Ok(())
@@ -143,7 +144,7 @@ impl Supervisor<'_> {
         }
     }
 
-    fn order_pause(&mut self, pause: bool) {
+    pub(super) fn order_pause(&mut self, pause: bool) {
         let now = Instant::now();
         for active in self.jobs.values_mut() {
             active.moved = now;

@@ -34,15 +34,12 @@ pub struct Ground {
 
 impl Ground {
     pub fn prepare() -> Result<Self> {
-        process::run(workspace::cargo().args(["build", "--release", "-p", "lipflow"]))?;
-        process::run(workspace::cargo().args([
-            "build",
-            "--release",
-            "-p",
-            "gst-plugin-poison",
-            "--lib",
-            "--examples",
-        ]))?;
+        let packages = ["-p", "lipflow", "-p", "gst-plugin-poison"];
+        process::run(
+            workspace::cargo()
+                .args(["build", "--release"])
+                .args(packages),
+        )?;
         let folder = workspace::target().join("chaos");
         let material = folder.join("material");
         fs::create_dir_all(&material)?;
@@ -161,7 +158,7 @@ impl Ground {
 
 /// The program that looks into journals.
 pub fn helper() -> Command {
-    Command::new(job::binaries().join("examples/journal"))
+    Command::new(job::binaries().join("chaos-journal"))
 }
 
 /// One job of a list.

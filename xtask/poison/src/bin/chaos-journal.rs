@@ -1,8 +1,8 @@
 //! Looks into a batch's journal, or fills it as a controller would: what `cargo xtask chaos` needs to
 //! know and `lipflow jobs` doesn't tell.
 //!
-//!     journal endings FOLDER       for each job: output, state, how many attempts ended well
-//!     journal finish FOLDER COUNT  enters COUNT jobs as done, and writes some bytes as their outputs
+//!     chaos-journal endings FOLDER        for each job: output, state, how many attempts ended well
+//!     chaos-journal finish FOLDER COUNT  enters COUNT jobs as done, and writes some bytes as their outputs
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ fn main() -> Result<()> {
     match words[..] {
         ["endings", folder] => endings(Path::new(folder)),
         ["finish", folder, count] => finish(Path::new(folder), count.parse()?),
-        _ => bail!("journal endings FOLDER | journal finish FOLDER COUNT"),
+        _ => bail!("chaos-journal endings FOLDER | chaos-journal finish FOLDER COUNT"),
     }
 }
 
