@@ -13,6 +13,8 @@ use super::running::{Next, Running};
 use crate::process;
 use crate::table::Limit;
 
+/// As many for all: outputs depend on the threads that each worker gets.
+const WORKERS: usize = 2;
 const JOBS: usize = 6;
 const MEGABYTE: u64 = 1 << 20;
 
@@ -22,7 +24,7 @@ pub fn run(ground: &Ground) -> Result<Findings> {
     let place = ground.place("undisturbed-disk")?;
     let rows = rows(&["kept", "lost"]);
     ground.list(&place, &rows)?;
-    let mut batch = ground.batch(&place, 2);
+    let mut batch = ground.batch(&place, WORKERS);
     Running::start(ground, "undisturbed", batch.args(["--min-free", "0"]))?.finish()?;
 
     vanishing(ground, &place, &mut findings)?;
@@ -72,7 +74,7 @@ fn vanishing(ground: &Ground, undisturbed: &Path, findings: &mut Findings) -> Re
     let place = ground.place("vanishing")?;
     ground.list(&place, &rows(&["kept", "lost"]))?;
     let batch = || {
-        let mut batch = ground.batch(&place, 2);
+        let mut batch = ground.batch(&place, WORKERS);
         batch
             .args(["--min-free", "0", "--state"])
             .arg(place.join("state"));
@@ -123,7 +125,7 @@ fn full(ground: &Ground, undisturbed: &Path, disk: &Disk, findings: &mut Finding
     }
     ground.list(&place, &rows)?;
     disk.fill(8 << 10)?;
-    let mut batch = ground.batch(&place, 2);
+    let mut batch = ground.batch(&place, WORKERS);
     batch
         .args(["--min-free", "0", "--state"])
         .arg(place.join("state"));
@@ -169,7 +171,7 @@ fn journal_full(
     disk.empty()?;
     let place = ground.place("journal-full")?;
     ground.list(&place, &rows(&["kept"]))?;
-    let mut batch = ground.batch(&place, 2);
+    let mut batch = ground.batch(&place, WORKERS);
     batch
         .args(["--min-free", "0", "--state"])
         .arg(disk.folder.join("state"));
@@ -215,7 +217,7 @@ fn low(ground: &Ground, undisturbed: &Path, disk: &Disk, findings: &mut Findings
             .to_string();
     }
     ground.list(&place, &rows)?;
-    let mut batch = ground.batch(&place, 1);
+    let mut batch = ground.batch(&place, WORKERS);
     batch
         .args(["--min-free", &FLOOR.to_string(), "--state"])
         .arg(place.join("state"));

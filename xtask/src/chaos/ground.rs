@@ -245,11 +245,12 @@ pub fn files(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The longest that a batch said nothing, and how late its events came. A thread that does nothing but
+/// The longest that a batch said nothing, and how late events came. A thread that does nothing but
 /// sleep tells how much of that is the machine's doing.
 pub struct Quiet {
     longest: Mutex<Option<(Duration, String)>>,
-    latest: Mutex<Option<(Duration, String)>>,
+    /// Of every event.
+    delays: Mutex<Vec<Duration>>,
     stall: &'static AtomicU64,
 }
 
@@ -267,45 +268,46 @@ impl Quiet {
         });
         Self {
             longest: Mutex::default(),
-            latest: Mutex::default(),
+            delays: Mutex::default(),
             stall: &STALL,
         }
     }
 
     pub fn note_silence(&self, silence: Duration, what: impl FnOnce() -> String) {
-        note(&self.longest, silence, what);
+        let mut longest = self.longest.lock().unwrap_or_else(|e| e.into_inner());
+        if longest.as_ref().is_none_or(|(most, _)| *most < silence) {
+            *longest = Some((silence, what()));
+        }
     }
 
-    pub fn note_delay(&self, delay: Duration, what: impl FnOnce() -> String) {
-        note(&self.latest, delay, what);
+    pub fn note_delay(&self, delay: Duration) {
+        let mut delays = self.delays.lock().unwrap_or_else(|e| e.into_inner());
+        delays.push(delay);
     }
 
     pub fn report(&self, findings: &mut Findings) {
-        let figures = [
-            ("longest silence on the event stream", &self.longest, 1.0),
-            ("longest way of an event to its reader", &self.latest, 0.1),
-        ];
-        for (name, value, limit) in figures {
-            let value = value.lock().unwrap_or_else(|e| e.into_inner());
-            if let Some((duration, what)) = &*value {
-                findings.figure(name, duration.as_secs_f64(), "s", Limit::AtMost(limit));
-                findings.notes.push(format!("{name}: {what}"));
-            }
+        let longest = self.longest.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some((silence, what)) = &*longest {
+            let name = "longest silence on the event stream";
+            findings.figure(name, silence.as_secs_f64(), "s", Limit::AtMost(1.0));
+            findings.notes.push(format!("{name}: {what}"));
         }
-        let stall = self.stall.load(Ordering::Relaxed) as f64 / 1e6;
+        let mut delays = self.delays.lock().unwrap_or_else(|e| e.into_inner());
+        delays.sort();
+        let of = |share: f64| {
+            let index = (delays.len() as f64 * share) as usize;
+            let delay = delays.get(index).or(delays.last());
+            delay.map_or(f64::NAN, |d| d.as_secs_f64() * 1e3)
+        };
+        let name = format!(
+            "way of an event to its reader, 99 of 100 of {}",
+            delays.len()
+        );
+        findings.figure(name, of(0.99), "ms", Limit::AtMost(100.0));
+        findings.figure("the longest such way", of(1.0), "ms", Limit::Any);
+        let stall = self.stall.load(Ordering::Relaxed) as f64 / 1e3;
         let name = "longest that the machine let a sleeping thread wait";
-        findings.figure(name, stall, "s", Limit::Any);
-    }
-}
-
-fn note(
-    longest: &Mutex<Option<(Duration, String)>>,
-    value: Duration,
-    what: impl FnOnce() -> String,
-) {
-    let mut longest = longest.lock().unwrap_or_else(|e| e.into_inner());
-    if longest.as_ref().is_none_or(|(most, _)| *most < value) {
-        *longest = Some((value, what()));
+        findings.figure(name, stall, "ms", Limit::Any);
     }
 }
 

@@ -29,19 +29,19 @@ const DOSES: [Dose; 6] = [
     Dose {
         name: "abort",
         code: Some("worker-died"),
-        says: &["SIGABRT", "while running"],
+        says: &["SIGABRT", "while "],
         attempts: 2,
     },
     Dose {
         name: "segfault",
         code: Some("worker-died"),
-        says: &["SIGSEGV", "while running"],
+        says: &["SIGSEGV", "while "],
         attempts: 2,
     },
     Dose {
         name: "hang",
         code: Some("stuck"),
-        says: &["`poison0`", "the last buffer was seen at `"],
+        says: &["it stopped at `poison", "the last buffer was seen at `"],
         attempts: 2,
     },
     Dose {
@@ -170,7 +170,7 @@ fn check(dose: &Dose, result: &Value, state: &Path) -> Option<String> {
     }
     if dose.name == "hang" {
         let graph = state.join(format!("stuck-{}.dot", result["job"]));
-        let is_graph = std::fs::read_to_string(&graph).is_ok_and(|t| t.contains("poison0"));
+        let is_graph = std::fs::read_to_string(&graph).is_ok_and(|t| t.contains("poison"));
         return (!is_graph).then(|| format!("no graph in {}", graph.display()));
     }
     None

@@ -115,7 +115,7 @@ impl<'a> Running<'a> {
             });
         }
         if let Some(delay) = event["time"].as_str().and_then(age) {
-            quiet.note_delay(delay, || format!("in {}, of {event}", self.name));
+            quiet.note_delay(delay);
         }
         let Some(job) = event["job"].as_i64() else {
             return;
