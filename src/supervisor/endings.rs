@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::policy::{self, Next};
-use super::{Active, Cancellation, Supervisor};
+use super::{Active, Cancellation, Supervisor, memory};
 use crate::cancel::Cancel;
 use crate::digest;
 use crate::error::{Failure, FailureKind};
@@ -23,6 +23,11 @@ impl Supervisor<'_> {
             && let Some(worker) = self.workers.get_mut(&active.worker)
         {
             // Its threads may never let go.
+            worker.is_retired = true;
+        }
+        if let Some(worker) = self.workers.get_mut(&active.worker)
+            && memory::keeps_too_much(worker.pid(), self.options.workers)
+        {
             worker.is_retired = true;
         }
         if outcome.error.is_none() {

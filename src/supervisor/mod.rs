@@ -6,6 +6,7 @@
 
 mod endings;
 mod estimator;
+mod memory;
 mod policy;
 mod watch;
 mod worker;

@@ -23,6 +23,8 @@ pub struct Running<'a> {
     events: mpsc::Receiver<Heard>,
     begin: Instant,
     last: Option<Heard>,
+    /// Events are held back on purpose; how late they come says nothing.
+    pub is_held_back: bool,
     /// Which jobs are in which worker, by process id.
     pub workers: HashMap<i32, HashSet<i64>>,
     /// Outputs by job.
@@ -79,6 +81,7 @@ impl<'a> Running<'a> {
             events,
             begin,
             last: None,
+            is_held_back: false,
             workers: HashMap::new(),
             outputs: HashMap::new(),
             results: Vec::new(),
@@ -114,7 +117,9 @@ impl<'a> Running<'a> {
                 format!("in {}, between {} and {event}", self.name, last.event)
             });
         }
-        if let Some(delay) = event["time"].as_str().and_then(age) {
+        if let Some(delay) = event["time"].as_str().and_then(age)
+            && !self.is_held_back
+        {
             quiet.note_delay(delay);
         }
         let Some(job) = event["job"].as_i64() else {
