@@ -116,6 +116,7 @@ pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
                     // Before it is said: the same job may be ordered again at once.
                     jobs.lock().unwrap_or_else(|e| e.into_inner()).remove(&job);
                     answers.send(&ended);
+                    give_memory_back();
                 });
             }
             Order::Publish { job } => {
@@ -268,6 +269,15 @@ fn media_of(probe: &probe::Probe) -> Media {
             .video
             .map_or(0, |v| u64::from(v.width) * u64::from(v.height)),
         fps: probe.video.and_then(|v| v.fps).map(probe::fps_of),
+    }
+}
+
+/// A pipeline has dozens of threads, and each leaves its part of the heap in pieces.
+fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call may be made at any time; it only returns what nobody uses.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 
