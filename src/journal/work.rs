@@ -104,8 +104,35 @@ pub struct Claim {
 impl Journal {
     /// Takes the next job of the batch that is due, for the worker with process id `worker`.
     pub fn claim(&self, batch: i64, worker: u32) -> Result<Option<Claim>> {
+        self.apply_and_claim(batch, &mut Vec::new(), worker, &|_| None)
+    }
+
+    /// Applies the changes and takes the next job, all or nothing, so that between two jobs the disk
+    /// is waited for once. What `begin` has to say of the job becomes the last change.
+    pub fn apply_and_claim(
+        &self,
+        batch: i64,
+        changes: &mut Vec<Change>,
+        worker: u32,
+        begin: &dyn Fn(&Claim) -> Option<Event>,
+    ) -> Result<Option<Claim>> {
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
-        let found = transaction
+        for change in changes.iter_mut() {
+            self.apply_one(&transaction, batch, change)?;
+        }
+        let claim = self.claim_in(&transaction, batch, worker)?;
+        let event = claim.as_ref().and_then(begin);
+        let mut last = event.map(|event| Change::Event { event });
+        if let Some(last) = &mut last {
+            self.apply_one(&transaction, batch, last)?;
+        }
+        transaction.commit()?;
+        changes.extend(last);
+        Ok(claim)
+    }
+
+    fn claim_in(&self, db: &Transaction, batch: i64, worker: u32) -> Result<Option<Claim>> {
+        let found = db
             .prepare_cached(
                 "UPDATE jobs SET state = 'probing', controller = ?2, attempts = attempts + 1,
                    progress = NULL
@@ -127,12 +154,11 @@ impl Journal {
         let Some((job, spec, attempt, deaths, alone, promised)) = found else {
             return Ok(None);
         };
-        transaction.execute(
+        db.execute(
             "INSERT INTO attempts(job, number, controller, worker, started)
              VALUES (?1, ?2, ?3, ?4, ?5)",
             params![job, attempt, self.controller(), worker, now()],
         )?;
-        transaction.commit()?;
         let spec: Job = serde_json::from_str(&spec)?;
         Ok(Some(Claim {
             job,

@@ -345,25 +345,22 @@ impl<'a> Supervisor<'a> {
             let Some(pid) = self.workers.get(&serial).map(Worker::pid) else {
                 break;
             };
+            let is_empty = self.workers.get(&serial).is_some_and(|w| w.jobs.is_empty());
             let claim = match self.held.take() {
-                Some(claim) => Some(claim),
-                // Changes of this moment first: one of them may put a job back.
-                None => {
-                    self.flush()?;
-                    if self.journal_fails_since.is_some() {
-                        break;
+                Some(claim) => {
+                    if !claim.alone || is_empty {
+                        self.keep(started(&claim, pid));
                     }
-                    let claim = self.journal.claim(self.begun.batch, pid);
-                    self.unless_it_passes(claim)?.flatten()
+                    Some(claim)
                 }
+                None => self.flush_and_claim(Some((pid, is_empty)))?,
             };
             let Some(claim) = claim else { break };
-            let is_empty = self.workers.get(&serial).is_some_and(|w| w.jobs.is_empty());
             if claim.alone && !is_empty {
                 self.held = Some(claim);
                 break;
             }
-            self.start(serial, pid, claim);
+            self.start(serial, claim);
         }
         Ok(())
     }
@@ -407,20 +404,10 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn start(&mut self, serial: u64, pid: u32, claim: Claim) {
+    fn start(&mut self, serial: u64, claim: Claim) {
         let job = claim.job;
         let now = Instant::now();
         let mut spec = claim.spec.clone();
-        self.keep(Event::of_job(
-            job,
-            Body::Started(JobStart {
-                face: display(&spec.face),
-                speech: display(&spec.speech),
-                output: spec.output.as_deref().map(display),
-                attempt: claim.attempt,
-                worker: pid,
-            }),
-        ));
         if let Some(worker) = self.workers.get_mut(&serial) {
             worker.jobs.push(job);
             worker.is_exclusive = claim.alone;
@@ -641,22 +628,40 @@ impl<'a> Supervisor<'a> {
 
     /// Writes the journal, then says what it has, then gives the orders that follow from it.
     fn flush(&mut self) -> Result<()> {
+        self.flush_and_claim(None).map(drop)
+    }
+
+    /// The same, and in one go takes the next job for the worker with that process id, which is empty
+    /// or not. Changes come first: one of them may put a job back.
+    fn flush_and_claim(&mut self, worker: Option<(u32, bool)>) -> Result<Option<Claim>> {
         // Only a write tells whether it can be written again.
         let is_attempt = self.journal_fails_since.is_some() && self.changes.is_empty();
         if is_attempt {
             self.warn("The journal can be written again".into());
         }
-        match self.journal.apply(self.begun.batch, &mut self.changes) {
-            Ok(()) => {
+        let batch = self.begun.batch;
+        let known = self.changes.len();
+        let applied = match worker {
+            Some((pid, is_empty)) if !is_attempt => {
+                let begin = |claim: &Claim| (!claim.alone || is_empty).then(|| started(claim, pid));
+                self.journal
+                    .apply_and_claim(batch, &mut self.changes, pid, &begin)
+            }
+            _ => self.journal.apply(batch, &mut self.changes).map(|()| None),
+        };
+        if self.changes.len() > known {
+            self.announcements.push(Announcement::Kept(known));
+        }
+        let mut is_news = false;
+        let claim = match applied {
+            Ok(claim) => {
                 if self.journal_fails_since.take().is_some() {
                     self.paused = None;
                     // A low disk may have stopped the pipelines before the journal failed.
                     self.order_pause(false);
-                    if !is_attempt {
-                        self.warn("The journal can be written again".into());
-                        return self.flush();
-                    }
+                    is_news = !is_attempt;
                 }
+                claim
             }
             Err(error) if error.may_pass() => {
                 if is_attempt {
@@ -665,10 +670,10 @@ impl<'a> Supervisor<'a> {
                     self.announcements.retain(is_passing);
                 }
                 self.journal_fails(&error);
-                return Ok(());
+                return Ok(None);
             }
             Err(error) => return Err(error),
-        }
+        };
         for announcement in self.announcements.drain(..) {
             match announcement {
                 Announcement::Passing(event) => (self.emit)(&event),
@@ -685,7 +690,11 @@ impl<'a> Supervisor<'a> {
                 worker.order(&order);
             }
         }
-        Ok(())
+        if is_news {
+            // With the next changes: these are in the journal, and must not get there twice.
+            self.warn("The journal can be written again".into());
+        }
+        Ok(claim)
     }
 
     /// Nothing is lost meanwhile: what could not be written stays to be written.
@@ -725,4 +734,17 @@ impl<'a> Supervisor<'a> {
         self.count()?;
         Ok(self.counts.open() == 0)
     }
+}
+
+/// That an attempt at the job begins.
+fn started(claim: &Claim, worker: u32) -> Event {
+    let spec = &claim.spec;
+    let start = JobStart {
+        face: display(&spec.face),
+        speech: display(&spec.speech),
+        output: spec.output.as_deref().map(display),
+        attempt: claim.attempt,
+        worker,
+    };
+    Event::of_job(claim.job, Body::Started(start))
 }
