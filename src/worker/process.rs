@@ -65,6 +65,8 @@ struct Running {
 pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
     let answers = Answers::take_stdout()?;
     die_with_parent();
+    // When memory runs out, a worker is to die and not its supervisor.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
     if is_background {
         // SAFETY: the call has no preconditions; that it fails does no harm.
         unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, BACKGROUND) };
