@@ -77,6 +77,10 @@ pub enum Body {
     Batch(BatchProgress),
     /// The last event of a batch.
     BatchResult(BatchProgress),
+    /// How a broadcast is; twice a second.
+    Live(LiveStatus),
+    /// A destination of a broadcast entered a state.
+    Destination(DestinationStatus),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -289,6 +293,57 @@ pub struct Retry {
     /// The attempt that comes next.
     pub attempt: u32,
     pub after_s: f64,
+}
+
+/// A broadcast.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LiveStatus {
+    pub elapsed_s: f64,
+    pub face: String,
+    /// What is being said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speaking: Option<String>,
+    pub paused: bool,
+    /// Speech that waits, and the rest of what is being said.
+    pub queue_s: f64,
+    /// Files that wait.
+    pub queued: u64,
+    /// Frames that have left the encoder.
+    pub frames: u64,
+    /// Of these, more than 600 ms after their moment.
+    pub frames_late: u64,
+    /// From the moment of the last frame, when its sound came in, to its leaving the encoder.
+    pub latency_ms: f64,
+    /// How far picture and sound have been encoded.
+    pub video_s: f64,
+    pub sound_s: f64,
+    pub bitrate_kbps: f64,
+    pub destinations: Vec<DestinationStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DestinationStatus {
+    /// Without what is secret in it.
+    pub destination: String,
+    pub state: DestinationState,
+    /// The broadcast ends without it.
+    pub must: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_in_s: Option<f64>,
+    /// Packets that it was too slow for.
+    pub packets_dropped: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DestinationState {
+    Connecting,
+    OnAir,
+    /// It failed and will be tried again.
+    Waiting,
+    Ended,
 }
 
 /// Every job of the batch is in one of the counts.
