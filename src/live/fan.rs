@@ -1,10 +1,14 @@
 //! Hands the encoded streams to every destination; one that is slow loses packets, the others don't.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 
 /// Packets that a destination may be behind: about four seconds.
 const BEHIND: usize = 400;
+/// Packets of sound that are kept for those who begin: sound is encoded sooner than the picture that
+/// belongs to it.
+const KEPT: usize = 100;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
@@ -36,10 +40,32 @@ struct Subscriber {
 }
 
 #[derive(Clone, Default)]
-pub struct Fan(Arc<Mutex<Vec<Subscriber>>>);
+pub struct Fan(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    subscribers: Vec<Subscriber>,
+    /// The last of the sound.
+    sound: VecDeque<Packet>,
+}
+
+impl Subscriber {
+    /// False: it has left.
+    fn give(&mut self, packet: &Packet) -> bool {
+        match self.packets.try_send(packet.clone()) {
+            Ok(()) => true,
+            Err(mpsc::TrySendError::Full(_)) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                self.wants_key = true;
+                true
+            }
+            Err(mpsc::TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
 
 impl Fan {
-    fn subscribers(&self) -> MutexGuard<'_, Vec<Subscriber>> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(|e| e.into_inner())
     }
 
@@ -47,7 +73,7 @@ impl Fan {
     pub fn subscribe(&self) -> Subscription {
         let (sender, packets) = mpsc::sync_channel(BEHIND);
         let dropped: Arc<AtomicU64> = Arc::default();
-        self.subscribers().push(Subscriber {
+        self.state().subscribers.push(Subscriber {
             packets: sender,
             dropped: dropped.clone(),
             wants_key: true,
@@ -57,28 +83,35 @@ impl Fan {
 
     /// Never waits.
     pub fn publish(&self, packet: &Packet) {
-        self.subscribers().retain_mut(|subscriber| {
-            if subscriber.wants_key && packet.is_key {
-                subscriber.wants_key = false;
+        let mut state = self.state();
+        let State { subscribers, sound } = &mut *state;
+        if packet.stream == Stream::Sound {
+            if sound.len() == KEPT {
+                sound.pop_front();
             }
+            sound.push_back(packet.clone());
+        }
+        subscribers.retain_mut(|subscriber| {
             if subscriber.wants_key {
-                return true;
-            }
-            match subscriber.packets.try_send(packet.clone()) {
-                Ok(()) => true,
-                Err(mpsc::TrySendError::Full(_)) => {
-                    subscriber.dropped.fetch_add(1, Ordering::Relaxed);
-                    subscriber.wants_key = true;
-                    true
+                if !packet.is_key {
+                    return true;
                 }
-                Err(mpsc::TrySendError::Disconnected(_)) => false,
+                subscriber.wants_key = false;
+                // The sound of this picture is there already.
+                let from = packet.buffer.pts();
+                let mut its_own = sound.iter().filter(|sound| sound.buffer.pts() >= from);
+                if !subscriber.give(packet) {
+                    return false;
+                }
+                return its_own.all(|sound| subscriber.give(sound));
             }
+            subscriber.give(packet)
         });
     }
 
     /// Nothing more will come.
     pub fn close(&self) {
-        self.subscribers().clear();
+        self.state().subscribers.clear();
     }
 }
 
@@ -87,26 +120,45 @@ mod tests {
     use super::*;
 
     fn packet(stream: Stream, is_key: bool) -> Packet {
+        packet_at(stream, is_key, 0)
+    }
+
+    fn packet_at(stream: Stream, is_key: bool, ms: u64) -> Packet {
         gst::init().unwrap();
+        let mut buffer = gst::Buffer::new();
+        let time = gst::ClockTime::from_mseconds(ms);
+        buffer.get_mut().unwrap().set_pts(time);
         Packet {
             stream,
-            buffer: gst::Buffer::new(),
+            buffer,
             caps: gst::Caps::new_any(),
             is_key,
         }
     }
 
     #[test]
-    fn a_destination_begins_with_a_whole_picture() {
+    fn a_destination_begins_with_a_whole_picture_and_its_sound() {
         let fan = Fan::default();
+        for ms in [0, 20, 40, 60, 80] {
+            fan.publish(&packet_at(Stream::Sound, false, ms));
+        }
         let subscription = fan.subscribe();
-        fan.publish(&packet(Stream::Sound, false));
-        fan.publish(&packet(Stream::Video, false));
-        fan.publish(&packet(Stream::Video, true));
-        fan.publish(&packet(Stream::Sound, false));
-        let got: Vec<_> = subscription.packets.try_iter().collect();
-        assert_eq!(got.len(), 2);
-        assert!(got[0].is_key);
+        fan.publish(&packet_at(Stream::Video, false, 20));
+        fan.publish(&packet_at(Stream::Video, true, 40));
+        fan.publish(&packet_at(Stream::Sound, false, 100));
+        let got = subscription.packets.try_iter();
+        let got: Vec<_> = got
+            .map(|p| (p.stream, p.buffer.pts().unwrap().mseconds()))
+            .collect();
+        let sound = |ms| (Stream::Sound, ms);
+        let expected = [
+            (Stream::Video, 40),
+            sound(40),
+            sound(60),
+            sound(80),
+            sound(100),
+        ];
+        assert_eq!(got, expected);
     }
 
     #[test]
@@ -131,6 +183,6 @@ mod tests {
         let fan = Fan::default();
         drop(fan.subscribe());
         fan.publish(&packet(Stream::Video, true));
-        assert!(fan.subscribers().is_empty());
+        assert!(fan.state().subscribers.is_empty());
     }
 }
