@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, FailureKind};
+use crate::live::shed::Effort;
 
 /// One event and when it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -318,6 +319,14 @@ pub struct LiveStatus {
     pub video_s: f64,
     pub sound_s: f64,
     pub bitrate_kbps: f64,
+    /// How much further sound and picture are apart, as they leave the encoders, than when they had
+    /// settled. Their timestamps always belong together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_ms: Option<f64>,
+    /// How far the sound that has left its encoder is behind the clock.
+    pub clock_drift_ms: f64,
+    /// What is done for each frame; less than everything where the machine can't keep up.
+    pub effort: Effort,
     pub destinations: Vec<DestinationStatus>,
 }
 

@@ -143,7 +143,9 @@ impl LiveArgs {
             speech.push(raw_sound(place, pcm)?);
         }
         let fps = self.fps;
-        let mut values = Values::new().set("key-distance", (2 * fps).to_string());
+        let mut values = Values::new()
+            .set("fps", format!("{fps}/1"))
+            .set("key-distance", (2 * fps).to_string());
         if let Some(model) = self.model {
             values.insert("model", model);
         }

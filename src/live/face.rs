@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -129,6 +130,31 @@ pub struct Feeder {
     is_broken: bool,
 }
 
+/// What the feeder is told while it works.
+#[derive(Debug)]
+pub struct Pace {
+    /// Time zero of the broadcast.
+    pub begin: Instant,
+    /// Frames from one picture to the next; above 1 where the machine can't keep up.
+    pub stride: AtomicU64,
+}
+
+/// So far behind the clock, pictures that come too late anyhow are left out.
+const TOO_LATE: Duration = Duration::from_millis(500);
+
+impl Pace {
+    /// The frame to give after `number`.
+    fn after(&self, number: u64, picture: &Picture) -> u64 {
+        let stride = self.stride.load(Ordering::Relaxed);
+        let next = number + stride;
+        if stride <= 1 {
+            return next;
+        }
+        let late = self.begin.elapsed().saturating_sub(TOO_LATE);
+        next.max((late.as_secs_f64() * f64::from(picture.fps.0) / f64::from(picture.fps.1)) as u64)
+    }
+}
+
 impl Feeder {
     pub fn new(face: Face, picture: Picture) -> Self {
         Self {
@@ -145,6 +171,7 @@ impl Feeder {
         mut self,
         engine: &gst_app::AppSrc,
         faces: &mpsc::Receiver<Face>,
+        pace: &Pace,
         warn: &dyn Fn(String),
     ) {
         let mut number = 0;
@@ -163,7 +190,7 @@ impl Feeder {
                 frame.set_dts(gst::ClockTime::NONE);
                 frame.set_duration(self.picture.time(number + 1) - time);
             }
-            number += 1;
+            number = pace.after(number, &self.picture);
             if engine.push_buffer(frame).is_err() {
                 return;
             }
@@ -187,5 +214,35 @@ impl Feeder {
             }
         }
         self.last.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PICTURE: Picture = Picture {
+        width: 320,
+        height: 240,
+        fps: (30_000, 1001),
+    };
+
+    #[test]
+    fn frames_of_an_odd_rate_do_not_drift() {
+        assert_eq!(PICTURE.time(0), gst::ClockTime::ZERO);
+        assert_eq!(PICTURE.time(30_000), gst::ClockTime::from_seconds(1001));
+    }
+
+    #[test]
+    fn late_pictures_are_left_out_only_where_some_are_anyhow() {
+        let pace = Pace {
+            begin: Instant::now() - Duration::from_secs(10),
+            stride: AtomicU64::new(1),
+        };
+        assert_eq!(pace.after(20, &PICTURE), 21, "full effort shows all");
+        pace.stride.store(2, Ordering::Relaxed);
+        let next = pace.after(20, &PICTURE);
+        assert!((284..=286).contains(&next), "9.5 s on: {next}");
+        assert_eq!(pace.after(400, &PICTURE), 402, "in time");
     }
 }

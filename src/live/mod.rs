@@ -12,11 +12,12 @@ mod engine;
 mod face;
 mod fan;
 mod mix;
+pub mod shed;
 pub mod speech;
 
 use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,8 +33,9 @@ use address::Address;
 use control::{Listener, Reply, Request, Wish};
 use destination::{Destination, Surroundings};
 use engine::Engine;
-use face::{Face, Feeder, Picture};
+use face::{Face, Feeder, Pace, Picture};
 use mix::{BLOCK, Happening, Mixer, RATE};
+use shed::{Effort, Shedder};
 use speech::{Decoded, Speech};
 
 /// How often figures are told.
@@ -43,8 +45,8 @@ const TICK: Duration = Duration::from_millis(50);
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 /// A destination that must be there may be away for so long.
 const MUST_LIMIT: Duration = Duration::from_secs(60);
-/// Being so far behind the clock is told.
-const BEHIND: Duration = Duration::from_secs(1);
+/// How long the streams take to settle; drift is counted from then.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// What a broadcast begins with.
 pub struct Options {
@@ -125,6 +127,10 @@ pub fn run(options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Resul
         said: sender.clone(),
         want_key: engine.key_request(),
     };
+    let pace = Arc::new(Pace {
+        begin,
+        stride: AtomicU64::new(1),
+    });
     let mut studio = Studio {
         engine: engine.clone(),
         picture,
@@ -136,7 +142,9 @@ pub fn run(options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Resul
         face: options.face.clone(),
         begin,
         bytes_before: 0,
-        told_behind: false,
+        shedder: Shedder::default(),
+        pace: pace.clone(),
+        lead: None,
         down_since: Vec::new(),
     };
     for speech in options.speech {
@@ -157,7 +165,7 @@ pub fn run(options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Resul
         let warn = sender.clone();
         scope.spawn(move || {
             let warn = |text| drop(warn.send(Said::Warning(text)));
-            Feeder::new(face, picture).run(&feeding.face, &new_faces, &warn);
+            Feeder::new(face, picture).run(&feeding.face, &new_faces, &pace, &warn);
         });
         let voice = Voice {
             engine: engine.clone(),
@@ -213,7 +221,10 @@ struct Studio {
     face: PathBuf,
     begin: Instant,
     bytes_before: u64,
-    told_behind: bool,
+    shedder: Shedder,
+    pace: Arc<Pace>,
+    /// How far sound was ahead of the picture when both had settled, in seconds: it is encoded sooner.
+    lead: Option<f64>,
     /// Since when destinations that must be there are away.
     down_since: Vec<(String, Instant)>,
 }
@@ -266,7 +277,7 @@ impl Studio {
             if last_status.elapsed() >= STATUS_INTERVAL {
                 last_status = Instant::now();
                 let status = self.status();
-                self.tell_behind(emit);
+                self.shed(emit);
                 let is_done = until_said && status.queue_s == 0.0 && status.speaking.is_none();
                 emit(&Event::now(Body::Live(status)));
                 if is_done {
@@ -402,8 +413,15 @@ impl Studio {
             nanoseconds(figures.video_end.load(Relaxed)),
             nanoseconds(figures.sound_end.load(Relaxed)),
         );
+        let elapsed = self.begin.elapsed();
+        if elapsed > SETTLED && self.lead.is_none() {
+            self.lead = Some(sound - video);
+        }
         LiveStatus {
-            elapsed_s: crate::event::seconds(self.begin.elapsed()),
+            effort: self.shedder.effort(),
+            drift_ms: self.lead.map(|lead| milliseconds(sound - video - lead)),
+            clock_drift_ms: milliseconds(elapsed.as_secs_f64() - sound),
+            elapsed_s: crate::event::seconds(elapsed),
             face: display(&self.face),
             speaking: queue.current.as_ref().map(|(name, _)| name.clone()),
             paused: queue.is_paused,
@@ -419,25 +437,33 @@ impl Studio {
         }
     }
 
-    /// Says once when the machine can't keep up, and when it can again.
-    fn tell_behind(&mut self, emit: &mut dyn FnMut(&Event)) {
+    /// Does less, or more again, and says so.
+    fn shed(&mut self, emit: &mut dyn FnMut(&Event)) {
         let end = Duration::from_nanos(self.engine.figures.video_end.load(Relaxed));
-        let behind = self.begin.elapsed().saturating_sub(end);
-        let is_behind = behind > BEHIND && end > Duration::ZERO;
-        if is_behind && !self.told_behind {
-            tell_warning(
-                format!(
-                    "The picture is {:.1} s behind: the machine can't keep up. Choose a smaller --size, or --set preset=ultrafast",
-                    behind.as_secs_f64()
-                ),
-                emit,
-            );
-        } else if self.told_behind && !is_behind {
-            let message = "The picture is in time again".into();
-            emit(&Event::now(Body::Message { message }));
+        let now = Instant::now();
+        let elapsed = now - self.begin;
+        if elapsed < SETTLED {
+            return;
         }
-        self.told_behind = is_behind;
+        let Some(effort) = self.shedder.note(elapsed.saturating_sub(end), now) else {
+            return;
+        };
+        self.pace.stride.store(effort.stride(), Relaxed);
+        if let Some(tracker) = self.engine.pipeline.by_name("facetrack") {
+            tracker.set_property("mesh-interval", effort.mesh_interval());
+        }
+        if effort == Effort::Full {
+            let message = effort.words().into();
+            emit(&Event::now(Body::Message { message }));
+        } else {
+            tell_warning(effort.words().into(), emit);
+        }
     }
+}
+
+/// Seconds as milliseconds, to the microsecond.
+fn milliseconds(seconds: f64) -> f64 {
+    (seconds * 1e6).round() / 1e3
 }
 
 fn tell_warning(message: String, emit: &mut dyn FnMut(&Event)) {

@@ -1,4 +1,4 @@
-//! `cargo xtask setup | demo | test | bench | evaluate`: what a fresh machine needs, in one command each.
+//! `cargo xtask setup | demo | test | bench | evaluate | soak`: what a fresh machine needs, in one command each.
 
 mod bench;
 mod demo;
@@ -7,6 +7,7 @@ mod job;
 mod material;
 mod process;
 mod setup;
+mod soak;
 mod table;
 mod test;
 mod workspace;
@@ -41,6 +42,8 @@ enum Task {
     Bench(bench::Args),
     /// Measure how good the mouths in finished videos are
     Evaluate(evaluate::Args),
+    /// Broadcast for a long time with a server that dies now and then
+    Soak(soak::Args),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Bench(args) => bench::run(&args),
         Task::Evaluate(args) => evaluate::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Test { arguments } => test::run(&arguments),
     };
     match result {
