@@ -338,11 +338,45 @@ pub struct DestinationStatus {
     /// The broadcast ends without it.
     pub must: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<DestinationCause>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_in_s: Option<f64>,
     /// Packets that it was too slow for.
     pub packets_dropped: u64,
+}
+
+/// Why a destination is not on air.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DestinationCause {
+    /// There is no such host.
+    Address,
+    /// Nobody listens there.
+    Refused,
+    /// The server doesn't want the stream: its application or its key is wrong.
+    Rejected,
+    /// The connection broke, or takes nothing any more.
+    Lost,
+    /// A file that can't be written.
+    File,
+    Other,
+}
+
+impl DestinationCause {
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Address => "Check the name of the host",
+            Self::Refused => "Check that the server runs, and its port",
+            Self::Rejected => "Check the application and the key of the stream at the server",
+            Self::Lost => "Check the network and the server; the bitrate may be too high for it",
+            Self::File => "Check the folder's permissions and the room on its disk",
+            Self::Other => "Check the address; `lipflow doctor` lists what is not installed",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -299,9 +299,45 @@ fn a_destination_that_must_be_there_ends_the_broadcast_with_a_reason() {
     assert_eq!(result["error"]["code"], "destination-failed");
     let reason = result["error"]["reason"].as_str().unwrap();
     assert!(reason.contains("refused"), "{reason}");
+    let told = on_air
+        .seen
+        .iter()
+        .find(|e| e["state"] == "waiting")
+        .unwrap();
+    assert_eq!(told["cause"], "refused");
+    assert!(
+        told["remedy"].as_str().unwrap().contains("server runs"),
+        "{told}"
+    );
     assert!(!reason.contains(KEY), "{reason}");
     assert_eq!(on_air.child.wait().unwrap().code(), Some(60));
     assert!(begin.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_stream_that_the_server_does_not_want_says_so() {
+    let desk = Desk::new();
+    let server = Server::start(&desk, free_port());
+    let wrong = server.url().replace("/live/", "/no-such-application/");
+    let mut on_air = OnAir::start(&desk, &["--to", &wrong]);
+    let told = on_air.wait_for_state("rtmp://", "waiting");
+    assert_eq!(told["cause"], "rejected", "{told}");
+    assert!(told["remedy"].as_str().unwrap().contains("key"), "{told}");
+}
+
+#[test]
+fn srt_can_be_called() {
+    let desk = Desk::new();
+    let url = format!("srt://127.0.0.1:{}", free_port());
+    let mut on_air = OnAir::start(&desk, &["--to", &format!("{url}?mode=listener")]);
+    on_air.wait_until(1.0);
+    let viewed = times(&url, "v", &["-read_intervals", "%+1"]);
+    assert!(
+        viewed.len() >= 20,
+        "the viewer sees {} frames",
+        viewed.len()
+    );
+    on_air.stop();
 }
 
 #[test]

@@ -11,7 +11,7 @@ use gst::prelude::*;
 use super::Said;
 use super::address::{Address, back_off};
 use super::fan::{Fan, Packet, Stream, Subscription};
-use crate::event::{DestinationState, DestinationStatus};
+use crate::event::{DestinationCause, DestinationState, DestinationStatus};
 use crate::job::folder_of;
 use crate::pipeline::template::{Template, Values};
 
@@ -88,7 +88,7 @@ struct Sender {
 /// How a connection ended.
 enum End {
     Stopped,
-    Failed(String),
+    Failed(DestinationCause, String),
 }
 
 impl Sender {
@@ -97,9 +97,9 @@ impl Sender {
         while !self.is_stopped() {
             self.tell(DestinationState::Connecting, None, None);
             let begin = Instant::now();
-            let reason = match self.connect() {
+            let (cause, reason) = match self.connect() {
                 End::Stopped => break,
-                End::Failed(reason) => self.address.redact(&reason),
+                End::Failed(cause, reason) => (cause, self.address.redact(&reason)),
             };
             failures = if begin.elapsed() > GOOD {
                 1
@@ -107,7 +107,11 @@ impl Sender {
                 failures + 1
             };
             let pause = back_off(failures);
-            self.tell(DestinationState::Waiting, Some(reason), Some(pause));
+            self.tell(
+                DestinationState::Waiting,
+                Some((cause, reason)),
+                Some(pause),
+            );
             let end = Instant::now() + pause;
             while Instant::now() < end && !self.is_stopped() {
                 std::thread::sleep(TICK);
@@ -120,12 +124,19 @@ impl Sender {
         self.stop.load(Ordering::Relaxed)
     }
 
-    fn tell(&self, state: DestinationState, reason: Option<String>, pause: Option<Duration>) {
+    fn tell(
+        &self,
+        state: DestinationState,
+        why: Option<(DestinationCause, String)>,
+        pause: Option<Duration>,
+    ) {
         let status = DestinationStatus {
             destination: self.address.to_string(),
             state,
             must: self.must,
-            reason,
+            cause: why.as_ref().map(|(cause, _)| *cause),
+            remedy: why.as_ref().map(|(cause, _)| cause.remedy().into()),
+            reason: why.map(|(_, reason)| reason),
             retry_in_s: pause.map(|pause| pause.as_secs_f64()),
             packets_dropped: self.dropped,
         };
@@ -136,7 +147,7 @@ impl Sender {
     fn connect(&mut self) -> End {
         let pipeline = match self.build() {
             Ok(pipeline) => pipeline,
-            Err(reason) => return End::Failed(reason),
+            Err(reason) => return End::Failed(cause_of(&reason, &self.address), reason),
         };
         let end = self.feed(&pipeline);
         if matches!(end, End::Stopped) {
@@ -173,10 +184,10 @@ impl Sender {
             source.downcast::<gst_app::AppSrc>().ok()
         };
         let (Some(video), Some(sound)) = (source("video"), source("sound")) else {
-            return End::Failed("its template has no appsrc named `video` and `sound`".into());
+            return other("its template has no appsrc named `video` and `sound`");
         };
         let Some(bus) = pipeline.bus() else {
-            return End::Failed("its pipeline has no bus".into());
+            return other("its pipeline has no bus");
         };
         self.count_what_is_taken(pipeline);
         let Subscription { packets, dropped } = self.surroundings.fan.subscribe();
@@ -192,7 +203,8 @@ impl Sender {
             if let Some(message) = bus.pop_filtered(&[gst::MessageType::Error])
                 && let gst::MessageView::Error(error) = message.view()
             {
-                return End::Failed(words_of(error));
+                let (cause, reason) = meaning_of(error, &self.address);
+                return End::Failed(cause, reason);
             }
             match packets.recv_timeout(TICK) {
                 Ok(packet) => push(&packet, &video, &sound),
@@ -211,13 +223,16 @@ impl Sender {
                 is_on_air = true;
                 self.tell(DestinationState::OnAir, None, None);
             } else if lost > 0 {
-                self.tell(DestinationState::OnAir, Some("it is too slow".into()), None);
+                let reason = "it is too slow for the stream".into();
+                self.tell(
+                    DestinationState::OnAir,
+                    Some((DestinationCause::Lost, reason)),
+                    None,
+                );
             }
             if last.1.elapsed() > STALL_LIMIT {
-                return End::Failed(format!(
-                    "it takes nothing any more, for {} s",
-                    STALL_LIMIT.as_secs()
-                ));
+                let reason = format!("it takes nothing any more, for {} s", STALL_LIMIT.as_secs());
+                return End::Failed(DestinationCause::Lost, reason);
             }
         }
     }
@@ -235,6 +250,10 @@ impl Sender {
             }
         }
     }
+}
+
+fn other(reason: &str) -> End {
+    End::Failed(DestinationCause::Other, reason.into())
 }
 
 fn push(packet: &Packet, video: &gst_app::AppSrc, sound: &gst_app::AppSrc) {
@@ -261,21 +280,86 @@ fn finish(pipeline: &gst::Pipeline) {
     }
 }
 
-fn words_of(error: &gst::message::Error) -> String {
-    let text = error.error().message().to_owned();
+/// What an error of a sink means, and in which words.
+fn meaning_of(error: &gst::message::Error, address: &Address) -> (DestinationCause, String) {
+    let debug = error.debug().unwrap_or_default();
+    // GStreamer adds the domain and the number of an error, which tell nobody anything.
+    let plain = |text: &str| -> String {
+        let text = text.split(": domain g-").next().unwrap_or(text);
+        text.trim().trim_end_matches('.').into()
+    };
+    let text = plain(error.error().message());
     // The cause is often only in the debug text, behind the place in the source.
-    match error.debug().and_then(|debug| {
-        let cause = debug.lines().last()?.trim().to_owned();
-        (!cause.is_empty() && !cause.contains(".c(")).then_some(cause)
-    }) {
-        Some(cause) if !text.contains(&cause) => {
-            format!("{}: {cause}", text.trim_end_matches('.'))
-        }
-        _ => text,
+    let cause = plain(debug.lines().last().unwrap_or_default());
+    let reason = if cause.is_empty() || cause.contains(".c(") || text.contains(&cause) {
+        text
+    } else {
+        format!("{text}: {cause}")
+    };
+    (cause_of(&reason, address), address.redact(&reason))
+}
+
+fn cause_of(reason: &str, address: &Address) -> DestinationCause {
+    let reason = reason.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    if matches!(
+        address,
+        Address::Hls(_) | Address::Matroska(_) | Address::Mp4(_)
+    ) {
+        DestinationCause::File
+    } else if has(&["resolv", "name or service", "no such host"]) {
+        DestinationCause::Address
+    } else if has(&["refused", "unreachable", "could not connect"]) {
+        DestinationCause::Refused
+    } else if has(&[
+        "badname",
+        "rejected",
+        "denied",
+        "not found",
+        "authoriz",
+        "authent",
+        "publish",
+    ]) {
+        DestinationCause::Rejected
+    } else if has(&[
+        "reset",
+        "broken pipe",
+        "closed",
+        "timed out",
+        "timeout",
+        "error sending",
+        "error receiving",
+    ]) {
+        DestinationCause::Lost
+    } else {
+        DestinationCause::Other
     }
 }
 
 fn make_folder(path: &std::path::Path) -> Result<(), String> {
     let folder = folder_of(path);
     std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_have_causes() {
+        let rtmp: Address = "rtmp://host/live/key".parse().unwrap();
+        let cause = |reason: &str| cause_of(reason, &rtmp);
+        let name =
+            "Failed to connect: Error resolving \u{201c}x\u{201d}: Name or service not known";
+        assert_eq!(cause(name), DestinationCause::Address);
+        let refused = "Connection refused: Could not connect to 127.0.0.1: Connection refused";
+        assert_eq!(cause(refused), DestinationCause::Refused);
+        let lost = "Connection error: Error receiving data: Connection reset by peer";
+        assert_eq!(cause(lost), DestinationCause::Lost);
+        let wrong = "Failed to connect: 'connect' cmd failed: connection closed remotely";
+        assert_eq!(cause(wrong), DestinationCause::Rejected);
+        assert_eq!(cause("publish denied"), DestinationCause::Rejected);
+        let file: Address = "tape.mkv".parse().unwrap();
+        assert_eq!(cause_of("No space left", &file), DestinationCause::File);
+    }
 }

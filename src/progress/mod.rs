@@ -180,6 +180,9 @@ fn destination_line(status: &DestinationStatus) -> String {
     if let Some(reason) = &status.reason {
         line += &format!(": {}", reason.trim_end_matches('.'));
     }
+    if let Some(remedy) = &status.remedy {
+        line += &format!(". {remedy}");
+    }
     if let Some(pause) = status.retry_in_s {
         line += &format!("; the next try is in {pause:.0} s");
     }
