@@ -312,6 +312,7 @@ fn cause_of(reason: &str, address: &Address) -> DestinationCause {
     } else if has(&["refused", "unreachable", "could not connect"]) {
         DestinationCause::Refused
     } else if has(&[
+        "cmd failed",
         "badname",
         "rejected",
         "denied",
