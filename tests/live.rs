@@ -435,6 +435,30 @@ fn raw_sound_in_bursts_and_cut_off_leaves_the_output_regular() {
 }
 
 #[test]
+fn what_is_asked_for_comes_before_what_speaks_anyhow() {
+    let desk = Desk::new();
+    let line = "audiotestsrc is-live=true volume=0.2";
+    let mut on_air = OnAir::start(&desk, &["--to", "tape.mkv", "--speech-pipeline", line]);
+    let speaks = |name: &'static str| {
+        move |event: &Value| {
+            let speaking = event["speaking"].as_str().unwrap_or("");
+            event["event"] == "live" && speaking.contains(name)
+        }
+    };
+    on_air.wait_for("the line speaks", speaks("the speech pipeline"));
+    on_air.ask(&["say", speech().to_str().unwrap()]);
+    on_air.wait_for("the file speaks", speaks(".wav"));
+    on_air.ask(&["skip"]);
+    on_air.wait_for("the line speaks again", speaks("the speech pipeline"));
+    on_air.ask(&["pause"]);
+    on_air.wait_for("nobody speaks", |event| {
+        event["event"] == "live" && event["speaking"].is_null() && event["paused"] == true
+    });
+    on_air.stop();
+    assert_regular(&desk.file("tape.mkv"));
+}
+
+#[test]
 fn a_face_that_is_deleted_stays_on_air() {
     let desk = Desk::new();
     let short = desk.file("short.mp4");

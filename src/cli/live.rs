@@ -42,13 +42,19 @@ pub struct LiveArgs {
     /// Says files that appear in this folder
     #[arg(long, value_name = "FOLDER")]
     watch: Option<PathBuf>,
-    /// Raw sound from standard input (-), a Unix socket (a path) or a TCP port on this machine
-    #[arg(long, value_name = "WHERE", requires = "pcm_format")]
+    /// Speaks while nothing else does: raw sound from standard input (-), a Unix socket (a path) or a
+    /// TCP port on this machine
+    #[arg(
+        long,
+        value_name = "WHERE",
+        requires = "pcm_format",
+        conflicts_with = "speech_pipeline"
+    )]
     pcm: Option<PcmPlace>,
     /// The format of raw sound: s16le,16000,1
     #[arg(long, value_name = "FORMAT,RATE,CHANNELS")]
     pcm_format: Option<Pcm>,
-    /// A piece of a gst-launch pipeline that speaks while nothing else does, `pulsesrc` say
+    /// The same from a piece of a gst-launch pipeline, `pulsesrc` say
     #[arg(long, value_name = "TEXT")]
     speech_pipeline: Option<String>,
     /// Ends when everything has been said
@@ -139,9 +145,10 @@ impl LiveArgs {
                 Speech::File(text.into())
             });
         }
-        if let Some((place, pcm)) = self.pcm.zip(self.pcm_format) {
-            speech.push(raw_sound(place, pcm)?);
-        }
+        let line = match self.pcm.zip(self.pcm_format) {
+            Some((place, pcm)) => Some(raw_sound(place, pcm)?),
+            None => self.speech_pipeline.map(Speech::Pipeline),
+        };
         let fps = self.fps;
         let mut values = Values::new()
             .set("fps", format!("{fps}/1"))
@@ -158,7 +165,7 @@ impl LiveArgs {
             fps: (fps, 1),
             to,
             speech,
-            line: self.speech_pipeline,
+            line,
             watch: self.watch,
             until_said: self.until_said,
             control: self.control.unwrap_or_else(control::default_path),

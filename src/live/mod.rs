@@ -12,13 +12,15 @@ mod engine;
 mod face;
 mod fan;
 mod mix;
+mod must;
 pub mod shed;
 pub mod speech;
+mod voice;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use gst::prelude::*;
@@ -34,17 +36,16 @@ use control::{Listener, Reply, Request, Wish};
 use destination::{Destination, Surroundings};
 use engine::Engine;
 use face::{Face, Feeder, Pace, Picture};
-use mix::{BLOCK, Happening, Mixer, RATE};
+use must::Must;
 use shed::{Effort, Shedder};
-use speech::{Decoded, Speech};
+use speech::Speech;
+use voice::{SharedQueue, Voice, lock};
 
 /// How often figures are told.
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_millis(50);
 /// How often a watched folder is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
-/// A destination that must be there may be away for so long.
-const MUST_LIMIT: Duration = Duration::from_secs(60);
 /// How long the streams take to settle; drift is counted from then.
 const SETTLED: Duration = Duration::from_secs(5);
 
@@ -56,7 +57,7 @@ pub struct Options {
     pub to: Vec<(Address, bool)>,
     pub speech: Vec<Speech>,
     /// What speaks while nothing else does.
-    pub line: Option<String>,
+    pub line: Option<Speech>,
     /// Files that appear in it are said.
     pub watch: Option<PathBuf>,
     /// End when everything has been said.
@@ -73,34 +74,6 @@ pub enum Said {
     Speech(Speech),
     Warning(String),
     Message(String),
-}
-
-/// What is being said and what waits, shared with the thread that gives the sound.
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<(Speech, f64)>,
-    skip: bool,
-    is_paused: bool,
-    /// Name and length in seconds of what is being said.
-    current: Option<(String, f64)>,
-    /// Samples of it that have gone out.
-    given: u64,
-}
-
-impl Queue {
-    fn seconds(&self) -> f64 {
-        let waiting: f64 = self.waiting.iter().map(|(_, seconds)| seconds).sum();
-        let current = self.current.as_ref().map_or(0.0, |(_, seconds)| {
-            (seconds - self.given as f64 / RATE as f64).max(0.0)
-        });
-        waiting + current
-    }
-}
-
-type SharedQueue = Arc<Mutex<Queue>>;
-
-fn lock(queue: &SharedQueue) -> MutexGuard<'_, Queue> {
-    queue.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 /// Whether the file is a still picture.
@@ -145,7 +118,7 @@ pub fn run(options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Resul
         shedder: Shedder::default(),
         pace: pace.clone(),
         lead: None,
-        down_since: Vec::new(),
+        must: Must::default(),
     };
     for speech in options.speech {
         studio.say(speech)?;
@@ -170,12 +143,12 @@ pub fn run(options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Resul
         let voice = Voice {
             engine: engine.clone(),
             queue: studio.queue.clone(),
-            line: options.line,
             said: sender.clone(),
             is_over: is_over.clone(),
             begin,
         };
-        scope.spawn(move || voice.run());
+        let line = options.line;
+        scope.spawn(move || voice.run(line));
         if let Some(folder) = options.watch {
             let (sender, is_over) = (sender.clone(), is_over.clone());
             scope.spawn(move || watch(&folder, &sender, &is_over));
@@ -225,8 +198,7 @@ struct Studio {
     pace: Arc<Pace>,
     /// How far sound was ahead of the picture when both had settled, in seconds: it is encoded sooner.
     lead: Option<f64>,
-    /// Since when destinations that must be there are away.
-    down_since: Vec<(String, Instant)>,
+    must: Must,
 }
 
 impl Studio {
@@ -273,12 +245,14 @@ impl Studio {
             if stop.haste() != Haste::None {
                 return Ok(());
             }
-            self.check_must()?;
+            if let Some(reason) = self.must.given_up(Instant::now()) {
+                return Err(Failure::new(FailureKind::DestinationFailed).because(reason));
+            }
             if last_status.elapsed() >= STATUS_INTERVAL {
                 last_status = Instant::now();
                 let status = self.status();
                 self.shed(emit);
-                let is_done = until_said && status.queue_s == 0.0 && status.speaking.is_none();
+                let is_done = until_said && lock(&self.queue).is_said();
                 emit(&Event::now(Body::Live(status)));
                 if is_done {
                     return Ok(());
@@ -290,34 +264,13 @@ impl Studio {
     fn destination_said(&mut self, status: DestinationStatus, emit: &mut dyn FnMut(&Event)) {
         emit(&Event::now(Body::Destination(status.clone())));
         let name = status.destination.clone();
-        self.down_since.retain(|(other, _)| *other != name);
-        if status.must && status.state != DestinationState::OnAir {
-            let before = self.states.iter().find(|s| s.destination == name);
-            let since = match before.map(|s| s.state) {
-                // Away from the first moment on, however often it is tried.
-                Some(DestinationState::OnAir) | None => Instant::now(),
-                _ => self.begin.max(Instant::now() - MUST_LIMIT),
-            };
-            self.down_since.push((name.clone(), since));
+        if status.must {
+            self.must.note(&status, Instant::now());
         }
         self.states.retain(|s| s.destination != name);
         if status.state != DestinationState::Ended {
             self.states.push(status);
         }
-    }
-
-    fn check_must(&self) -> Result<(), Failure> {
-        for (name, since) in &self.down_since {
-            let status = self.states.iter().find(|s| s.destination == *name);
-            let reason = status.and_then(|s| s.reason.clone()).unwrap_or_default();
-            let was_never_there = status.is_some_and(|s| s.state == DestinationState::Waiting);
-            if since.elapsed() > MUST_LIMIT || was_never_there && self.begin.elapsed() < MUST_LIMIT
-            {
-                return Err(Failure::new(FailureKind::DestinationFailed)
-                    .because(format_args!("{name} can't be reached: {reason}")));
-            }
-        }
-        Ok(())
     }
 
     fn add(&mut self, address: Address, must: bool) -> std::io::Result<()> {
@@ -335,7 +288,7 @@ impl Studio {
             }
             _ => 0.0,
         };
-        lock(&self.queue).waiting.push_back((speech, seconds));
+        lock(&self.queue).push(speech, seconds);
         Ok(())
     }
 
@@ -343,15 +296,15 @@ impl Studio {
         let result = match wish {
             Wish::Say { file } => self.say(Speech::File(file)),
             Wish::Skip => {
-                lock(&self.queue).skip = true;
+                lock(&self.queue).skip();
                 Ok(())
             }
             Wish::Clear => {
-                lock(&self.queue).waiting.clear();
+                lock(&self.queue).clear();
                 Ok(())
             }
             Wish::Pause | Wish::Resume => {
-                lock(&self.queue).is_paused = wish == Wish::Pause;
+                lock(&self.queue).pause(wish == Wish::Pause);
                 Ok(())
             }
             Wish::Face { file } => self.change_face(&file),
@@ -423,10 +376,10 @@ impl Studio {
             clock_drift_ms: milliseconds(elapsed.as_secs_f64() - sound),
             elapsed_s: crate::event::seconds(elapsed),
             face: display(&self.face),
-            speaking: queue.current.as_ref().map(|(name, _)| name.clone()),
-            paused: queue.is_paused,
+            speaking: queue.speaking(),
+            paused: queue.is_paused(),
             queue_s: (queue.seconds() * 1e3).round() / 1e3,
-            queued: queue.waiting.len() as u64,
+            queued: queue.waiting() as u64,
             frames: figures.frames.load(Relaxed),
             frames_late: figures.late.load(Relaxed),
             latency_ms: figures.latency.load(Relaxed) as f64 / 1e3,
@@ -484,111 +437,6 @@ pub(crate) fn refused(failure: &Failure) -> Reply {
         ok: false,
         error: Some(failure.into()),
         status: None,
-    }
-}
-
-/// The thread that gives the sound, by the clock.
-struct Voice {
-    engine: Arc<Engine>,
-    queue: SharedQueue,
-    line: Option<String>,
-    said: mpsc::Sender<Said>,
-    is_over: Arc<AtomicBool>,
-    begin: Instant,
-}
-
-impl Voice {
-    fn run(self) {
-        let mut mixer = Mixer::default();
-        let mut block = [0.0; BLOCK];
-        let mut current: Option<Decoded> = None;
-        let mut line = self.open_line();
-        for number in 0.. {
-            if self.is_over.load(Relaxed) {
-                break;
-            }
-            if mixer.is_silent() && current.is_none() {
-                current = self.next();
-            }
-            let is_paused = {
-                let mut queue = lock(&self.queue);
-                if std::mem::take(&mut queue.skip) {
-                    current = None;
-                    queue.current = None;
-                }
-                queue.is_paused
-            };
-            let source = match (&mut current, &mut line) {
-                _ if is_paused => None,
-                (Some(current), _) => Some(current as &mut dyn mix::Source),
-                (None, Some(line)) => Some(line as &mut dyn mix::Source),
-                (None, None) => None,
-            };
-            let is_current = source.is_some();
-            match mixer.block(source, &mut block) {
-                Some(Happening::Ended) => {
-                    if let Some(ended) = current.take() {
-                        self.ended(ended.failure.as_deref(), &ended.name);
-                    } else if let Some(ended) = line.take() {
-                        self.ended(ended.failure.as_deref(), &ended.name);
-                    }
-                }
-                Some(Happening::Began) | None => {}
-            }
-            if is_current {
-                lock(&self.queue).given += BLOCK as u64;
-            }
-            if self.engine.speak(number, &block).is_err() {
-                break;
-            }
-            let next = (number + 1) * BLOCK as u64 * 1_000_000_000 / RATE as u64;
-            let due = self.begin + Duration::from_nanos(next);
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        }
-    }
-
-    /// Opens what waits first.
-    fn next(&self) -> Option<Decoded> {
-        let (speech, seconds) = {
-            let mut queue = lock(&self.queue);
-            if queue.is_paused {
-                return None;
-            }
-            queue.waiting.pop_front()?
-        };
-        let name = speech.name();
-        match speech.open() {
-            Ok(decoded) => {
-                let mut queue = lock(&self.queue);
-                queue.current = Some((name.clone(), seconds));
-                queue.given = 0;
-                let _ = self.said.send(Said::Message(format!("saying {name}")));
-                Some(decoded)
-            }
-            Err(failure) => {
-                let _ = self.said.send(Said::Warning(failure.to_string()));
-                None
-            }
-        }
-    }
-
-    fn ended(&self, failure: Option<&str>, name: &str) {
-        lock(&self.queue).current = None;
-        if let Some(reason) = failure {
-            let text = format!("{name}: it ended early: {reason}");
-            let _ = self.said.send(Said::Warning(text));
-        }
-    }
-
-    fn open_line(&self) -> Option<Decoded> {
-        let text = self.line.clone()?;
-        match Speech::Pipeline(text).open() {
-            Ok(decoded) => Some(decoded),
-            Err(failure) => {
-                let _ = self.said.send(Said::Warning(failure.to_string()));
-                None
-            }
-        }
     }
 }
 
