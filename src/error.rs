@@ -47,12 +47,14 @@ pub enum FailureKind {
     WorkerDied,
     /// The journal of a batch can not be read or written.
     JournalUnusable,
+    /// A destination of a broadcast can not be reached.
+    DestinationFailed,
     Interrupted,
     Terminated,
 }
 
 impl FailureKind {
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Internal,
         Self::Usage,
         Self::InputMissing,
@@ -81,6 +83,7 @@ impl FailureKind {
         Self::Stuck,
         Self::WorkerDied,
         Self::JournalUnusable,
+        Self::DestinationFailed,
         Self::Interrupted,
         Self::Terminated,
     ];
@@ -116,6 +119,7 @@ impl FailureKind {
             Self::Stuck => 50,
             Self::WorkerDied => 51,
             Self::JournalUnusable => 52,
+            Self::DestinationFailed => 60,
             // As a shell reports a process that died of the signal.
             Self::Interrupted => 130,
             Self::Terminated => 143,
@@ -153,6 +157,7 @@ impl FailureKind {
             Self::Stuck => "the pipeline stopped moving",
             Self::WorkerDied => "the process that worked on it died",
             Self::JournalUnusable => "the journal of the batch can't be used",
+            Self::DestinationFailed => "a destination can't be reached",
             Self::Interrupted => "interrupted",
             Self::Terminated => "terminated",
         }
@@ -195,6 +200,9 @@ impl FailureKind {
             }
             Self::WorkerDied => {
                 "Try another version of the file; `lipflow retry` tries it again as it is"
+            }
+            Self::DestinationFailed => {
+                "Check the address and the stream's key, and that the server runs"
             }
             Self::JournalUnusable => "Check the folder's permissions and its disk, or give --state",
             Self::Interrupted | Self::Terminated => "Start it again; nothing was left behind",

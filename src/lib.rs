@@ -9,6 +9,7 @@ pub mod estimate;
 pub mod event;
 pub mod job;
 pub mod journal;
+pub mod live;
 pub mod pipeline;
 pub mod progress;
 pub mod publish;

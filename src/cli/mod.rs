@@ -3,8 +3,10 @@
 pub mod batch;
 mod batch_plan;
 pub mod completions;
+mod control;
 pub mod doctor;
 mod jobs;
+mod live;
 pub mod model;
 mod options;
 pub mod pipeline;
@@ -36,6 +38,8 @@ const STATE_FOLDER: &str = ".lipflow";
 enum Command {
     Run(run::RunArgs),
     Batch(batch::BatchArgs),
+    Live(live::LiveArgs),
+    Control(control::ControlArgs),
     Status(status::StatusArgs),
     Jobs(jobs::JobsArgs),
     Retry(jobs::RetryArgs),
@@ -55,6 +59,8 @@ impl Cli {
         match self.command {
             Command::Run(args) => run::run(args),
             Command::Batch(args) => batch::run(args),
+            Command::Live(args) => live::run(args),
+            Command::Control(args) => control::run(&args),
             Command::Status(args) => status::run(&args),
             Command::Jobs(args) => jobs::list(&args),
             Command::Retry(args) => jobs::retry(&args),

@@ -42,12 +42,21 @@ use super::check;
 use scan::{Fault, Word};
 
 /// The templates in the binary: name and text.
-const BUILTIN: [(&str, &str); 5] = [
+const BUILTIN: [(&str, &str); 11] = [
     ("file", include_str!("../../pipelines/file.launch")),
     ("lossless", include_str!("../../pipelines/lossless.launch")),
     ("compare", include_str!("../../pipelines/compare.launch")),
     ("webm", include_str!("../../pipelines/webm.launch")),
     ("preview", include_str!("../../pipelines/preview.launch")),
+    ("live", include_str!("../../pipelines/live.launch")),
+    (
+        "live-rtmp",
+        include_str!("../../pipelines/live-rtmp.launch"),
+    ),
+    ("live-srt", include_str!("../../pipelines/live-srt.launch")),
+    ("live-hls", include_str!("../../pipelines/live-hls.launch")),
+    ("live-mkv", include_str!("../../pipelines/live-mkv.launch")),
+    ("live-mp4", include_str!("../../pipelines/live-mp4.launch")),
 ];
 
 /// A line and a column of a template.

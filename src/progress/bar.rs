@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Renderer, outcome_line, progress_line};
+use super::{Renderer, destination_line, live_line, outcome_line, progress_line};
 use crate::event::{Body, Event, Progress};
 
 /// A bar counts whole numbers, so it counts milliseconds.
@@ -47,6 +47,14 @@ impl Renderer for Bar {
         match &event.body {
             Body::Progress(progress) => self.progress(progress),
             Body::Warning { message, .. } => self.bar.suspend(|| eprintln!("warning: {message}")),
+            Body::Destination(status) => self
+                .bar
+                .suspend(|| eprintln!("{}", destination_line(status))),
+            Body::Live(status) => {
+                self.bar.set_prefix("on air");
+                self.bar.set_message(live_line(status));
+                self.bar.tick();
+            }
             Body::Message { message } if !self.has_length => self.bar.set_message(message.clone()),
             Body::Result(outcome) => {
                 self.bar.finish_and_clear();

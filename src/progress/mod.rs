@@ -7,7 +7,9 @@ mod plain;
 
 use std::io::IsTerminal;
 
-use crate::event::{Event, JobState, Outcome, Plan, Progress};
+use crate::event::{
+    DestinationState, DestinationStatus, Event, JobState, LiveStatus, Outcome, Plan, Progress,
+};
 
 /// How a job's events are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -144,6 +146,47 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
 
 pub fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+fn live_line(status: &LiveStatus) -> String {
+    let mut parts = vec![
+        clock(status.elapsed_s),
+        format!("{} frames", status.frames),
+        format!("{:.0} ms behind", status.latency_ms),
+        format!("{:.0} kbit/s", status.bitrate_kbps),
+    ];
+    if status.frames_late > 0 {
+        parts.push(format!("{} late", status.frames_late));
+    }
+    match &status.speaking {
+        _ if status.paused => parts.push("paused".into()),
+        Some(name) => parts.push(format!("saying {name}")),
+        None => parts.push("silent".into()),
+    }
+    if status.queue_s > 0.0 {
+        parts.push(format!("{} of speech left", clock(status.queue_s)));
+    }
+    parts.join(", ")
+}
+
+fn destination_line(status: &DestinationStatus) -> String {
+    let state = match status.state {
+        DestinationState::Connecting => "connecting",
+        DestinationState::OnAir => "on air",
+        DestinationState::Waiting => "failed",
+        DestinationState::Ended => "ended",
+    };
+    let mut line = format!("{}: {state}", status.destination);
+    if let Some(reason) = &status.reason {
+        line += &format!(": {}", reason.trim_end_matches('.'));
+    }
+    if let Some(remedy) = &status.remedy {
+        line += &format!(". {remedy}");
+    }
+    if let Some(pause) = status.retry_in_s {
+        line += &format!("; the next try is in {pause:.0} s");
+    }
+    line
 }
 
 /// How it ended, on one line.

@@ -4,8 +4,10 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::{Renderer, outcome_line, plan_lines, progress_line, state_name};
-use crate::event::{Body, Event, Progress};
+use super::{
+    Renderer, destination_line, live_line, outcome_line, plan_lines, progress_line, state_name,
+};
+use crate::event::{Body, Event, LiveStatus, Progress};
 
 const INTERVAL: Duration = Duration::from_secs(2);
 /// The longest that a log is silent, however slowly the job moves.
@@ -60,6 +62,19 @@ impl<W: Write> Plain<W> {
     }
 }
 
+impl<W: Write> Plain<W> {
+    fn live(&mut self, status: &LiveStatus) {
+        let now = Instant::now();
+        if self
+            .last
+            .is_none_or(|(at, _)| now - at >= LONGEST_SILENCE / 3)
+        {
+            self.last = Some((now, 0.0));
+            self.line(&live_line(status));
+        }
+    }
+}
+
 impl<W: Write> Renderer for Plain<W> {
     fn show(&mut self, event: &Event) {
         match &event.body {
@@ -76,6 +91,8 @@ impl<W: Write> Renderer for Plain<W> {
             Body::Message { message } => self.line(message),
             // Of batches, which have a renderer of their own.
             Body::Started(_) | Body::Retry(_) | Body::Batch(_) | Body::BatchResult(_) => {}
+            Body::Destination(status) => self.line(&destination_line(status)),
+            Body::Live(status) => self.live(status),
         }
     }
 }

@@ -72,6 +72,7 @@ fn may_pass(kind: FailureKind) -> bool {
         | FailureKind::TemplateInvalid
         | FailureKind::PluginMissing
         | FailureKind::JournalUnusable
+        | FailureKind::DestinationFailed
         | FailureKind::Interrupted
         | FailureKind::Terminated => false,
     }

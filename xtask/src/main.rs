@@ -1,5 +1,5 @@
-//! `cargo xtask setup | demo | test | bench | evaluate | chaos`: what a fresh machine needs, in one
-//! command each.
+//! `cargo xtask setup | demo | test | bench | evaluate | soak | chaos`: what a fresh machine needs, in
+//! one command each.
 
 mod bench;
 mod chaos;
@@ -9,6 +9,7 @@ mod job;
 mod material;
 mod process;
 mod setup;
+mod soak;
 mod table;
 mod test;
 mod workspace;
@@ -43,6 +44,8 @@ enum Task {
     Bench(bench::Args),
     /// Measure how good the mouths in finished videos are
     Evaluate(evaluate::Args),
+    /// Broadcast for a long time with a server that dies now and then
+    Soak(soak::Args),
     /// Kill, poison and starve batches, and see that nothing is lost
     Chaos(chaos::Args),
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Bench(args) => bench::run(&args),
         Task::Evaluate(args) => evaluate::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Chaos(args) => chaos::run(&args),
         Task::Test { arguments } => test::run(&arguments),
     };

@@ -21,6 +21,11 @@ pub struct Args {
     quick: bool,
 }
 
+/// A face at 1280x720, of a minute.
+pub fn clip_720p() -> Result<std::path::PathBuf> {
+    Ok(material::clip(&material::folder()?, FULL.seconds)?.face)
+}
+
 /// How much is measured.
 struct Extent {
     /// Length of the clip.

@@ -4,6 +4,7 @@ mod fetch;
 pub mod packages;
 mod pins;
 mod place;
+mod server;
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +27,11 @@ pub fn ensure(scope: Scope) -> Result<()> {
     place::ensure(&Folders {
         data: data_dir(),
         cache: cache_dir(),
-    })
+    })?;
+    if scope == Scope::Test {
+        server::ensure(&data_dir().join("nginx"))?;
+    }
+    Ok(())
 }
 
 /// A Python that has `onnx`, for the scripts that build networks.

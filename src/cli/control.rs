@@ -1,0 +1,80 @@
+//! `lipflow control`: changes a broadcast while it is on air.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use crate::live::control::{self, Wish};
+
+/// Changes a broadcast while it is on air.
+#[derive(Args, Debug)]
+pub struct ControlArgs {
+    /// The broadcast's socket, if it was given one with --control
+    #[arg(long, value_name = "PATH", global = true)]
+    control: Option<PathBuf>,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Says a file when those before it are said
+    Say { file: PathBuf },
+    /// Ends what is being said
+    Skip,
+    /// Forgets what waits to be said
+    Clear,
+    /// Says nothing more until `resume`; the picture goes on
+    Pause,
+    /// Goes on after `pause`
+    Resume,
+    /// Shows another face
+    Face { file: PathBuf },
+    /// Sends to another destination as well
+    Add { to: String },
+    /// Sends no more to a destination
+    Drop { to: String },
+    /// Prints how it is, as JSON
+    Status,
+    /// Ends the broadcast
+    Stop,
+}
+
+impl What {
+    fn wish(&self) -> Wish {
+        // The broadcast may run in another folder.
+        let there = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());
+        match self {
+            Self::Say { file } => Wish::Say { file: there(file) },
+            Self::Face { file } => Wish::Face { file: there(file) },
+            Self::Add { to } => Wish::Add { to: to.clone() },
+            Self::Drop { to } => Wish::Drop { to: to.clone() },
+            Self::Skip => Wish::Skip,
+            Self::Clear => Wish::Clear,
+            Self::Pause => Wish::Pause,
+            Self::Resume => Wish::Resume,
+            Self::Status => Wish::Status,
+            Self::Stop => Wish::Stop,
+        }
+    }
+}
+
+pub fn run(args: &ControlArgs) -> anyhow::Result<ExitCode> {
+    let path = args.control.clone().unwrap_or_else(control::default_path);
+    let reply = control::ask(&path, &args.what.wish()).map_err(|e| {
+        anyhow::anyhow!(
+            "{}: no broadcast answers there: {e}. Start one with `lipflow live`, or give its --control",
+            path.display()
+        )
+    })?;
+    if let Some(error) = reply.error {
+        let file = error.file.map_or(String::new(), |file| format!("{file}: "));
+        eprintln!("lipflow: {file}{}. {}.", error.reason, error.remedy);
+        return Ok(ExitCode::from(error.exit_code));
+    }
+    if let (What::Status, Some(status)) = (&args.what, reply.status) {
+        super::print(&format!("{:#}\n", serde_json::to_value(status)?))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,239 @@
+//! `lipflow live`: a speaking face on air.
+
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::options::ShowOptions;
+use crate::cancel::Stop;
+use crate::error::{Failure, FailureKind};
+use crate::event::{Body, Event, Outcome, Progress};
+use crate::live::address::Address;
+use crate::live::speech::{Pcm, Speech};
+use crate::live::{self, Options, control};
+use crate::pipeline::template::Values;
+use crate::progress;
+
+/// Puts a speaking face on air: to RTMP, SRT, HLS and files at once.
+///
+/// While nobody speaks, the face idles with its mouth closed. `lipflow control` changes what it says,
+/// how it looks and where it goes while it is on air.
+#[derive(Args, Debug)]
+pub struct LiveArgs {
+    /// The face: a video, which runs backwards and forwards, or a picture
+    #[arg(long, value_name = "FILE")]
+    face: PathBuf,
+    /// A destination, again for more: rtmp://HOST/APP/KEY, rtmps://, srt://HOST:PORT, or a file that
+    /// ends in .m3u8, .mkv or .mp4
+    #[arg(long, value_name = "URL|FILE")]
+    to: Vec<Address>,
+    /// The same, without which there is no point: the broadcast ends if it can't be reached
+    #[arg(long, value_name = "URL|FILE")]
+    must: Vec<Address>,
+    /// Something to say, again for more: a file, or the URI of another stream
+    #[arg(long, value_name = "FILE|URI")]
+    speech: Vec<String>,
+    /// Says files that appear in this folder
+    #[arg(long, value_name = "FOLDER")]
+    watch: Option<PathBuf>,
+    /// Speaks while nothing else does: raw sound from standard input (-), a Unix socket (a path) or a
+    /// TCP port on this machine
+    #[arg(
+        long,
+        value_name = "WHERE",
+        requires = "pcm_format",
+        conflicts_with = "speech_pipeline"
+    )]
+    pcm: Option<PcmPlace>,
+    /// The format of raw sound: s16le,16000,1
+    #[arg(long, value_name = "FORMAT,RATE,CHANNELS")]
+    pcm_format: Option<Pcm>,
+    /// The same from a piece of a gst-launch pipeline, `pulsesrc` say
+    #[arg(long, value_name = "TEXT")]
+    speech_pipeline: Option<String>,
+    /// Ends when everything has been said
+    #[arg(long)]
+    until_said: bool,
+    /// Size of the picture; by default the face's own
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = parse_size)]
+    size: Option<(u32, u32)>,
+    /// Frames a second
+    #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=120))]
+    fps: u32,
+    /// The model: a name from `lipflow model list`, or a file; the one built in by default
+    #[arg(long, value_name = "NAME|FILE")]
+    model: Option<String>,
+    /// Sets a parameter of the template `live`
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = super::parse_setting)]
+    settings: Vec<(String, String)>,
+    /// The Unix socket for `lipflow control`
+    #[arg(long, value_name = "PATH")]
+    control: Option<PathBuf>,
+    #[command(flatten)]
+    show: ShowOptions,
+}
+
+/// Where raw sound comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum PcmPlace {
+    Stdin,
+    Unix(PathBuf),
+    Tcp(u16),
+}
+
+impl FromStr for PcmPlace {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match (text, text.parse()) {
+            ("-", _) => Self::Stdin,
+            (_, Ok(port)) => Self::Tcp(port),
+            (path, Err(_)) => Self::Unix(path.into()),
+        })
+    }
+}
+
+fn parse_size(text: &str) -> Result<(u32, u32), String> {
+    let size = text.split_once('x').and_then(|(width, height)| {
+        let side = |text: &str| text.parse().ok().filter(|n| (16..=8192).contains(n));
+        Some((side(width)?, side(height)?))
+    });
+    size.ok_or_else(|| format!("`{text}` is not a size such as 1280x720"))
+}
+
+pub fn run(args: LiveArgs) -> anyhow::Result<ExitCode> {
+    crate::init().context("GStreamer can't start")?;
+    let stop = Stop::on_signals()?;
+    let mut renderer = progress::renderer(args.show.progress);
+    let result = args
+        .into_options()
+        .and_then(|options| live::run(options, &stop, &mut |event| renderer.show(event)));
+    match result {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(failure) => {
+            let outcome = Outcome::of_failure(&failure, &Progress::default());
+            renderer.show(&Event::now(Body::Result(outcome)));
+            Ok(ExitCode::from(failure.kind.exit_code()))
+        }
+    }
+}
+
+impl LiveArgs {
+    fn into_options(self) -> Result<Options, Failure> {
+        let mut to: Vec<_> = self
+            .to
+            .into_iter()
+            .map(|address| (address, false))
+            .collect();
+        to.extend(self.must.into_iter().map(|address| (address, true)));
+        if to.is_empty() {
+            return Err(Failure::new(FailureKind::Usage)
+                .because("there is no destination")
+                .advice("Give one with --to, or with --must"));
+        }
+        let mut speech = Vec::new();
+        for text in self.speech {
+            speech.push(if text.contains("://") {
+                Speech::Uri(text)
+            } else {
+                Speech::File(text.into())
+            });
+        }
+        let line = match self.pcm.zip(self.pcm_format) {
+            Some((place, pcm)) => Some(raw_sound(place, pcm)?),
+            None => self.speech_pipeline.map(Speech::Pipeline),
+        };
+        let fps = self.fps;
+        let mut values = Values::new()
+            .set("fps", format!("{fps}/1"))
+            .set("key-distance", (2 * fps).to_string());
+        if let Some(model) = self.model {
+            values.insert("model", model);
+        }
+        for (name, value) in self.settings {
+            values.insert(&name, value);
+        }
+        Ok(Options {
+            face: self.face,
+            size: self.size,
+            fps: (fps, 1),
+            to,
+            speech,
+            line,
+            watch: self.watch,
+            until_said: self.until_said,
+            control: self.control.unwrap_or_else(control::default_path),
+            values,
+        })
+    }
+}
+
+/// Raw sound from where it comes.
+fn raw_sound(place: PcmPlace, pcm: Pcm) -> Result<Speech, Failure> {
+    let failed = |e: std::io::Error| {
+        Failure::new(FailureKind::Usage)
+            .because(format_args!("raw sound can't be taken from there: {e}"))
+            .advice("Choose another socket or port with --pcm")
+    };
+    let fd: OwnedFd = match place {
+        PcmPlace::Stdin => {
+            use std::os::fd::AsFd;
+            std::io::stdin()
+                .as_fd()
+                .try_clone_to_owned()
+                .map_err(failed)?
+        }
+        PcmPlace::Unix(path) => {
+            let listener = UnixListener::bind(path).map_err(failed)?;
+            bridge(move || Ok(listener.accept()?.0)).map_err(failed)?
+        }
+        PcmPlace::Tcp(port) => {
+            let listener = TcpListener::bind(("127.0.0.1", port)).map_err(failed)?;
+            bridge(move || Ok(listener.accept()?.0)).map_err(failed)?
+        }
+    };
+    Ok(Speech::Pcm(fd, pcm))
+}
+
+/// Passes what one connection after the other sends into a pipe, which never ends.
+fn bridge<S: std::io::Read + Send + 'static>(
+    mut accept: impl FnMut() -> std::io::Result<S> + Send + 'static,
+) -> std::io::Result<OwnedFd> {
+    let (reader, mut writer) = std::io::pipe()?;
+    std::thread::Builder::new()
+        .name("raw-sound".into())
+        .spawn(move || {
+            while let Ok(mut connection) = accept() {
+                // One that breaks off has said what it had to say.
+                let _ = std::io::copy(&mut connection, &mut writer);
+            }
+        })?;
+    Ok(reader.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_of_raw_sound() {
+        let place = |text: &str| text.parse::<PcmPlace>().unwrap();
+        assert_eq!(place("-"), PcmPlace::Stdin);
+        assert_eq!(place("9000"), PcmPlace::Tcp(9000));
+        assert_eq!(place("/run/x.sock"), PcmPlace::Unix("/run/x.sock".into()));
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("1280x720"), Ok((1280, 720)));
+        for bad in ["720", "0x720", "1280x", "axb"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Where a broadcast goes: what `--to` takes.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A destination.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Address {
+    /// rtmp:// or rtmps://
+    Rtmp(String),
+    Srt(String),
+    /// A playlist; its segments are beside it.
+    Hls(PathBuf),
+    Matroska(PathBuf),
+    /// Fragmented, so that a kill leaves what there is.
+    Mp4(PathBuf),
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((scheme, rest)) = text.split_once("://") else {
+            let path = PathBuf::from(text);
+            let extension = path.extension().and_then(|e| e.to_str());
+            return match extension.map(str::to_ascii_lowercase).as_deref() {
+                Some("m3u8") => Ok(Self::Hls(path)),
+                Some("mkv") => Ok(Self::Matroska(path)),
+                Some("mp4") => Ok(Self::Mp4(path)),
+                _ => Err("it is neither a URL nor a file that ends in .m3u8, .mkv or .mp4".into()),
+            };
+        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "rtmp" | "rtmps" => {
+                let parts = rest.split('/').filter(|part| !part.is_empty()).count();
+                if parts < 3 {
+                    return Err("an RTMP address is rtmp://HOST/APPLICATION/KEY".into());
+                }
+                Ok(Self::Rtmp(text.into()))
+            }
+            "srt" if !rest.is_empty() => Ok(Self::Srt(text.into())),
+            _ => Err("it is none of rtmp://, rtmps:// and srt://".into()),
+        }
+    }
+}
+
+/// Without what is secret: the key of a stream, passphrases and stream ids.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rtmp(url) => {
+                let public = url
+                    .rsplit_once('/')
+                    .map_or(url.as_str(), |(public, _)| public);
+                write!(f, "{}/...", without_user(public))
+            }
+            Self::Srt(url) => {
+                let public = url
+                    .split_once('?')
+                    .map_or(url.as_str(), |(public, _)| public);
+                write!(f, "{}", without_user(public))
+            }
+            Self::Hls(path) | Self::Matroska(path) | Self::Mp4(path) => {
+                write!(f, "{}", path.display())
+            }
+        }
+    }
+}
+
+/// As it is displayed: addresses get into logs that way too.
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn without_user(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.into();
+    };
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    match path {
+        "" => format!("{scheme}://{host}"),
+        path => format!("{scheme}://{host}/{path}"),
+    }
+}
+
+impl Address {
+    /// Takes what is secret out of a text that a library wrote.
+    pub fn redact(&self, text: &str) -> String {
+        let (Self::Rtmp(url) | Self::Srt(url)) = self else {
+            return text.into();
+        };
+        let mut clean = text.replace(url.as_str(), &self.to_string());
+        let key = url.rsplit_once('/').map_or("", |(_, key)| key);
+        let query = url.split_once('?').map_or("", |(_, query)| query);
+        let user = url.split_once("://").and_then(|(_, rest)| {
+            let host = rest.split('/').next()?;
+            host.rsplit_once('@').map(|(user, _)| user)
+        });
+        let mut secrets = vec![key, query, user.unwrap_or("")];
+        secrets.extend(
+            query
+                .split('&')
+                .filter_map(|pair| Some(pair.split_once('=')?.1)),
+        );
+        for secret in secrets {
+            // A secret of a letter or two would spoil every other word.
+            if secret.len() > 2 {
+                clean = clean.replace(secret, "...");
+            }
+        }
+        clean
+    }
+
+    /// The template that sends there, and the parameter that takes the address.
+    pub fn template(&self) -> &'static str {
+        match self {
+            Self::Rtmp(_) => "live-rtmp",
+            Self::Srt(_) => "live-srt",
+            Self::Hls(_) => "live-hls",
+            Self::Matroska(_) => "live-mkv",
+            Self::Mp4(_) => "live-mp4",
+        }
+    }
+}
+
+/// How long to wait before the next try: 1 s, doubled each time, at most 30 s.
+pub fn back_off(failures: u32) -> Duration {
+    let seconds = 1_u64 << failures.saturating_sub(1).min(5);
+    Duration::from_secs(seconds.min(30))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_told_apart() {
+        let template = |text: &str| text.parse::<Address>().map(|a| a.template());
+        assert_eq!(template("rtmp://h/live/key"), Ok("live-rtmp"));
+        assert_eq!(template("RTMPS://h:443/live/key"), Ok("live-rtmp"));
+        assert_eq!(template("srt://h:9000?streamid=x"), Ok("live-srt"));
+        assert_eq!(template("air/index.m3u8"), Ok("live-hls"));
+        assert_eq!(template("tape.mkv"), Ok("live-mkv"));
+        assert_eq!(template("tape.MP4"), Ok("live-mp4"));
+        for bad in [
+            "rtmp://h/key",
+            "rtmp://",
+            "http://h/x",
+            "srt://",
+            "tape.avi",
+            "",
+        ] {
+            assert!(template(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_are_never_shown() {
+        let cases = [
+            ("rtmp://u:pw12@host/live/s3cret-key", "rtmp://host/live/..."),
+            ("srt://host:9000?passphrase=s3cret-key", "srt://host:9000"),
+        ];
+        for (url, shown) in cases {
+            let address: Address = url.parse().unwrap();
+            assert_eq!(address.to_string(), shown);
+            assert_eq!(format!("{address:?}"), shown);
+            for text in [
+                format!("Failed to connect to '{url}'"),
+                "bad key 's3cret-key' for u:pw12".to_owned(),
+            ] {
+                let clean = address.redact(&text);
+                assert!(
+                    !clean.contains("s3cret-key") && !clean.contains("pw12")
+                        || url.starts_with("srt"),
+                    "{clean}"
+                );
+                assert!(!clean.contains("s3cret-key"), "{clean}");
+            }
+        }
+    }
+
+    #[test]
+    fn pauses_double_up_to_half_a_minute() {
+        let seconds: Vec<_> = (1..=8).map(|n| back_off(n).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 30, 30, 30]);
+    }
+}

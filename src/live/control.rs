@@ -1,0 +1,202 @@
+//! Control of a broadcast while it is on air: one JSON object a line on a Unix socket, each answered by
+//! one.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Said;
+use crate::event::{ErrorReport, LiveStatus};
+
+/// How long the broadcast may take to answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+
+/// What can be asked of a broadcast.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Wish {
+    /// Says the file when those before it are said.
+    Say {
+        file: PathBuf,
+    },
+    /// Ends what is being said.
+    Skip,
+    /// Forgets what waits to be said.
+    Clear,
+    /// Says nothing more until `resume`; the picture goes on.
+    Pause,
+    Resume,
+    /// Shows another face.
+    Face {
+        file: PathBuf,
+    },
+    /// Sends to another destination as well.
+    Add {
+        to: String,
+    },
+    /// Sends no more to a destination, named as `status` shows it.
+    Drop {
+        to: String,
+    },
+    Status,
+    /// Ends the broadcast.
+    Stop,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    pub ok: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<LiveStatus>,
+}
+
+/// A wish and where its answer goes.
+pub struct Request {
+    pub wish: Wish,
+    pub reply: mpsc::SyncSender<Reply>,
+}
+
+/// Where a broadcast listens unless told otherwise.
+pub fn default_path() -> PathBuf {
+    let folder = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    folder.join("lipflow-live.sock")
+}
+
+/// Listens until it is dropped.
+pub struct Listener {
+    path: PathBuf,
+}
+
+impl Listener {
+    /// Hears wishes at `path` and passes them to `said`.
+    pub fn start(path: &Path, said: mpsc::Sender<Said>) -> std::io::Result<Self> {
+        // A socket that nobody answers at was left by a broadcast that died.
+        let is_socket = fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
+        if is_socket && UnixStream::connect(path).is_err() {
+            fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        // Whoever can write to it can make the face say anything.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        std::thread::Builder::new()
+            .name("control".into())
+            .spawn(move || {
+                for stream in listener.incoming().map_while(Result::ok) {
+                    let said = said.clone();
+                    std::thread::spawn(move || serve(&stream, &said));
+                }
+            })?;
+        Ok(Self { path: path.into() })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn serve(stream: &UnixStream, said: &mpsc::Sender<Said>) {
+    let mut writer = stream;
+    for line in BufReader::new(stream).lines().map_while(Result::ok) {
+        let reply = match serde_json::from_str(&line) {
+            Ok(wish) => {
+                let (reply, answer) = mpsc::sync_channel(1);
+                if said.send(Said::Request(Request { wish, reply })).is_err() {
+                    return;
+                }
+                let Ok(answer) = answer.recv_timeout(ANSWER_LIMIT) else {
+                    return;
+                };
+                answer
+            }
+            Err(error) => super::refused(&super::usage(&error)),
+        };
+        let Ok(mut text) = serde_json::to_vec(&reply) else {
+            return;
+        };
+        text.push(b'\n');
+        if writer.write_all(&text).is_err() {
+            return;
+        }
+    }
+}
+
+/// Asks the broadcast at `path`.
+pub fn ask(path: &Path, wish: &Wish) -> std::io::Result<Reply> {
+    let stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+    let mut writer = &stream;
+    let mut text = serde_json::to_vec(wish)?;
+    text.push(b'\n');
+    writer.write_all(&text)?;
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line)?;
+    Ok(serde_json::from_str(&line)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_and_answers_go_over_the_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("live.sock");
+        // What a broadcast that was killed leaves is no obstacle.
+        drop(UnixListener::bind(&path).unwrap());
+        let (sender, receiver) = mpsc::channel();
+        let listener = Listener::start(&path, sender).unwrap();
+        let answering = std::thread::spawn(move || {
+            let Ok(Said::Request(request)) = receiver.recv() else {
+                panic!("no request");
+            };
+            let reply = Reply {
+                ok: true,
+                error: None,
+                status: None,
+            };
+            request.reply.send(reply).unwrap();
+            request.wish
+        });
+        let wish = Wish::Say {
+            file: "hello.wav".into(),
+        };
+        assert!(ask(&path, &wish).unwrap().ok);
+        assert_eq!(answering.join().unwrap(), wish);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_broadcast_that_lives_keeps_its_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("live.sock");
+        let (sender, _receiver) = mpsc::channel();
+        let _first = Listener::start(&path, sender.clone()).unwrap();
+        assert!(Listener::start(&path, sender).is_err());
+    }
+
+    #[test]
+    fn wishes_read_like_sentences() {
+        let wish: Wish = serde_json::from_str(r#"{"do":"say","file":"a.wav"}"#).unwrap();
+        assert_eq!(
+            wish,
+            Wish::Say {
+                file: "a.wav".into()
+            }
+        );
+        let wish: Wish = serde_json::from_str(r#"{"do":"stop"}"#).unwrap();
+        assert_eq!(wish, Wish::Stop);
+    }
+}

@@ -1,0 +1,188 @@
+//! Hands the encoded streams to every destination; one that is slow loses packets, the others don't.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+
+/// Packets that a destination may be behind: about four seconds.
+const BEHIND: usize = 400;
+/// Packets of sound that are kept for those who begin: sound is encoded sooner than the picture that
+/// belongs to it.
+const KEPT: usize = 100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    Video,
+    Sound,
+}
+
+/// One encoded frame.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    pub stream: Stream,
+    pub buffer: gst::Buffer,
+    pub caps: gst::Caps,
+    /// A picture that needs no other.
+    pub is_key: bool,
+}
+
+/// The end of a destination.
+pub struct Subscription {
+    pub packets: mpsc::Receiver<Packet>,
+    pub dropped: Arc<AtomicU64>,
+}
+
+struct Subscriber {
+    packets: mpsc::SyncSender<Packet>,
+    dropped: Arc<AtomicU64>,
+    /// It has lost something: what follows means nothing before the next whole picture.
+    wants_key: bool,
+}
+
+#[derive(Clone, Default)]
+pub struct Fan(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    subscribers: Vec<Subscriber>,
+    /// The last of the sound.
+    sound: VecDeque<Packet>,
+}
+
+impl Subscriber {
+    /// False: it has left.
+    fn give(&mut self, packet: &Packet) -> bool {
+        match self.packets.try_send(packet.clone()) {
+            Ok(()) => true,
+            Err(mpsc::TrySendError::Full(_)) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                self.wants_key = true;
+                true
+            }
+            Err(mpsc::TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
+impl Fan {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Everything from the next whole picture on.
+    pub fn subscribe(&self) -> Subscription {
+        let (sender, packets) = mpsc::sync_channel(BEHIND);
+        let dropped: Arc<AtomicU64> = Arc::default();
+        self.state().subscribers.push(Subscriber {
+            packets: sender,
+            dropped: dropped.clone(),
+            wants_key: true,
+        });
+        Subscription { packets, dropped }
+    }
+
+    /// Never waits.
+    pub fn publish(&self, packet: &Packet) {
+        let mut state = self.state();
+        let State { subscribers, sound } = &mut *state;
+        if packet.stream == Stream::Sound {
+            if sound.len() == KEPT {
+                sound.pop_front();
+            }
+            sound.push_back(packet.clone());
+        }
+        subscribers.retain_mut(|subscriber| {
+            if subscriber.wants_key {
+                if !packet.is_key {
+                    return true;
+                }
+                subscriber.wants_key = false;
+                // The sound of this picture is there already.
+                let from = packet.buffer.pts();
+                let mut its_own = sound.iter().filter(|sound| sound.buffer.pts() >= from);
+                if !subscriber.give(packet) {
+                    return false;
+                }
+                return its_own.all(|sound| subscriber.give(sound));
+            }
+            subscriber.give(packet)
+        });
+    }
+
+    /// Nothing more will come.
+    pub fn close(&self) {
+        self.state().subscribers.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(stream: Stream, is_key: bool) -> Packet {
+        packet_at(stream, is_key, 0)
+    }
+
+    fn packet_at(stream: Stream, is_key: bool, ms: u64) -> Packet {
+        gst::init().unwrap();
+        let mut buffer = gst::Buffer::new();
+        let time = gst::ClockTime::from_mseconds(ms);
+        buffer.get_mut().unwrap().set_pts(time);
+        Packet {
+            stream,
+            buffer,
+            caps: gst::Caps::new_any(),
+            is_key,
+        }
+    }
+
+    #[test]
+    fn a_destination_begins_with_a_whole_picture_and_its_sound() {
+        let fan = Fan::default();
+        for ms in [0, 20, 40, 60, 80] {
+            fan.publish(&packet_at(Stream::Sound, false, ms));
+        }
+        let subscription = fan.subscribe();
+        fan.publish(&packet_at(Stream::Video, false, 20));
+        fan.publish(&packet_at(Stream::Video, true, 40));
+        fan.publish(&packet_at(Stream::Sound, false, 100));
+        let got = subscription.packets.try_iter();
+        let got: Vec<_> = got
+            .map(|p| (p.stream, p.buffer.pts().unwrap().mseconds()))
+            .collect();
+        let sound = |ms| (Stream::Sound, ms);
+        let expected = [
+            (Stream::Video, 40),
+            sound(40),
+            sound(60),
+            sound(80),
+            sound(100),
+        ];
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn a_slow_one_loses_up_to_the_next_whole_picture_and_nobody_else_does() {
+        let fan = Fan::default();
+        let (slow, quick) = (fan.subscribe(), fan.subscribe());
+        let mut seen = 0;
+        for n in 0..BEHIND + 50 {
+            fan.publish(&packet(Stream::Video, n == 0));
+            seen += quick.packets.try_iter().count();
+        }
+        assert_eq!(seen, BEHIND + 50);
+        assert_eq!(slow.packets.try_iter().count(), BEHIND);
+        assert_eq!(slow.dropped.load(Ordering::Relaxed), 1);
+        fan.publish(&packet(Stream::Video, false));
+        fan.publish(&packet(Stream::Video, true));
+        assert!(slow.packets.try_iter().all(|packet| packet.is_key));
+    }
+
+    #[test]
+    fn those_who_left_are_forgotten() {
+        let fan = Fan::default();
+        drop(fan.subscribe());
+        fan.publish(&packet(Stream::Video, true));
+        assert!(fan.state().subscribers.is_empty());
+    }
+}

@@ -1,0 +1,257 @@
+//! What speaks on air: files, raw sound from a pipe or a socket, and pipelines of the operator's own.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use gst::prelude::*;
+
+use super::mix::{RATE, Source, Supply};
+use crate::error::{Failure, FailureKind};
+use crate::job::uri_of;
+
+/// What the mixer takes.
+const CAPS: &str = "audio/x-raw,format=F32LE,layout=interleaved,channels=1";
+/// Sound that is decoded ahead, in nanoseconds. A burst waits in the pipe.
+const AHEAD: u64 = 2_000_000_000;
+
+/// The format of raw sound: `s16le,16000,1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pcm {
+    format: String,
+    rate: u32,
+    channels: u32,
+}
+
+impl FromStr for Pcm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const FORMATS: [&str; 6] = ["s16le", "s16be", "s32le", "u8", "f32le", "f64le"];
+        let expected = || format!("`{text}` is not FORMAT,RATE,CHANNELS, as in s16le,16000,1");
+        let mut parts = text.split(',');
+        let (format, rate, channels) = match (parts.next(), parts.next(), parts.next()) {
+            (Some(format), Some(rate), Some(channels)) if parts.next().is_none() => {
+                (format.to_ascii_lowercase(), rate, channels)
+            }
+            _ => return Err(expected()),
+        };
+        if !FORMATS.contains(&format.as_str()) {
+            return Err(format!("`{format}` is none of {}", FORMATS.join(", ")));
+        }
+        let rate = rate.parse().ok().filter(|r| (1000..=384_000).contains(r));
+        let channels = channels.parse().ok().filter(|c| (1..=8).contains(c));
+        Ok(Self {
+            format,
+            rate: rate.ok_or_else(expected)?,
+            channels: channels.ok_or_else(expected)?,
+        })
+    }
+}
+
+/// Something to say, not opened yet.
+pub enum Speech {
+    File(PathBuf),
+    /// What another stream says.
+    Uri(String),
+    Pcm(OwnedFd, Pcm),
+    /// A piece of a gst-launch pipeline that gives sound.
+    Pipeline(String),
+}
+
+impl Speech {
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Uri(uri) => uri.split(['?', '@']).next().unwrap_or(uri).into(),
+            Self::Pcm(..) => "raw sound".into(),
+            Self::Pipeline(_) => "the speech pipeline".into(),
+        }
+    }
+
+    /// Begins to decode it.
+    pub fn open(self) -> Result<Decoded, Failure> {
+        let name = self.name();
+        let mut file = None;
+        let (head, fd) = match self {
+            Self::File(path) => {
+                let uri = uri_of(&path)?;
+                file = Some(path);
+                (decode(&uri), None)
+            }
+            Self::Uri(uri) => (decode(&uri), None),
+            Self::Pcm(fd, pcm) => (
+                format!(
+                    "fdsrc fd={} do-timestamp=false ! rawaudioparse format=pcm pcm-format={} \
+                     sample-rate={} num-channels={}",
+                    fd.as_raw_fd(),
+                    pcm.format,
+                    pcm.rate,
+                    pcm.channels
+                ),
+                Some(fd),
+            ),
+            Self::Pipeline(text) => (text, None),
+        };
+        let failed = |e: &dyn std::fmt::Display| {
+            let failure = Failure::new(FailureKind::TemplateInvalid).detail(e);
+            match &file {
+                Some(file) => failure.file(file),
+                None => failure,
+            }
+        };
+        let pipeline = gst::parse::launch(&format!(
+            "{head} ! audioconvert ! audioresample ! {CAPS},rate={RATE} \
+             ! queue max-size-time={AHEAD} max-size-bytes=0 max-size-buffers=0 \
+             ! appsink name=sound sync=false max-buffers=4"
+        ))
+        .map_err(|e| failed(&e))?
+        .downcast::<gst::Pipeline>()
+        .map_err(|_| failed(&"no pipeline was built"))?;
+        let sink = pipeline
+            .by_name("sound")
+            .and_then(|sink| sink.downcast::<gst_app::AppSink>().ok())
+            .ok_or_else(|| failed(&"no sink was built"))?;
+        pipeline
+            .set_state(gst::State::Playing)
+            .map_err(|e| failed(&e))?;
+        Ok(Decoded {
+            name,
+            pipeline,
+            sink,
+            left: VecDeque::new(),
+            failure: None,
+            _fd: fd,
+        })
+    }
+}
+
+fn decode(uri: &str) -> String {
+    // A URI is percent-encoded, so it has neither quotes nor spaces.
+    format!("uridecodebin uri=\"{uri}\" caps=audio/x-raw expose-all-streams=false")
+}
+
+/// Something that is being said.
+pub struct Decoded {
+    pub name: String,
+    pipeline: gst::Pipeline,
+    sink: gst_app::AppSink,
+    left: VecDeque<f32>,
+    /// Why it ended, if it did not end by itself.
+    pub failure: Option<String>,
+    _fd: Option<OwnedFd>,
+}
+
+impl Source for Decoded {
+    fn take(&mut self, wanted: usize, into: &mut Vec<f32>) -> Supply {
+        while self.left.len() < wanted {
+            let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::ZERO) else {
+                break;
+            };
+            if let Some(map) = sample.buffer().and_then(|b| b.map_readable().ok()) {
+                let samples = map.chunks_exact(4);
+                self.left.extend(samples.map(|b| {
+                    let sample = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+                    if sample.is_finite() { sample } else { 0.0 }
+                }));
+            }
+        }
+        let given = wanted.min(self.left.len());
+        into.extend(self.left.drain(..given));
+        if given == wanted {
+            return Supply::More;
+        }
+        if self.sink.is_eos() {
+            return Supply::Ended;
+        }
+        let error = self.pipeline.bus().and_then(|bus| {
+            let message = bus.pop_filtered(&[gst::MessageType::Error])?;
+            match message.view() {
+                gst::MessageView::Error(error) => Some(error.error().message().to_owned()),
+                _ => None,
+            }
+        });
+        if error.is_some() {
+            self.failure = error;
+            return Supply::Ended;
+        }
+        Supply::Dry
+    }
+}
+
+impl Drop for Decoded {
+    fn drop(&mut self) {
+        let pipeline = self.pipeline.clone();
+        // Network sources may take a while to let go, and somebody is waiting for the next block.
+        std::thread::spawn(move || pipeline.set_state(gst::State::Null));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn all_of(speech: Speech) -> (Vec<f32>, Option<String>) {
+        gst::init().unwrap();
+        let mut decoded = speech.open().unwrap();
+        let mut samples = Vec::new();
+        let begin = Instant::now();
+        while decoded.take(960, &mut samples) != Supply::Ended {
+            assert!(begin.elapsed() < Duration::from_secs(20), "it does not end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        (samples, decoded.failure.take())
+    }
+
+    #[test]
+    fn formats_of_raw_sound() {
+        let pcm = Pcm {
+            format: "s16le".into(),
+            rate: 16_000,
+            channels: 1,
+        };
+        assert_eq!("S16LE,16000,1".parse(), Ok(pcm));
+        for bad in [
+            "",
+            "s16le",
+            "s16le,16000",
+            "mp3,16000,1",
+            "s16le,0,1",
+            "s16le,16000,1,2",
+        ] {
+            assert!(bad.parse::<Pcm>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn raw_sound_of_another_rate_comes_out_whole() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let feeder = std::thread::spawn(move || {
+            // A second at half of full scale, in odd portions.
+            let sound: Vec<u8> = (0..8000).flat_map(|_| 16_384_i16.to_le_bytes()).collect();
+            for portion in sound.chunks(777) {
+                writer.write_all(portion).unwrap();
+            }
+        });
+        let pcm = "s16le,8000,1".parse().unwrap();
+        let (samples, failure) = all_of(Speech::Pcm(reader.into(), pcm));
+        feeder.join().unwrap();
+        assert_eq!(failure, None);
+        assert!(samples.len().abs_diff(RATE) < 200, "{}", samples.len());
+        assert!((samples[RATE / 2] - 0.5).abs() < 0.01);
+    }
+
+    #[test]
+    fn what_can_not_be_decoded_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a b.wav");
+        std::fs::write(&path, "no sound at all, only words").unwrap();
+        let (samples, failure) = all_of(Speech::File(path));
+        assert!(samples.is_empty());
+        assert!(failure.is_some());
+    }
+}

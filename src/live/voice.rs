@@ -1,0 +1,267 @@
+//! The voice on air: what waits to be said, and the thread that gives the sound by the clock.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::time::{Duration, Instant};
+
+use super::Said;
+use super::address::back_off;
+use super::engine::Engine;
+use super::mix::{self, BLOCK, Happening, Mixer, RATE};
+use super::speech::{Decoded, Speech};
+
+/// What is being said and what waits.
+#[derive(Default)]
+pub struct Queue {
+    waiting: VecDeque<(Speech, f64)>,
+    /// Name and length in seconds of what is being said.
+    current: Option<(String, f64)>,
+    /// Samples of it that have gone out.
+    given: u64,
+    /// What speaks while nothing else does, as long as it does.
+    line: Option<String>,
+    /// It may still have something to say.
+    has_line: bool,
+    is_speaking: bool,
+    skip: bool,
+    is_paused: bool,
+}
+
+pub type SharedQueue = Arc<Mutex<Queue>>;
+
+pub fn lock(queue: &SharedQueue) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+impl Queue {
+    pub fn push(&mut self, speech: Speech, seconds: f64) {
+        self.waiting.push_back((speech, seconds));
+    }
+
+    pub fn skip(&mut self) {
+        self.skip = true;
+    }
+
+    pub fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
+    pub fn pause(&mut self, pause: bool) {
+        self.is_paused = pause;
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Seconds of speech that are known to wait, with the rest of what is being said.
+    pub fn seconds(&self) -> f64 {
+        let waiting: f64 = self.waiting.iter().map(|(_, seconds)| seconds).sum();
+        let current = self.current.as_ref().map_or(0.0, |(_, seconds)| {
+            (seconds - self.given as f64 / RATE as f64).max(0.0)
+        });
+        waiting + current
+    }
+
+    /// What speaks.
+    pub fn speaking(&self) -> Option<String> {
+        match &self.current {
+            Some((name, _)) => Some(name.clone()),
+            None => self.line.clone().filter(|_| self.is_speaking),
+        }
+    }
+
+    /// Whether everything has been said.
+    pub fn is_said(&self) -> bool {
+        self.waiting.is_empty() && self.current.is_none() && !self.has_line && !self.is_speaking
+    }
+}
+
+/// The thread that gives the sound.
+pub struct Voice {
+    pub engine: Arc<Engine>,
+    pub queue: SharedQueue,
+    pub said: mpsc::Sender<Said>,
+    pub is_over: Arc<AtomicBool>,
+    pub begin: Instant,
+}
+
+/// What speaks while nothing else does.
+#[derive(Default)]
+struct Line {
+    source: Option<Decoded>,
+    /// To open it again: a pipeline of the operator's is not given up.
+    again: Option<String>,
+    failures: u32,
+    next_try: Option<Instant>,
+}
+
+impl Voice {
+    /// Gives sound until the broadcast is over.
+    pub fn run(self, line: Option<Speech>) {
+        let mut mixer = Mixer::default();
+        let mut block = [0.0; BLOCK];
+        let mut current: Option<Decoded> = None;
+        let mut line = self.open_line(line);
+        for number in 0.. {
+            if self.is_over.load(Relaxed) {
+                break;
+            }
+            if mixer.is_silent() && current.is_none() {
+                current = self.next();
+            }
+            self.reopen(&mut line);
+            let mut queue = lock(&self.queue);
+            let is_cut = std::mem::take(&mut queue.skip);
+            if is_cut {
+                current = None;
+                queue.current = None;
+            }
+            // What was asked for comes before what speaks anyhow.
+            let yields = current.is_none() && !queue.waiting.is_empty();
+            let is_silenced = is_cut || queue.is_paused || yields;
+            queue.has_line = line.source.is_some() || line.again.is_some();
+            queue.line = line.source.as_ref().map(|source| source.name.clone());
+            queue.is_speaking = !mixer.is_silent();
+            if current.is_some() && !is_silenced {
+                queue.given += BLOCK as u64;
+            }
+            drop(queue);
+            let source = match (&mut current, &mut line.source) {
+                _ if is_silenced => None,
+                (Some(current), _) => Some(current as &mut dyn mix::Source),
+                (None, Some(line)) => Some(line as &mut dyn mix::Source),
+                (None, None) => None,
+            };
+            if mixer.block(source, &mut block) == Some(Happening::Ended) {
+                match current.take() {
+                    Some(ended) => self.ended(&ended),
+                    None => self.line_ended(&mut line),
+                }
+            }
+            if self.engine.speak(number, &block).is_err() {
+                break;
+            }
+            let next = (number + 1) * BLOCK as u64 * 1_000_000_000 / RATE as u64;
+            let due = self.begin + Duration::from_nanos(next);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// Opens what waits first.
+    fn next(&self) -> Option<Decoded> {
+        let (speech, seconds) = {
+            let mut queue = lock(&self.queue);
+            if queue.is_paused {
+                return None;
+            }
+            queue.waiting.pop_front()?
+        };
+        let name = speech.name();
+        match speech.open() {
+            Ok(decoded) => {
+                let mut queue = lock(&self.queue);
+                queue.current = Some((name.clone(), seconds));
+                queue.given = 0;
+                drop(queue);
+                let _ = self.said.send(Said::Message(format!("saying {name}")));
+                Some(decoded)
+            }
+            Err(failure) => {
+                let _ = self.said.send(Said::Warning(failure.to_string()));
+                None
+            }
+        }
+    }
+
+    fn ended(&self, ended: &Decoded) {
+        lock(&self.queue).current = None;
+        if let Some(reason) = &ended.failure {
+            let text = format!("{}: it ended early: {reason}", ended.name);
+            let _ = self.said.send(Said::Warning(text));
+        }
+    }
+
+    fn open_line(&self, speech: Option<Speech>) -> Line {
+        let again = match &speech {
+            Some(Speech::Pipeline(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let mut line = Line {
+            again,
+            ..Line::default()
+        };
+        match speech.map(Speech::open) {
+            Some(Ok(source)) => line.source = Some(source),
+            Some(Err(failure)) => self.line_failed(&mut line, &failure.to_string()),
+            None => {}
+        }
+        lock(&self.queue).has_line = line.source.is_some() || line.again.is_some();
+        line
+    }
+
+    fn line_ended(&self, line: &mut Line) {
+        let Some(ended) = line.source.take() else {
+            return;
+        };
+        match &ended.failure {
+            Some(reason) => self.line_failed(line, &format!("{}: {reason}", ended.name)),
+            // It came to its end, which is no failure.
+            None => line.again = None,
+        }
+    }
+
+    fn line_failed(&self, line: &mut Line, reason: &str) {
+        let mut text = reason.to_owned();
+        if line.again.is_some() {
+            line.failures += 1;
+            let pause = back_off(line.failures);
+            line.next_try = Some(Instant::now() + pause);
+            text += &format!(". It is tried again in {} s", pause.as_secs());
+        }
+        let _ = self.said.send(Said::Warning(text));
+    }
+
+    fn reopen(&self, line: &mut Line) {
+        if line.next_try.is_none_or(|at| Instant::now() < at) {
+            return;
+        }
+        line.next_try = None;
+        let Some(text) = line.again.clone() else {
+            return;
+        };
+        match Speech::Pipeline(text).open() {
+            Ok(source) => line.source = Some(source),
+            Err(failure) => self.line_failed(line, &failure.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_knows_what_is_left_to_say() {
+        let mut queue = Queue::default();
+        assert!(queue.is_said());
+        queue.push(Speech::File("a.wav".into()), 4.0);
+        queue.push(Speech::File("b.wav".into()), 2.5);
+        assert_eq!((queue.seconds(), queue.waiting()), (6.5, 2));
+        assert!(!queue.is_said());
+        let (speech, seconds) = queue.waiting.pop_front().unwrap();
+        queue.current = Some((speech.name(), seconds));
+        queue.given = RATE as u64;
+        assert_eq!(queue.seconds(), 5.5);
+        assert_eq!(queue.speaking().as_deref(), Some("a.wav"));
+        queue.clear();
+        queue.current = None;
+        queue.has_line = true;
+        assert!(!queue.is_said(), "the line may still speak");
+    }
+}

@@ -1,0 +1,535 @@
+//! `lipflow live` on the binary: real media, a real RTMP server, and ffprobe as the viewer.
+
+mod run_support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use run_support::{Desk, face, finish, lipflow, speech};
+use serde_json::Value;
+
+/// Nothing in these tests takes longer.
+const LIMIT: Duration = Duration::from_secs(40);
+const KEY: &str = "a-very-s3cret-key";
+
+/// A broadcast that runs.
+struct OnAir {
+    child: Child,
+    events: BufReader<ChildStdout>,
+    seen: Vec<Value>,
+    control: PathBuf,
+}
+
+impl OnAir {
+    fn start(desk: &Desk, arguments: &[&str]) -> Self {
+        let face = face();
+        Self::with(desk, &face, arguments, Stdio::null())
+    }
+
+    fn with(desk: &Desk, face: &Path, arguments: &[&str], stdin: Stdio) -> Self {
+        let control = desk.file("control.sock");
+        let mut child = lipflow()
+            .current_dir(desk.path())
+            .args(["live", "--progress", "json", "--size", "320x240", "--face"])
+            .arg(face)
+            .arg("--control")
+            .arg(&control)
+            .args(arguments)
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self {
+            events: BufReader::new(child.stdout.take().unwrap()),
+            child,
+            seen: Vec::new(),
+            control,
+        }
+    }
+
+    /// Reads events until one fits.
+    fn wait_for(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let begin = Instant::now();
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let length = self.events.read_line(&mut line).unwrap();
+            assert!(
+                length > 0,
+                "it ended before: {what}\n{:?}",
+                self.seen.last()
+            );
+            assert!(begin.elapsed() < LIMIT, "{what}\n{:?}", self.seen.last());
+            let event: Value = serde_json::from_str(&line).unwrap();
+            self.seen.push(event.clone());
+            if fits(&event) {
+                return event;
+            }
+        }
+    }
+
+    fn wait_until(&mut self, seconds: f64) {
+        self.wait_for("the time has come", |event| {
+            event["event"] == "live" && event["video_s"].as_f64().unwrap() >= seconds
+        });
+    }
+
+    fn wait_for_state(&mut self, destination: &str, state: &str) -> Value {
+        self.wait_for(&format!("{destination} {state}"), |event| {
+            event["event"] == "destination"
+                && event["destination"].as_str().unwrap().contains(destination)
+                && event["state"] == state
+        })
+    }
+
+    fn control(&self, arguments: &[&str]) -> std::process::Output {
+        let mut command = lipflow();
+        command.arg("control").arg("--control").arg(&self.control);
+        finish(command.args(arguments))
+    }
+
+    fn ask(&self, arguments: &[&str]) {
+        let output = self.control(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    }
+
+    /// Stops it and gives all its events.
+    fn stop(mut self) -> Vec<Value> {
+        self.ask(&["stop"]);
+        let mut line = String::new();
+        while self.events.read_line(&mut line).unwrap() > 0 {
+            self.seen.push(serde_json::from_str(&line).unwrap());
+            line.clear();
+        }
+        assert!(self.child.wait().unwrap().success());
+        std::mem::take(&mut self.seen)
+    }
+}
+
+impl Drop for OnAir {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Debian's nginx with its RTMP module, on loopback, with its own folder.
+struct Server {
+    child: Child,
+    folder: PathBuf,
+    port: u16,
+}
+
+impl Server {
+    fn start(desk: &Desk, port: u16) -> Self {
+        let own = gstlipsync::runtime::data_dir().join("nginx");
+        let root = if own.is_dir() { own } else { "/".into() };
+        let module = root.join("usr/lib/nginx/modules/ngx_rtmp_module.so");
+        assert!(module.is_file(), "run `cargo xtask test` first: {module:?}");
+        let folder = desk.file("nginx");
+        fs::create_dir_all(&folder).unwrap();
+        let config = folder.join("nginx.conf");
+        let text = format!(
+            "load_module {};\nworker_processes 1; daemon off; master_process off;\n\
+             error_log {folder}/error.log info; pid {folder}/pid;\n\
+             events {{ worker_connections 32; }}\n\
+             rtmp {{ server {{ listen 127.0.0.1:{port}; \
+             application live {{ live on; }} }} }}\n",
+            module.display(),
+            folder = folder.display(),
+        );
+        fs::write(&config, text).unwrap();
+        let child = Command::new(root.join("usr/sbin/nginx"))
+            .arg("-p")
+            .arg(&folder)
+            .arg("-c")
+            .arg(&config)
+            .args(["-e", "stderr"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let begin = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(begin.elapsed() < LIMIT, "the server does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self {
+            child,
+            folder,
+            port,
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("rtmp://127.0.0.1:{}/live/{KEY}", self.port)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = &self.folder;
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Times of the packets of a stream (`v` or `a`), in seconds, as ffprobe reads them.
+fn times(source: &str, stream: &str, extra: &[&str]) -> Vec<f64> {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", stream])
+        .args(["-show_entries", "packet=pts_time", "-of", "csv=p=0"])
+        .args(extra)
+        .arg(source)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut times: Vec<f64> = text
+        .lines()
+        .filter_map(|line| line.trim_matches(',').parse().ok())
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times
+}
+
+/// No gap and no overlap, and both streams begin and end together.
+fn assert_regular(file: &Path) {
+    let file = file.to_str().unwrap();
+    let (video, sound) = (times(file, "v", &[]), times(file, "a", &[]));
+    assert!(video.len() > 10 && sound.len() > 10, "{file}");
+    let largest = |times: &[f64]| {
+        let steps = times.windows(2).map(|w| w[1] - w[0]);
+        steps.fold(0.0, f64::max)
+    };
+    assert!(largest(&video) < 0.045, "{file}: {}", largest(&video));
+    assert!(largest(&sound) < 0.030, "{file}: {}", largest(&sound));
+    let first = (video[0] - sound[0]).abs();
+    assert!(first < 0.04, "{file}: they begin {first} s apart");
+}
+
+#[test]
+fn one_encode_goes_to_every_kind_of_file_and_silence_is_regular_too() {
+    let desk = Desk::new();
+    let speech = speech();
+    let mut on_air = OnAir::start(
+        &desk,
+        &[
+            "--to",
+            "tape.mkv",
+            "--to",
+            "tape.mp4",
+            "--to",
+            "air/index.m3u8",
+            "--speech",
+            speech.to_str().unwrap(),
+        ],
+    );
+    on_air.wait_until(5.0);
+    let events = on_air.stop();
+    for name in ["tape.mkv", "tape.mp4"] {
+        assert_regular(&desk.file(name));
+    }
+    let playlist = fs::read_to_string(desk.file("air/index.m3u8")).unwrap();
+    assert!(playlist.contains("index-00000.ts"), "{playlist}");
+    assert!(times(desk.file("air/index.m3u8").to_str().unwrap(), "v", &[]).len() > 100);
+    let last = events.iter().rfind(|e| e["event"] == "live").unwrap();
+    let (video, sound) = (
+        last["video_s"].as_f64().unwrap(),
+        last["sound_s"].as_f64().unwrap(),
+    );
+    assert!(sound >= video && sound - video < 0.6, "{last}");
+    assert!(
+        events
+            .iter()
+            .any(|e| e["event"] == "live" && e["speaking"].is_null())
+    );
+}
+
+#[test]
+fn a_server_that_dies_and_comes_back_is_reached_again_and_nobody_else_notices() {
+    let desk = Desk::new();
+    let port = free_port();
+    let server = Server::start(&desk, port);
+    let url = server.url();
+    let mut on_air = OnAir::start(&desk, &["--to", &url, "--to", "tape.mkv"]);
+    on_air.wait_for_state("rtmp://", "on-air");
+    let viewed = times(&url, "v", &["-read_intervals", "%+1"]);
+    assert!(
+        viewed.len() >= 20,
+        "the viewer sees {} frames",
+        viewed.len()
+    );
+
+    drop(server);
+    let lost = on_air.wait_for_state("rtmp://", "waiting");
+    assert_eq!(lost["retry_in_s"], 1.0);
+    let again = on_air.wait_for_state("rtmp://", "waiting");
+    assert_eq!(again["retry_in_s"], 2.0, "the server is still away");
+    let _server = Server::start(&desk, port);
+    on_air.wait_for_state("rtmp://", "on-air");
+    let viewed = times(&url, "v", &["-read_intervals", "%+1"]);
+    assert!(
+        viewed.len() >= 20,
+        "the viewer sees {} frames",
+        viewed.len()
+    );
+    assert!(viewed.is_sorted());
+    let events = on_air.stop();
+    assert_regular(&desk.file("tape.mkv"));
+    let text = serde_json::to_string(&events).unwrap();
+    assert!(!text.contains(KEY), "the key is in an event");
+}
+
+#[test]
+fn a_destination_that_must_be_there_ends_the_broadcast_with_a_reason() {
+    let desk = Desk::new();
+    let url = format!("rtmp://127.0.0.1:{}/live/{KEY}", free_port());
+    let begin = Instant::now();
+    let mut on_air = OnAir::start(&desk, &["--must", &url]);
+    let result = on_air.wait_for("the result", |event| event["event"] == "result");
+    assert_eq!(result["error"]["code"], "destination-failed");
+    let reason = result["error"]["reason"].as_str().unwrap();
+    assert!(reason.contains("refused"), "{reason}");
+    let told = on_air
+        .seen
+        .iter()
+        .find(|e| e["state"] == "waiting")
+        .unwrap();
+    assert_eq!(told["cause"], "refused");
+    assert!(
+        told["remedy"].as_str().unwrap().contains("server runs"),
+        "{told}"
+    );
+    assert!(!reason.contains(KEY), "{reason}");
+    assert_eq!(on_air.child.wait().unwrap().code(), Some(60));
+    assert!(begin.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_stream_that_the_server_does_not_want_says_so() {
+    let desk = Desk::new();
+    let server = Server::start(&desk, free_port());
+    let wrong = server.url().replace("/live/", "/no-such-application/");
+    let mut on_air = OnAir::start(&desk, &["--to", &wrong]);
+    let told = on_air.wait_for_state("rtmp://", "waiting");
+    assert_eq!(told["cause"], "rejected", "{told}");
+    assert!(told["remedy"].as_str().unwrap().contains("key"), "{told}");
+}
+
+#[test]
+fn srt_can_be_called() {
+    let desk = Desk::new();
+    let url = format!("srt://127.0.0.1:{}", free_port());
+    let mut on_air = OnAir::start(&desk, &["--to", &format!("{url}?mode=listener")]);
+    on_air.wait_until(1.0);
+    let viewed = times(&url, "v", &["-read_intervals", "%+1"]);
+    assert!(
+        viewed.len() >= 20,
+        "the viewer sees {} frames",
+        viewed.len()
+    );
+    on_air.stop();
+}
+
+#[test]
+fn what_is_said_and_shown_changes_on_air() {
+    let desk = Desk::new();
+    let speech = speech();
+    let speech = speech.to_str().unwrap();
+    let mut on_air = OnAir::start(&desk, &["--to", "tape.mkv"]);
+    on_air.wait_until(0.5);
+    let asked = Instant::now();
+    on_air.ask(&["say", speech]);
+    on_air.ask(&["say", speech]);
+    on_air.wait_for("it speaks", |event| {
+        event["event"] == "message" && event["message"].as_str().unwrap().starts_with("saying ")
+    });
+    assert!(asked.elapsed() < Duration::from_secs(2));
+    on_air.ask(&["clear"]);
+    on_air.ask(&["skip"]);
+    on_air.wait_for("it is silent", |event| {
+        event["event"] == "live" && event["speaking"].is_null() && event["queue_s"] == 0.0
+    });
+
+    desk.write("broken.mp4", "no video");
+    let refused = on_air.control(&["face", desk.file("broken.mp4").to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(14), "{refused:?}");
+    let portrait = gstlipsync::runtime::data_dir().join("media/astronaut.png");
+    on_air.ask(&["face", portrait.to_str().unwrap()]);
+    on_air.ask(&["add", "more.mp4"]);
+    on_air.wait_for_state("more.mp4", "on-air");
+    let refused = on_air.control(&["add", "more.avi"]);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    on_air.wait_until(3.5);
+    on_air.ask(&["drop", "more.mp4"]);
+    on_air.wait_for_state("more.mp4", "ended");
+    let status = on_air.control(&["status"]);
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(status["face"], portrait.to_str().unwrap());
+    assert_eq!(status["destinations"].as_array().unwrap().len(), 1);
+    on_air.stop();
+    assert_regular(&desk.file("tape.mkv"));
+    assert_regular(&desk.file("more.mp4"));
+}
+
+#[test]
+fn raw_sound_in_bursts_and_cut_off_leaves_the_output_regular() {
+    let desk = Desk::new();
+    let arguments = [
+        "--to",
+        "tape.mkv",
+        "--pcm",
+        "-",
+        "--pcm-format",
+        "s16le,11025,2",
+    ];
+    let mut on_air = OnAir::with(&desk, &face(), &arguments, Stdio::piped());
+    let mut stdin = on_air.child.stdin.take().unwrap();
+    let tone = |seconds: f64| -> Vec<u8> {
+        let samples = (seconds * 11025.0) as u32;
+        let sample = |n: u32| (f64::from(n) * 0.2).sin() * 8000.0;
+        (0..samples)
+            .flat_map(|n| {
+                let bytes = (sample(n) as i16).to_le_bytes();
+                [bytes[0], bytes[1], bytes[0], bytes[1]]
+            })
+            .collect()
+    };
+    on_air.wait_until(0.6);
+    stdin.write_all(&tone(1.0)).unwrap();
+    on_air.wait_until(2.4);
+    // An odd number of bytes, and then no more for good.
+    stdin.write_all(&tone(0.5)[..10_001]).unwrap();
+    drop(stdin);
+    on_air.wait_until(4.0);
+    on_air.stop();
+    assert_regular(&desk.file("tape.mkv"));
+
+    // As long as there was sound, and no longer, it is loud: 1 s, and 10 001 bytes of 44 100 a second.
+    let levels = Command::new("ffmpeg")
+        .args([
+            "-v", "error", "-i", "tape.mkv", "-ac", "1", "-ar", "8000", "-f", "s16le", "-",
+        ])
+        .current_dir(desk.path())
+        .output()
+        .unwrap()
+        .stdout;
+    let level = |b: &[u8]| i16::from_le_bytes([b[0], b[1]]).unsigned_abs();
+    let loud = levels
+        .chunks_exact(2 * 160)
+        .filter(|window| window.chunks_exact(2).map(level).max() > Some(3000))
+        .count();
+    let seconds = loud as f64 * 0.02;
+    assert!((seconds - 1.227).abs() < 0.1, "{seconds} s are loud");
+    let end = levels[levels.len() - 8000..].chunks_exact(2);
+    assert!(end.map(level).max() < Some(100), "and then silence");
+}
+
+#[test]
+fn what_is_asked_for_comes_before_what_speaks_anyhow() {
+    let desk = Desk::new();
+    let line = "audiotestsrc is-live=true volume=0.2";
+    let mut on_air = OnAir::start(&desk, &["--to", "tape.mkv", "--speech-pipeline", line]);
+    let speaks = |name: &'static str| {
+        move |event: &Value| {
+            let speaking = event["speaking"].as_str().unwrap_or("");
+            event["event"] == "live" && speaking.contains(name)
+        }
+    };
+    on_air.wait_for("the line speaks", speaks("the speech pipeline"));
+    on_air.ask(&["say", speech().to_str().unwrap()]);
+    on_air.wait_for("the file speaks", speaks(".wav"));
+    on_air.ask(&["skip"]);
+    on_air.wait_for("the line speaks again", speaks("the speech pipeline"));
+    on_air.ask(&["pause"]);
+    on_air.wait_for("nobody speaks", |event| {
+        event["event"] == "live" && event["speaking"].is_null() && event["paused"] == true
+    });
+    on_air.stop();
+    assert_regular(&desk.file("tape.mkv"));
+}
+
+#[test]
+fn a_face_that_is_deleted_stays_on_air() {
+    let desk = Desk::new();
+    let short = desk.file("short.mp4");
+    // Two seconds, so that the file is read again and again.
+    let cut = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(face())
+        .args(["-t", "2", "-c", "copy"])
+        .arg(&short)
+        .status()
+        .unwrap();
+    assert!(cut.success());
+    let mut on_air = OnAir::with(&desk, &short, &["--to", "tape.mkv"], Stdio::null());
+    on_air.wait_until(1.0);
+    fs::remove_file(&short).unwrap();
+    fs::write(&short, "something else").unwrap();
+    on_air.wait_until(6.0);
+    let events = on_air.stop();
+    assert_regular(&desk.file("tape.mkv"));
+    assert!(
+        !events.iter().any(|e| e["event"] == "warning"),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn a_watched_folder_speaks_and_bad_files_are_named() {
+    let desk = Desk::new();
+    let folder = desk.file("in");
+    fs::create_dir(&folder).unwrap();
+    fs::copy(speech(), folder.join("old.wav")).unwrap();
+    let mut on_air = OnAir::start(&desk, &["--to", "tape.mkv", "--watch", "in"]);
+    on_air.wait_until(0.6);
+    fs::write(folder.join("bad.wav"), "words").unwrap();
+    fs::copy(speech(), folder.join("new.wav")).unwrap();
+    on_air.wait_for("the bad one is named", |event| {
+        event["event"] == "warning" && event["message"].as_str().unwrap().contains("bad.wav")
+    });
+    let said = on_air.wait_for("the new one is said", |event| {
+        event["event"] == "message" && event["message"].as_str().unwrap().starts_with("saying")
+    });
+    assert!(
+        said["message"].as_str().unwrap().contains("new.wav"),
+        "{said}"
+    );
+    on_air.stop();
+}
+
+#[test]
+fn files_survive_a_kill() {
+    let desk = Desk::new();
+    let mut on_air = OnAir::start(&desk, &["--to", "tape.mkv", "--to", "tape.mp4"]);
+    on_air.wait_until(4.0);
+    drop(on_air);
+    for name in ["tape.mkv", "tape.mp4"] {
+        let frames = times(desk.file(name).to_str().unwrap(), "v", &[]).len();
+        assert!(frames >= 60, "{name}: {frames} frames");
+    }
+}
+
+#[test]
+fn nobody_answers_where_there_is_no_broadcast() {
+    let desk = Desk::new();
+    let mut command = lipflow();
+    command
+        .arg("control")
+        .arg("--control")
+        .arg(desk.file("none.sock"))
+        .arg("status");
+    let output = finish(&mut command);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("no broadcast answers"), "{text}");
+}

@@ -1,0 +1,87 @@
+//! nginx with its RTMP module, on loopback, with a folder of its own.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::setup;
+
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+pub struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    pub fn start(folder: &Path) -> Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        Self::start_at(folder, port)
+    }
+
+    pub fn start_at(folder: &Path, port: u16) -> Result<Self> {
+        let own = setup::data_dir().join("nginx");
+        let root = if own.is_dir() {
+            own
+        } else {
+            PathBuf::from("/")
+        };
+        let folder = folder.join("nginx");
+        fs::create_dir_all(&folder)?;
+        let config = folder.join("nginx.conf");
+        let text = format!(
+            "load_module {}/usr/lib/nginx/modules/ngx_rtmp_module.so;\n\
+             worker_processes 1; daemon off; master_process off;\n\
+             error_log {folder}/error.log; pid {folder}/pid;\n\
+             events {{ worker_connections 32; }}\n\
+             rtmp {{ server {{ listen 127.0.0.1:{port}; \
+             application live {{ live on; }} }} }}\n",
+            root.display(),
+            folder = folder.display(),
+        );
+        fs::write(&config, text)?;
+        let child = Command::new(root.join("usr/sbin/nginx"))
+            .arg("-p")
+            .arg(&folder)
+            .arg("-c")
+            .arg(&config)
+            .args(["-e", "stderr"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("can't start nginx")?;
+        let server = Self { child, port };
+        let begin = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if begin.elapsed() > START_LIMIT {
+                bail!("nginx does not listen");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn url(&self, key: &str) -> String {
+        format!("rtmp://127.0.0.1:{}/live/{key}", self.port)
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
