@@ -378,6 +378,37 @@ fn changes_are_applied_all_or_none() {
 }
 
 #[test]
+fn the_next_job_is_taken_with_the_end_of_the_last() {
+    let desk = Desk::new();
+    let mut journal = desk.journal();
+    let batch = desk
+        .begin(&mut journal, &["a.mp4", "b.mp4"], "one", false)
+        .batch;
+    let first = journal.claim(batch, 7).unwrap().unwrap();
+    let begin = |claim: &Claim| Some(Event::of_job(claim.job, JobState::Probing));
+    let mut changes = vec![ended(first.job, JobState::Done, None)];
+    let second = journal.apply_and_claim(batch, &mut changes, 7, &begin);
+    let second = second.unwrap().unwrap();
+    assert_ne!(second.job, first.job);
+    assert!(
+        matches!(&changes[..], [_, Change::Event { event }] if event.id.is_some()),
+        "{changes:?}"
+    );
+    let mut changes = vec![ended(second.job, JobState::Queued, None)];
+    let again = journal.apply_and_claim(batch, &mut changes, 7, &begin);
+    assert_eq!(
+        again.unwrap().unwrap().job,
+        second.job,
+        "it was put back first"
+    );
+    let mut changes = vec![ended(second.job, JobState::Done, None)];
+    let none = journal.apply_and_claim(batch, &mut changes, 7, &begin);
+    assert!(none.unwrap().is_none());
+    assert_eq!(changes.len(), 1, "nothing begins");
+    assert_eq!(journal.counts(batch).unwrap().done, 2);
+}
+
+#[test]
 fn readers_change_nothing_and_need_a_journal() {
     let desk = Desk::new();
     let missing = Journal::read(&desk.path("none"));
