@@ -1,7 +1,7 @@
 //! What is learnt about a face from frame to frame: running means, so that neither the source's own
 //! talking nor the noise of one frame shows in the drawing.
 
-use super::{frame::Frame, interior::Complexion, line, lips::Lips, warp::Rest};
+use super::{edge, frame::Frame, interior::Complexion, line, lips::Lips, warp::Rest};
 use crate::face::Mesh;
 
 /// Frames over which the running means of a face settle.
@@ -9,6 +9,9 @@ const MEMORY: f32 = 50.0;
 
 /// Frames over which the line of touching lips settles: it has to follow the mesh.
 const LINE_MEMORY: f32 = 12.0;
+
+/// Frames over which the ends of the lips settle: they move with the mouth.
+const END_MEMORY: f32 = 3.0;
 
 /// A running mean over the last so many values.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +44,8 @@ pub struct Acquaintance {
     lip: Mean<3>,
     /// Where touching lips meet, against the mesh.
     offset: Mean<3>,
+    /// Where lips that are apart end, against the mesh.
+    ends: [Mean<3>; 2],
     /// Width of the mouth, and its line below the nose.
     size: Mean<2>,
 }
@@ -51,6 +56,7 @@ impl Default for Acquaintance {
             skin: Mean::of([180.0, 140.0, 120.0]),
             lip: Mean::of([150.0, 90.0, 85.0]),
             offset: Mean::of([0.0; 3]),
+            ends: [Mean::of([0.0; 3]), Mean::of([0.0; 3])],
             size: Mean::of([0.0; 2]),
         }
     }
@@ -72,6 +78,14 @@ impl Acquaintance {
             self.offset.take(offset, LINE_MEMORY);
         }
         lips.line = self.offset.values;
+        if lips.open > 0.0 {
+            for (end, found) in self.ends.iter_mut().zip(edge::find(frame, lips)) {
+                if let Some(found) = found {
+                    end.take(found, END_MEMORY);
+                }
+            }
+        }
+        lips.ends = [self.ends[0].values, self.ends[1].values];
         let line = lips.edges(lips.centre)[2] - lips.nose;
         self.size.take([lips.width, line], MEMORY);
     }

@@ -2,6 +2,8 @@
 //! No GStreamer types here.
 
 pub mod crop;
+mod edge;
+mod fit;
 pub mod frame;
 mod interior;
 mod known;

@@ -72,8 +72,14 @@ fn shapes() -> Vec<MouthParams> {
 
 fn warps() -> impl Iterator<Item = (Lips, Warp)> {
     faces().into_iter().flat_map(|mesh| {
-        shapes().into_iter().map(move |shape| {
-            let lips = Lips::of(&mesh).unwrap();
+        shapes().into_iter().enumerate().map(move |(i, shape)| {
+            let mut lips = Lips::of(&mesh).unwrap();
+            // Lips that end elsewhere than the mesh says.
+            lips.ends = [
+                [[0.0; 3]; 2],
+                [[-0.05, 0.0, 0.02], [0.03, 0.02, 0.0]],
+                [[0.03, -0.02, 0.0], [-0.02, 0.0, 0.01]],
+            ][i % 3];
             let mut warp = Warp::default();
             let rest = Rest {
                 widening: 1.0,
