@@ -26,6 +26,9 @@ pub struct Interior {
     tongue: [f32; 3],
     dark: [f32; 3],
     rim: [f32; 3],
+    /// Of the line in which lips meet. As red as the lips: mixed in at half strength, black would
+    /// turn them grey.
+    line: [f32; 3],
     opening: f32,
     tuck: f32,
     centre: f32,
@@ -81,6 +84,7 @@ impl Interior {
             tongue: red,
             dark: [skin[0] * 0.25, skin[1] * 0.115, skin[2] * 0.115],
             rim: red.map(|v| v * 0.75),
+            line: flesh.map(|v| v * 0.45),
             opening: warp.opening,
             tuck: warp.tuck,
             centre: lips.centre,
@@ -111,7 +115,7 @@ impl Interior {
             return None;
         }
         let contact = self.contact(y, gap, t2, column);
-        let line = self.rim.map(|v| v * 0.35);
+        let line = self.line;
         let (below_upper, above_lower) = (y - column.upper, column.lower - y);
         if below_upper <= 0.0 || above_lower <= 0.0 {
             return (contact > 0.0).then_some(Inside {
@@ -130,10 +134,11 @@ impl Interior {
         let narrow = mix(0.3, 1.0, smoothstep(0.0, 0.06, gap));
         let shadow = mix(0.5, 1.0, smoothstep(0.0, 0.04, below_upper));
         let light = mix(narrow * shadow, 0.9, 0.6 * self.tuck);
-        // Near its corners and its lower lip, the source's own inside is no more than shadow.
+        // Near its corners the source's own inside is no more than shadow, and near its lower lip are
+        // the lower teeth, which would have to go with the jaw.
         let own_gap = column.own_lower - column.own_upper;
         let own = self.own
-            * smoothstep(0.016, 0.05, column.own_lower - y)
+            * smoothstep(0.02, 0.02 + 0.3 * own_gap.max(0.1), column.own_lower - y)
             * smoothstep(0.06, 0.12, own_gap);
         // The line in which the lips met lies under the inside until that covers it.
         let total = coverage + contact * (1.0 - coverage);

@@ -135,7 +135,7 @@ impl Side {
         Self {
             source,
             target,
-            fade: (2.4 * (source - target).abs()).max(0.36),
+            fade: (3.2 * (source - target).abs()).max(0.4),
         }
     }
 
@@ -178,6 +178,11 @@ impl Warp {
         let jaw_drop = shape.jaw - JAW_OF_OPENING * own_gap + 0.78 * rest.drop;
         let corner_drop = CORNER_SHARE * lower_share * (opening - own_gap) + rest.drop;
         let [top, _, line] = lips.edges(lips.centre);
+        // Rounded lips don't smile, and lips that close over a toothy smile smile less.
+        let [left, right] = [lips.left, lips.right].map(|x| lips.edges(x)[2]);
+        let smile = (line - 0.5 * (left + right)).clamp(0.0, 0.2);
+        let relaxed = 0.3 * lips.open * (1.0 - 2.0 * opening).max(0.0) + 0.55 * narrow;
+        let corner_drop = corner_drop + smile * relaxed.min(0.7);
         let line = line + rest.drop;
 
         // Lips at the target: upper and lower edge relative to the line, in the middle.
