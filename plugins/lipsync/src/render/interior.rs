@@ -4,6 +4,7 @@
 
 use super::{
     ease,
+    gallery::Gallery,
     lips::Lips,
     mix, smoothstep,
     warp::{Column, Warp},
@@ -21,7 +22,13 @@ const TEETH: [f32; 6] = [0.0, 0.135, 0.24, 0.335, 0.42, 0.5];
 
 /// Paints the inside for one frame.
 #[derive(Clone, Copy, Debug)]
-pub struct Interior {
+pub struct Interior<'a> {
+    /// This person's own teeth, where an earlier frame has shown them.
+    gallery: Option<&'a Gallery>,
+    /// Of the light against that in which they were seen.
+    gain: [f32; 3],
+    /// The line of the resting lips.
+    middle: f32,
     teeth: [f32; 3],
     tongue: [f32; 3],
     dark: [f32; 3],
@@ -67,9 +74,15 @@ fn line_width(pixel: f32) -> f32 {
     (0.013f32).max(0.8 * pixel)
 }
 
-impl Interior {
+impl<'a> Interior<'a> {
     /// `pixel` is the size of a sample.
-    pub fn new(complexion: &Complexion, warp: &Warp, lips: &Lips, pixel: f32) -> Self {
+    pub fn new(
+        complexion: &Complexion,
+        gallery: &'a Gallery,
+        warp: &Warp,
+        lips: &Lips,
+        pixel: f32,
+    ) -> Self {
         let skin = complexion.skin;
         let light = luma(skin).max(1.0);
         // Teeth take the light that falls on the skin, and most of its hue.
@@ -80,6 +93,9 @@ impl Interior {
         let lip = complexion.lip;
         let red: [f32; 3] = std::array::from_fn(|i| 0.3 * lip[i] + 0.7 * flesh[i]);
         Self {
+            gallery: (!gallery.is_empty()).then_some(gallery),
+            gain: gallery.gain(skin),
+            middle: warp.line,
             teeth,
             tongue: red,
             dark: [skin[0] * 0.25, skin[1] * 0.115, skin[2] * 0.115],
@@ -194,11 +210,22 @@ impl Interior {
             }
         }
 
+        // Where the source shows its own teeth, others would double them.
+        let kept = self.gallery.map(|gallery| {
+            let (seen, sure) = gallery.at(x, y - self.middle, self.gain);
+            (seen, sure * (1.0 - self.own))
+        });
         let (cover, tooth_light) = self.tooth(x, y, column);
-        // Where the source shows its own teeth, painted ones would double them.
-        let cover = cover * (1.0 - self.own);
+        // Teeth that were seen anywhere are drawn as they were seen, or not at all.
+        let painted = if kept.is_some() { 0.0 } else { 1.0 };
+        let cover = cover * (1.0 - self.own) * painted;
         for (c, v) in colour.iter_mut().zip(self.teeth) {
             *c = mix(*c, v * tooth_light * light, cover);
+        }
+        if let Some((seen, sure)) = kept {
+            for (c, v) in colour.iter_mut().zip(seen) {
+                *c = mix(*c, v * mix(light, 1.0, 0.35), sure);
+            }
         }
 
         // The wet inner edge of the lower lip turns into the dark gradually.

@@ -1,7 +1,9 @@
 //! What is learnt about a face from frame to frame: running means, so that neither the source's own
 //! talking nor the noise of one frame shows in the drawing.
 
-use super::{edge, frame::Frame, interior::Complexion, line, lips::Lips, warp::Rest};
+use super::{
+    edge, frame::Frame, gallery::Gallery, interior::Complexion, line, lips::Lips, warp::Rest,
+};
 use crate::face::Mesh;
 
 /// Frames over which the running means of a face settle.
@@ -48,6 +50,7 @@ pub struct Acquaintance {
     ends: [Mean<3>; 2],
     /// Width of the mouth, and its line below the nose.
     size: Mean<2>,
+    pub gallery: Gallery,
 }
 
 impl Default for Acquaintance {
@@ -58,6 +61,7 @@ impl Default for Acquaintance {
             offset: Mean::of([0.0; 3]),
             ends: [Mean::of([0.0; 3]), Mean::of([0.0; 3])],
             size: Mean::of([0.0; 2]),
+            gallery: Gallery::default(),
         }
     }
 }
@@ -86,6 +90,7 @@ impl Acquaintance {
             }
         }
         lips.ends = [self.ends[0].values, self.ends[1].values];
+        self.gallery.look(frame, lips, &self.complexion());
         let line = lips.edges(lips.centre)[2] - lips.nose;
         self.size.take([lips.width, line], MEMORY);
     }

@@ -5,6 +5,7 @@ pub mod crop;
 mod edge;
 mod fit;
 pub mod frame;
+mod gallery;
 mod interior;
 mod known;
 mod line;

@@ -95,6 +95,8 @@ pub struct Warp {
     inner: [f32; 2],
     /// One over the height in which it fades above and below them.
     shift_rates: [f32; 2],
+    /// The line of the lips at rest, in the middle.
+    pub line: f32,
     /// Opening in the middle of the target.
     pub opening: f32,
     pub tuck: f32,
@@ -111,6 +113,7 @@ impl Default for Warp {
             reach: [0.0; 2],
             inner: [0.0; 2],
             shift_rates: [1.0; 2],
+            line: 0.0,
             opening: 0.0,
             tuck: 0.0,
         }
@@ -198,6 +201,7 @@ impl Warp {
         let reach = (width + sides[0].fade.max(sides[1].fade)).max(JAW_REACH) + 0.02;
         self.start = lips.centre - reach;
         self.scale = COLUMNS as f32 / (2.0 * reach);
+        self.line = line;
         self.tuck = shape.tuck;
         self.opening = (lower + raise).max(0.0);
 
