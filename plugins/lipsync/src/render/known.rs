@@ -4,7 +4,7 @@
 use super::{
     edge, frame::Frame, gallery::Gallery, interior::Complexion, line, lips::Lips, warp::Rest,
 };
-use crate::face::Mesh;
+use crate::{face::Mesh, model::JAW_OF_OPENING};
 
 /// Frames over which the running means of a face settle.
 const MEMORY: f32 = 50.0;
@@ -14,6 +14,9 @@ const LINE_MEMORY: f32 = 12.0;
 
 /// Frames over which the ends of the lips settle: they move with the mouth.
 const END_MEMORY: f32 = 3.0;
+
+/// From the base of the nose to the chin, in the middle of many faces.
+const USUAL_HEIGHT: f32 = 1.06;
 
 /// A running mean over the last so many values.
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +51,8 @@ pub struct Acquaintance {
     offset: Mean<3>,
     /// Where lips that are apart end, against the mesh.
     ends: [Mean<3>; 2],
-    /// Width of the mouth, and its line below the nose.
-    size: Mean<2>,
+    /// Width of the mouth, its line below the nose, and the height from there to the resting chin.
+    size: Mean<3>,
     pub gallery: Gallery,
 }
 
@@ -60,7 +63,7 @@ impl Default for Acquaintance {
             lip: Mean::of([150.0, 90.0, 85.0]),
             offset: Mean::of([0.0; 3]),
             ends: [Mean::of([0.0; 3]), Mean::of([0.0; 3])],
-            size: Mean::of([0.0; 2]),
+            size: Mean::of([0.0, 0.0, USUAL_HEIGHT]),
             gallery: Gallery::default(),
         }
     }
@@ -92,7 +95,9 @@ impl Acquaintance {
         lips.ends = [self.ends[0].values, self.ends[1].values];
         self.gallery.look(frame, lips, &self.complexion());
         let line = lips.edges(lips.centre)[2] - lips.nose;
-        self.size.take([lips.width, line], MEMORY);
+        let jaw = JAW_OF_OPENING * lips.gap * lips.open;
+        self.size
+            .take([lips.width, line, lips.chin[1] - lips.nose - jaw], MEMORY);
     }
 
     pub fn complexion(&self) -> Complexion {
@@ -100,6 +105,12 @@ impl Acquaintance {
             skin: self.skin.values,
             lip: self.lip.values,
         }
+    }
+
+    /// How much further than the usual face this one can open its mouth: a long lower face goes with
+    /// a long jaw.
+    pub fn gain(&self) -> f32 {
+        (self.size.values[2] / USUAL_HEIGHT).clamp(0.85, 1.15)
     }
 
     /// The mouth of this frame against the mouth at rest.

@@ -12,6 +12,15 @@ use super::{
 };
 use crate::{face::Mesh, model::MouthParams};
 
+/// `shape` for a face that opens its mouth `gain` times as far as the usual one.
+fn adapted(shape: &MouthParams, gain: f32) -> MouthParams {
+    MouthParams {
+        opening: shape.opening * gain,
+        jaw: shape.jaw * gain,
+        ..*shape
+    }
+}
+
 /// `shape` scaled by `strength` and brought into the range that a face can do; what is not a number
 /// becomes rest.
 fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
@@ -102,8 +111,8 @@ impl MouthRenderer {
         let Some(mut lips) = Lips::of(mesh) else {
             return Region::EMPTY;
         };
-        let shape = tamed(shape, strength);
         self.known.look(&frame.as_ref(), mesh, &mut lips);
+        let shape = tamed(&adapted(shape, self.known.gain()), strength);
         self.warp.prepare(&lips, &shape, &self.known.rest(&lips));
 
         let (width, height) = (frame.layout.width, frame.layout.height);

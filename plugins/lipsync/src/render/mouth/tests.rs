@@ -398,6 +398,33 @@ fn strength_scales_the_shape() {
 }
 
 #[test]
+fn a_long_face_opens_its_mouth_further_than_a_short_one() {
+    let (w, h) = SIZE;
+    let layout = Layout::rgb(w, h);
+    let gain = |gap: f32, chin: f32| {
+        let mut mesh = testing::face_with_gap(AT, UNIT, gap);
+        mesh.0[152][1] = AT[1] + chin * UNIT;
+        let mut renderer = MouthRenderer::new();
+        let rest = MouthParams::default();
+        draw(
+            &mut renderer,
+            &layout,
+            &mut testing::picture(&layout),
+            &mesh,
+            &rest,
+        );
+        renderer.known.gain()
+    };
+    let [short, usual, long] = [0.62, 0.74, 0.86].map(|chin| gain(0.02, chin));
+    assert!((usual - 1.0).abs() < 0.01 && short < 0.9 && long > 1.1);
+    // That the source's mouth stands open makes its face no longer.
+    assert!((gain(0.2, 0.74 + JAW_OF_OPENING * 0.2) - usual).abs() < 0.01);
+    let wide = adapted(&shape(0.2, 0.1, 0.5), 1.1);
+    assert!((wide.opening - 0.22).abs() < 1e-6 && wide.width == 0.1 && wide.tuck == 0.5);
+    assert!((wide.jaw - JAW_OF_OPENING * 0.22).abs() < 1e-6);
+}
+
+#[test]
 fn a_still_picture_gives_the_same_frame_for_ever() {
     let (w, h) = SIZE;
     for layout in testing::layouts(w, h) {
