@@ -1,7 +1,7 @@
 //! Draws the mouth that the speech asks for into a frame.
 
 use super::{
-    Region,
+    Region, ease,
     frame::{Channel, FrameMut},
     interior::{Inside, Interior},
     known::Acquaintance,
@@ -27,8 +27,10 @@ fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
     let strength = number(strength).clamp(0.0, 2.0);
     let take = |v: f32, lo: f32, hi: f32| (number(v) * strength).clamp(lo, hi);
     let opening = take(shape.opening, -0.1, 0.45);
+    // Pressed lips are closed, whatever the opening says: a network is seldom sure to the last bit.
+    let parted = 1.0 - ease(take(shape.press, 0.0, 1.0) / SURELY_PRESSED);
     MouthParams {
-        opening: opening.max(0.0),
+        opening: opening.max(0.0) * parted,
         width: take(shape.width, -0.6, 0.4),
         tuck: take(shape.tuck, 0.0, 1.2),
         // Less than closed is pressed, too.
@@ -37,6 +39,9 @@ fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
         jaw: take(shape.jaw, -0.05, 0.35),
     }
 }
+
+/// From here on pressed lips are closed.
+const SURELY_PRESSED: f32 = 0.8;
 
 fn number(v: f32) -> f32 {
     if v.is_finite() { v } else { 0.0 }

@@ -382,6 +382,20 @@ fn jaw_press_and_raise_each_move_what_is_theirs() {
 }
 
 #[test]
+fn pressed_lips_are_closed_whatever_the_opening_says() {
+    let pressed = |press: f32| MouthParams {
+        press,
+        ..shape(0.12, 0.0, 0.0)
+    };
+    let opening = |press: f32| tamed(&pressed(press), 1.0).opening;
+    assert_eq!(opening(0.0), 0.12);
+    assert!(opening(0.2) > 0.09 && opening(0.5) < 0.05);
+    assert_eq!([0.8, 1.0, 7.0].map(opening), [0.0; 3]);
+    // At half strength the lips move half as far.
+    assert!(tamed(&pressed(1.0), 0.5).opening < 0.03);
+}
+
+#[test]
 fn strength_scales_the_shape() {
     let (w, h) = SIZE;
     let layout = Layout::rgb(w, h);
