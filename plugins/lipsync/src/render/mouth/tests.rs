@@ -186,6 +186,29 @@ fn closed_is_closed_even_over_a_mouth_full_of_teeth() {
 }
 
 #[test]
+fn teeth_that_were_seen_once_are_shown_again() {
+    let (w, h) = SIZE;
+    let layout = Layout::rgb(w, h);
+    let toothy = testing::face_with_gap(AT, UNIT, 0.25);
+    let closed = testing::face(AT, UNIT);
+    let white = |seen: bool| {
+        let mut renderer = MouthRenderer::new();
+        if seen {
+            let mut planes = with_teeth(&layout, 0.25);
+            let rest = MouthParams::default();
+            draw(&mut renderer, &layout, &mut planes, &toothy, &rest);
+        }
+        let mut planes = testing::picture(&layout);
+        let wide = shape(0.2, 0.0, 0.0);
+        draw(&mut renderer, &layout, &mut planes, &closed, &wide);
+        // The painted ones are no brighter than the skin.
+        planes[0].iter().filter(|&&v| v > 220).count()
+    };
+    let (before, after) = (white(false), white(true));
+    assert!(before == 0 && after > 150, "{before}, then {after}");
+}
+
+#[test]
 fn the_mouth_opens_as_far_as_it_is_told() {
     let (w, h) = SIZE;
     let layout = Layout::rgb(w, h);
