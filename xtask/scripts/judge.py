@@ -52,6 +52,10 @@ class Head:
         across = (right - left) / self.unit
         self.axes = np.array([across, [-across[1], across[0]]])
 
+    def is_like(self, other):
+        moved = np.hypot(*(self.origin - other.origin)) / other.unit
+        return moved < 0.03 and abs(self.unit / other.unit - 1) < 0.03 and abs(self.axes - other.axes).max() < 0.03
+
     def local(self, points):
         return (points - self.origin) @ self.axes.T / self.unit
 
@@ -66,8 +70,8 @@ class Judge:
         self.detector = dlib.get_frontal_face_detector()
 
     def look(self, video):
-        """The points of each frame, None before the first face."""
-        points = None
+        """Each frame with its points, None before the first face."""
+        points = view = None
         for frame in frames(video):
             if points is None:
                 found = self.detector(frame, 1)
@@ -75,17 +79,21 @@ class Judge:
                     yield frame, None
                     continue
                 points = self.predict(frame, max(found, key=lambda box: box.area()))
-                points = self.refine(frame, points)
-            # The detector's box jumps; the eyes of the frame before give a steady one.
-            points = self.refine(frame, self.refine(frame, points))
+                points = self.refine(frame, Head(points))
+            # The detector's box jumps; the eyes of the frame before give a steady one. Small changes are ignored: the
+            # answer depends a little on the box, and would else feed its own noise.
+            for _ in range(2):
+                head = Head(points)
+                if view is None or not head.is_like(view):
+                    view = head
+                points = self.refine(frame, view)
             yield frame, points
 
     def predict(self, picture, box):
         shape = self.predictor(picture, box)
         return np.array([(shape.part(i).x, shape.part(i).y) for i in range(68)], float)
 
-    def refine(self, frame, points):
-        head = Head(points)
+    def refine(self, frame, head):
         centre = head.pixels([0, 0.45])
         half = SIDE / UNIT * head.unit / 2
         box = dlib.drectangle(*(centre - half), *(centre + half))

@@ -135,6 +135,37 @@ pub struct Frame<'a> {
     pub planes: [&'a [u8]; 3],
 }
 
+impl Frame<'_> {
+    /// R'G'B' at a place in pixels, between samples; `None` outside the picture.
+    pub fn rgb_at(&self, [x, y]: [f32; 2]) -> Option<[f32; 3]> {
+        let Layout {
+            width,
+            height,
+            channels,
+            colour,
+        } = &self.layout;
+        if !(x >= 0.0 && y >= 0.0 && x < *width as f32 && y < *height as f32) {
+            return None;
+        }
+        let mut values = [0.0; 3];
+        for (value, channel) in values.iter_mut().zip(channels) {
+            let plane = self.planes[channel.plane];
+            let along = |v: f32, sub: u8, size: usize| {
+                let v = (v / f32::from(1u8 << sub) - 0.5).max(0.0);
+                let i = (v as usize).min(size - 1);
+                (i, (i + 1).min(size - 1), v - i as f32)
+            };
+            let (i, next_i, fx) = along(x, channel.sub_x, channel.width(*width));
+            let (j, next_j, fy) = along(y, channel.sub_y, channel.height(*height));
+            let sample = |i, j| Some(f32::from(*plane.get(channel.index(i, j))?));
+            let top = super::mix(sample(i, j)?, sample(next_i, j)?, fx);
+            let bottom = super::mix(sample(i, next_j)?, sample(next_i, next_j)?, fx);
+            *value = super::mix(top, bottom, fy);
+        }
+        Some(colour.to_rgb(values))
+    }
+}
+
 /// A picture that is drawn into. Planes that the layout does not name are empty.
 pub struct FrameMut<'a> {
     pub layout: Layout,

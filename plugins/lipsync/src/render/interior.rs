@@ -4,6 +4,7 @@
 
 use super::{
     ease,
+    gallery::Gallery,
     lips::Lips,
     mix, smoothstep,
     warp::{Column, Warp},
@@ -21,11 +22,20 @@ const TEETH: [f32; 6] = [0.0, 0.135, 0.24, 0.335, 0.42, 0.5];
 
 /// Paints the inside for one frame.
 #[derive(Clone, Copy, Debug)]
-pub struct Interior {
+pub struct Interior<'a> {
+    /// This person's own teeth, where an earlier frame has shown them.
+    gallery: Option<&'a Gallery>,
+    /// Of the light against that in which they were seen.
+    gain: [f32; 3],
+    /// The line of the resting lips.
+    middle: f32,
     teeth: [f32; 3],
     tongue: [f32; 3],
     dark: [f32; 3],
     rim: [f32; 3],
+    /// Of the line in which lips meet. As red as the lips: mixed in at half strength, black would
+    /// turn them grey.
+    line: [f32; 3],
     opening: f32,
     tuck: f32,
     centre: f32,
@@ -64,9 +74,15 @@ fn line_width(pixel: f32) -> f32 {
     (0.013f32).max(0.8 * pixel)
 }
 
-impl Interior {
+impl<'a> Interior<'a> {
     /// `pixel` is the size of a sample.
-    pub fn new(complexion: &Complexion, warp: &Warp, lips: &Lips, pixel: f32) -> Self {
+    pub fn new(
+        complexion: &Complexion,
+        gallery: &'a Gallery,
+        warp: &Warp,
+        lips: &Lips,
+        pixel: f32,
+    ) -> Self {
         let skin = complexion.skin;
         let light = luma(skin).max(1.0);
         // Teeth take the light that falls on the skin, and most of its hue.
@@ -77,10 +93,14 @@ impl Interior {
         let lip = complexion.lip;
         let red: [f32; 3] = std::array::from_fn(|i| 0.3 * lip[i] + 0.7 * flesh[i]);
         Self {
+            gallery: (!gallery.is_empty()).then_some(gallery),
+            gain: gallery.gain(skin),
+            middle: warp.line,
             teeth,
             tongue: red,
             dark: [skin[0] * 0.25, skin[1] * 0.115, skin[2] * 0.115],
             rim: red.map(|v| v * 0.75),
+            line: flesh.map(|v| v * 0.45),
             opening: warp.opening,
             tuck: warp.tuck,
             centre: lips.centre,
@@ -111,7 +131,7 @@ impl Interior {
             return None;
         }
         let contact = self.contact(y, gap, t2, column);
-        let line = self.rim.map(|v| v * 0.35);
+        let line = self.line;
         let (below_upper, above_lower) = (y - column.upper, column.lower - y);
         if below_upper <= 0.0 || above_lower <= 0.0 {
             return (contact > 0.0).then_some(Inside {
@@ -130,10 +150,11 @@ impl Interior {
         let narrow = mix(0.3, 1.0, smoothstep(0.0, 0.06, gap));
         let shadow = mix(0.5, 1.0, smoothstep(0.0, 0.04, below_upper));
         let light = mix(narrow * shadow, 0.9, 0.6 * self.tuck);
-        // Near its corners and its lower lip, the source's own inside is no more than shadow.
+        // Near its corners the source's own inside is no more than shadow, and near its lower lip are
+        // the lower teeth, which would have to go with the jaw.
         let own_gap = column.own_lower - column.own_upper;
         let own = self.own
-            * smoothstep(0.016, 0.05, column.own_lower - y)
+            * smoothstep(0.02, 0.02 + 0.3 * own_gap.max(0.1), column.own_lower - y)
             * smoothstep(0.06, 0.12, own_gap);
         // The line in which the lips met lies under the inside until that covers it.
         let total = coverage + contact * (1.0 - coverage);
@@ -189,11 +210,22 @@ impl Interior {
             }
         }
 
+        // Where the source shows its own teeth, others would double them.
+        let kept = self.gallery.map(|gallery| {
+            let (seen, sure) = gallery.at(x, y - self.middle, self.gain);
+            (seen, sure * (1.0 - self.own))
+        });
         let (cover, tooth_light) = self.tooth(x, y, column);
-        // Where the source shows its own teeth, painted ones would double them.
-        let cover = cover * (1.0 - self.own);
+        // Teeth that were seen anywhere are drawn as they were seen, or not at all.
+        let painted = if kept.is_some() { 0.0 } else { 1.0 };
+        let cover = cover * (1.0 - self.own) * painted;
         for (c, v) in colour.iter_mut().zip(self.teeth) {
             *c = mix(*c, v * tooth_light * light, cover);
+        }
+        if let Some((seen, sure)) = kept {
+            for (c, v) in colour.iter_mut().zip(seen) {
+                *c = mix(*c, v * mix(light, 1.0, 0.35), sure);
+            }
         }
 
         // The wet inner edge of the lower lip turns into the dark gradually.

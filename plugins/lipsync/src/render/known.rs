@@ -1,14 +1,22 @@
 //! What is learnt about a face from frame to frame: running means, so that neither the source's own
 //! talking nor the noise of one frame shows in the drawing.
 
-use super::{frame::Frame, interior::Complexion, line, lips::Lips, warp::Rest};
-use crate::face::Mesh;
+use super::{
+    edge, frame::Frame, gallery::Gallery, interior::Complexion, line, lips::Lips, warp::Rest,
+};
+use crate::{face::Mesh, model::JAW_OF_OPENING};
 
 /// Frames over which the running means of a face settle.
 const MEMORY: f32 = 50.0;
 
 /// Frames over which the line of touching lips settles: it has to follow the mesh.
 const LINE_MEMORY: f32 = 12.0;
+
+/// Frames over which the ends of the lips settle: they move with the mouth.
+const END_MEMORY: f32 = 3.0;
+
+/// From the base of the nose to the chin, in the middle of many faces.
+const USUAL_HEIGHT: f32 = 1.06;
 
 /// A running mean over the last so many values.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +49,11 @@ pub struct Acquaintance {
     lip: Mean<3>,
     /// Where touching lips meet, against the mesh.
     offset: Mean<3>,
-    /// Width of the mouth, and its line below the nose.
-    size: Mean<2>,
+    /// Where lips that are apart end, against the mesh.
+    ends: [Mean<3>; 2],
+    /// Width of the mouth, its line below the nose, and the height from there to the resting chin.
+    size: Mean<3>,
+    pub gallery: Gallery,
 }
 
 impl Default for Acquaintance {
@@ -51,7 +62,9 @@ impl Default for Acquaintance {
             skin: Mean::of([180.0, 140.0, 120.0]),
             lip: Mean::of([150.0, 90.0, 85.0]),
             offset: Mean::of([0.0; 3]),
-            size: Mean::of([0.0; 2]),
+            ends: [Mean::of([0.0; 3]), Mean::of([0.0; 3])],
+            size: Mean::of([0.0, 0.0, USUAL_HEIGHT]),
+            gallery: Gallery::default(),
         }
     }
 }
@@ -72,8 +85,19 @@ impl Acquaintance {
             self.offset.take(offset, LINE_MEMORY);
         }
         lips.line = self.offset.values;
+        if lips.open > 0.0 {
+            for (end, found) in self.ends.iter_mut().zip(edge::find(frame, lips)) {
+                if let Some(found) = found {
+                    end.take(found, END_MEMORY);
+                }
+            }
+        }
+        lips.ends = [self.ends[0].values, self.ends[1].values];
+        self.gallery.look(frame, lips, &self.complexion());
         let line = lips.edges(lips.centre)[2] - lips.nose;
-        self.size.take([lips.width, line], MEMORY);
+        let jaw = JAW_OF_OPENING * lips.gap * lips.open;
+        self.size
+            .take([lips.width, line, lips.chin[1] - lips.nose - jaw], MEMORY);
     }
 
     pub fn complexion(&self) -> Complexion {
@@ -81,6 +105,12 @@ impl Acquaintance {
             skin: self.skin.values,
             lip: self.lip.values,
         }
+    }
+
+    /// How much further than the usual face this one can open its mouth: a long lower face goes with
+    /// a long jaw.
+    pub fn gain(&self) -> f32 {
+        (self.size.values[2] / USUAL_HEIGHT).clamp(0.85, 1.15)
     }
 
     /// The mouth of this frame against the mouth at rest.

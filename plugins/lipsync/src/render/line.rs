@@ -1,6 +1,7 @@
 //! Finds the dark line between touching lips, which the mesh misses by a few pixels.
 
 use super::{
+    fit::{Fit, Offset},
     frame::{Colour, Frame},
     lips::Lips,
 };
@@ -15,40 +16,20 @@ const PRIOR: f32 = 0.35;
 /// How decided the choice of the darkest place is.
 const SHARPNESS: f32 = 9.0;
 
-/// Offset of the line from where the mesh has it, as `c0 + c1 * t + c2 * t^2` with t from -1 at the
-/// left corner to 1 at the right one.
-pub type Offset = [f32; 3];
-
-/// `None` where nothing can be seen: outside the picture, or no contrast.
+/// Offset of the line from where the mesh has it; `None` where nothing can be seen: outside the picture, or no contrast.
 pub fn find(frame: &Frame, lips: &Lips) -> Option<Offset> {
     let middle = (lips.left + lips.right) / 2.0;
     let half = (lips.right - lips.left) / 2.0;
-    // Normal equations of the weighted fit, steadied towards no offset.
-    let mut m = [[0.0f32; 3]; 3];
-    let mut r = [0.0f32; 3];
-    let mut sum = 0.0;
+    let mut fit = Fit::default();
     for place in 0..PLACES {
         let t = (place as f32 / (PLACES - 1) as f32 * 2.0 - 1.0) * 0.92;
         let x = middle + t * half;
         let Some((offset, weight)) = darkest(frame, lips, x) else {
             continue;
         };
-        let basis = [1.0, t, t * t];
-        for i in 0..3 {
-            for j in 0..3 {
-                m[i][j] += weight * basis[i] * basis[j];
-            }
-            r[i] += weight * basis[i] * offset;
-        }
-        sum += weight;
+        fit.add(t, offset, weight);
     }
-    if sum < 0.35 * PLACES as f32 {
-        return None;
-    }
-    for (i, ridge) in [0.02, 0.1, 0.05].into_iter().enumerate() {
-        m[i][i] += ridge * sum;
-    }
-    solve(m, r)
+    fit.solve(0.35 * PLACES as f32)
 }
 
 /// Offset of the darkest place at x, and how sure it is.
@@ -105,30 +86,10 @@ fn luma(frame: &Frame, [x, y]: [f32; 2]) -> Option<f32> {
     Some(super::mix(top, bottom, fy))
 }
 
-/// Cramer's rule.
-fn solve(m: [[f32; 3]; 3], r: [f32; 3]) -> Option<Offset> {
-    let det = |m: &[[f32; 3]; 3]| {
-        m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1])
-            - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
-            + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
-    };
-    let whole = det(&m);
-    if whole.abs() < 1e-9 {
-        return None;
-    }
-    Some(std::array::from_fn(|column| {
-        let mut replaced = m;
-        for (row, value) in replaced.iter_mut().zip(r) {
-            row[column] = value;
-        }
-        det(&replaced) / whole
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::{frame::FrameMut, testing};
+    use crate::render::{fit, frame::FrameMut, testing};
 
     /// Draws a dark curve `offset` below the line of the face's lips.
     fn face_with_line(
@@ -142,7 +103,7 @@ mod tests {
             for x in 0..layout.width {
                 let [u, v] = lips.frame.to_local([x as f32 + 0.5, y as f32 + 0.5]);
                 let t = (2.0 * u - lips.left - lips.right) / (lips.right - lips.left);
-                let line = lips.touching(u) + offset[0] + offset[1] * t + offset[2] * t * t;
+                let line = lips.touching(u) + fit::at(offset, t);
                 let dark = (-((v - line) / 0.02).powi(2)).exp();
                 let to = &mut planes[0][luma.index(x, y)];
                 *to = (f32::from(*to) * (1.0 - 0.7 * dark)) as u8;
@@ -167,8 +128,7 @@ mod tests {
         for offset in [[0.0; 3], [0.02, 0.0, 0.0], [-0.015, 0.01, 0.02]] {
             let found = see(&mut face_with_line(&layout, &lips, offset)).unwrap();
             for t in [-0.8f32, 0.0, 0.8] {
-                let at = |c: Offset| c[0] + c[1] * t + c[2] * t * t;
-                let miss = at(found) - at(offset);
+                let miss = fit::at(found, t) - fit::at(offset, t);
                 // The prior pulls towards the mesh's line.
                 assert!(miss.abs() < 0.006, "{found:?} for {offset:?}");
             }

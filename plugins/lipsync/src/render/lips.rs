@@ -1,10 +1,16 @@
 //! The face's own frame, and the lips and jaw of a mesh measured in it.
 
-use super::{ease, line::Offset, smoothstep};
+use super::{
+    ease,
+    fit::{self, Offset},
+    smoothstep,
+};
 use crate::face::Mesh;
 
 const UPPER: [usize; 11] = [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308];
 const LOWER: [usize; 11] = [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308];
+const OUTER_UPPER: [usize; 11] = [61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291];
+const OUTER_LOWER: [usize; 11] = [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291];
 const LEFT_EYE: [usize; 2] = [33, 133];
 const RIGHT_EYE: [usize; 2] = [362, 263];
 const CORNERS: [usize; 2] = [61, 291];
@@ -89,6 +95,8 @@ pub struct Lips {
     pub foreshortening: f32,
     upper: Curve,
     lower: Curve,
+    outer_upper: Curve,
+    outer_lower: Curve,
     /// x of the left corner, the middle of the lips, the right corner.
     pub left: f32,
     pub centre: f32,
@@ -104,6 +112,8 @@ pub struct Lips {
     pub chin: [f32; 2],
     /// Where touching lips meet, against the mesh.
     pub line: Offset,
+    /// Where the upper and the lower lip end when they are apart, against the mesh.
+    pub ends: [Offset; 2],
     /// The jaw line is `chin.y - jaw_bend * (x - chin.x)^2`.
     pub jaw_bend: f32,
 }
@@ -117,8 +127,8 @@ const LINE_OF_TOUCHING: f32 = 0.7;
 pub const UPPER_SHARE: f32 = 0.15;
 /// Lips are cut this far outside the mesh's inner lips, so that no teeth stick to them.
 const TRIM: f32 = 0.008;
-/// In a wide mouth the mesh takes some of the upper teeth for lip.
-const TEETH_IN_LIP: f32 = 0.06;
+/// No edge is further from the mesh's than this.
+const MOST_OFF: f32 = 0.09;
 
 impl Lips {
     pub fn of(mesh: &Mesh) -> Option<Self> {
@@ -126,6 +136,8 @@ impl Lips {
         let local = |i: usize| frame.to_local([mesh.0[i][0], mesh.0[i][1]]);
         let upper = Curve::through(UPPER.map(local))?;
         let lower = Curve::through(LOWER.map(local))?;
+        let outer_upper = Curve::through(OUTER_UPPER.map(local))?;
+        let outer_lower = Curve::through(OUTER_LOWER.map(local))?;
         let (left, right) = (upper.x[0], upper.x[10]);
         // Near profile the middle may lie on a corner; keep some lip on both sides.
         let centre = ((upper.x[5] + lower.x[5]) / 2.0)
@@ -151,6 +163,8 @@ impl Lips {
             open: smoothstep(TOUCHING, SURELY_OPEN, gap),
             upper,
             lower,
+            outer_upper,
+            outer_lower,
             left,
             centre,
             right,
@@ -159,6 +173,7 @@ impl Lips {
             nose,
             chin,
             line: [0.0; 3],
+            ends: [[0.0; 3]; 2],
             jaw_bend,
         })
     }
@@ -170,6 +185,17 @@ impl Lips {
         top + LINE_OF_TOUCHING * (self.lower.at(x) - top).max(0.0)
     }
 
+    /// The mesh's lips at x: the upper one's outer and inner edge, the lower one's inner and outer.
+    pub fn contours(&self, x: f32) -> [f32; 4] {
+        let upper = self.upper.at(x);
+        [
+            self.outer_upper.at(x),
+            upper,
+            self.lower.at(x).max(upper),
+            self.outer_lower.at(x),
+        ]
+    }
+
     /// Lower edge of the upper lip, upper edge of the lower lip and the line where they would meet,
     /// at x. The three agree at and beyond the corners.
     pub fn edges(&self, x: f32) -> [f32; 3] {
@@ -178,17 +204,21 @@ impl Lips {
         let bottom = self.lower.at(x).max(top);
         let gap = bottom - top;
         let t = 2.0 * (x - self.left) / (self.right - self.left) - 1.0;
-        let [c0, c1, c2] = self.line;
-        let found = (c0 + c1 * t + c2 * t * t).clamp(-0.06, 0.06);
+        let found = fit::at(self.line, t).clamp(-0.06, 0.06);
         let touching = top + LINE_OF_TOUCHING * gap + found;
         let line = touching + self.open * (top + UPPER_SHARE * gap - touching);
         // More towards the corners, where the lips are hidden in shadow, and nothing at their ends.
         let end = (x - self.left).min(self.right - x) / (self.right - self.left);
-        let trim = TRIM * ease(end / 0.06) * (2.6 - 1.6 * ease(end / 0.3));
-        let teeth = TEETH_IN_LIP * smoothstep(0.15, 0.28, self.gap) * ease(end / 0.35);
+        // Colour is blurred over two pixels.
+        let blurred = 0.6 / self.frame.unit.max(20.0) * ease(end / 0.25);
+        let trim = blurred + TRIM * ease(end / 0.06) * (2.6 - 1.6 * ease(end / 0.3));
+        let [above, below] = self
+            .ends
+            .map(|offset| fit::at(offset, t).clamp(-MOST_OFF, MOST_OFF) * ease(end / 0.25));
+        let (top, bottom) = (top + above - trim, bottom + below + trim);
         [
-            line + self.open * (top - trim - teeth - line),
-            line + self.open * (bottom + trim - line),
+            line + self.open * (top.min(bottom) - line),
+            line + self.open * (bottom - line),
             line,
         ]
     }

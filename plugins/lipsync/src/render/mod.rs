@@ -2,7 +2,10 @@
 //! No GStreamer types here.
 
 pub mod crop;
+mod edge;
+mod fit;
 pub mod frame;
+mod gallery;
 mod interior;
 mod known;
 mod line;

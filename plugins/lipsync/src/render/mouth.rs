@@ -1,7 +1,7 @@
 //! Draws the mouth that the speech asks for into a frame.
 
 use super::{
-    Region,
+    Region, ease,
     frame::{Channel, FrameMut},
     interior::{Inside, Interior},
     known::Acquaintance,
@@ -12,14 +12,25 @@ use super::{
 };
 use crate::{face::Mesh, model::MouthParams};
 
+/// `shape` for a face that opens its mouth `gain` times as far as the usual one.
+fn adapted(shape: &MouthParams, gain: f32) -> MouthParams {
+    MouthParams {
+        opening: shape.opening * gain,
+        jaw: shape.jaw * gain,
+        ..*shape
+    }
+}
+
 /// `shape` scaled by `strength` and brought into the range that a face can do; what is not a number
 /// becomes rest.
 fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
     let strength = number(strength).clamp(0.0, 2.0);
     let take = |v: f32, lo: f32, hi: f32| (number(v) * strength).clamp(lo, hi);
     let opening = take(shape.opening, -0.1, 0.45);
+    // Pressed lips are closed, whatever the opening says: a network is seldom sure to the last bit.
+    let parted = 1.0 - ease(take(shape.press, 0.0, 1.0) / SURELY_PRESSED);
     MouthParams {
-        opening: opening.max(0.0),
+        opening: opening.max(0.0) * parted,
         width: take(shape.width, -0.6, 0.4),
         tuck: take(shape.tuck, 0.0, 1.2),
         // Less than closed is pressed, too.
@@ -28,6 +39,9 @@ fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
         jaw: take(shape.jaw, -0.05, 0.35),
     }
 }
+
+/// From here on pressed lips are closed.
+const SURELY_PRESSED: f32 = 0.8;
 
 fn number(v: f32) -> f32 {
     if v.is_finite() { v } else { 0.0 }
@@ -46,6 +60,12 @@ pub struct MouthRenderer {
     known: Acquaintance,
     warp: Warp,
     patch: Patch,
+    traced: Traced,
+}
+
+/// The map for the grid of one channel.
+#[derive(Default)]
+struct Traced {
     /// Displacement in samples for each sample of the region.
     map: Vec<[f32; 2]>,
     /// Samples that show something of the inside.
@@ -96,8 +116,8 @@ impl MouthRenderer {
         let Some(mut lips) = Lips::of(mesh) else {
             return Region::EMPTY;
         };
-        let shape = tamed(shape, strength);
         self.known.look(&frame.as_ref(), mesh, &mut lips);
+        let shape = tamed(&adapted(shape, self.known.gain()), strength);
         self.warp.prepare(&lips, &shape, &self.known.rest(&lips));
 
         let (width, height) = (frame.layout.width, frame.layout.height);
@@ -118,8 +138,11 @@ impl MouthRenderer {
             };
             if !shared {
                 let pixel = (1 << sub_x.max(sub_y)) as f32 / lips.frame.unit;
-                let interior = Interior::new(&self.known.complexion(), &self.warp, &lips, pixel);
-                self.trace(&lips.frame, &interior, channel, target);
+                let complexion = self.known.complexion();
+                let interior =
+                    Interior::new(&complexion, &self.known.gallery, &self.warp, &lips, pixel);
+                let traced = &mut self.traced;
+                traced.trace(&self.warp, &lips.frame, &interior, channel, target);
             }
             let source = self.source(&lips.frame, channel, target, w, h);
             self.patch
@@ -132,8 +155,101 @@ impl MouthRenderer {
         region
     }
 
+    /// The samples that the map of `target` reads.
+    fn source(
+        &self,
+        head: &HeadFrame,
+        channel: &Channel,
+        target: Region,
+        width: usize,
+        height: usize,
+    ) -> Region {
+        let reach = self.warp.reach[0].hypot(self.warp.reach[1]) * head.unit;
+        let grow = |start: usize, size: usize, sub: u8, limit: usize| {
+            let by = reach as usize / (1 << sub) + 1;
+            let from = start.saturating_sub(by);
+            (from, (start + size + by).min(limit) - from)
+        };
+        let (x, w) = grow(target.x, target.width, channel.sub_x, width);
+        let (y, h) = grow(target.y, target.height, channel.sub_y, height);
+        Region {
+            x,
+            y,
+            width: w,
+            height: h,
+        }
+    }
+
+    fn draw(
+        &self,
+        plane: &mut [u8],
+        channel: &Channel,
+        target: Region,
+        value: impl Fn([f32; 3]) -> f32,
+    ) {
+        let fine = channel.sub_x == 0 && channel.sub_y == 0;
+        let place = |index: usize| {
+            (
+                target.x + index % target.width,
+                target.y + index / target.width,
+            )
+        };
+        let rows = self.traced.map.chunks_exact(target.width);
+        for (row, line) in (target.y..).zip(rows) {
+            let start = channel.index(target.x, row);
+            let samples = plane[start..].iter_mut().step_by(channel.step);
+            for ((col, moved), to) in (target.x..).zip(line).zip(samples) {
+                if *moved == [0.0, 0.0] {
+                    continue;
+                }
+                let (x, y) = (col as f32 + moved[0], row as f32 + moved[1]);
+                *to = (self.sample(fine, x, y) + 0.5) as u8;
+            }
+        }
+        for touch in &self.traced.seam {
+            let (x, y) = place(touch.index);
+            let to = &mut plane[channel.index(x, y)];
+            let [dx, dy] = touch.other;
+            let other = self.sample(fine, x as f32 + dx, y as f32 + dy);
+            let lip = f32::from(*to);
+            *to = (lip + (other - lip) * touch.share + 0.5) as u8;
+        }
+        let black = value([0.0; 3]);
+        for &Seen { index, own, inside } in &self.traced.inside {
+            let (x, y) = place(index);
+            let to = &mut plane[channel.index(x, y)];
+            let mut colour = value(inside.colour);
+            if inside.own > 0.0 {
+                // The inside belongs to the skull: it stays where it is while the lips move.
+                let own = self.patch.linear(x as f32 + own[0], y as f32 + own[1]);
+                let own = black + (own - black) * inside.light;
+                colour += (own - colour) * inside.own;
+            }
+            let lip = f32::from(*to);
+            *to = (lip + (colour - lip) * inside.coverage + 0.5) as u8;
+        }
+    }
+
+    #[inline]
+    fn sample(&self, fine: bool, x: f32, y: f32) -> f32 {
+        if fine {
+            self.patch.cubic(x, y)
+        } else {
+            self.patch.linear(x, y)
+        }
+    }
+}
+
+impl Traced {
     /// Fills the map and the list of inside samples for the grid of one channel.
-    fn trace(&mut self, head: &HeadFrame, interior: &Interior, channel: &Channel, target: Region) {
+    fn trace(
+        &mut self,
+        warp: &Warp,
+        head: &HeadFrame,
+        interior: &Interior,
+        channel: &Channel,
+        target: Region,
+    ) {
         self.map.resize(target.width * target.height, [0.0; 2]);
         self.inside.clear();
         self.seam.clear();
@@ -182,12 +298,12 @@ impl MouthRenderer {
                 }
                 samples(place.moved)
             };
-            let mut left = self.warp.place(point(0), per_pixel);
+            let mut left = warp.place(point(0), per_pixel);
             line[0] = visit(0, &left);
             let mut col = 0;
             while col + 1 < line.len() {
                 let end = (col + span).min(line.len() - 1);
-                let right = self.warp.place(point(end), per_pixel);
+                let right = warp.place(point(end), per_pixel);
                 let side = left.side(point(col)[1], margin);
                 line[end] = visit(end, &right);
                 if side.is_some() && side == right.side(point(end)[1], margin) {
@@ -201,95 +317,11 @@ impl MouthRenderer {
                 } else {
                     for (i, to) in line[col + 1..end].iter_mut().enumerate() {
                         let between = col + 1 + i;
-                        *to = visit(between, &self.warp.place(point(between), per_pixel));
+                        *to = visit(between, &warp.place(point(between), per_pixel));
                     }
                 }
                 (left, col) = (right, end);
             }
-        }
-    }
-
-    /// The samples that the map of `target` reads.
-    fn source(
-        &self,
-        head: &HeadFrame,
-        channel: &Channel,
-        target: Region,
-        width: usize,
-        height: usize,
-    ) -> Region {
-        let reach = self.warp.reach[0].hypot(self.warp.reach[1]) * head.unit;
-        let grow = |start: usize, size: usize, sub: u8, limit: usize| {
-            let by = reach as usize / (1 << sub) + 1;
-            let from = start.saturating_sub(by);
-            (from, (start + size + by).min(limit) - from)
-        };
-        let (x, w) = grow(target.x, target.width, channel.sub_x, width);
-        let (y, h) = grow(target.y, target.height, channel.sub_y, height);
-        Region {
-            x,
-            y,
-            width: w,
-            height: h,
-        }
-    }
-
-    fn draw(
-        &self,
-        plane: &mut [u8],
-        channel: &Channel,
-        target: Region,
-        value: impl Fn([f32; 3]) -> f32,
-    ) {
-        let fine = channel.sub_x == 0 && channel.sub_y == 0;
-        let place = |index: usize| {
-            (
-                target.x + index % target.width,
-                target.y + index / target.width,
-            )
-        };
-        let rows = self.map.chunks_exact(target.width);
-        for (row, line) in (target.y..).zip(rows) {
-            let start = channel.index(target.x, row);
-            let samples = plane[start..].iter_mut().step_by(channel.step);
-            for ((col, moved), to) in (target.x..).zip(line).zip(samples) {
-                if *moved == [0.0, 0.0] {
-                    continue;
-                }
-                let (x, y) = (col as f32 + moved[0], row as f32 + moved[1]);
-                *to = (self.sample(fine, x, y) + 0.5) as u8;
-            }
-        }
-        for touch in &self.seam {
-            let (x, y) = place(touch.index);
-            let to = &mut plane[channel.index(x, y)];
-            let [dx, dy] = touch.other;
-            let other = self.sample(fine, x as f32 + dx, y as f32 + dy);
-            let lip = f32::from(*to);
-            *to = (lip + (other - lip) * touch.share + 0.5) as u8;
-        }
-        let black = value([0.0; 3]);
-        for &Seen { index, own, inside } in &self.inside {
-            let (x, y) = place(index);
-            let to = &mut plane[channel.index(x, y)];
-            let mut colour = value(inside.colour);
-            if inside.own > 0.0 {
-                // The inside belongs to the skull: it stays where it is while the lips move.
-                let own = self.patch.linear(x as f32 + own[0], y as f32 + own[1]);
-                let own = black + (own - black) * inside.light;
-                colour += (own - colour) * inside.own;
-            }
-            let lip = f32::from(*to);
-            *to = (lip + (colour - lip) * inside.coverage + 0.5) as u8;
-        }
-    }
-
-    #[inline]
-    fn sample(&self, fine: bool, x: f32, y: f32) -> f32 {
-        if fine {
-            self.patch.cubic(x, y)
-        } else {
-            self.patch.linear(x, y)
         }
     }
 }

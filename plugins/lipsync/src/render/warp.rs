@@ -95,6 +95,8 @@ pub struct Warp {
     inner: [f32; 2],
     /// One over the height in which it fades above and below them.
     shift_rates: [f32; 2],
+    /// The line of the lips at rest, in the middle.
+    pub line: f32,
     /// Opening in the middle of the target.
     pub opening: f32,
     pub tuck: f32,
@@ -111,6 +113,7 @@ impl Default for Warp {
             reach: [0.0; 2],
             inner: [0.0; 2],
             shift_rates: [1.0; 2],
+            line: 0.0,
             opening: 0.0,
             tuck: 0.0,
         }
@@ -135,7 +138,7 @@ impl Side {
         Self {
             source,
             target,
-            fade: (2.4 * (source - target).abs()).max(0.36),
+            fade: (3.2 * (source - target).abs()).max(0.4),
         }
     }
 
@@ -178,6 +181,11 @@ impl Warp {
         let jaw_drop = shape.jaw - JAW_OF_OPENING * own_gap + 0.78 * rest.drop;
         let corner_drop = CORNER_SHARE * lower_share * (opening - own_gap) + rest.drop;
         let [top, _, line] = lips.edges(lips.centre);
+        // Rounded lips don't smile, and lips that close over a toothy smile smile less.
+        let [left, right] = [lips.left, lips.right].map(|x| lips.edges(x)[2]);
+        let smile = (line - 0.5 * (left + right)).clamp(0.0, 0.2);
+        let relaxed = 0.3 * lips.open * (1.0 - 2.0 * opening).max(0.0) + 0.55 * narrow;
+        let corner_drop = corner_drop + smile * relaxed.min(0.7);
         let line = line + rest.drop;
 
         // Lips at the target: upper and lower edge relative to the line, in the middle.
@@ -193,6 +201,7 @@ impl Warp {
         let reach = (width + sides[0].fade.max(sides[1].fade)).max(JAW_REACH) + 0.02;
         self.start = lips.centre - reach;
         self.scale = COLUMNS as f32 / (2.0 * reach);
+        self.line = line;
         self.tuck = shape.tuck;
         self.opening = (lower + raise).max(0.0);
 

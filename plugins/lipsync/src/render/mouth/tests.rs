@@ -72,8 +72,14 @@ fn shapes() -> Vec<MouthParams> {
 
 fn warps() -> impl Iterator<Item = (Lips, Warp)> {
     faces().into_iter().flat_map(|mesh| {
-        shapes().into_iter().map(move |shape| {
-            let lips = Lips::of(&mesh).unwrap();
+        shapes().into_iter().enumerate().map(move |(i, shape)| {
+            let mut lips = Lips::of(&mesh).unwrap();
+            // Lips that end elsewhere than the mesh says.
+            lips.ends = [
+                [[0.0; 3]; 2],
+                [[-0.05, 0.0, 0.02], [0.03, 0.02, 0.0]],
+                [[0.03, -0.02, 0.0], [-0.02, 0.0, 0.01]],
+            ][i % 3];
             let mut warp = Warp::default();
             let rest = Rest {
                 widening: 1.0,
@@ -177,6 +183,29 @@ fn closed_is_closed_even_over_a_mouth_full_of_teeth() {
     );
     let left = white(&planes);
     assert!(left > 150 && left < white(&source), "{left}");
+}
+
+#[test]
+fn teeth_that_were_seen_once_are_shown_again() {
+    let (w, h) = SIZE;
+    let layout = Layout::rgb(w, h);
+    let toothy = testing::face_with_gap(AT, UNIT, 0.25);
+    let closed = testing::face(AT, UNIT);
+    let white = |seen: bool| {
+        let mut renderer = MouthRenderer::new();
+        if seen {
+            let mut planes = with_teeth(&layout, 0.25);
+            let rest = MouthParams::default();
+            draw(&mut renderer, &layout, &mut planes, &toothy, &rest);
+        }
+        let mut planes = testing::picture(&layout);
+        let wide = shape(0.2, 0.0, 0.0);
+        draw(&mut renderer, &layout, &mut planes, &closed, &wide);
+        // The painted ones are no brighter than the skin.
+        planes[0].iter().filter(|&&v| v > 220).count()
+    };
+    let (before, after) = (white(false), white(true));
+    assert!(before == 0 && after > 150, "{before}, then {after}");
 }
 
 #[test]
@@ -376,6 +405,20 @@ fn jaw_press_and_raise_each_move_what_is_theirs() {
 }
 
 #[test]
+fn pressed_lips_are_closed_whatever_the_opening_says() {
+    let pressed = |press: f32| MouthParams {
+        press,
+        ..shape(0.12, 0.0, 0.0)
+    };
+    let opening = |press: f32| tamed(&pressed(press), 1.0).opening;
+    assert_eq!(opening(0.0), 0.12);
+    assert!(opening(0.2) > 0.09 && opening(0.5) < 0.05);
+    assert_eq!([0.8, 1.0, 7.0].map(opening), [0.0; 3]);
+    // At half strength the lips move half as far.
+    assert!(tamed(&pressed(1.0), 0.5).opening < 0.03);
+}
+
+#[test]
 fn strength_scales_the_shape() {
     let (w, h) = SIZE;
     let layout = Layout::rgb(w, h);
@@ -389,6 +432,33 @@ fn strength_scales_the_shape() {
     MouthRenderer::new().render(&mut frame, &mesh, &shape(0.25, 0.125, 0.5), 0.5);
     let (whole, _) = drawn(&layout, &mesh, &shape(0.125, 0.0625, 0.25));
     assert!(half == whole);
+}
+
+#[test]
+fn a_long_face_opens_its_mouth_further_than_a_short_one() {
+    let (w, h) = SIZE;
+    let layout = Layout::rgb(w, h);
+    let gain = |gap: f32, chin: f32| {
+        let mut mesh = testing::face_with_gap(AT, UNIT, gap);
+        mesh.0[152][1] = AT[1] + chin * UNIT;
+        let mut renderer = MouthRenderer::new();
+        let rest = MouthParams::default();
+        draw(
+            &mut renderer,
+            &layout,
+            &mut testing::picture(&layout),
+            &mesh,
+            &rest,
+        );
+        renderer.known.gain()
+    };
+    let [short, usual, long] = [0.62, 0.74, 0.86].map(|chin| gain(0.02, chin));
+    assert!((usual - 1.0).abs() < 0.01 && short < 0.9 && long > 1.1);
+    // That the source's mouth stands open makes its face no longer.
+    assert!((gain(0.2, 0.74 + JAW_OF_OPENING * 0.2) - usual).abs() < 0.01);
+    let wide = adapted(&shape(0.2, 0.1, 0.5), 1.1);
+    assert!((wide.opening - 0.22).abs() < 1e-6 && wide.width == 0.1 && wide.tuck == 0.5);
+    assert!((wide.jaw - JAW_OF_OPENING * 0.22).abs() < 1e-6);
 }
 
 #[test]
