@@ -16,7 +16,7 @@ from .phones import NUMBER, shapes
 
 HELD_VOICES = ("flite-rms",)
 GRID_HELD = 10  # every tenth utterance
-# The GRID speaker opens less than most and the mesh flattens it: an open vowel becomes 0.2, a pursed mouth -0.1.
+# The GRID speaker opens less than most: an open vowel becomes 0.2.
 OPENING, WIDTH, JAW = 1.8, 3.0, 1.8
 
 
@@ -90,7 +90,8 @@ def _assemble(source, voice, held, samples, movement, spoken, closed=None):
     closed = pressed if closed is None else closed
     quiet = quiet_weight(spoken, np.arange(columns) / COLUMNS_PER_SECOND)
     opening = np.maximum(movement[:, 0], 0) * (1 - closed) * (1 - quiet)
-    target = np.stack([opening, movement[:, 1] * (1 - quiet), hand[:, 0], closed, hand[:, 2],
+    width = coarticulation.width(spoken, columns)
+    target = np.stack([opening, width * (1 - quiet), hand[:, 0], closed, hand[:, 2],
                        np.maximum(movement[:, 2], -0.03) * (1 - quiet)], 1).astype(np.float32)
     label = np.zeros(columns, int)
     for shape, start, end in spoken:

@@ -24,7 +24,7 @@ class Layer(nn.Module):
         self.left, self.right = (dilation, dilation) if both else (2 * dilation, 0)
 
     def forward(self, h):
-        kept = h[:, :, self.left : h.shape[2] - self.right] if self.right else h[:, :, self.left :]
+        kept = h[:, :, self.left : -self.right] if self.right else h[:, :, self.left :]
         return kept + torch.relu(self.norm(self.conv(h)))
 
 
@@ -52,10 +52,10 @@ class MouthNet(nn.Module):
         self.shape = nn.Conv1d(CHANNELS, len(SHAPES), 1)
 
     def features(self, mel):
-        h = self.first(mel)
+        h = self.first(mel[:, :, self.unseen :])
         for layer in self.layers:
             h = layer(self.dropout(h))
-        return self.mix(torch.cat([h[:, :, self.unseen :], self.overview(mel)], 1))
+        return self.mix(torch.cat([h, self.overview(mel)], 1))
 
     def forward(self, mel):
         h = self.features(mel)
