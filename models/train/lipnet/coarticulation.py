@@ -23,6 +23,11 @@ _WIDTH = {"sil": (0, 0.5), "p": (-0.02, 1), "f": (0.01, 1), "th": (0.01, 1), "t"
           "ao": (-0.08, 1.4), "eh": (0.04, 1.2), "er": (-0.07, 1.1), "ih": (0.05, 1.2), "iy": (0.08, 1.2),
           "uh": (-0.09, 1.3), "uw": (-0.14, 1.6)}
 
+# Opening by hand, whose mean with the fitted one is the target of synthetic speech: other people open otherwise.
+_OPENING = {"sil": 0.01, "p": 0, "f": 0.03, "th": 0.08, "t": 0.07, "n": 0.07, "l": 0.08, "s": 0.05, "sh": 0.08, "k": 0.1,
+            "r": 0.08, "w": 0.05, "y": 0.1, "hh": 0.11, "aa": 0.25, "ae": 0.24, "ah": 0.11, "ao": 0.17, "eh": 0.16,
+            "er": 0.09, "ih": 0.11, "iy": 0.11, "uh": 0.07, "uw": 0.06}
+
 
 class Coarticulation(torch.nn.Module):
     """Movement [opening, width, jaw] for padded lists of phones."""
@@ -78,16 +83,24 @@ def movement(model, shapes, columns):
     return model(*_pad([shapes]), times)[0].numpy()
 
 
-def width(shapes, columns):
-    """-> [columns]"""
+def table(values, shapes, columns):
+    """-> [columns]: of each shape its value (or value and strength), blended."""
     times = np.arange(columns) / COLUMNS_PER_SECOND
     total, pulls = np.zeros(columns), np.full(columns, 1e-4)
     for shape, start, end in shapes:
-        value, strength = _WIDTH[shape]
+        value = values[shape] if values is _OPENING else values[shape][0]
         away = (times - (start + end) / 2) / (1.1 * max((end - start) / 2, 0.02))
-        pull = strength * np.exp(-(away**2))
+        pull = _WIDTH[shape][1] * np.exp(-(away**2))
         total, pulls = total + pull * value, pulls + pull
     return (total / pulls).astype(np.float32)
+
+
+def width(shapes, columns):
+    return table(_WIDTH, shapes, columns)
+
+
+def opening(shapes, columns):
+    return table(_OPENING, shapes, columns)
 
 
 def by_hand(shapes, columns):

@@ -133,5 +133,5 @@ def _synthetic(path, model):
     if len(samples) < RATE or len(spoken) < 5:
         return None
     movement = coarticulation.movement(model, spoken, columns)
-    one = _assemble("synth", voice, voice in HELD_VOICES, samples, movement, spoken)
-    return one
+    movement[:, 0] = (movement[:, 0] + coarticulation.opening(spoken, columns)) / 2
+    return _assemble("synth", voice, voice in HELD_VOICES, samples, movement, spoken)
