@@ -346,7 +346,7 @@ impl Matching<'_> {
 
     fn mouth_shape(&mut self, spec: &MouthShapeSpec, mel: &MelSpec) -> Option<MouthShapeBinding> {
         let (inputs, outputs) = (self.inputs, self.outputs);
-        let columns = Some((spec.block + 2 * spec.context) as i64);
+        let columns = Some(spec.length() as i64);
         let bands = Some(mel.bands as i64);
         let parameters = Some(spec.parameters.len() as i64);
         let all: Vec<&TensorInfo> = inputs.iter().collect();
@@ -357,12 +357,14 @@ impl Matching<'_> {
             &all,
         );
         let all: Vec<&TensorInfo> = outputs.iter().collect();
-        let output = self.find(
-            "output",
-            &spec.output,
-            vec![Some(1), parameters, columns],
-            &all,
-        );
+        let block = vec![Some(1), parameters, Some(spec.block as i64)];
+        // Without padding, the network gives the columns of the block alone.
+        let bare = |t: &&TensorInfo| t.shape.last() == Some(&(spec.block as i64));
+        let shape = match all.iter().copied().find(bare) {
+            Some(bare) if fit(bare, &block).is_some() => block,
+            _ => vec![Some(1), parameters, columns],
+        };
+        let output = self.find("output", &spec.output, shape, &all);
         let (input, output) = (input?, output?);
         for extra in inputs.iter().filter(|t| t.name != input.name) {
             self.reasons

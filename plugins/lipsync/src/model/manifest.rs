@@ -181,8 +181,11 @@ pub struct MouthShapeSpec {
     pub input: Option<String>,
     /// Name of the output, where the shapes do not tell.
     pub output: Option<String>,
-    /// How many columns the network sees to each side of the one it speaks of.
+    /// How many columns the network sees to each side of the one it speaks of,
     pub context: usize,
+    /// or of the past and of the future, where these differ. What it sees of the future is latency.
+    pub context_before: Option<usize>,
+    pub context_after: Option<usize>,
     /// The network is evaluated on blocks of so many columns.
     pub block: usize,
     /// The channels of the output, in order.
@@ -195,6 +198,8 @@ impl Default for MouthShapeSpec {
             input: None,
             output: None,
             context: 13,
+            context_before: None,
+            context_after: None,
             block: 8,
             parameters: vec![Parameter::Opening, Parameter::Width, Parameter::Tuck],
         }
@@ -309,9 +314,30 @@ impl GeneratorSpec {
 }
 
 impl MouthShapeSpec {
+    /// Columns of the past that the network sees.
+    pub fn before(&self) -> usize {
+        self.context_before.unwrap_or(self.context)
+    }
+
+    /// Columns of the future that the network sees.
+    pub fn after(&self) -> usize {
+        self.context_after.unwrap_or(self.context)
+    }
+
+    /// Columns of the network's input.
+    pub fn length(&self) -> usize {
+        self.before() + self.block + self.after()
+    }
+
     fn validate(&self) -> Result<(), (&'static str, &'static str)> {
-        if self.context > 1000 {
-            return Err(("mouth-shape.context", "must not be above 1000"));
+        for (key, columns) in [
+            ("mouth-shape.context", Some(self.context)),
+            ("mouth-shape.context-before", self.context_before),
+            ("mouth-shape.context-after", self.context_after),
+        ] {
+            if columns.is_some_and(|columns| columns > 1000) {
+                return Err((key, "must not be above 1000"));
+            }
         }
         if !(1..=1000).contains(&self.block) {
             return Err(("mouth-shape.block", "must be from 1 to 1000"));

@@ -16,14 +16,17 @@ const CACHED_BLOCKS: usize = 4;
 /// A network of kind `mouth-shape`.
 ///
 /// It is evaluated on a fixed grid: block `j` is the columns `[j * block, (j + 1) * block)` and sees
-/// `context` columns more to each side. So the result depends on the speech alone, never on how it
-/// was cut or on which frames were asked for.
+/// the columns of its contexts more to each side. So the result depends on the speech alone, never on
+/// how it was cut or on which frames were asked for.
+///
+/// The network gives as many columns as it was given, of which those of the block are used, or the
+/// block's alone, as one whose convolutions do not pad.
 pub struct MouthShape {
     session: Arc<Session>,
     mel: MelSpec,
     spec: MouthShapeSpec,
     bound: MouthShapeBinding,
-    /// The network's input, `[1, bands, block + 2 * context]`.
+    /// The network's input, `[1, bands, before + block + after]`.
     input: Vec<f32>,
     cache: [Block; CACHED_BLOCKS],
     /// The timeline's generation that the cache was computed under; none has 0.
@@ -49,7 +52,7 @@ impl MouthShape {
             values: vec![0.0; spec.parameters.len() * spec.block],
         };
         Self {
-            input: vec![0.0; mel.bands * (spec.block + 2 * spec.context)],
+            input: vec![0.0; mel.bands * spec.length()],
             cache: std::array::from_fn(|_| block.clone()),
             generation: 0,
             session,
@@ -74,15 +77,15 @@ impl MouthShape {
     /// The columns that [`params_at`](Self::params_at) needs for running time `ns`.
     pub fn columns(&self, ns: i64) -> Range<i64> {
         let (first, second, _) = self.neighbours(ns);
-        let context = self.spec.context as i64;
+        let (before, after) = (self.spec.before() as i64, self.spec.after() as i64);
         let block = self.spec.block as i64;
-        self.block_of(first) * block - context..(self.block_of(second) + 1) * block + context
+        self.block_of(first) * block - before..(self.block_of(second) + 1) * block + after
     }
 
     /// The most speech, in nanoseconds, that a frame may wait for beyond its own time: its column is
     /// the last of a block, the next one opens another.
     pub fn look_ahead_ns(&self) -> u64 {
-        let columns = (self.spec.block + self.spec.context) as i64;
+        let columns = (self.spec.block + self.spec.after()) as i64;
         duration_ns(columns * self.mel.hop as i64 + self.mel.tail(), &self.mel)
     }
 
@@ -158,10 +161,9 @@ impl MouthShape {
         let block = self.block_of(column);
         let slot = self.slot_of(column);
         if self.cache[slot].index != Some(block) {
-            let first = block * self.spec.block as i64 - self.spec.context as i64;
-            let count = self.spec.block + 2 * self.spec.context;
+            let first = block * self.spec.block as i64 - self.spec.before() as i64;
             self.cache[slot].index = None;
-            if !timeline.window(first, count, &mut self.input) {
+            if !timeline.window(first, self.spec.length(), &mut self.input) {
                 self.cache[slot].values.fill(0.0);
                 return Ok(());
             }
@@ -171,9 +173,9 @@ impl MouthShape {
         Ok(())
     }
 
-    /// Runs the network on `input` and puts the middle of what it says into a slot of the cache.
+    /// Runs the network on `input` and puts what it says of the block into a slot of the cache.
     fn run(&mut self, slot: usize, stop: Option<&RunOptions>) -> Result<(), Error> {
-        let length = self.spec.block + 2 * self.spec.context;
+        let length = self.spec.length();
         let expected = [1, self.spec.parameters.len(), length];
         let kept = &mut self.cache[slot].values;
         let (spec, output) = (&self.spec, self.bound.output);
@@ -184,12 +186,18 @@ impl MouthShape {
         );
         let found = self.session.run(&[input], stop, |outputs| {
             let (shape, values) = outputs.get(output).copied().unwrap_or_default();
-            if !shape.iter().map(|d| *d as usize).eq(expected) {
+            let is = |expected: [usize; 3]| shape.iter().map(|d| *d as usize).eq(expected);
+            let given = if is(expected) {
+                length
+            } else if is([1, spec.parameters.len(), spec.block]) {
+                spec.block
+            } else {
                 return Err(shape.to_vec());
-            }
-            let channels = values.chunks_exact(length);
+            };
+            let skipped = if given == length { spec.before() } else { 0 };
+            let channels = values.chunks_exact(given);
             for (to, from) in kept.chunks_exact_mut(spec.block).zip(channels) {
-                to.copy_from_slice(&from[spec.context..][..spec.block]);
+                to.copy_from_slice(&from[skipped..][..spec.block]);
             }
             Ok(())
         })?;

@@ -339,6 +339,49 @@ fn a_mouth_shape_is_interpolated_between_columns() {
 }
 
 #[test]
+fn past_and_future_have_contexts_of_their_own() {
+    let speech = timeline(0, 16_000, 4096);
+    let shape = |contexts: &str, weights: &str| {
+        let text = format!("kind = 'mouth-shape'\n[mouth-shape]\nblock = 4\n{contexts}\n");
+        let (_folder, path) = manifest(&text, weights);
+        mouth_shape(&path)
+    };
+    let at = |network: &mut MouthShape, column: i64| {
+        let ns = column * 12_500_000;
+        network.params_at(&speech, ns, None).unwrap().unwrap()
+    };
+    // Three taps: the middle one is this column's own.
+    let mut wide = shape("context = 13", "mouth_free.onnx");
+    // The same network, whose last column is 10 before the end of what it is given;
+    let mut uneven = shape("context-before = 30\ncontext-after = 10", "mouth_free.onnx");
+    // one that does not pad, and gives the block alone;
+    let mut bare = shape("context = 1", "mouth_shrinks.onnx");
+    // and what it says taken for the column two later, without any future.
+    let mut late = shape(
+        "context-before = 2\ncontext-after = 0",
+        "mouth_shrinks.onnx",
+    );
+    for column in [0, 1, 7, 8, 40, 63] {
+        let expected = at(&mut wide, column);
+        assert_eq!(at(&mut uneven, column), expected, "{column}");
+        assert_eq!(at(&mut bare, column), expected, "{column}");
+        assert_eq!(at(&mut late, column + 1), expected, "{column}");
+    }
+    assert_eq!(uneven.columns(0), -30..14);
+    assert_eq!(late.columns(12_500_000), -2..4);
+    assert_eq!(late.columns(6_000_000), -2..4);
+    assert_eq!(late.columns(49_000_000), -2..8);
+    assert_eq!(uneven.look_ahead_ns(), (4 + 10) * 12_500_000 + 25_000_000);
+    assert_eq!(late.look_ahead_ns(), 4 * 12_500_000 + 25_000_000);
+
+    for key in ["context-before", "context-after"] {
+        let text = format!("kind = 'mouth-shape'\n[mouth-shape]\n{key} = 1001\n");
+        let error = syntax_error(&text);
+        assert!(error.contains(&format!("mouth-shape.{key}")), "{error}");
+    }
+}
+
+#[test]
 fn parameters_are_what_the_manifest_calls_them() {
     let text = "kind = 'mouth-shape'\n[mouth-shape]\nparameters = ['unused', 'opening', 'width']\n";
     let (_folder, path) = manifest(text, "mouth_free.onnx");
@@ -408,7 +451,7 @@ fn the_embedded_model_does_not_depend_on_the_chunking() {
     let samples = speech(32_000);
     let embedded = || mouth_shape(Path::new(DEFAULT));
     let whole = live(&mut embedded(), &samples, samples.len());
-    assert_eq!(whole.len(), 45);
+    assert_eq!(whole.len(), 46);
     for chunk in [160, 333, 4096] {
         // A new network, not one that has cached the answers.
         assert_eq!(live(&mut embedded(), &samples, chunk), whole, "{chunk}");
@@ -428,8 +471,8 @@ fn the_embedded_model_does_not_depend_on_the_chunking() {
 fn the_embedded_model_in_blocks_equals_one_run_over_the_whole() {
     let timeline = timeline(0, 32_000, 4096);
     let mut network = mouth_shape(Path::new(DEFAULT));
-    // Silence at both ends, so that the zero padding of the convolutions is out of sight.
-    let (first, columns) = (-40, 240);
+    let before = network.spec().before() as i64;
+    let (first, columns) = (-before, 240);
     let mut window = vec![0.0; columns * BANDS];
     assert!(timeline.window(first, columns, &mut window));
     let whole = network
@@ -440,12 +483,20 @@ fn the_embedded_model_in_blocks_equals_one_run_over_the_whole() {
         .unwrap();
     let mut openings = (f32::MAX, f32::MIN);
     for c in 0..160 {
-        let at = (c - first) as usize;
         let found = network.params_at(&timeline, c * 12_500_000, None);
         let found = found.unwrap().unwrap();
+        // Without padding, the first column that it speaks of is the first whose past it sees.
+        let channels: Vec<&[f32]> = whole.chunks_exact(whole.len() / 6).collect();
         assert_close(
-            &[found.opening, found.width, found.tuck],
-            &[whole[at], whole[columns + at], whole[2 * columns + at]],
+            &[
+                found.opening,
+                found.width,
+                found.tuck,
+                found.press,
+                found.raise,
+                found.jaw,
+            ],
+            &[0, 1, 2, 3, 4, 5].map(|k| channels[k][c as usize]),
         );
         openings = (openings.0.min(found.opening), openings.1.max(found.opening));
     }
@@ -466,6 +517,29 @@ fn the_look_ahead_is_the_longest_wait() {
         (declared - 12_500_000..=declared).contains(&longest),
         "{longest}"
     );
+}
+
+#[test]
+fn the_embedded_model_waits_at_most_200_ms() {
+    let network = mouth_shape(Path::new(DEFAULT));
+    assert!(network.look_ahead_ns() <= 200_000_000);
+}
+
+#[test]
+fn the_embedded_model_is_closed_in_silence_and_under_low_noise() {
+    let mut network = mouth_shape(Path::new(DEFAULT));
+    let mut seed = 1_u32;
+    // A linear congruential generator: white noise at -60 dB of full scale.
+    let mut noise = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed as f32 / u32::MAX as f32 - 0.5) * 0.0035
+    };
+    let noise: Vec<f32> = (0..32_000).map(|_| noise()).collect();
+    for samples in [vec![0.0; 32_000], noise] {
+        for (i, mouth) in live(&mut network, &samples, 4096).into_iter().enumerate() {
+            assert!(mouth.opening < 0.01, "{i}: {mouth:?}");
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,114 @@
+"""Trains the network.
+
+    python -m lipnet.train --data DATA --speech SPEECH --out OUT [--steps 2800]
+
+DATA holds grid_s1 and facegood, SPEECH what lipnet.synth made; OUT gets net.pt and what is worth keeping between runs.
+"""
+
+import argparse
+import copy
+import multiprocessing
+import os
+import time
+
+import numpy as np
+import torch
+from torch import nn
+
+from . import augment, dataset
+from .network import AFTER, BEFORE, MouthNet
+
+COLUMNS, BATCH = 192, 24
+# How often each kind of speech is drawn.
+SHARES = {"grid": 0.42, "synth": 0.36, "facegood": 0.1, "none": 0.12}
+# What counts as one unit of error: opening, width, tuck, press, raise, jaw.
+UNIT = torch.tensor([0.05, 0.025, 0.3, 0.3, 0.15, 0.045]).view(1, 6, 1)
+IMPORTANCE = torch.tensor([1.0, 0.6, 0.25, 0.4, 0.25, 0.5]).view(1, 6, 1)
+# Each window serves so many times, each time in other company.
+REUSE = 3
+
+
+def batches(utterances, seed, queue):
+    """Puts batches into the queue for ever, the same ones for the same seed."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(seed)
+    pools = {s: [u for u in utterances if u.source == s and not u.held] or None for s in SHARES}
+    kinds = list(SHARES)
+    recent = []
+    while True:
+        for _ in range(BATCH // REUSE):
+            kind = rng.choice(kinds, p=list(SHARES.values()))
+            recent.append(augment.example(pools[kind], BEFORE + COLUMNS + AFTER, rng))
+        recent = recent[-40 * BATCH :]
+        pick = rng.integers(len(recent), size=BATCH)
+        mel, target, weight, label = (np.stack([recent[i][k] for i in pick]) for k in range(4))
+        inner = slice(BEFORE, BEFORE + COLUMNS)
+        queue.put((mel.astype(np.float32), target[:, :, inner], weight[:, :, inner], label[:, inner]))
+
+
+def loss_of(said, shapes, target, weight, label):
+    off = (said - target) / UNIT
+    # A mouth that should be closed and isn't is what people see first.
+    sharp = torch.ones_like(target)
+    sharp[:, :1] += 2.0 * target[:, 3:4]
+    error = (IMPORTANCE * weight * sharp * off**2).mean()
+    step = 4
+    moved = off[:, :, step:] - off[:, :, :-step]
+    error = error + 0.3 * (IMPORTANCE * weight[:, :, step:] * moved**2).mean()
+    return error, nn.functional.cross_entropy(shapes, label, ignore_index=-1)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--speech", required=True)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--steps", type=int, default=2800)
+    parser.add_argument("--rate", type=float, default=3e-3, help="the highest step size")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--start", help="weights to go on from")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--without", nargs="*", default=[], help="kinds of data to leave out, for ablations")
+    args = parser.parse_args()
+    os.makedirs(args.out, exist_ok=True)
+    torch.manual_seed(args.seed - 1)
+    torch.set_num_threads(args.threads)
+    utterances, _ = dataset.build(args.data, args.speech, args.out)
+    utterances += dataset.performer(f"{args.data}/facegood")
+    for kind in args.without:
+        SHARES["synth" if kind != "synth" else "grid"] += SHARES[kind]
+        SHARES[kind] = 0.0
+    queue = multiprocessing.Queue(4)
+    producer = multiprocessing.Process(target=batches, args=(utterances, args.seed, queue), daemon=True)
+    producer.start()
+    net = MouthNet()
+    if args.start:
+        net.load_state_dict(torch.load(args.start, weights_only=True))
+    average = copy.deepcopy(net).eval()
+    optimiser = torch.optim.AdamW(net.parameters(), weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, total_steps=args.steps, pct_start=0.1)
+    began, seen = time.time(), []
+    for step in range(args.steps):
+        mel, target, weight, label = map(torch.from_numpy, queue.get())
+        said, shapes = net(mel)
+        error, wrong = loss_of(said, shapes, target, weight, label)
+        optimiser.zero_grad()
+        (error + 0.15 * wrong).backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+        optimiser.step()
+        schedule.step()
+        keep = min(0.998, 1 - 1 / (step + 1))
+        with torch.no_grad():
+            for a, b in zip(average.state_dict().values(), net.state_dict().values()):
+                a.lerp_(b, 1 - keep) if a.is_floating_point() else a.copy_(b)
+        seen.append((error.item(), wrong.item()))
+        if step % 200 == 199 or step + 1 == args.steps:
+            error, wrong = np.mean(seen[-200:], 0)
+            print(f"{step + 1} error {error:.3f} phones {wrong:.3f} {time.time() - began:.0f} s", flush=True)
+            torch.save(average.state_dict(), f"{args.out}/net.pt.part")
+            os.replace(f"{args.out}/net.pt.part", f"{args.out}/net.pt")
+    producer.terminate()
+
+
+if __name__ == "__main__":
+    main()

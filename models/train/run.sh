@@ -1,0 +1,40 @@
+#!/bin/sh
+# Makes models/mouth.onnx from the data, and prints how good it is.
+#
+#   models/train/run.sh DATA WORK
+#
+# DATA holds grid_s1, facegood and, for the figures, talkers: see README.md. All that is made on the way, the Python
+# packages too, goes to WORK; a second run finds there what the first one made.
+set -eu
+if [ $# -ne 2 ]; then
+    sed -n '2,7s/^# \{0,1\}//p' "$0"
+    exit 2
+fi
+mkdir -p "$2"
+data=$(realpath "$1")
+work=$(realpath "$2")
+cd "$(dirname "$0")"
+python=$work/venv/bin/python
+mesh=${MESH:-$HOME/.local/share/lipflow/models/face_landmark.onnx}
+
+if [ ! -x "$python" ]; then
+    python3 -m venv "$work/venv"
+    "$python" -m pip install -r requirements.txt
+fi
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" PYTHONHASHSEED=0
+if [ ! -d "$work/speech" ]; then
+    "$python" -m lipnet.synth "$work/speech.part" --hours 3
+    mv "$work/speech.part" "$work/speech"
+fi
+set -- --data "$data" --speech "$work/speech" --out "$work"
+"$python" -m lipnet.train "$@" --steps 2800
+cp "$work/net.pt" "$work/first.pt"
+"$python" -m lipnet.train "$@" --steps 1400 --rate 2e-3 --seed 2 --start "$work/first.pt"
+cp "$work/net.pt" "$work/second.pt"
+"$python" -m lipnet.train "$@" --steps 600 --rate 1.2e-3 --seed 3 --start "$work/second.pt"
+"$python" -m lipnet.export "$@" ../mouth.onnx
+if [ -f "$mesh" ] && [ -d "$data/talkers" ]; then
+    "$python" -m lipnet.talkers "$data/talkers" "$mesh" "$work/talkers.npz"
+    set -- "$@" --talkers "$work/talkers.npz"
+fi
+"$python" -m lipnet.evaluate ../mouth.onnx "$@"
