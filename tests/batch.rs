@@ -409,6 +409,34 @@ fn a_worker_that_dies_is_replaced_and_its_job_is_tried_again() {
 }
 
 #[test]
+fn a_program_that_is_deleted_goes_on() {
+    let desk = Desk::new();
+    let template = desk.template_with("identity sleep-time=50000");
+    let own = desk.file("lipflow");
+    fs::copy(env!("CARGO_BIN_EXE_lipflow"), &own).unwrap();
+    short_jobs(&desk, 2);
+    let mut child = Command::new(&own)
+        .current_dir(desk.path())
+        .args(["batch", "jobs.csv", "--min-free", "0", "--workers", "1"])
+        .args(["--progress", "json", "--template"])
+        .arg(template)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let started = wait_for(&mut reader, |event| event["event"] == "started");
+    fs::remove_file(&own).unwrap();
+    let worker = started["worker"].as_i64().unwrap() as i32;
+    // SAFETY: the supervisor has not been told of its end, so the process id is still the worker's.
+    unsafe { libc::kill(worker, libc::SIGKILL) };
+    let last = wait_for(&mut reader, |event| event["event"] == "batch-result");
+    assert_eq!(last["done"], 2);
+    assert_eq!(wait(child).status.code(), Some(0));
+}
+
+#[test]
 fn events_are_served_live_and_from_the_beginning() {
     let desk = Desk::new();
     let port = std::net::TcpListener::bind("127.0.0.1:0")

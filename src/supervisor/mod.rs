@@ -33,6 +33,8 @@ use worker::Worker;
 
 /// How often time-outs are looked at while nobody says anything.
 const TICK: Duration = Duration::from_millis(40);
+/// How soon a worker that could not be started is tried again.
+const HIRE_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the batch says how far it is.
 const BATCH_INTERVAL: Duration = Duration::from_millis(400);
 /// How often the journal is asked for wishes of other processes.
@@ -114,6 +116,7 @@ pub struct Supervisor<'a> {
     sender: mpsc::Sender<Input>,
     workers: BTreeMap<u64, Worker>,
     next_serial: u64,
+    hire_failed: Option<Instant>,
     jobs: BTreeMap<i64, Active>,
     /// A claimed job that waits for a worker of its own.
     held: Option<Claim>,
@@ -158,6 +161,7 @@ impl<'a> Supervisor<'a> {
             sender,
             workers: BTreeMap::new(),
             next_serial: 0,
+            hire_failed: None,
             jobs: BTreeMap::new(),
             held: None,
             background: None,
@@ -189,9 +193,10 @@ impl<'a> Supervisor<'a> {
         loop {
             self.take_in();
             self.watch_limits();
-            self.watch_disks();
             self.hear_wishes()?;
             self.survey()?;
+            // With what is known to wait, and before any of it begins.
+            self.watch_disks();
             self.dispatch()?;
             self.run_errands();
             self.tell_batch(false)?;
@@ -392,6 +397,12 @@ impl<'a> Supervisor<'a> {
     }
 
     fn hire(&mut self, is_background: bool) -> Option<u64> {
+        if self
+            .hire_failed
+            .is_some_and(|at| at.elapsed() < HIRE_INTERVAL)
+        {
+            return None;
+        }
         let serial = self.next_serial;
         self.next_serial += 1;
         match Worker::start(serial, is_background, &self.sender) {
@@ -400,6 +411,7 @@ impl<'a> Supervisor<'a> {
                 Some(serial)
             }
             Err(error) => {
+                self.hire_failed = Some(Instant::now());
                 self.warn(format!("No worker could be started: {error}"));
                 None
             }

@@ -120,7 +120,8 @@ impl Supervisor<'_> {
             floor
         };
         let full = folders.into_iter().find_map(|folder| {
-            let free = free_space(folder)?;
+            // It may not have been made yet.
+            let free = folder.ancestors().find_map(free_space)?;
             ((free as f64) < floor).then(|| (folder.to_owned(), free))
         });
         match (full, self.paused.is_some()) {

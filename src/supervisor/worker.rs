@@ -35,7 +35,9 @@ impl Worker {
         is_background: bool,
         inbox: &mpsc::Sender<Input>,
     ) -> std::io::Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+        // The file may have been replaced by a newer version since: the one that runs is still there.
+        let own = std::env::current_exe().ok().filter(|path| path.exists());
+        let mut command = Command::new(own.unwrap_or_else(|| "/proc/self/exe".into()));
         command.arg("worker");
         if is_background {
             command.arg("--background");
