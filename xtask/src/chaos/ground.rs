@@ -308,6 +308,11 @@ impl Quiet {
         let stall = self.stall.load(Ordering::Relaxed) as f64 / 1e3;
         let name = "longest that the machine let a sleeping thread wait";
         findings.figure(name, stall, "ms", Limit::Any);
+        if stall > 100.0 {
+            findings.notes.push(
+                "the machine was busy with other things: figures of time are its own, too".into(),
+            );
+        }
     }
 }
 
