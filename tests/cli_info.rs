@@ -222,9 +222,17 @@ fn models_are_listed_and_checked() {
     for name in ["default (mouth-shape)", "wav2lip_96 (generator)"] {
         assert!(stdout(&output).contains(name), "{}", stdout(&output));
     }
-    let output = lipflow(&["model", "check", "models/mouth.onnx"]);
+    let output = lipflow(&["model", "check", "models/mouth.toml"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stdout(&output).contains("found     input `mel` [1, 80, ?]"));
+    // Six parameters and a context of its own are more than shapes can tell.
+    let output = lipflow(&["model", "check", "models/mouth.onnx"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stdout(&output).contains("a manifest can describe"),
+        "{}",
+        stdout(&output)
+    );
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("text.onnx");
