@@ -11,23 +11,24 @@ use crate::error::{Failure, FailureKind};
 
 const CHUNK: usize = 1 << 20;
 
-/// The file's SHA-256 in hexadecimal, and its length in bytes.
-pub fn of_file(path: &Path, cancel: &Cancel) -> Result<(String, u64), Failure> {
+/// The file's SHA-256 in hexadecimal.
+pub fn of_file(path: &Path, cancel: &Cancel) -> Result<String, Failure> {
     let failed = |e| Failure::of(FailureKind::InputUnreadable, path).detail(e);
     let mut file = File::open(path).map_err(failed)?;
     let mut hash = Sha256::new();
     let mut chunk = vec![0; CHUNK];
-    let mut length = 0;
     loop {
         cancel.check()?;
         match file.read(&mut chunk).map_err(failed)? {
-            0 => return Ok((hexadecimal(&hash.finalize()), length)),
-            n => {
-                hash.update(&chunk[..n]);
-                length += n as u64;
-            }
+            0 => return Ok(hexadecimal(&hash.finalize())),
+            n => hash.update(&chunk[..n]),
         }
     }
+}
+
+/// Whether the file is there and has this SHA-256.
+pub fn is_of(path: &Path, sha256: &str) -> bool {
+    of_file(path, &Cancel::default()).is_ok_and(|found| found == sha256)
 }
 
 pub fn of_bytes(bytes: &[u8]) -> String {
@@ -50,8 +51,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("abc");
         std::fs::write(&path, "abc").unwrap();
-        let (sha256, length) = of_file(&path, &Cancel::default()).unwrap();
-        assert_eq!((sha256.as_str(), length), (ABC, 3));
+        assert_eq!(of_file(&path, &Cancel::default()).unwrap(), ABC);
         assert_eq!(of_bytes(b"abc"), ABC);
+        assert!(is_of(&path, ABC));
+        assert!(!is_of(&path, &of_bytes(b"abd")));
+        assert!(!is_of(&folder.path().join("none"), ABC));
     }
 }

@@ -98,6 +98,32 @@ pub enum JobState {
     Cancelled,
 }
 
+impl JobState {
+    pub const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Probing,
+        Self::Loading,
+        Self::Running,
+        Self::Finishing,
+        Self::Done,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Probing => "probing",
+            Self::Loading => "loading",
+            Self::Running => "running",
+            Self::Finishing => "finishing",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// What exactly the job is busy with.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,

@@ -203,8 +203,7 @@ fn temporaries(folder: &Path, name: &OsStr) -> impl Iterator<Item = PathBuf> {
 
 /// Locks the file for this process, or says that another has it.
 fn lock(file: &File) -> bool {
-    // SAFETY: the descriptor is open for as long as `file` is borrowed.
-    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
+    file.try_lock().is_ok()
 }
 
 fn is_still_at(file: &File, path: &Path) -> bool {

@@ -84,7 +84,7 @@ fn digest_of_model(name: Option<&str>) -> Option<String> {
     let model = Model::resolve(name.map(std::path::Path::new)).ok()?;
     let weights = match model.weights() {
         Weights::Embedded(bytes) => digest::of_bytes(bytes),
-        Weights::File(path) => digest::of_file(path, &Cancel::default()).ok()?.0,
+        Weights::File(path) => digest::of_file(path, &Cancel::default()).ok()?,
     };
     // The manifest says how the weights are used; a file of its own may change.
     let manifest = name
@@ -92,7 +92,7 @@ fn digest_of_model(name: Option<&str>) -> Option<String> {
         .filter(|path| path.extension().is_some_and(|e| e == "toml"))
         .and_then(|path| digest::of_file(&path, &Cancel::default()).ok());
     Some(match manifest {
-        Some((manifest, _)) => format!("{weights}+{manifest}"),
+        Some(manifest) => format!("{weights}+{manifest}"),
         None => weights,
     })
 }

@@ -334,10 +334,9 @@ fn begin(
             let digest = |path: &Path| {
                 // Inputs that have changed since are read here, once; all others are known.
                 let known = journal.known_digest(path)?;
-                Ok::<_, crate::journal::Error>(known.or_else(|| {
-                    let (sha256, _) = crate::digest::of_file(path, &Default::default()).ok()?;
-                    Some(sha256)
-                }))
+                Ok::<_, crate::journal::Error>(
+                    known.or_else(|| crate::digest::of_file(path, &Default::default()).ok()),
+                )
             };
             let (face, speech) = (digest(&job.face)?, digest(&job.speech)?);
             Ok(face

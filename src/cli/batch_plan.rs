@@ -1,6 +1,6 @@
 //! `lipflow batch --dry-run`: what would be done, found out without doing it.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -37,7 +37,7 @@ pub fn run(jobs: &[Planned], state: &Path) -> anyhow::Result<ExitCode> {
                     let Some(planned) = jobs.get(index) else {
                         break;
                     };
-                    let finding = if done.contains_key(&planned.output) {
+                    let finding = if done.contains(&planned.output) {
                         Finding::Done
                     } else {
                         look(&planned.job)
@@ -63,7 +63,7 @@ pub fn run(jobs: &[Planned], state: &Path) -> anyhow::Result<ExitCode> {
 }
 
 /// Outputs that an earlier start of a batch has made and that are still there.
-fn done_before(state: &Path) -> BTreeMap<PathBuf, ()> {
+fn done_before(state: &Path) -> HashSet<PathBuf> {
     let rows = Journal::read(state).and_then(|journal| {
         let batch = journal.batch(None)?;
         batch.map_or(Ok(Vec::new()), |batch| journal.jobs(batch.id, false))
@@ -71,7 +71,7 @@ fn done_before(state: &Path) -> BTreeMap<PathBuf, ()> {
     rows.unwrap_or_default()
         .into_iter()
         .filter(|job| job.state == JobState::Done && job.output.is_file())
-        .map(|job| (job.output, ()))
+        .map(|job| job.output)
         .collect()
 }
 

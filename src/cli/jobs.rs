@@ -108,7 +108,7 @@ fn line(job: &JobRow) -> String {
     let mut line = format!(
         "{:<6} {:<10} {}",
         job.id,
-        crate::progress::state_name(job.state),
+        job.state.name(),
         job.output.display()
     );
     if let Some(error) = job.error() {

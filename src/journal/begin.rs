@@ -4,8 +4,7 @@ use std::path::Path;
 
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{Journal, Result, Stamp, now, state_name, state_of, text};
-use crate::cancel::Cancel;
+use super::{Journal, Result, Stamp, now, state_of, text};
 use crate::digest;
 use crate::event::JobState;
 use crate::job::{IfExists, Job};
@@ -50,8 +49,10 @@ impl Found {
         }
         // Copied back, or touched: the content tells.
         made.size == there.size
-            && digest::of_file(output, &Cancel::default())
-                .is_ok_and(|(sha256, _)| Some(sha256) == self.sha256)
+            && self
+                .sha256
+                .as_ref()
+                .is_some_and(|sha256| digest::is_of(output, sha256))
     }
 }
 
@@ -221,7 +222,7 @@ impl Journal {
             count += transaction.execute(
                 "UPDATE jobs SET state = ?3, finished = ?4 WHERE batch = ?1 AND listed = 1
                  AND (?2 IS NULL OR id = ?2) AND controller IS NULL AND state = 'queued'",
-                params![batch, job, state_name(JobState::Cancelled), now()],
+                params![batch, job, JobState::Cancelled.name(), now()],
             )?;
             count += transaction.execute(
                 "UPDATE jobs SET cancel = 1 WHERE batch = ?1 AND listed = 1

@@ -14,7 +14,6 @@ pub use query::{BatchRow, Counts, JobRow, StoredEvent};
 pub use work::{Change, Claim, DEATHS_ALLOWED, Ending};
 
 use std::fs::{self, File, OpenOptions};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -177,7 +176,8 @@ impl Journal {
             .create(true)
             .truncate(true)
             .open(&path)?;
-        lock_file(&lock);
+        // Nobody knows the name yet, so nobody else can hold it.
+        let _ = lock.try_lock();
         self.db.execute(
             "INSERT INTO controllers(name, pid, started) VALUES (?1, ?2, ?3)",
             params![name, std::process::id(), started],
@@ -268,39 +268,14 @@ fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-fn state_name(state: JobState) -> &'static str {
-    match state {
-        JobState::Queued => "queued",
-        JobState::Probing => "probing",
-        JobState::Loading => "loading",
-        JobState::Running => "running",
-        JobState::Finishing => "finishing",
-        JobState::Done => "done",
-        JobState::Failed => "failed",
-        JobState::Cancelled => "cancelled",
-    }
-}
-
 fn state_of(name: &str) -> JobState {
-    use JobState::{Cancelled, Done, Failed, Finishing, Loading, Probing, Queued, Running};
-    let all = [
-        Queued, Probing, Loading, Running, Finishing, Done, Failed, Cancelled,
-    ];
-    all.into_iter()
-        .find(|state| state_name(*state) == name)
-        .unwrap_or_default()
+    let found = JobState::ALL.into_iter().find(|state| state.name() == name);
+    found.unwrap_or_default()
 }
 
-fn lock_file(file: &File) -> bool {
-    // SAFETY: the descriptor is open for as long as `file` is borrowed.
-    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
-}
-
+/// Whether somebody holds the lock of the file.
 fn is_locked(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| {
-        // SAFETY: the descriptor is open for as long as `file` lives.
-        unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_SH | libc::LOCK_NB) != 0 }
-    })
+    File::open(path).is_ok_and(|file| file.try_lock_shared().is_err())
 }
 
 #[cfg(test)]

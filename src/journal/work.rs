@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{Journal, Media, Result, Stamp, now, state_name, text};
-use crate::cancel::Cancel;
+use super::{Journal, Media, Result, Stamp, now, text};
 use crate::digest;
 use crate::event::{Event, JobState, Outcome, Progress};
 use crate::job::Job;
@@ -198,7 +197,7 @@ impl Journal {
         match &*change {
             Change::State { job, state } => {
                 db.prepare_cached("UPDATE jobs SET state = ?2 WHERE id = ?1 AND controller = ?3")?
-                    .execute(params![job, state_name(*state), own])?;
+                    .execute(params![job, state.name(), own])?;
             }
             Change::Progress { job, progress } => {
                 db.prepare_cached(
@@ -274,9 +273,7 @@ impl Journal {
             for (job, output, sha256) in orphans {
                 // The controller's lock is free a little before its workers are gone.
                 publish::wait_for_writers(&output, WRITER_LIMIT);
-                let is_published = sha256.is_some()
-                    && digest::of_file(&output, &Cancel::default())
-                        .is_ok_and(|(found, _)| Some(found) == sha256);
+                let is_published = sha256.is_some_and(|sha256| digest::is_of(&output, &sha256));
                 publish::remove_leftovers_of(&output);
                 let stamp = Stamp::of(&output).ok().filter(|_| is_published);
                 let transaction =
@@ -289,11 +286,12 @@ impl Journal {
                     params![
                         job,
                         controller,
-                        state_name(if is_published {
+                        if is_published {
                             JobState::Done
                         } else {
                             JobState::Queued
-                        }),
+                        }
+                        .name(),
                         stamp.as_ref().map(|s| s.modified),
                         is_published.then(now),
                         stamp.as_ref().map(|s| s.size as i64),
@@ -344,7 +342,7 @@ fn end(db: &Transaction, job: i64, ending: &Ending) -> Result<()> {
     )?
     .execute(params![
         job,
-        state_name(ending.state),
+        ending.state.name(),
         outcome,
         ending.not_before,
         ending.stamp.as_ref().map(|s| s.modified),
@@ -363,7 +361,7 @@ fn end(db: &Transaction, job: i64, ending: &Ending) -> Result<()> {
     .execute(params![
         job,
         now(),
-        state_name(ending.outcome.state),
+        ending.outcome.state.name(),
         ending.stage,
         ending.signal,
         error

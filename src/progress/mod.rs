@@ -8,7 +8,7 @@ mod plain;
 use std::io::IsTerminal;
 
 use crate::event::{
-    DestinationState, DestinationStatus, Event, JobState, LiveStatus, Outcome, Plan, Progress,
+    DestinationState, DestinationStatus, Event, LiveStatus, Outcome, Plan, Progress,
 };
 
 /// How a job's events are shown.
@@ -222,19 +222,6 @@ fn outcome_line(outcome: &Outcome) -> String {
         line += &format!(", {} frames without a face", outcome.frames_without_face);
     }
     line
-}
-
-pub const fn state_name(state: JobState) -> &'static str {
-    match state {
-        JobState::Queued => "queued",
-        JobState::Probing => "probing",
-        JobState::Loading => "loading",
-        JobState::Running => "running",
-        JobState::Finishing => "finishing",
-        JobState::Done => "done",
-        JobState::Failed => "failed",
-        JobState::Cancelled => "cancelled",
-    }
 }
 
 #[cfg(test)]

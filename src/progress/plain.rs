@@ -4,9 +4,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::{
-    Renderer, destination_line, live_line, outcome_line, plan_lines, progress_line, state_name,
-};
+use super::{Renderer, destination_line, live_line, outcome_line, plan_lines, progress_line};
 use crate::event::{Body, Event, LiveStatus, Progress};
 
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -81,7 +79,7 @@ impl<W: Write> Renderer for Plain<W> {
             Body::Result(outcome) => self.line(&outcome_line(outcome)),
             Body::Warning { message, .. } => self.line(&format!("warning: {message}")),
             _ if self.only_the_end => {}
-            Body::State { state } => self.line(state_name(*state)),
+            Body::State { state } => self.line(state.name()),
             Body::Plan(plan) => {
                 for line in plan_lines(plan) {
                     self.line(&line);

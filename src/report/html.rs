@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::relative;
 use crate::event::{BatchProgress, JobState};
 use crate::journal::JobRow;
-use crate::progress::{clock, state_name};
+use crate::progress::clock;
 
 /// What could mean something in a relative URL.
 const IN_A_PATH: &AsciiSet = &CONTROLS
@@ -63,7 +63,7 @@ fn row(root: &Path, job: &JobRow) -> maud::Markup {
     let output = relative(root, &job.output).to_string_lossy();
     let link = utf8_percent_encode(&output, IN_A_PATH).to_string();
     html! {
-        tr class=(state_name(job.state)) {
+        tr class=(job.state.name()) {
             td {
                 @if let Some(jpeg) = &job.thumbnail {
                     img alt="" src=(format!("data:image/jpeg;base64,{}", base64(jpeg)));
@@ -76,7 +76,7 @@ fn row(root: &Path, job: &JobRow) -> maud::Markup {
             }
             td { (job.face.display()) br; (job.speech.display()) }
             td {
-                b { (state_name(job.state)) }
+                b { (job.state.name()) }
                 @if let Some(error) = job.error() {
                     br;
                     @if let Some(file) = &error.file { (file) ": " }

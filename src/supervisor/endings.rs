@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::policy::{self, Next};
 use super::{Active, Cancellation, Supervisor, memory};
-use crate::cancel::Cancel;
 use crate::digest;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, JobState, Outcome, Retry, display};
@@ -58,9 +57,8 @@ impl Supervisor<'_> {
             return Some(active);
         };
         publish::remove_leftovers_of(&output);
-        let is_published = active.promised.as_ref().is_some_and(|promised| {
-            digest::of_file(&output, &Cancel::default()).is_ok_and(|(found, _)| found == *promised)
-        });
+        let promised = active.promised.as_deref();
+        let is_published = promised.is_some_and(|promised| digest::is_of(&output, promised));
         if !is_published {
             return Some(active);
         }

@@ -443,8 +443,7 @@ impl<'a> Supervisor<'a> {
             },
         );
         if let (Some(promised), Some(output)) = (promised, spec.output.as_deref())
-            && digest::of_file(output, &crate::cancel::Cancel::default())
-                .is_ok_and(|(found, _)| found == promised)
+            && digest::is_of(output, &promised)
         {
             // An earlier attempt got further than anybody could tell.
             let outcome = Outcome {

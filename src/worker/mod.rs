@@ -46,7 +46,6 @@ pub type Gate = Box<dyn FnOnce(Made) -> Result<(), Failure> + Send>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
     pub sha256: String,
-    pub bytes: u64,
 }
 
 /// Runs the job in a thread of its own and gives its events to `emit`, never more than a second
@@ -298,8 +297,8 @@ impl<'a> Attempt<'a> {
             container::forget_when_made(staged.path())
                 .map_err(|e| publish::output_failure(output, &e))?;
             if let Some(gate) = context.gate {
-                let (sha256, bytes) = digest::of_file(staged.path(), self.cancel)?;
-                gate(Made { sha256, bytes })?;
+                let sha256 = digest::of_file(staged.path(), self.cancel)?;
+                gate(Made { sha256 })?;
             }
             self.enter(Phase::Publishing);
             self.cancel.check()?;

@@ -223,7 +223,7 @@ fn identify(
                 // Before reading: a file that changes meanwhile does not keep this digest.
                 let stamp = Stamp::of(path)
                     .map_err(|e| Failure::of(FailureKind::InputUnreadable, path).detail(e))?;
-                let (sha256, _) = digest::of_file(path, cancel)?;
+                let sha256 = digest::of_file(path, cancel)?;
                 digests.push(Digest {
                     path: path.clone(),
                     stamp,

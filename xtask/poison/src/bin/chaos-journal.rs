@@ -61,7 +61,7 @@ fn finish(folder: &Path, count: usize) -> Result<()> {
                 Some(sha256) => sha256,
                 None => {
                     let stamp = Stamp::of(path)?;
-                    let (sha256, _) = digest::of_file(path, &Cancel::default())
+                    let sha256 = digest::of_file(path, &Cancel::default())
                         .map_err(|e| anyhow::anyhow!("{e}"))?;
                     changes.push(Change::Digest {
                         path: path.clone(),
