@@ -5,7 +5,7 @@ mod run_support;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use run_support::{Desk, face, finish, lipflow, schema, speech, stderr};
@@ -81,6 +81,21 @@ fn wait(mut child: Child) -> Output {
         std::thread::sleep(Duration::from_millis(10));
     }
     child.wait_with_output().unwrap()
+}
+
+/// Starts a batch whose events are read as they come.
+fn start(command: &mut Command) -> (Child, BufReader<ChildStdout>) {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let reader = BufReader::new(child.stdout.take().unwrap());
+    (child, reader)
+}
+
+/// Waits for the first frames of a job.
+fn wait_until_moving(reader: &mut impl BufRead) -> Value {
+    wait_for(reader, |event| {
+        event["event"] == "progress" && event["frames"] != 0
+    })
 }
 
 /// Waits for an event that fits, reading the stream of a batch that runs.
@@ -248,17 +263,9 @@ fn mistakes_are_told_before_anything_starts() {
 #[test]
 fn a_batch_that_is_killed_goes_on_where_it_was() {
     let desk = Desk::new();
-    let mut child = short_jobs(&desk, 4)
-        .args(["--progress", "json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let (mut child, mut reader) = start(short_jobs(&desk, 4).args(["--progress", "json"]));
     wait_for(&mut reader, |event| event["event"] == "result");
-    wait_for(&mut reader, |event| {
-        event["event"] == "progress" && event["frames"] != 0
-    });
+    wait_until_moving(&mut reader);
     child.kill().unwrap();
     child.wait().unwrap();
 
@@ -285,21 +292,13 @@ fn a_batch_that_is_killed_goes_on_where_it_was() {
 #[test]
 fn the_first_interrupt_finishes_the_file_the_second_stops_it() {
     let desk = Desk::new();
-    let start = |desk: &Desk, command: &mut Command| {
-        let mut child = command
-            .args(["--progress", "json"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut reader = BufReader::new(child.stdout.take().unwrap());
-        wait_for(&mut reader, |event| {
-            event["event"] == "progress" && event["frames"] != 0
-        });
+    let begin = |command: &mut Command| {
+        let (child, mut reader) = start(command.args(["--progress", "json"]));
+        wait_until_moving(&mut reader);
         assert!(!desk.file("out/1.mp4").exists());
         (child, reader)
     };
-    let (child, mut reader) = start(&desk, &mut short_jobs(&desk, 2));
+    let (child, mut reader) = begin(&mut short_jobs(&desk, 2));
     signal(&child, libc::SIGINT);
     wait_for(&mut reader, |event| event["event"] == "batch-result");
     assert_eq!(wait(child).status.code(), Some(130));
@@ -309,7 +308,7 @@ fn the_first_interrupt_finishes_the_file_the_second_stops_it() {
     let template = desk.template_with("identity sleep-time=100000");
     let mut command = short_jobs(&desk, 2);
     command.arg("--force").arg("--template").arg(&template);
-    let (child, mut reader) = start(&desk, &mut command);
+    let (child, mut reader) = begin(&mut command);
     signal(&child, libc::SIGTERM);
     wait_for(&mut reader, |event| {
         event["event"] == "message" && event["job"].is_null()
@@ -334,17 +333,12 @@ fn the_first_interrupt_finishes_the_file_the_second_stops_it() {
 fn a_job_is_cancelled_from_another_terminal() {
     let desk = Desk::new();
     let template = desk.template_with("identity sleep-time=200000");
-    let mut child = short_jobs(&desk, 2)
-        .args(["--progress", "json", "--template"])
-        .arg(template)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut reader = BufReader::new(child.stdout.take().unwrap());
-    let event = wait_for(&mut reader, |event| {
-        event["event"] == "progress" && event["frames"] != 0
-    });
+    let (child, mut reader) = start(
+        short_jobs(&desk, 2)
+            .args(["--progress", "json", "--template"])
+            .arg(template),
+    );
+    let event = wait_until_moving(&mut reader);
     let job = event["job"].to_string();
     let begin = Instant::now();
     let mut cancel = lipflow();
@@ -384,18 +378,13 @@ fn a_job_is_cancelled_from_another_terminal() {
 fn a_worker_that_dies_is_replaced_and_its_job_is_tried_again() {
     let desk = Desk::new();
     let template = desk.template_with("identity sleep-time=50000");
-    let mut child = short_jobs(&desk, 2)
-        .args(["--progress", "json", "--template"])
-        .arg(template)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let (child, mut reader) = start(
+        short_jobs(&desk, 2)
+            .args(["--progress", "json", "--template"])
+            .arg(template),
+    );
     let started = wait_for(&mut reader, |event| event["event"] == "started");
-    wait_for(&mut reader, |event| {
-        event["event"] == "progress" && event["frames"] != 0
-    });
+    wait_until_moving(&mut reader);
     let worker = started["worker"].as_i64().unwrap() as i32;
     // SAFETY: the supervisor has not been told of its end, so the process id is still the worker's.
     unsafe { libc::kill(worker, libc::SIGABRT) };
@@ -415,17 +404,14 @@ fn a_program_that_is_deleted_goes_on() {
     let own = desk.file("lipflow");
     fs::copy(env!("CARGO_BIN_EXE_lipflow"), &own).unwrap();
     short_jobs(&desk, 2);
-    let mut child = Command::new(&own)
-        .current_dir(desk.path())
-        .args(["batch", "jobs.csv", "--min-free", "0", "--workers", "1"])
-        .args(["--progress", "json", "--template"])
-        .arg(template)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let (child, mut reader) = start(
+        Command::new(&own)
+            .current_dir(desk.path())
+            .args(["batch", "jobs.csv", "--min-free", "0", "--workers", "1"])
+            .args(["--progress", "json", "--template"])
+            .arg(template)
+            .stdin(Stdio::null()),
+    );
     let started = wait_for(&mut reader, |event| event["event"] == "started");
     fs::remove_file(&own).unwrap();
     let worker = started["worker"].as_i64().unwrap() as i32;
@@ -445,13 +431,8 @@ fn events_are_served_live_and_from_the_beginning() {
         .unwrap()
         .port();
     let address = format!("127.0.0.1:{port}");
-    let mut child = short_jobs(&desk, 3)
-        .args(["--progress", "json", "--serve-events", &address])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let (child, mut reader) =
+        start(short_jobs(&desk, 3).args(["--progress", "json", "--serve-events", &address]));
     wait_for(&mut reader, |event| event["event"] == "result");
     let ask = |header: &str| {
         let mut stream = std::net::TcpStream::connect(&address).unwrap();
@@ -542,16 +523,13 @@ fn a_dry_run_tells_and_does_nothing() {
 fn nothing_begins_while_a_disk_is_below_its_floor() {
     let desk = Desk::new();
     short_jobs(&desk, 1);
-    let mut child = lipflow()
-        .current_dir(desk.path())
-        // Nobody has as much.
-        .args(["batch", "jobs.csv", "--min-free", "1000000000"])
-        .args(["--progress", "json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let (child, mut reader) = start(
+        lipflow()
+            .current_dir(desk.path())
+            // Nobody has as much.
+            .args(["batch", "jobs.csv", "--min-free", "1000000000"])
+            .args(["--progress", "json"]),
+    );
     let event = wait_for(&mut reader, |event| {
         assert_ne!(event["event"], "started");
         event["event"] == "batch" && event["paused"].is_string()

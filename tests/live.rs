@@ -183,8 +183,8 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Times of the packets of a stream (`v` or `a`), in seconds, as ffprobe reads them.
-fn times(source: &str, stream: &str, extra: &[&str]) -> Vec<f64> {
+/// Times of the packets of a stream (`v` or `a`), in seconds, in the order in which they lie.
+fn packets(source: &str, stream: &str, extra: &[&str]) -> Vec<f64> {
     let output = Command::new("ffprobe")
         .args(["-v", "error", "-select_streams", stream])
         .args(["-show_entries", "packet=pts_time", "-of", "csv=p=0"])
@@ -193,18 +193,34 @@ fn times(source: &str, stream: &str, extra: &[&str]) -> Vec<f64> {
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let mut times: Vec<f64> = text
-        .lines()
+    text.lines()
         .filter_map(|line| line.trim_matches(',').parse().ok())
-        .collect();
+        .collect()
+}
+
+/// The same in the order of time.
+fn times(source: &str, stream: &str) -> Vec<f64> {
+    let mut times = packets(source, stream, &[]);
     times.sort_by(f64::total_cmp);
     times
+}
+
+/// Somebody who tunes in sees the picture move.
+fn assert_viewed(url: &str) {
+    let viewed = packets(url, "v", &["-read_intervals", "%+1"]);
+    assert!(
+        viewed.len() >= 20,
+        "the viewer sees {} frames",
+        viewed.len()
+    );
+    // There are no frames that wait for later ones, so time goes forward in the order of arrival.
+    assert!(viewed.is_sorted(), "{viewed:?}");
 }
 
 /// No gap and no overlap, and both streams begin and end together.
 fn assert_regular(file: &Path) {
     let file = file.to_str().unwrap();
-    let (video, sound) = (times(file, "v", &[]), times(file, "a", &[]));
+    let (video, sound) = (times(file, "v"), times(file, "a"));
     assert!(video.len() > 10 && sound.len() > 10, "{file}");
     let largest = |times: &[f64]| {
         let steps = times.windows(2).map(|w| w[1] - w[0]);
@@ -240,7 +256,7 @@ fn one_encode_goes_to_every_kind_of_file_and_silence_is_regular_too() {
     }
     let playlist = fs::read_to_string(desk.file("air/index.m3u8")).unwrap();
     assert!(playlist.contains("index-00000.ts"), "{playlist}");
-    assert!(times(desk.file("air/index.m3u8").to_str().unwrap(), "v", &[]).len() > 100);
+    assert!(times(desk.file("air/index.m3u8").to_str().unwrap(), "v").len() > 100);
     let last = events.iter().rfind(|e| e["event"] == "live").unwrap();
     let (video, sound) = (
         last["video_s"].as_f64().unwrap(),
@@ -262,12 +278,7 @@ fn a_server_that_dies_and_comes_back_is_reached_again_and_nobody_else_notices() 
     let url = server.url();
     let mut on_air = OnAir::start(&desk, &["--to", &url, "--to", "tape.mkv"]);
     on_air.wait_for_state("rtmp://", "on-air");
-    let viewed = times(&url, "v", &["-read_intervals", "%+1"]);
-    assert!(
-        viewed.len() >= 20,
-        "the viewer sees {} frames",
-        viewed.len()
-    );
+    assert_viewed(&url);
 
     drop(server);
     let lost = on_air.wait_for_state("rtmp://", "waiting");
@@ -276,13 +287,7 @@ fn a_server_that_dies_and_comes_back_is_reached_again_and_nobody_else_notices() 
     assert_eq!(again["retry_in_s"], 2.0, "the server is still away");
     let _server = Server::start(&desk, port);
     on_air.wait_for_state("rtmp://", "on-air");
-    let viewed = times(&url, "v", &["-read_intervals", "%+1"]);
-    assert!(
-        viewed.len() >= 20,
-        "the viewer sees {} frames",
-        viewed.len()
-    );
-    assert!(viewed.is_sorted());
+    assert_viewed(&url);
     let events = on_air.stop();
     assert_regular(&desk.file("tape.mkv"));
     let text = serde_json::to_string(&events).unwrap();
@@ -331,12 +336,7 @@ fn srt_can_be_called() {
     let url = format!("srt://127.0.0.1:{}", free_port());
     let mut on_air = OnAir::start(&desk, &["--to", &format!("{url}?mode=listener")]);
     on_air.wait_until(1.0);
-    let viewed = times(&url, "v", &["-read_intervals", "%+1"]);
-    assert!(
-        viewed.len() >= 20,
-        "the viewer sees {} frames",
-        viewed.len()
-    );
+    assert_viewed(&url);
     on_air.stop();
 }
 
@@ -514,7 +514,7 @@ fn files_survive_a_kill() {
     on_air.wait_until(4.0);
     drop(on_air);
     for name in ["tape.mkv", "tape.mp4"] {
-        let frames = times(desk.file(name).to_str().unwrap(), "v", &[]).len();
+        let frames = times(desk.file(name).to_str().unwrap(), "v").len();
         assert!(frames >= 60, "{name}: {frames} frames");
     }
 }
