@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, OnceLock};
 
 use gstlipsync::model::{Model, Weights};
 use serde::Serialize;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use crate::cancel::Cancel;
 use crate::digest;
 use crate::job::{Job, THREADS};
+use crate::journal::Stamp;
 use crate::pipeline::template::Template;
 
 /// All that the output depends on; names and places of files are not in it.
@@ -81,10 +83,13 @@ fn cached<K: Clone + Eq + std::hash::Hash>(
 }
 
 fn digest_of_model(name: Option<&str>) -> Option<String> {
-    let model = Model::resolve(name.map(std::path::Path::new)).ok()?;
+    let model = Model::resolve(name.map(Path::new)).ok()?;
     let weights = match model.weights() {
-        Weights::Embedded(bytes) => digest::of_bytes(bytes),
-        Weights::File(path) => digest::of_file(path, &Cancel::default()).ok()?,
+        Weights::Embedded(bytes) => {
+            static EMBEDDED: OnceLock<String> = OnceLock::new();
+            EMBEDDED.get_or_init(|| digest::of_bytes(bytes)).clone()
+        }
+        Weights::File(path) => digest_of_weights(path)?,
     };
     // The manifest says how the weights are used; a file of its own may change.
     let manifest = name
@@ -95,6 +100,23 @@ fn digest_of_model(name: Option<&str>) -> Option<String> {
         Some(manifest) => format!("{weights}+{manifest}"),
         None => weights,
     })
+}
+
+/// The file's digest, computed once as long as it stays as it is: a worker asks for every job, and
+/// weights are large.
+fn digest_of_weights(path: &Path) -> Option<String> {
+    static KNOWN: LazyLock<Mutex<HashMap<PathBuf, (Stamp, String)>>> =
+        LazyLock::new(Mutex::default);
+    let stamp = Stamp::of(path).ok()?;
+    let mut known = KNOWN.lock().unwrap_or_else(|e| e.into_inner());
+    if let Some((of, sha256)) = known.get(path)
+        && *of == stamp
+    {
+        return Some(sha256.clone());
+    }
+    let sha256 = digest::of_file(path, &Cancel::default()).ok()?;
+    known.insert(path.into(), (stamp, sha256.clone()));
+    Some(sha256)
 }
 
 #[cfg(test)]
@@ -142,6 +164,18 @@ mod tests {
         other.parameters.reverse();
         other.parameters.insert(0, ("crf".into(), "35".into()));
         assert_eq!(identity(&other), same, "the last value counts");
+    }
+
+    #[test]
+    fn weights_that_change_are_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.onnx");
+        std::fs::write(&path, "one").unwrap();
+        let one = digest_of_weights(&path).unwrap();
+        assert_eq!(digest_of_weights(&path), Some(one.clone()));
+        std::fs::write(&path, "another").unwrap();
+        assert_eq!(digest_of_weights(&path), Some(digest::of_bytes(b"another")));
+        assert_ne!(digest_of_weights(&path), Some(one));
     }
 
     #[test]

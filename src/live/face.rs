@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 use crate::error::{Failure, FailureKind};
+use crate::pipeline::probe::{Kind, Probe};
 
 /// How long a new face may take to give its first frame.
 const OPEN_LIMIT: Duration = Duration::from_secs(15);
@@ -53,16 +54,16 @@ pub struct Face {
 }
 
 impl Face {
-    /// Opens the file and waits for its first frame.
-    pub fn open(path: &Path, picture: &Picture) -> Result<Self, Failure> {
+    /// Opens the file, of which `probe` knows, and waits for its first frame.
+    pub fn open(path: &Path, probe: &Probe, picture: &Picture) -> Result<Self, Failure> {
         let failed = |kind, detail: &dyn std::fmt::Display| Failure::of(kind, path).detail(detail);
         let file = File::open(path).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => Failure::of(FailureKind::InputMissing, path),
             _ => failed(FailureKind::InputUnreadable, &e),
         })?;
-        let loop_mode = match super::is_picture(path)? {
-            true => "hold",
-            false => "ping-pong",
+        let loop_mode = match probe.kind {
+            Kind::Picture => "hold",
+            Kind::Video | Kind::Sound => "ping-pong",
         };
         let pipeline = gst::parse::launch(&format!(
             "facesource uri=file:///proc/self/fd/{} loop-mode={loop_mode} \

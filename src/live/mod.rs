@@ -28,7 +28,7 @@ use gst::prelude::*;
 use crate::cancel::{Haste, Stop};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, DestinationState, DestinationStatus, Event, LiveStatus, display};
-use crate::pipeline::probe::{self, Kind, Role};
+use crate::pipeline::probe::{self, Probe, Role};
 use crate::pipeline::template::Values;
 
 use address::Address;
@@ -76,16 +76,12 @@ pub enum Said {
     Message(String),
 }
 
-/// Whether the file is a still picture.
-pub(crate) fn is_picture(path: &Path) -> Result<bool, Failure> {
-    Ok(probe::probe(path, Role::Face)?.kind == Kind::Picture)
-}
-
 /// Broadcasts until it is stopped.
 pub fn run(options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
     let internal = |e: std::io::Error| Failure::new(FailureKind::Internal).detail(e);
-    let picture = picture_of(&options)?;
-    let face = Face::open(&options.face, &picture)?;
+    let probe = probe::probe(&options.face, Role::Face)?;
+    let picture = picture_of(&options, &probe)?;
+    let face = Face::open(&options.face, &probe, &picture)?;
     let begin = Instant::now();
     let engine = Arc::new(Engine::build(&options.values, begin)?);
     engine.face.set_caps(Some(&picture.caps()));
@@ -163,11 +159,10 @@ pub fn run(options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Resul
     })
 }
 
-fn picture_of(options: &Options) -> Result<Picture, Failure> {
+fn picture_of(options: &Options, probe: &Probe) -> Result<Picture, Failure> {
     let (width, height) = match options.size {
         Some(size) => size,
         None => {
-            let probe = probe::probe(&options.face, Role::Face)?;
             let video = probe
                 .video
                 .ok_or_else(|| Failure::of(FailureKind::NoPicture, &options.face))?;
@@ -326,7 +321,8 @@ impl Studio {
     }
 
     fn change_face(&mut self, file: &Path) -> Result<(), Failure> {
-        let face = Face::open(file, &self.picture)?;
+        let probe = probe::probe(file, Role::Face)?;
+        let face = Face::open(file, &probe, &self.picture)?;
         self.face = file.into();
         if let Some(faces) = &self.new_faces {
             let _ = faces.send(face);

@@ -8,22 +8,26 @@ use crate::event::{Body, Event, Progress};
 /// A bar counts whole numbers, so it counts milliseconds.
 const SCALE: f64 = 1000.0;
 
-pub struct Bar {
-    bar: ProgressBar,
+pub struct Bar(JobBar);
+
+/// How far one job is.
+pub(super) struct JobBar {
+    pub bar: ProgressBar,
+    /// It shows a position; before that, there is only something that turns.
     has_length: bool,
 }
 
-impl Bar {
-    pub fn new() -> Self {
-        let bar = ProgressBar::new_spinner();
-        bar.set_style(style("{spinner} {prefix:9} {wide_msg}"));
+impl JobBar {
+    /// `waiting` is how it looks before it has a position.
+    pub fn new(bar: ProgressBar, waiting: &str) -> Self {
+        bar.set_style(style(waiting));
         Self {
             bar,
             has_length: false,
         }
     }
 
-    fn progress(&mut self, progress: &Progress) {
+    pub fn show(&mut self, progress: &Progress, message: String) {
         if let Some(total) = progress.duration_s
             && !self.has_length
             && progress.frames > 0
@@ -37,27 +41,35 @@ impl Bar {
             self.bar.set_position((progress.position_s * SCALE) as u64);
         }
         self.bar.set_prefix(progress.phase.name());
-        self.bar.set_message(progress_line(progress));
+        self.bar.set_message(message);
         self.bar.tick();
+    }
+}
+
+impl Bar {
+    pub fn new() -> Self {
+        let bar = ProgressBar::new_spinner();
+        Self(JobBar::new(bar, "{spinner} {prefix:9} {wide_msg}"))
     }
 }
 
 impl Renderer for Bar {
     fn show(&mut self, event: &Event) {
+        let Self(job) = self;
         match &event.body {
-            Body::Progress(progress) => self.progress(progress),
-            Body::Warning { message, .. } => self.bar.suspend(|| eprintln!("warning: {message}")),
-            Body::Destination(status) => self
+            Body::Progress(progress) => job.show(progress, progress_line(progress)),
+            Body::Warning { message, .. } => job.bar.suspend(|| eprintln!("warning: {message}")),
+            Body::Destination(status) => job
                 .bar
                 .suspend(|| eprintln!("{}", destination_line(status))),
             Body::Live(status) => {
-                self.bar.set_prefix("on air");
-                self.bar.set_message(live_line(status));
-                self.bar.tick();
+                job.bar.set_prefix("on air");
+                job.bar.set_message(live_line(status));
+                job.bar.tick();
             }
-            Body::Message { message } if !self.has_length => self.bar.set_message(message.clone()),
+            Body::Message { message } if !job.has_length => job.bar.set_message(message.clone()),
             Body::Result(outcome) => {
-                self.bar.finish_and_clear();
+                job.bar.finish_and_clear();
                 eprintln!("{}", outcome_line(outcome));
             }
             _ => {}
@@ -65,8 +77,8 @@ impl Renderer for Bar {
     }
 }
 
-/// Both templates are constants; a mistake in one would leave the default look.
-fn style(template: &str) -> ProgressStyle {
+/// The templates are constants; a mistake in one would leave the default look.
+pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar};
 
+use super::bar::{JobBar, style};
 use super::{Renderer, Style, clock, json, outcome_line, progress_line};
 use crate::event::{BatchProgress, Body, Event, JobState, Outcome, Progress, Retry};
 use crate::journal::{Begun, JobRow};
@@ -13,8 +14,6 @@ use crate::supervisor::Summary;
 
 /// How often lines say how far the batch is.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// A bar counts whole numbers, so it counts milliseconds.
-const SCALE: f64 = 1000.0;
 
 /// Shows a batch to someone.
 pub trait BatchRenderer {
@@ -54,13 +53,12 @@ impl<W: Write> BatchRenderer for Json<W> {
 struct Bars {
     all: MultiProgress,
     batch: ProgressBar,
-    jobs: BTreeMap<i64, JobBar>,
+    jobs: BTreeMap<i64, NamedBar>,
 }
 
-struct JobBar {
-    bar: ProgressBar,
+struct NamedBar {
+    bar: JobBar,
     name: String,
-    has_length: bool,
 }
 
 impl Bars {
@@ -86,22 +84,8 @@ impl Bars {
         let Some(job) = self.jobs.get_mut(&job) else {
             return;
         };
-        if let Some(total) = progress.duration_s
-            && !job.has_length
-            && progress.frames > 0
-        {
-            job.has_length = true;
-            job.bar
-                .set_style(style("{prefix:9} [{bar:30}] {percent:>3}% {wide_msg}"));
-            job.bar.set_length((total * SCALE) as u64);
-        }
-        if job.has_length {
-            job.bar.set_position((progress.position_s * SCALE) as u64);
-        }
-        job.bar.set_prefix(progress.phase.name());
         let message = format!("{}  {}", job.name, progress_line(progress));
-        job.bar.set_message(message);
-        job.bar.tick();
+        job.bar.show(progress, message);
     }
 }
 
@@ -118,20 +102,15 @@ impl BatchRenderer for Bars {
                 let bar = self
                     .all
                     .insert_before(&self.batch, ProgressBar::new_spinner());
-                bar.set_style(style("{prefix:9} {spinner} {wide_msg}"));
+                let bar = JobBar::new(bar, "{prefix:9} {spinner} {wide_msg}");
                 let name = short_name(start.output.as_deref().unwrap_or(&start.face));
-                bar.set_message(name.clone());
-                let bar = JobBar {
-                    bar,
-                    name,
-                    has_length: false,
-                };
-                self.jobs.insert(job, bar);
+                bar.bar.set_message(name.clone());
+                self.jobs.insert(job, NamedBar { bar, name });
             }
             (Body::Progress(progress), Some(job)) => self.progress(job, progress),
             (Body::Result(outcome), Some(job)) => {
                 if let Some(job) = self.jobs.remove(&job) {
-                    job.bar.finish_and_clear();
+                    job.bar.bar.finish_and_clear();
                 }
                 if outcome.state != JobState::Done {
                     self.say(&outcome_line(outcome));
@@ -139,7 +118,7 @@ impl BatchRenderer for Bars {
             }
             (Body::Retry(retry), Some(job)) => {
                 let name = self.jobs.remove(&job).map(|job| {
-                    job.bar.finish_and_clear();
+                    job.bar.bar.finish_and_clear();
                     job.name
                 });
                 self.say(&retry_line(name.as_deref(), retry));
@@ -159,7 +138,7 @@ impl BatchRenderer for Bars {
 
     fn end(&mut self, summary: &Summary, jobs: &[JobRow], notes: &[String]) {
         for job in self.jobs.values() {
-            job.bar.finish_and_clear();
+            job.bar.bar.finish_and_clear();
         }
         self.batch.finish_and_clear();
         eprint!("{}", summary_table(summary, jobs, notes));
@@ -362,13 +341,6 @@ fn summary_table(summary: &Summary, jobs: &[JobRow], notes: &[String]) -> String
         text += &format!("{note}\n");
     }
     text
-}
-
-/// The templates are constants; a mistake in one would leave the default look.
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
 }
 
 #[cfg(test)]
