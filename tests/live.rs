@@ -1,6 +1,8 @@
 //! `lipflow live` on the binary: real media, a real RTMP server, and ffprobe as the viewer.
 
 mod run_support;
+#[path = "../xtask/src/soak/server.rs"]
+mod server;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use run_support::{Desk, face, finish, lipflow, speech};
 use serde_json::Value;
+use server::Server;
 
 /// Nothing in these tests takes longer.
 const LIMIT: Duration = Duration::from_secs(40);
@@ -117,70 +120,14 @@ impl Drop for OnAir {
     }
 }
 
-/// Debian's nginx with its RTMP module, on loopback, with its own folder.
-struct Server {
-    child: Child,
-    folder: PathBuf,
-    port: u16,
-}
-
-impl Server {
-    fn start(desk: &Desk, port: u16) -> Self {
-        let own = gstlipsync::runtime::data_dir().join("nginx");
-        let root = if own.is_dir() { own } else { "/".into() };
-        let module = root.join("usr/lib/nginx/modules/ngx_rtmp_module.so");
-        assert!(module.is_file(), "run `cargo xtask test` first: {module:?}");
-        let folder = desk.file("nginx");
-        fs::create_dir_all(&folder).unwrap();
-        let config = folder.join("nginx.conf");
-        let text = format!(
-            "load_module {};\nworker_processes 1; daemon off; master_process off;\n\
-             error_log {folder}/error.log info; pid {folder}/pid;\n\
-             events {{ worker_connections 32; }}\n\
-             rtmp {{ server {{ listen 127.0.0.1:{port}; \
-             application live {{ live on; }} }} }}\n",
-            module.display(),
-            folder = folder.display(),
-        );
-        fs::write(&config, text).unwrap();
-        let child = Command::new(root.join("usr/sbin/nginx"))
-            .arg("-p")
-            .arg(&folder)
-            .arg("-c")
-            .arg(&config)
-            .args(["-e", "stderr"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let begin = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(begin.elapsed() < LIMIT, "the server does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Self {
-            child,
-            folder,
-            port,
-        }
-    }
-
-    fn url(&self) -> String {
-        format!("rtmp://127.0.0.1:{}/live/{KEY}", self.port)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = &self.folder;
-    }
+/// Debian's nginx with its RTMP module.
+fn start_server(desk: &Desk, port: u16) -> Server {
+    let data = gstlipsync::runtime::data_dir();
+    Server::start(&data, desk.path(), port).expect("run `cargo xtask test` first")
 }
 
 fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    server::free_port().unwrap()
 }
 
 /// Times of the packets of a stream (`v` or `a`), in seconds, in the order in which they lie.
@@ -274,8 +221,8 @@ fn one_encode_goes_to_every_kind_of_file_and_silence_is_regular_too() {
 fn a_server_that_dies_and_comes_back_is_reached_again_and_nobody_else_notices() {
     let desk = Desk::new();
     let port = free_port();
-    let server = Server::start(&desk, port);
-    let url = server.url();
+    let server = start_server(&desk, port);
+    let url = server.url(KEY);
     let mut on_air = OnAir::start(&desk, &["--to", &url, "--to", "tape.mkv"]);
     on_air.wait_for_state("rtmp://", "on-air");
     assert_viewed(&url);
@@ -285,7 +232,7 @@ fn a_server_that_dies_and_comes_back_is_reached_again_and_nobody_else_notices() 
     assert_eq!(lost["retry_in_s"], 1.0);
     let again = on_air.wait_for_state("rtmp://", "waiting");
     assert_eq!(again["retry_in_s"], 2.0, "the server is still away");
-    let _server = Server::start(&desk, port);
+    let _server = start_server(&desk, port);
     on_air.wait_for_state("rtmp://", "on-air");
     assert_viewed(&url);
     let events = on_air.stop();
@@ -322,8 +269,8 @@ fn a_destination_that_must_be_there_ends_the_broadcast_with_a_reason() {
 #[test]
 fn a_stream_that_the_server_does_not_want_says_so() {
     let desk = Desk::new();
-    let server = Server::start(&desk, free_port());
-    let wrong = server.url().replace("/live/", "/no-such-application/");
+    let server = start_server(&desk, free_port());
+    let wrong = server.url(KEY).replace("/live/", "/no-such-application/");
     let mut on_air = OnAir::start(&desk, &["--to", &wrong]);
     let told = on_air.wait_for_state("rtmp://", "waiting");
     assert_eq!(told["cause"], "rejected", "{told}");

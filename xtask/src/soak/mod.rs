@@ -19,7 +19,7 @@ use crate::setup::{self, Scope};
 use crate::table::{Figure, Figures, Limit};
 use crate::{job, process, workspace};
 use plot::Series;
-use server::Server;
+use server::{Server, free_port};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -59,7 +59,9 @@ pub fn run(args: &Args) -> Result<()> {
     let tape = folder.join("tape.mkv");
     let hls = folder.join("hls");
     let _ = fs::remove_dir_all(&hls);
-    let mut server = Server::start(&folder)?;
+    let data = setup::data_dir();
+    let port = free_port()?;
+    let mut server = Server::start(&data, &folder, port)?;
     let url = server.url(KEY);
     let mut broadcast = Broadcast::start(
         &folder,
@@ -109,7 +111,7 @@ pub fn run(args: &Args) -> Result<()> {
             kills += 1;
             server.kill();
             broadcast.listen_for(AWAY, &mut samples)?;
-            server = Server::start_at(&folder, server.port())?;
+            server = Server::start(&data, &folder, port)?;
             back_at = Some(Instant::now());
         }
     }

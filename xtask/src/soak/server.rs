@@ -1,4 +1,5 @@
-//! nginx with its RTMP module, on loopback, with a folder of its own.
+//! nginx with its RTMP module, on loopback, with a folder of its own. The tests of `lipflow live` use it
+//! too, so it knows nothing of the rest of xtask.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -8,8 +9,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::setup;
-
 const START_LIMIT: Duration = Duration::from_secs(10);
 
 pub struct Server {
@@ -18,13 +17,10 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start(folder: &Path) -> Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        Self::start_at(folder, port)
-    }
-
-    pub fn start_at(folder: &Path, port: u16) -> Result<Self> {
-        let own = setup::data_dir().join("nginx");
+    /// Starts it at `port`. `data` is where set-up puts things; without a server there, the installed
+    /// one serves.
+    pub fn start(data: &Path, folder: &Path, port: u16) -> Result<Self> {
+        let own = data.join("nginx");
         let root = if own.is_dir() {
             own
         } else {
@@ -66,10 +62,6 @@ impl Server {
         Ok(server)
     }
 
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     pub fn url(&self, key: &str) -> String {
         format!("rtmp://127.0.0.1:{}/live/{key}", self.port)
     }
@@ -78,6 +70,11 @@ impl Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A port that nobody listens at.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 impl Drop for Server {
