@@ -276,6 +276,34 @@ mod tests {
     }
 
     #[test]
+    fn an_mp4_forgets_when_it_was_made_and_nothing_else() {
+        // Version 0 has times of 4 bytes, version 1 of 8, behind the version and three bytes of flags.
+        let header = |kind: &[u8; 4], version: u8, time: u8| {
+            let times = if version == 0 { 8 } else { 16 };
+            let content = [vec![version, 9, 9, 9], vec![time; times], vec![7; 20]].concat();
+            iso_box(kind, &content)
+        };
+        let file = |time: u8| {
+            let media = iso_box(b"mdia", &header(b"mdhd", 1, time));
+            let track = iso_box(b"trak", &[header(b"tkhd", 0, time), media].concat());
+            let movie = iso_box(b"moov", &[header(b"mvhd", 0, time), track].concat());
+            // What only looks like a header is content.
+            let content = iso_box(b"mdat", &header(b"mvhd", 0, 5));
+            [iso_box(b"ftyp", b"isom\0\0\0\0"), movie, content].concat()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mp4");
+        std::fs::write(&path, file(5)).unwrap();
+        forget_when_made(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), file(0));
+
+        let other = b"RIFF, or anything else".to_vec();
+        std::fs::write(&path, &other).unwrap();
+        forget_when_made(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), other);
+    }
+
+    #[test]
     fn mp4_with_its_index_first_or_last() {
         let ftyp = iso_box(b"ftyp", b"isom\0\0\0\0");
         let (moov, mdat) = (iso_box(b"moov", &[1; 40]), iso_box(b"mdat", &[2; 400]));
