@@ -341,6 +341,10 @@ pub struct LiveStatus {
     pub frames_late: u64,
     /// From the moment of the last frame, when its sound came in, to its leaving the encoder.
     pub latency_ms: f64,
+    /// From the arrival of what was said last, or from its turn, to the frame with its beginning
+    /// leaving the encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_ms: Option<f64>,
     /// How far picture and sound have been encoded.
     pub video_s: f64,
     pub sound_s: f64,

@@ -30,7 +30,7 @@ fn every_template_is_listed_with_its_parameters() {
     let output = lipflow(&["pipeline", "list"]);
     assert!(output.status.success());
     let text = stdout(&output);
-    for name in ["file", "lossless", "compare", "webm", "preview"] {
+    for name in ["file", "lossless", "compare", "webm", "preview", "stream"] {
         assert!(text.contains(&format!("\n{name}: ")) || text.starts_with(&format!("{name}: ")));
     }
     for parameter in [
@@ -45,7 +45,7 @@ fn every_template_is_listed_with_its_parameters() {
 
 #[test]
 fn every_builtin_template_passes_its_own_check() {
-    for name in ["file", "lossless", "compare", "webm", "preview"] {
+    for name in ["file", "lossless", "compare", "webm", "preview", "stream"] {
         let output = lipflow(&["pipeline", "check", name]);
         assert!(
             output.status.success(),

@@ -4,12 +4,17 @@ mod run_support;
 #[path = "../xtask/src/soak/server.rs"]
 mod server;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use gst::glib;
+use gst::prelude::*;
+use gst_rtsp_server::prelude::*;
 use run_support::{Desk, face, finish, lipflow, speech};
 use serde_json::Value;
 use server::Server;
@@ -120,6 +125,89 @@ impl Drop for OnAir {
     }
 }
 
+/// A server to which streams are sent by RTSP; it notes the time stamps of what comes.
+struct RtspServer {
+    url: String,
+    /// `video` or `audio`, and seconds since a moment of chance; packets of one frame count once.
+    came: Arc<Mutex<BTreeMap<String, Vec<f64>>>>,
+    main: glib::MainLoop,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl RtspServer {
+    fn start() -> Self {
+        gst::init().unwrap();
+        let context = glib::MainContext::new();
+        let server = gst_rtsp_server::RTSPServer::new();
+        server.set_address("127.0.0.1");
+        server.set_service("0");
+        let factory = gst_rtsp_server::RTSPMediaFactory::new();
+        factory.set_transport_mode(gst_rtsp_server::RTSPTransportMode::RECORD);
+        // Which stream is announced first is a matter of chance.
+        factory.set_launch(
+            "( identity name=depay0 ! fakesink async=false identity name=depay1 ! fakesink async=false )",
+        );
+        let came: Arc<Mutex<BTreeMap<String, Vec<f64>>>> = Arc::default();
+        let to = came.clone();
+        factory.connect_media_configure(move |_, media| {
+            for name in ["depay0", "depay1"] {
+                let bin = media.element().downcast::<gst::Bin>().unwrap();
+                let pad = bin.by_name(name).and_then(|e| e.static_pad("src"));
+                note_packets(&pad.unwrap(), &to);
+            }
+        });
+        server.mount_points().unwrap().add_factory("/face", factory);
+        server.attach(Some(&context)).unwrap();
+        let main = glib::MainLoop::new(Some(&context), false);
+        let url = format!("rtsp://127.0.0.1:{}/face", server.bound_port());
+        let thread = std::thread::spawn({
+            let main = main.clone();
+            move || {
+                main.run();
+                drop(server);
+            }
+        });
+        Self {
+            url,
+            came,
+            main,
+            thread: Some(thread),
+        }
+    }
+
+    fn times(&self, media: &str) -> Vec<f64> {
+        self.came.lock().unwrap().remove(media).unwrap_or_default()
+    }
+}
+
+fn note_packets(pad: &gst::Pad, to: &Arc<Mutex<BTreeMap<String, Vec<f64>>>>) {
+    let to = to.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let caps = pad.current_caps().unwrap();
+        let caps = caps.structure(0).unwrap();
+        let media = caps.get::<String>("media").unwrap();
+        let rate = caps.get::<i32>("clock-rate").unwrap();
+        let packet = info.buffer().unwrap().map_readable().unwrap();
+        let stamp = u32::from_be_bytes(packet[4..8].try_into().unwrap());
+        let time = f64::from(stamp) / f64::from(rate);
+        let mut came = to.lock().unwrap();
+        let times = came.entry(media).or_default();
+        if times.last() != Some(&time) {
+            times.push(time);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+impl Drop for RtspServer {
+    fn drop(&mut self) {
+        self.main.quit();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
 /// Debian's nginx with its RTMP module.
 fn start_server(desk: &Desk, port: u16) -> Server {
     let data = gstlipsync::runtime::data_dir();
@@ -177,6 +265,62 @@ fn assert_regular(file: &Path) {
     assert!(largest(&sound) < 0.030, "{file}: {}", largest(&sound));
     let first = (video[0] - sound[0]).abs();
     assert!(first < 0.04, "{file}: they begin {first} s apart");
+}
+
+/// The sound of a file, 8000 samples a second.
+fn samples_of(file: &Path) -> Vec<i16> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(file)
+        .args(["-ac", "1", "-ar", "8000", "-f", "s16le", "-"])
+        .output()
+        .unwrap();
+    let samples = output.stdout.chunks_exact(2);
+    samples.map(|b| i16::from_le_bytes([b[0], b[1]])).collect()
+}
+
+/// Windows of 20 ms in which it is loud.
+fn loud_windows(sound: &[i16]) -> usize {
+    let level = |window: &[i16]| window.iter().map(|s| s.unsigned_abs()).max();
+    let windows = sound.chunks_exact(160);
+    windows.filter(|window| level(window) > Some(3000)).count()
+}
+
+/// A WAV file with a tone.
+fn tone_file(rate: u32, seconds: f64) -> Vec<u8> {
+    let count = (f64::from(rate) * seconds) as u32;
+    let mut file = Vec::new();
+    file.extend(b"RIFF");
+    file.extend((36 + 2 * count).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    file.extend(16_u32.to_le_bytes());
+    file.extend([1, 0, 1, 0]);
+    file.extend(rate.to_le_bytes());
+    file.extend((2 * rate).to_le_bytes());
+    file.extend([2, 0, 16, 0]);
+    file.extend(b"data");
+    file.extend((2 * count).to_le_bytes());
+    for n in 0..count {
+        let phase = f64::from(n) / f64::from(rate) * 440.0 * std::f64::consts::TAU;
+        file.extend(((phase.sin() * 12_000.0) as i16).to_le_bytes());
+    }
+    file
+}
+
+/// Sizes in bytes of the pictures in an interval, as ffprobe names it.
+fn packets_of(file: &Path, interval: &str) -> Vec<u64> {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "v"])
+        .args(["-show_entries", "packet=size", "-of", "csv=p=0"])
+        .args(["-read_intervals", interval])
+        .arg(file)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let sizes = text.lines();
+    sizes
+        .filter_map(|line| line.trim_matches(',').parse().ok())
+        .collect()
 }
 
 #[test]
@@ -278,6 +422,82 @@ fn a_stream_that_the_server_does_not_want_says_so() {
 }
 
 #[test]
+fn a_wrong_key_and_a_wrong_host_say_so() {
+    let desk = Desk::new();
+    let server = start_server(&desk, free_port());
+    let wrong = server.url(server::WRONG_KEY);
+    let host = "rtmp://no-such-host.invalid/live/key";
+    let mut on_air = OnAir::start(&desk, &["--to", &wrong, "--to", host]);
+    let told = on_air.wait_for_state("127.0.0.1", "waiting");
+    assert_eq!(told["cause"], "rejected", "{told}");
+    assert!(told["remedy"].as_str().unwrap().contains("key"), "{told}");
+    let of_host = |event: &Value| event["destination"] == "rtmp://no-such-host.invalid/live/...";
+    let is_told = |event: &Value| of_host(event) && event["state"] == "waiting";
+    let told = match on_air.seen.iter().find(|event| is_told(event)) {
+        Some(told) => told.clone(),
+        None => on_air.wait_for("the host is told", is_told),
+    };
+    assert_eq!(told["cause"], "address", "{told}");
+    let text = serde_json::to_string(&on_air.stop()).unwrap();
+    assert!(!text.contains(server::WRONG_KEY), "the key is in an event");
+}
+
+#[test]
+fn an_rtsp_server_records_it() {
+    let desk = Desk::new();
+    let server = RtspServer::start();
+    let mut on_air = OnAir::start(
+        &desk,
+        &["--to", &server.url, "--speech", speech().to_str().unwrap()],
+    );
+    on_air.wait_for_state("rtsp://", "on-air");
+    let begin = on_air.wait_for("a figure", |event| event["event"] == "live");
+    on_air.wait_until(begin["video_s"].as_f64().unwrap() + 3.0);
+    let events = on_air.stop();
+    let (video, sound) = (server.times("video"), server.times("audio"));
+    for (times, step) in [(&video, 0.04), (&sound, 1024.0 / 48_000.0)] {
+        assert!(times.len() > 50, "{} packets", times.len());
+        let length = times[times.len() - 1] - times[0];
+        let expected = step * (times.len() - 1) as f64;
+        assert!((length - expected).abs() < 0.1, "{length} {expected}");
+    }
+    let failed = |event: &&Value| event["state"] == "waiting";
+    assert_eq!(events.iter().find(failed), None);
+}
+
+#[test]
+fn an_rtsp_server_that_does_not_know_the_path_says_so() {
+    let desk = Desk::new();
+    let server = RtspServer::start();
+    let wrong = server.url.replace("/face", "/no-such-path");
+    let mut on_air = OnAir::start(&desk, &["--to", &wrong]);
+    let told = on_air.wait_for_state("rtsp://", "waiting");
+    assert_eq!(told["cause"], "rejected", "{told}");
+}
+
+/// The template needs nothing of `lipflow live`: its gst-launch line does the same.
+#[test]
+fn one_speech_is_streamed_by_the_clock() {
+    let desk = Desk::new();
+    let server = start_server(&desk, free_port());
+    let url = server.url(KEY);
+    let begin = Instant::now();
+    let mut run = lipflow()
+        .args(["run", "--template", "stream", "--face"])
+        .arg(face())
+        .arg("--speech")
+        .arg(speech())
+        .args(["--set", &format!("url={url}")])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert_viewed(&url);
+    assert!(run.wait().unwrap().success());
+    // The speech is three seconds long, and takes them.
+    assert!(begin.elapsed() > Duration::from_millis(2900));
+}
+
+#[test]
 fn srt_can_be_called() {
     let desk = Desk::new();
     let url = format!("srt://127.0.0.1:{}", free_port());
@@ -362,23 +582,15 @@ fn raw_sound_in_bursts_and_cut_off_leaves_the_output_regular() {
     assert_regular(&desk.file("tape.mkv"));
 
     // As long as there was sound, and no longer, it is loud: 1 s, and 10 001 bytes of 44 100 a second.
-    let levels = Command::new("ffmpeg")
-        .args([
-            "-v", "error", "-i", "tape.mkv", "-ac", "1", "-ar", "8000", "-f", "s16le", "-",
-        ])
-        .current_dir(desk.path())
-        .output()
-        .unwrap()
-        .stdout;
-    let level = |b: &[u8]| i16::from_le_bytes([b[0], b[1]]).unsigned_abs();
-    let loud = levels
-        .chunks_exact(2 * 160)
-        .filter(|window| window.chunks_exact(2).map(level).max() > Some(3000))
-        .count();
+    let sound = samples_of(&desk.file("tape.mkv"));
+    let loud = loud_windows(&sound);
     let seconds = loud as f64 * 0.02;
     assert!((seconds - 1.227).abs() < 0.1, "{seconds} s are loud");
-    let end = levels[levels.len() - 8000..].chunks_exact(2);
-    assert!(end.map(level).max() < Some(100), "and then silence");
+    let end = sound[sound.len() - 4000..].iter();
+    assert!(
+        end.map(|s| s.unsigned_abs()).max() < Some(100),
+        "and then silence"
+    );
 }
 
 #[test]
@@ -420,15 +632,55 @@ fn a_face_that_is_deleted_stays_on_air() {
     assert!(cut.success());
     let mut on_air = OnAir::with(&desk, &short, &["--to", "tape.mkv"], Stdio::null());
     on_air.wait_until(1.0);
-    fs::remove_file(&short).unwrap();
+    let told = |what: &'static str| {
+        move |event: &Value| {
+            let message = event["message"].as_str().unwrap_or("");
+            event["event"] == "warning" && message.contains(what)
+        }
+    };
+    // Overwritten in its place, then away.
     fs::write(&short, "something else").unwrap();
+    on_air.wait_for("it is told", told("was changed"));
+    fs::remove_file(&short).unwrap();
+    on_air.wait_for("it is told", told("was deleted"));
     on_air.wait_until(6.0);
     let events = on_air.stop();
+    let warnings = events.iter().filter(|e| e["event"] == "warning").count();
+    assert_eq!(warnings, 2, "{events:?}");
     assert_regular(&desk.file("tape.mkv"));
-    assert!(
-        !events.iter().any(|e| e["event"] == "warning"),
-        "{events:?}"
-    );
+    // The picture still moves: one that stands is coded in a few bytes.
+    let late = packets_of(&desk.file("tape.mkv"), "5%+1");
+    assert!(late.iter().sum::<u64>() > 20_000, "{late:?}");
+}
+
+#[test]
+fn two_hundred_short_files_are_one_flow_of_speech() {
+    let desk = Desk::new();
+    // A tone of 60 ms each, at one of several odd rates.
+    let names: Vec<_> = (0..200)
+        .map(|n| {
+            let rate = [8000, 11_025, 22_050, 37_000, 48_000][n % 5];
+            let name = format!("{n}.wav");
+            desk.write(&name, tone_file(rate, 0.06));
+            name
+        })
+        .collect();
+    let mut arguments = vec!["--to", "tape.mkv", "--until-said"];
+    for name in &names {
+        arguments.extend(["--speech", name]);
+    }
+    let mut on_air = OnAir::start(&desk, &arguments);
+    on_air.wait_for("all is said", |event| {
+        event["event"] == "result" || event["queued"] == 0
+    });
+    assert!(on_air.child.wait().unwrap().success());
+    assert_regular(&desk.file("tape.mkv"));
+    // 200 times 60 ms and a pause of a block or so: nothing was lost, and nobody waited.
+    let sound = samples_of(&desk.file("tape.mkv"));
+    let loud = loud_windows(&sound) as f64 * 0.02;
+    assert!((12.0..17.0).contains(&loud), "{loud} s are loud");
+    let length = sound.len() as f64 / 8000.0;
+    assert!(length < 24.0, "{length} s");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::live::{self, Options, control};
 use crate::pipeline::template::Values;
 use crate::progress;
 
-/// Puts a speaking face on air: to RTMP, SRT, HLS and files at once.
+/// Puts a speaking face on air: to RTMP, RTSP, SRT, HLS and files at once.
 ///
 /// While nobody speaks, the face idles with its mouth closed. `lipflow control` changes what it says,
 /// how it looks and where it goes while it is on air.
@@ -29,8 +29,8 @@ pub struct LiveArgs {
     /// The face: a video, which runs backwards and forwards, or a picture
     #[arg(long, value_name = "FILE")]
     face: PathBuf,
-    /// A destination, again for more: rtmp://HOST/APP/KEY, rtmps://, srt://HOST:PORT, or a file that
-    /// ends in .m3u8, .mkv or .mp4
+    /// A destination, again for more: rtmp://HOST/APP/KEY, rtmps://, rtsp://HOST:PORT/PATH,
+    /// srt://HOST:PORT, or a file that ends in .m3u8, .mkv or .mp4
     #[arg(long, value_name = "URL|FILE")]
     to: Vec<Address>,
     /// The same, without which there is no point: the broadcast ends if it can't be reached

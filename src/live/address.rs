@@ -1,9 +1,15 @@
 //! Where a broadcast goes: what `--to` takes.
 
 use std::fmt;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+
+use crate::event::DestinationCause;
+
+/// How long a host may take to answer at all.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
 /// A destination.
 #[derive(Clone, PartialEq, Eq)]
@@ -11,6 +17,8 @@ pub enum Address {
     /// rtmp:// or rtmps://
     Rtmp(String),
     Srt(String),
+    /// rtsp:// or rtsps://
+    Rtsp(String),
     /// A playlist; its segments are beside it.
     Hls(PathBuf),
     Matroska(PathBuf),
@@ -41,7 +49,8 @@ impl FromStr for Address {
                 Ok(Self::Rtmp(text.into()))
             }
             "srt" if !rest.is_empty() => Ok(Self::Srt(text.into())),
-            _ => Err("it is none of rtmp://, rtmps:// and srt://".into()),
+            "rtsp" | "rtsps" if !rest.is_empty() => Ok(Self::Rtsp(text.into())),
+            _ => Err("it is none of rtmp://, rtmps://, srt://, rtsp:// and rtsps://".into()),
         }
     }
 }
@@ -56,7 +65,7 @@ impl fmt::Display for Address {
                     .map_or(url.as_str(), |(public, _)| public);
                 write!(f, "{}/...", without_user(public))
             }
-            Self::Srt(url) => {
+            Self::Srt(url) | Self::Rtsp(url) => {
                 let public = url
                     .split_once('?')
                     .map_or(url.as_str(), |(public, _)| public);
@@ -91,7 +100,7 @@ fn without_user(url: &str) -> String {
 impl Address {
     /// Takes what is secret out of a text that a library wrote.
     pub fn redact(&self, text: &str) -> String {
-        let (Self::Rtmp(url) | Self::Srt(url)) = self else {
+        let (Self::Rtmp(url) | Self::Srt(url) | Self::Rtsp(url)) = self else {
             return text.into();
         };
         let mut clean = text.replace(url.as_str(), &self.to_string());
@@ -116,11 +125,38 @@ impl Address {
         clean
     }
 
+    /// Why nobody answers there, if nobody does: the RTSP element says no more than "generic error".
+    pub fn unreachable(&self) -> Option<(DestinationCause, String)> {
+        let Self::Rtsp(url) = self else { return None };
+        let (scheme, rest) = url.split_once("://")?;
+        let host = rest.split(['/', '?']).next()?;
+        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+        let has_port = host
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let host = match (has_port, scheme) {
+            (true, _) => host.to_owned(),
+            (false, "rtsps") => format!("{host}:322"),
+            (false, _) => format!("{host}:554"),
+        };
+        let place = match host.to_socket_addrs() {
+            Ok(mut places) => places.next()?,
+            Err(error) => {
+                let reason = format!("{host} is not known: {error}");
+                return Some((DestinationCause::Address, reason));
+            }
+        };
+        let error = TcpStream::connect_timeout(&place, ANSWER_LIMIT).err()?;
+        let reason = format!("{host} can't be connected to: {error}");
+        Some((DestinationCause::Refused, reason))
+    }
+
     /// The template that sends there, and the parameter that takes the address.
     pub fn template(&self) -> &'static str {
         match self {
             Self::Rtmp(_) => "live-rtmp",
             Self::Srt(_) => "live-srt",
+            Self::Rtsp(_) => "live-rtsp",
             Self::Hls(_) => "live-hls",
             Self::Matroska(_) => "live-mkv",
             Self::Mp4(_) => "live-mp4",
@@ -144,6 +180,7 @@ mod tests {
         assert_eq!(template("rtmp://h/live/key"), Ok("live-rtmp"));
         assert_eq!(template("RTMPS://h:443/live/key"), Ok("live-rtmp"));
         assert_eq!(template("srt://h:9000?streamid=x"), Ok("live-srt"));
+        assert_eq!(template("rtsp://h:8554/face"), Ok("live-rtsp"));
         assert_eq!(template("air/index.m3u8"), Ok("live-hls"));
         assert_eq!(template("tape.mkv"), Ok("live-mkv"));
         assert_eq!(template("tape.MP4"), Ok("live-mp4"));
@@ -152,6 +189,7 @@ mod tests {
             "rtmp://",
             "http://h/x",
             "srt://",
+            "rtsp://",
             "tape.avi",
             "",
         ] {
@@ -182,6 +220,22 @@ mod tests {
                 assert!(!clean.contains("s3cret-key"), "{clean}");
             }
         }
+    }
+
+    #[test]
+    fn hosts_that_do_not_answer_are_told_apart() {
+        let cause = |url: &str| {
+            let address: Address = url.parse().unwrap();
+            address.unreachable().map(|(cause, _)| cause)
+        };
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        let url = format!("rtsp://me:secret@127.0.0.1:{port}/face");
+        assert_eq!(cause(&url), None);
+        drop(server);
+        assert_eq!(cause(&url), Some(DestinationCause::Refused));
+        let unknown = cause("rtsp://no-such-host.invalid/face");
+        assert_eq!(unknown, Some(DestinationCause::Address));
     }
 
     #[test]

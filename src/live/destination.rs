@@ -18,6 +18,9 @@ use crate::pipeline::template::{Template, Values};
 const TICK: Duration = Duration::from_millis(50);
 /// A sink that takes nothing for so long has lost its other end.
 const STALL_LIMIT: Duration = Duration::from_secs(8);
+/// A sink that has taken more than this takes the stream: one that is refused takes a header and a
+/// packet or two before it says so.
+const TAKEN: u64 = 8;
 /// How long the end of a file may take.
 const END_LIMIT: gst::ClockTime = gst::ClockTime::from_seconds(4);
 /// A connection that has lasted this long was a good one: pauses begin anew.
@@ -160,7 +163,9 @@ impl Sender {
     fn build(&self) -> Result<gst::Pipeline, String> {
         let template = Template::load(self.address.template()).map_err(|e| e.to_string())?;
         let values = match &self.address {
-            Address::Rtmp(url) | Address::Srt(url) => Values::new().set("url", url.clone()),
+            Address::Rtmp(url) | Address::Srt(url) | Address::Rtsp(url) => {
+                Values::new().set("url", url.clone())
+            }
             Address::Matroska(path) | Address::Mp4(path) => {
                 make_folder(path)?;
                 Values::new().set("output", path.display().to_string())
@@ -204,6 +209,11 @@ impl Sender {
                 && let gst::MessageView::Error(error) = message.view()
             {
                 let (cause, reason) = meaning_of(error, &self.address);
+                let found = match cause {
+                    DestinationCause::Other => self.address.unreachable(),
+                    _ => None,
+                };
+                let (cause, reason) = found.unwrap_or((cause, reason));
                 return End::Failed(cause, reason);
             }
             match packets.recv_timeout(TICK) {
@@ -218,8 +228,7 @@ impl Sender {
             if sent != last.0 {
                 last = (sent, Instant::now());
             }
-            // A sink takes the second buffer when it is done with the first.
-            if !is_on_air && sent > 1 {
+            if !is_on_air && sent > TAKEN {
                 is_on_air = true;
                 self.tell(DestinationState::OnAir, None, None);
             } else if lost > 0 {
@@ -285,8 +294,8 @@ fn meaning_of(error: &gst::message::Error, address: &Address) -> (DestinationCau
     let debug = error.debug().unwrap_or_default();
     // GStreamer adds the domain and the number of an error, which tell nobody anything.
     let plain = |text: &str| -> String {
-        let text = text.split(": domain g-").next().unwrap_or(text);
-        text.trim().trim_end_matches('.').into()
+        let text = text.split("domain g-").next().unwrap_or(text);
+        text.trim_matches([' ', ':', '.']).into()
     };
     let text = plain(error.error().message());
     // The cause is often only in the debug text, behind the place in the source.

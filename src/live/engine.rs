@@ -1,7 +1,7 @@
 //! The pipeline that makes the picture: it runs as fast as speech comes, and speech comes by the clock.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -24,6 +24,10 @@ pub struct Figures {
     /// The end of the picture and of the sound so far, in nanoseconds.
     pub video_end: AtomicU64,
     pub sound_end: AtomicU64,
+    /// From the arrival of the last speech to the frame with its beginning, in microseconds; 0 before.
+    pub response: AtomicU64,
+    /// Where that speech begins, and when it arrived.
+    expected: Mutex<Option<(gst::ClockTime, Instant)>>,
 }
 
 pub struct Engine {
@@ -112,13 +116,15 @@ impl Engine {
             .collect();
         let mut buffer = gst::Buffer::from_mut_slice(bytes);
         if let Some(buffer) = buffer.get_mut() {
-            let time = |number: u64| {
-                gst::ClockTime::from_nseconds(number * BLOCK as u64 * 1_000_000_000 / RATE as u64)
-            };
-            buffer.set_pts(time(number));
-            buffer.set_duration(time(number + 1) - time(number));
+            buffer.set_pts(time_of(number));
+            buffer.set_duration(time_of(number + 1) - time_of(number));
         }
         self.speech.push_buffer(buffer).map(drop)
+    }
+
+    /// Measures how long it takes from `since` until the frame leaves in which block `number` begins.
+    pub fn expect(&self, number: u64, since: Instant) {
+        *self.figures.expected() = Some((time_of(number), since));
     }
 
     /// Asks the encoder for a whole picture.
@@ -136,7 +142,16 @@ impl Engine {
     }
 }
 
+/// When block `number` begins.
+fn time_of(number: u64) -> gst::ClockTime {
+    gst::ClockTime::from_nseconds(number * BLOCK as u64 * 1_000_000_000 / RATE as u64)
+}
+
 impl Figures {
+    fn expected(&self) -> MutexGuard<'_, Option<(gst::ClockTime, Instant)>> {
+        self.expected.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
     fn note(&self, stream: Stream, buffer: &gst::BufferRef, begin: Instant) {
         self.bytes.fetch_add(buffer.size() as u64, Relaxed);
         let Some(start) = buffer.pts() else { return };
@@ -150,6 +165,11 @@ impl Figures {
                 self.latency.store(latency.as_micros() as u64, Relaxed);
                 if latency > LATENCY {
                     self.late.fetch_add(1, Relaxed);
+                }
+                let arrived = self.expected().take_if(|(begin, _)| *begin < end);
+                if let Some((_, since)) = arrived {
+                    let response = since.elapsed().as_micros() as u64;
+                    self.response.store(response, Relaxed);
                 }
             }
         }

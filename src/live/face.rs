@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use gst::prelude::*;
 
@@ -49,8 +50,61 @@ pub struct Face {
     pub path: PathBuf,
     pipeline: gst::Pipeline,
     sink: gst_app::AppSink,
-    /// Kept open: the file may be deleted or replaced while it is on air.
+    /// What is read: nobody else knows of it.
     _file: File,
+}
+
+/// A copy without a name: the file itself may be overwritten while it is on air.
+fn private_copy(file: &File) -> std::io::Result<File> {
+    // Not in /tmp, which may be memory.
+    let mut copy = tempfile::tempfile_in("/var/tmp")?;
+    std::io::copy(&mut &*file, &mut copy)?;
+    Ok(copy)
+}
+
+/// Tells when the file of the face on air is not any more what it was.
+pub struct Watch {
+    path: PathBuf,
+    seen: Option<Stamp>,
+}
+
+/// Device, inode, size and time of the last change.
+type Stamp = (u64, u64, u64, Option<SystemTime>);
+
+impl Watch {
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.into(),
+            seen: Self::stamp(path),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn stamp(path: &Path) -> Option<Stamp> {
+        let metadata = path.metadata().ok()?;
+        let modified = metadata.modified().ok();
+        Some((metadata.dev(), metadata.ino(), metadata.len(), modified))
+    }
+
+    /// What to say about it, once for each change.
+    pub fn look(&mut self) -> Option<String> {
+        let now = Self::stamp(&self.path);
+        if now == self.seen {
+            return None;
+        }
+        self.seen = now;
+        let what = match now {
+            Some(_) => "was changed",
+            None => "was deleted",
+        };
+        Some(format!(
+            "{}: the face's file {what}. It stays on air as it was read; `lipflow control face FILE` shows another",
+            self.path.display()
+        ))
+    }
 }
 
 impl Face {
@@ -61,6 +115,8 @@ impl Face {
             std::io::ErrorKind::NotFound => Failure::of(FailureKind::InputMissing, path),
             _ => failed(FailureKind::InputUnreadable, &e),
         })?;
+        // Without room for a copy, the file stays open at least: it may be deleted or replaced.
+        let file = private_copy(&file).unwrap_or(file);
         let loop_mode = match probe.kind {
             Kind::Picture => "hold",
             Kind::Video | Kind::Sound => "ping-pong",
@@ -232,6 +288,21 @@ mod tests {
     fn frames_of_an_odd_rate_do_not_drift() {
         assert_eq!(PICTURE.time(0), gst::ClockTime::ZERO);
         assert_eq!(PICTURE.time(30_000), gst::ClockTime::from_seconds(1001));
+    }
+
+    #[test]
+    fn a_file_that_changes_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("face.mp4");
+        std::fs::write(&path, "one").unwrap();
+        let mut watch = Watch::new(&path);
+        assert_eq!(watch.look(), None);
+        std::fs::write(&path, "another").unwrap();
+        assert!(watch.look().unwrap().contains("was changed"));
+        assert_eq!(watch.look(), None);
+        std::fs::remove_file(&path).unwrap();
+        assert!(watch.look().unwrap().contains("was deleted"));
+        assert_eq!(watch.look(), None);
     }
 
     #[test]

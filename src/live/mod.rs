@@ -108,7 +108,7 @@ pub fn run(options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Resul
         states: Vec::new(),
         surroundings,
         new_faces: None,
-        face: options.face.clone(),
+        face: face::Watch::new(&options.face),
         begin,
         bytes_before: 0,
         shedder: Shedder::default(),
@@ -186,7 +186,7 @@ struct Studio {
     states: Vec<DestinationStatus>,
     surroundings: Surroundings,
     new_faces: Option<mpsc::Sender<Face>>,
-    face: PathBuf,
+    face: face::Watch,
     begin: Instant,
     bytes_before: u64,
     shedder: Shedder,
@@ -247,6 +247,9 @@ impl Studio {
                 last_status = Instant::now();
                 let status = self.status();
                 self.shed(emit);
+                if let Some(text) = self.face.look() {
+                    tell_warning(text, emit);
+                }
                 let is_done = until_said && lock(&self.queue).is_said();
                 emit(&Event::now(Body::Live(status)));
                 if is_done {
@@ -276,6 +279,7 @@ impl Studio {
 
     /// Puts something to say into the queue.
     fn say(&mut self, speech: Speech) -> Result<(), Failure> {
+        let arrived = Instant::now();
         let seconds = match &speech {
             Speech::File(path) => {
                 let probe = probe::probe(path, Role::Speech)?;
@@ -283,7 +287,7 @@ impl Studio {
             }
             _ => 0.0,
         };
-        lock(&self.queue).push(speech, seconds);
+        lock(&self.queue).push(speech, seconds, arrived);
         Ok(())
     }
 
@@ -323,7 +327,7 @@ impl Studio {
     fn change_face(&mut self, file: &Path) -> Result<(), Failure> {
         let probe = probe::probe(file, Role::Face)?;
         let face = Face::open(file, &probe, &self.picture)?;
-        self.face = file.into();
+        self.face = face::Watch::new(file);
         if let Some(faces) = &self.new_faces {
             let _ = faces.send(face);
         }
@@ -371,13 +375,16 @@ impl Studio {
             drift_ms: self.lead.map(|lead| milliseconds(sound - video - lead)),
             clock_drift_ms: milliseconds(elapsed.as_secs_f64() - sound),
             elapsed_s: crate::event::seconds(elapsed),
-            face: display(&self.face),
+            face: display(self.face.path()),
             speaking: queue.speaking(),
             paused: queue.is_paused(),
             queue_s: (queue.seconds() * 1e3).round() / 1e3,
             queued: queue.waiting() as u64,
             frames: figures.frames.load(Relaxed),
             frames_late: figures.late.load(Relaxed),
+            response_ms: Some(figures.response.load(Relaxed))
+                .filter(|response| *response > 0)
+                .map(|response| response as f64 / 1e3),
             latency_ms: figures.latency.load(Relaxed) as f64 / 1e3,
             video_s: video,
             sound_s: sound,

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
@@ -15,6 +17,8 @@ use crate::job::uri_of;
 const CAPS: &str = "audio/x-raw,format=F32LE,layout=interleaved,channels=1";
 /// Sound that is decoded ahead, in nanoseconds. A burst waits in the pipe.
 const AHEAD: u64 = 2_000_000_000;
+/// Raw sound that comes after such a pause is new speech.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The format of raw sound: `s16le,16000,1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +87,7 @@ impl Speech {
             Self::Uri(uri) => (decode(&uri), None),
             Self::Pcm(fd, pcm) => (
                 format!(
-                    "fdsrc fd={} do-timestamp=false ! rawaudioparse format=pcm pcm-format={} \
+                    "fdsrc name=raw fd={} do-timestamp=false ! rawaudioparse format=pcm pcm-format={} \
                      sample-rate={} num-channels={}",
                     fd.as_raw_fd(),
                     pcm.format,
@@ -113,10 +117,15 @@ impl Speech {
             .by_name("sound")
             .and_then(|sink| sink.downcast::<gst_app::AppSink>().ok())
             .ok_or_else(|| failed(&"no sink was built"))?;
+        let arrival = Arc::default();
+        if let Some(pad) = pipeline.by_name("raw").and_then(|e| e.static_pad("src")) {
+            note_arrivals(&pad, &arrival);
+        }
         pipeline
             .set_state(gst::State::Playing)
             .map_err(|e| failed(&e))?;
         Ok(Decoded {
+            arrival,
             name,
             pipeline,
             sink,
@@ -140,7 +149,28 @@ pub struct Decoded {
     left: VecDeque<f32>,
     /// Why it ended, if it did not end by itself.
     pub failure: Option<String>,
+    arrival: Arc<Mutex<Option<Instant>>>,
     _fd: Option<OwnedFd>,
+}
+
+impl Decoded {
+    /// When raw sound came in after a pause, the last time.
+    pub fn arrived(&self) -> Option<Instant> {
+        *self.arrival.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+fn note_arrivals(pad: &gst::Pad, arrival: &Arc<Mutex<Option<Instant>>>) {
+    let arrival = arrival.clone();
+    let last = Mutex::new(None::<Instant>);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        let now = Instant::now();
+        let last = last.lock().unwrap_or_else(|e| e.into_inner()).replace(now);
+        if last.is_none_or(|last| now - last > PAUSE) {
+            *arrival.lock().unwrap_or_else(|e| e.into_inner()) = Some(now);
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 impl Source for Decoded {
@@ -191,7 +221,6 @@ impl Drop for Decoded {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::time::{Duration, Instant};
 
     use super::*;
 

@@ -1,6 +1,7 @@
 //! The voice on air: what waits to be said, and the thread that gives the sound by the clock.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant};
@@ -11,10 +12,27 @@ use super::engine::Engine;
 use super::mix::{self, BLOCK, Happening, Mixer, RATE};
 use super::speech::{Decoded, Speech};
 
+/// One that waits to be said.
+struct Waiting {
+    name: String,
+    seconds: f64,
+    arrived: Instant,
+    speech: Readiness,
+}
+
+/// The next one is opened while the one before it is being said, so that there is no pause between
+/// them. Streams are not: they would be late for good.
+enum Readiness {
+    Closed(Speech),
+    /// The voice has taken it and will bring it back.
+    Opening,
+    Open(Decoded),
+}
+
 /// What is being said and what waits.
 #[derive(Default)]
 pub struct Queue {
-    waiting: VecDeque<(Speech, f64)>,
+    waiting: VecDeque<Waiting>,
     /// Name and length in seconds of what is being said.
     current: Option<(String, f64)>,
     /// Samples of it that have gone out.
@@ -35,8 +53,13 @@ pub fn lock(queue: &SharedQueue) -> MutexGuard<'_, Queue> {
 }
 
 impl Queue {
-    pub fn push(&mut self, speech: Speech, seconds: f64) {
-        self.waiting.push_back((speech, seconds));
+    pub fn push(&mut self, speech: Speech, seconds: f64, arrived: Instant) {
+        self.waiting.push_back(Waiting {
+            name: speech.name(),
+            seconds,
+            arrived,
+            speech: Readiness::Closed(speech),
+        });
     }
 
     pub fn skip(&mut self) {
@@ -61,7 +84,7 @@ impl Queue {
 
     /// Seconds of speech that are known to wait, with the rest of what is being said.
     pub fn seconds(&self) -> f64 {
-        let waiting: f64 = self.waiting.iter().map(|(_, seconds)| seconds).sum();
+        let waiting: f64 = self.waiting.iter().map(|w| w.seconds).sum();
         let current = self.current.as_ref().map_or(0.0, |(_, seconds)| {
             (seconds - self.given as f64 / RATE as f64).max(0.0)
         });
@@ -107,19 +130,28 @@ impl Voice {
         let mut mixer = Mixer::default();
         let mut block = [0.0; BLOCK];
         let mut current: Option<Decoded> = None;
+        // Since when the next one could have been said.
+        let mut free_since = self.begin;
+        let mut wanted_since = None;
         let mut line = self.open_line(line);
         for number in 0.. {
             if self.is_over.load(Relaxed) {
                 break;
             }
-            if mixer.is_silent() && current.is_none() {
-                current = self.next();
+            if current.is_some() {
+                self.open_next(false);
+            } else if mixer.is_silent()
+                && let Some((next, arrived)) = self.next()
+            {
+                current = Some(next);
+                wanted_since = Some(arrived.max(free_since));
             }
             self.reopen(&mut line);
             let mut queue = lock(&self.queue);
-            let is_cut = std::mem::take(&mut queue.skip);
+            let is_cut = mem::take(&mut queue.skip);
             if is_cut {
                 current = None;
+                wanted_since = None;
                 queue.current = None;
             }
             // What was asked for comes before what speaks anyhow.
@@ -138,11 +170,22 @@ impl Voice {
                 (None, Some(line)) => Some(line as &mut dyn mix::Source),
                 (None, None) => None,
             };
-            if mixer.block(source, &mut block) == Some(Happening::Ended) {
-                match current.take() {
+            match mixer.block(source, &mut block) {
+                Some(Happening::Began) => {
+                    let line = line.source.as_ref();
+                    let since = wanted_since.take().or_else(|| line?.arrived());
+                    if let Some(since) = since {
+                        self.engine.expect(number, since);
+                    }
+                }
+                Some(Happening::Ended) => match current.take() {
                     Some(ended) => self.ended(&ended),
                     None => self.line_ended(&mut line),
-                }
+                },
+                None => {}
+            }
+            if !mixer.is_silent() || current.is_some() {
+                free_since = Instant::now();
             }
             if self.engine.speak(number, &block).is_err() {
                 break;
@@ -153,30 +196,60 @@ impl Voice {
         }
     }
 
-    /// Opens what waits first.
-    fn next(&self) -> Option<Decoded> {
-        let (speech, seconds) = {
+    /// Opens what waits first, streams only with `streams`.
+    fn open_next(&self, streams: bool) {
+        let speech = {
             let mut queue = lock(&self.queue);
-            if queue.is_paused {
-                return None;
+            let Some(first) = queue.waiting.front_mut() else {
+                return;
+            };
+            match &first.speech {
+                Readiness::Closed(Speech::File(_)) => {}
+                Readiness::Closed(_) if streams => {}
+                _ => return,
             }
-            queue.waiting.pop_front()?
+            let Readiness::Closed(speech) = mem::replace(&mut first.speech, Readiness::Opening)
+            else {
+                return;
+            };
+            speech
         };
-        let name = speech.name();
-        match speech.open() {
-            Ok(decoded) => {
-                let mut queue = lock(&self.queue);
-                queue.current = Some((name.clone(), seconds));
-                queue.given = 0;
-                drop(queue);
-                let _ = self.said.send(Said::Message(format!("saying {name}")));
-                Some(decoded)
-            }
+        let opened = speech.open();
+        let mut queue = lock(&self.queue);
+        let first = queue.waiting.front_mut();
+        // The queue may have been cleared meanwhile.
+        let Some(first) = first.filter(|w| matches!(w.speech, Readiness::Opening)) else {
+            return;
+        };
+        match opened {
+            Ok(decoded) => first.speech = Readiness::Open(decoded),
             Err(failure) => {
+                queue.waiting.pop_front();
                 let _ = self.said.send(Said::Warning(failure.to_string()));
-                None
             }
         }
+    }
+
+    /// Begins with what waits first; gives it and when it arrived.
+    fn next(&self) -> Option<(Decoded, Instant)> {
+        if lock(&self.queue).is_paused {
+            return None;
+        }
+        self.open_next(true);
+        let mut queue = lock(&self.queue);
+        let waiting = queue.waiting.pop_front()?;
+        let Readiness::Open(decoded) = waiting.speech else {
+            // It came in this moment.
+            queue.waiting.push_front(waiting);
+            return None;
+        };
+        queue.current = Some((waiting.name.clone(), waiting.seconds));
+        queue.given = 0;
+        drop(queue);
+        let _ = self
+            .said
+            .send(Said::Message(format!("saying {}", waiting.name)));
+        Some((decoded, waiting.arrived))
     }
 
     fn ended(&self, ended: &Decoded) {
@@ -250,12 +323,12 @@ mod tests {
     fn the_queue_knows_what_is_left_to_say() {
         let mut queue = Queue::default();
         assert!(queue.is_said());
-        queue.push(Speech::File("a.wav".into()), 4.0);
-        queue.push(Speech::File("b.wav".into()), 2.5);
+        queue.push(Speech::File("a.wav".into()), 4.0, Instant::now());
+        queue.push(Speech::File("b.wav".into()), 2.5, Instant::now());
         assert_eq!((queue.seconds(), queue.waiting()), (6.5, 2));
         assert!(!queue.is_said());
-        let (speech, seconds) = queue.waiting.pop_front().unwrap();
-        queue.current = Some((speech.name(), seconds));
+        let said = queue.waiting.pop_front().unwrap();
+        queue.current = Some((said.name, said.seconds));
         queue.given = RATE as u64;
         assert_eq!(queue.seconds(), 5.5);
         assert_eq!(queue.speaking().as_deref(), Some("a.wav"));

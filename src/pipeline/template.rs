@@ -42,16 +42,21 @@ use super::check;
 use scan::{Fault, Word};
 
 /// The templates in the binary: name and text.
-const BUILTIN: [(&str, &str); 11] = [
+const BUILTIN: [(&str, &str); 13] = [
     ("file", include_str!("../../pipelines/file.launch")),
     ("lossless", include_str!("../../pipelines/lossless.launch")),
     ("compare", include_str!("../../pipelines/compare.launch")),
     ("webm", include_str!("../../pipelines/webm.launch")),
     ("preview", include_str!("../../pipelines/preview.launch")),
+    ("stream", include_str!("../../pipelines/stream.launch")),
     ("live", include_str!("../../pipelines/live.launch")),
     (
         "live-rtmp",
         include_str!("../../pipelines/live-rtmp.launch"),
+    ),
+    (
+        "live-rtsp",
+        include_str!("../../pipelines/live-rtsp.launch"),
     ),
     ("live-srt", include_str!("../../pipelines/live-srt.launch")),
     ("live-hls", include_str!("../../pipelines/live-hls.launch")),

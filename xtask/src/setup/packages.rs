@@ -32,7 +32,7 @@ const fn element(name: &'static str, command: &'static [&'static str]) -> Packag
 }
 
 /// A C linker and libc are not here: without them cargo could not have built this program.
-const PACKAGES: [Package; 13] = [
+const PACKAGES: [Package; 15] = [
     package(
         "pkg-config",
         Scope::Work,
@@ -80,6 +80,10 @@ const PACKAGES: [Package; 13] = [
         "gstreamer1.0-libav",
         &["gst-inspect-1.0", "--exists", "avdec_h264"],
     ),
+    element(
+        "gstreamer1.0-rtsp",
+        &["gst-inspect-1.0", "--exists", "rtspclientsink"],
+    ),
     package(
         "python3",
         Scope::Work,
@@ -92,6 +96,12 @@ const PACKAGES: [Package; 13] = [
     ),
     // Real speech for the demo, the tests and the bench.
     package("pocketsphinx-testdata", Scope::Work, Sign::File(SPEECH)),
+    // The server of a test.
+    package(
+        "libgstrtspserver-1.0-dev",
+        Scope::Test,
+        Sign::Command(&["pkg-config", "--exists", "gstreamer-rtsp-server-1.0"]),
+    ),
     // Makes the inputs of the tests and of the bench.
     package(
         "ffmpeg",

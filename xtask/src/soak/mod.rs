@@ -4,7 +4,8 @@ mod plot;
 mod server;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -39,10 +40,21 @@ const QUEUE: f64 = 3.0;
 const SETTLED: f64 = 20.0;
 const KEY: &str = "soak";
 
+/// What speaks, so that both ways to the air are measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speaker {
+    Nobody,
+    File,
+    Raw,
+}
+
 /// One look at the broadcast.
 struct Sample {
     at: f64,
+    speaker: Speaker,
     latency_ms: f64,
+    /// Of what was said last.
+    response_ms: f64,
     drift_ms: f64,
     clock_drift_ms: f64,
     frames: f64,
@@ -73,7 +85,8 @@ pub fn run(args: &Args) -> Result<()> {
     let length = f64::from(args.minutes) * 60.0;
     let pause = length / f64::from(args.kills + 1);
     let speeches = setup::speech()?;
-    let (mut samples, mut reconnects, mut said, mut kills) = (Vec::new(), Vec::new(), 0, 0);
+    let (mut samples, mut reconnects) = (Vec::new(), Vec::new());
+    let (mut said, mut kills, mut bursts) = (0, 0, 0);
     let mut back_at: Option<Instant> = None;
     let mut told = Instant::now();
     let begin = Instant::now();
@@ -82,9 +95,14 @@ pub fn run(args: &Args) -> Result<()> {
         match event["event"].as_str() {
             Some("live") => {
                 let at = number(&event, "elapsed_s");
-                // A quarter of the time nobody speaks.
-                let speaks = (at / 15.0) as u64 % 4 != 3;
-                if speaks && number(&event, "queue_s") < QUEUE {
+                // A quarter of the time nobody speaks, but for a burst of raw sound in its middle.
+                let quarter = (at / 15.0) as u64;
+                if quarter % 4 == 3 {
+                    if at % 15.0 > 8.0 && bursts <= quarter / 4 {
+                        bursts = quarter / 4 + 1;
+                        broadcast.burst(&speeches[said % speeches.len()])?;
+                    }
+                } else if number(&event, "queue_s") < QUEUE {
                     let speech = &speeches[said % speeches.len()];
                     said += 1;
                     broadcast.control(&["say", path(speech)?])?;
@@ -203,6 +221,18 @@ fn figures(
             Limit::AtMost(600.0),
         ),
         figure(
+            "from a file's arrival to its frame, at most",
+            response(&settled, Speaker::File),
+            "ms",
+            Limit::AtMost(500.0),
+        ),
+        figure(
+            "from raw sound's arrival to its frame, at most",
+            response(&settled, Speaker::Raw),
+            "ms",
+            Limit::AtMost(500.0),
+        ),
+        figure(
             "memory at the end against a quarter of the time",
             last.memory_mb / after_a_quarter.memory_mb,
             "",
@@ -242,6 +272,15 @@ fn figures(
     ])
 }
 
+/// The longest that this speaker waited to be on air.
+fn response(samples: &[&Sample], speaker: Speaker) -> f64 {
+    let changes = samples.windows(2).filter_map(|pair| {
+        let is_new = pair[1].response_ms != pair[0].response_ms && pair[1].speaker == speaker;
+        is_new.then_some(pair[1].response_ms)
+    });
+    changes.fold(f64::NAN, f64::max)
+}
+
 fn median_drift(samples: &[&Sample]) -> f64 {
     let mut drifts: Vec<_> = samples.iter().map(|sample| sample.drift_ms).collect();
     drifts.sort_by(f64::total_cmp);
@@ -256,6 +295,7 @@ fn draw(samples: &[Sample]) -> String {
     };
     plot::draw(&[
         series("latency", "ms", |s| s.latency_ms),
+        series("from arrival to air", "ms", |s| s.response_ms),
         series("drift of sound against picture", "ms", |s| s.drift_ms),
         series("behind the clock", "ms", |s| s.clock_drift_ms),
         series("frames late", "", |s| s.late),
@@ -268,6 +308,8 @@ struct Broadcast {
     child: Child,
     events: mpsc::Receiver<Value>,
     control: PathBuf,
+    /// Where it takes raw sound.
+    port: u16,
 }
 
 impl Broadcast {
@@ -278,6 +320,9 @@ impl Broadcast {
             .args(["live", "--progress", "json", "--face"])
             .arg(face);
         command.arg("--control").arg(&control);
+        let port = free_port()?;
+        command.args(["--pcm", &port.to_string()]);
+        command.args(["--pcm-format", "s16le,16000,1"]);
         for destination in destinations {
             command.args(["--to", destination]);
         }
@@ -301,6 +346,7 @@ impl Broadcast {
             child,
             events,
             control,
+            port,
         })
     }
 
@@ -322,7 +368,14 @@ impl Broadcast {
     }
 
     fn sample(&self, event: &Value) -> Result<Sample> {
+        let speaker = match event["speaking"].as_str() {
+            None => Speaker::Nobody,
+            Some("raw sound") => Speaker::Raw,
+            Some(_) => Speaker::File,
+        };
         Ok(Sample {
+            speaker,
+            response_ms: number(event, "response_ms"),
             at: number(event, "elapsed_s"),
             latency_ms: number(event, "latency_ms"),
             drift_ms: number(event, "drift_ms"),
@@ -331,6 +384,16 @@ impl Broadcast {
             late: number(event, "frames_late"),
             memory_mb: memory_of(self.child.id())?,
         })
+    }
+
+    /// Sends a WAV file's sound all at once.
+    fn burst(&self, speech: &Path) -> Result<()> {
+        /// Of a WAV file with nothing but sound.
+        const HEADER: usize = 44;
+        let file = fs::read(speech)?;
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.write_all(file.get(HEADER..).unwrap_or_default())?;
+        Ok(())
     }
 
     fn control(&self, arguments: &[&str]) -> Result<()> {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+/// A stream of this name is refused, as a wrong key is.
+pub const WRONG_KEY: &str = "a-wr0ng-key";
 const START_LIMIT: Duration = Duration::from_secs(10);
 
 pub struct Server {
@@ -27,17 +29,21 @@ impl Server {
             PathBuf::from("/")
         };
         let folder = folder.join("nginx");
-        fs::create_dir_all(&folder)?;
+        fs::create_dir_all(folder.join("tmp"))?;
         let config = folder.join("nginx.conf");
         let text = format!(
             "load_module {}/usr/lib/nginx/modules/ngx_rtmp_module.so;\n\
              worker_processes 1; daemon off; master_process off;\n\
              error_log {folder}/error.log; pid {folder}/pid;\n\
              events {{ worker_connections 32; }}\n\
-             rtmp {{ server {{ listen 127.0.0.1:{port}; \
-             application live {{ live on; }} }} }}\n",
+             rtmp {{ access_log off; server {{ listen 127.0.0.1:{port}; notify_method get; \
+             application live {{ live on; on_publish http://127.0.0.1:{keys}/publish; }} }} }}\n\
+             http {{ access_log off; client_body_temp_path tmp/a; proxy_temp_path tmp/b; \
+             fastcgi_temp_path tmp/c; uwsgi_temp_path tmp/d; scgi_temp_path tmp/e; server {{ listen 127.0.0.1:{keys}; location /publish {{ \
+             if ($arg_name = \"{WRONG_KEY}\") {{ return 403; }} return 200; }} }} }}\n",
             root.display(),
             folder = folder.display(),
+            keys = free_port()?,
         );
         fs::write(&config, text)?;
         let child = Command::new(root.join("usr/sbin/nginx"))
