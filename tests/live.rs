@@ -336,18 +336,26 @@ fn one_encode_goes_to_every_kind_of_file_and_silence_is_regular_too() {
             "tape.mp4",
             "--to",
             "air/index.m3u8",
+            "--set",
+            "live-hls.seconds=1",
+            "--set",
+            "live-hls.kept=3",
+            "--set",
+            "live-hls.listed=3",
             "--speech",
             speech.to_str().unwrap(),
         ],
     );
-    on_air.wait_until(5.0);
+    on_air.wait_until(9.0);
     let events = on_air.stop();
     for name in ["tape.mkv", "tape.mp4"] {
         assert_regular(&desk.file(name));
     }
     let playlist = fs::read_to_string(desk.file("air/index.m3u8")).unwrap();
-    assert!(playlist.contains("index-00000.ts"), "{playlist}");
-    assert!(times(desk.file("air/index.m3u8").to_str().unwrap(), "v").len() > 100);
+    let segments = fs::read_dir(desk.file("air")).unwrap().count() - 1;
+    assert!((3..=4).contains(&segments), "{segments} are kept");
+    assert!(!playlist.contains("index-00000.ts"), "{playlist}");
+    assert!(times(desk.file("air/index.m3u8").to_str().unwrap(), "v").len() > 50);
     let last = events.iter().rfind(|e| e["event"] == "live").unwrap();
     let (video, sound) = (
         last["video_s"].as_f64().unwrap(),
@@ -716,6 +724,27 @@ fn files_survive_a_kill() {
         let frames = times(desk.file(name).to_str().unwrap(), "v").len();
         assert!(frames >= 60, "{name}: {frames} frames");
     }
+}
+
+#[test]
+fn wrong_settings_of_a_destination_are_told_before_it_is_on_air() {
+    let desk = Desk::new();
+    for (setting, code, word) in [
+        ("live-hls.kept=many", 40, "kept"),
+        ("live-hls.keep=9", 40, "keep"),
+        ("file.crf=20", 2, "file"),
+    ] {
+        let mut command = lipflow();
+        command
+            .args(["live", "--to", "x.mkv", "--set", setting, "--face"])
+            .arg(face())
+            .current_dir(desk.path());
+        let output = finish(&mut command);
+        assert_eq!(output.status.code(), Some(code), "{setting}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(word), "{text}");
+    }
+    assert!(desk.names().is_empty());
 }
 
 #[test]

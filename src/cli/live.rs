@@ -1,5 +1,6 @@
 //! `lipflow live`: a speaking face on air.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
@@ -17,7 +18,7 @@ use crate::event::{Body, Event, Outcome, Progress};
 use crate::live::address::Address;
 use crate::live::speech::{Pcm, Speech};
 use crate::live::{self, Options, control};
-use crate::pipeline::template::Values;
+use crate::pipeline::template::{Template, Values};
 use crate::progress;
 
 /// Puts a speaking face on air: to RTMP, RTSP, SRT, HLS and files at once.
@@ -69,7 +70,7 @@ pub struct LiveArgs {
     /// The model: a name from `lipflow model list`, or a file; the one built in by default
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
-    /// Sets a parameter of the template `live`
+    /// Sets a parameter of the template `live`, or of a destination's, as in live-hls.kept=20
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = super::parse_setting)]
     settings: Vec<(String, String)>,
     /// The Unix socket for `lipflow control`
@@ -156,8 +157,18 @@ impl LiveArgs {
         if let Some(model) = self.model {
             values.insert("model", model);
         }
+        let mut destination_values: BTreeMap<String, Values> = BTreeMap::new();
         for (name, value) in self.settings {
-            values.insert(&name, value);
+            match name.split_once('.') {
+                Some((template, name)) => destination_values
+                    .entry(template.into())
+                    .or_default()
+                    .insert(name, value),
+                None => values.insert(&name, value),
+            }
+        }
+        for (template, values) in &destination_values {
+            check(template, values)?;
         }
         Ok(Options {
             face: self.face,
@@ -170,8 +181,24 @@ impl LiveArgs {
             until_said: self.until_said,
             control: self.control.unwrap_or_else(control::default_path),
             values,
+            destination_values,
         })
     }
+}
+
+/// Says what is wrong with the values before anything is on air.
+fn check(template: &str, values: &Values) -> Result<(), Failure> {
+    if !template.starts_with("live-") {
+        return Err(Failure::new(FailureKind::Usage)
+            .because(format_args!(
+                "`{template}` is not the template of a destination"
+            ))
+            .advice("`lipflow pipeline list` shows them: live-rtmp, live-hls and so on"));
+    }
+    Template::load(template)
+        .and_then(|template| template.command(values))
+        .map(drop)
+        .map_err(|e| Failure::new(FailureKind::TemplateInvalid).detail(e))
 }
 
 /// Raw sound from where it comes.

@@ -1,6 +1,7 @@
 //! One destination: a pipeline of its own that is built again when it fails, while everything else
 //! goes on.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -40,6 +41,8 @@ pub struct Surroundings {
     pub said: mpsc::Sender<Said>,
     /// Asks the encoder for a whole picture.
     pub want_key: Arc<dyn Fn() + Send + Sync>,
+    /// What the operator set, by the names of templates.
+    pub values: Arc<BTreeMap<String, Values>>,
 }
 
 impl Destination {
@@ -161,21 +164,24 @@ impl Sender {
     }
 
     fn build(&self) -> Result<gst::Pipeline, String> {
-        let template = Template::load(self.address.template()).map_err(|e| e.to_string())?;
+        let name = self.address.template();
+        let template = Template::load(name).map_err(|e| e.to_string())?;
+        let values = self.surroundings.values.get(name);
+        let values = values.cloned().unwrap_or_default();
         let values = match &self.address {
             Address::Rtmp(url) | Address::Srt(url) | Address::Rtsp(url) => {
-                Values::new().set("url", url.clone())
+                values.set("url", url.clone())
             }
             Address::Matroska(path) | Address::Mp4(path) => {
                 make_folder(path)?;
-                Values::new().set("output", path.display().to_string())
+                values.set("output", path.display().to_string())
             }
             Address::Hls(path) => {
                 make_folder(path)?;
                 let stem = path.file_stem().unwrap_or_default().to_string_lossy();
                 // Segments of an earlier broadcast keep their names until they are replaced.
                 let segments = path.with_file_name(format!("{stem}-%05d.ts"));
-                Values::new()
+                values
                     .set("playlist", path.display().to_string())
                     .set("segments", segments.display().to_string())
             }

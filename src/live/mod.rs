@@ -17,7 +17,7 @@ pub mod shed;
 pub mod speech;
 mod voice;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
@@ -64,6 +64,8 @@ pub struct Options {
     pub until_said: bool,
     pub control: PathBuf,
     pub values: Values,
+    /// By the names of their templates.
+    pub destination_values: BTreeMap<String, Values>,
 }
 
 /// What the parts of a broadcast tell its main loop.
@@ -95,6 +97,7 @@ pub fn run(options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Resul
         fan: engine.fan.clone(),
         said: sender.clone(),
         want_key: engine.key_request(),
+        values: Arc::new(options.destination_values),
     };
     let pace = Arc::new(Pace {
         begin,

@@ -135,7 +135,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     broadcast.stop()?;
     let viewed = viewer.stop()?;
-    let figures = figures(&samples, &reconnects, args.kills, &tape, &viewed)?;
+    let figures = figures(&samples, &reconnects, args.kills, &tape, &hls, &viewed)?;
     let picture = folder.join("soak.svg");
     fs::write(&picture, draw(&samples))?;
     println!("{}", Figures(&figures));
@@ -152,6 +152,7 @@ fn figures(
     reconnects: &[f64],
     kills: u32,
     tape: &Path,
+    hls: &Path,
     viewed: &[f64],
 ) -> Result<Vec<Figure>> {
     let settled: Vec<_> = samples.iter().filter(|s| s.at > SETTLED).collect();
@@ -171,8 +172,8 @@ fn figures(
     let last_quarter = &settled[settled.len() - quarter..];
     let mut latencies: Vec<_> = settled.iter().map(|s| s.latency_ms).collect();
     latencies.sort_by(f64::total_cmp);
-    let gap = |stream: &str| -> Result<f64> {
-        let times = packet_times(tape, stream)?;
+    let gap = |file: &Path, stream: &str| -> Result<f64> {
+        let times = packet_times(file, stream)?;
         let steps = times.windows(2).map(|w| w[1] - w[0]);
         Ok(steps.fold(0.0, f64::max) * 1e3)
     };
@@ -253,15 +254,27 @@ fn figures(
         ),
         figure(
             "longest gap in the file, picture",
-            gap("v")?,
+            gap(tape, "v")?,
             "ms",
             Limit::AtMost(41.0),
         ),
         figure(
             "longest gap in the file, sound",
-            gap("a")?,
+            gap(tape, "a")?,
             "ms",
             Limit::AtMost(30.0),
+        ),
+        figure(
+            "longest gap in what the HLS playlist lists, picture",
+            gap(&hls.join("index.m3u8"), "v")?,
+            "ms",
+            Limit::AtMost(41.0),
+        ),
+        figure(
+            "HLS segments on the disk",
+            fs::read_dir(hls)?.count() as f64 - 1.0,
+            "",
+            Limit::AtMost(9.0),
         ),
         figure(
             "timestamps that go back, at the viewer",
