@@ -1,6 +1,6 @@
 """Measures finished videos for `cargo xtask evaluate`, with another landmark model than the one that renders.
 
-usage: judge.py follow LAGS (ORIGINAL OUTPUT)...
+usage: judge.py follow LAGS (ORIGINAL SPEECH.wav OUTPUT)...
        judge.py closes READINGS (SOURCE OUTPUT)
        judge.py silence SOURCE SPEAKING SILENT
        judge.py obeys COMMAND.txt OUTPUT
@@ -119,23 +119,42 @@ def correlation(a, b):
     return float(np.corrcoef(a[known], b[known])[0, 1])
 
 
+def correlation_at(lag, wanted, got):
+    """`got` against what was wanted `lag` frames before."""
+    length = min(len(wanted), len(got))
+    here, there = slice(max(lag, 0), length + min(lag, 0)), slice(max(-lag, 0), length - max(lag, 0))
+    return correlation(wanted[there], got[here])
+
+
 def best_lag(wanted, got, most):
     """The lag in frames (positive: `got` is late) with the highest correlation, and that."""
-    length = min(len(wanted), len(got))
-    wanted, got = wanted[:length], got[:length]
-    pairs = {}
-    for lag in range(-most, most + 1):
-        here, there = slice(max(lag, 0), length + min(lag, 0)), slice(max(-lag, 0), length - max(lag, 0))
-        pairs[lag] = correlation(wanted[there], got[here])
+    pairs = {lag: correlation_at(lag, wanted, got) for lag in range(-most, most + 1)}
     lag = max(pairs, key=pairs.get)
     return lag, pairs[lag]
 
 
-def follow(judge, most, *videos):
+def speaking(speech, count):
+    """Whether each frame lies between the beginning of the speech and its end. What talkers do with their mouths before
+    and after, nobody can hear."""
+    with wave.open(speech) as file:
+        rate, samples = file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    length = rate // FRAMES_PER_SECOND
+    blocks = samples[:len(samples) // length * length].reshape(-1, length).astype(float)
+    level = 10 * np.log10((blocks**2).mean(1) + 1)
+    loud = np.flatnonzero(level > np.percentile(level, 95) - 15)
+    frame = np.arange(count)
+    # A tenth of a second more: the mouth opens before it is heard.
+    return (frame >= loud[0] - 2) & (frame <= loud[-1] + 2)
+
+
+def follow(judge, most, *files):
     found = []
-    for original, output in zip(videos[::2], videos[1::2]):
-        found.append(best_lag(judge.openings(original), judge.openings(output), int(most)))
-    return {"correlations": [r for _, r in found], "lags": [lag for lag, _ in found]}
+    for original, speech, output in zip(*[iter(files)] * 3):
+        wanted, got = judge.openings(original), judge.openings(output)
+        lag, whole = best_lag(wanted, got, int(most))
+        while_speaking = np.where(speaking(speech, len(wanted)), wanted, np.nan)
+        found.append((whole, lag, correlation_at(lag, while_speaking, got)))
+    return dict(zip(("correlations", "lags", "speaking"), zip(*found)))
 
 
 def phones(folder):

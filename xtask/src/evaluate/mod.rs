@@ -100,23 +100,30 @@ impl Evaluation {
             let output =
                 self.material
                     .spoken(&output, face(talker), &talker.speech, &self.model)?;
-            arguments.extend([talker.video.clone().into(), output.into()]);
+            let files = [&talker.video, &talker.speech, &output];
+            arguments.extend(files.map(OsString::from));
         }
         let found = self.judge.measure("follow", &arguments)?;
         let list = |key: &str| -> Result<Vec<f64>> {
             let values = found[key].as_array().context("judge.py gave no list")?;
             Ok(values.iter().filter_map(Value::as_f64).collect())
         };
-        let correlations = list("correlations")?;
-        eprintln!("  one by one: {correlations:.2?}");
-        let mean = correlations.iter().sum::<f64>() / correlations.len() as f64;
+        let [correlations, speaking] = [list("correlations")?, list("speaking")?];
+        eprintln!("  one by one: {correlations:.2?}, while they speak {speaking:.2?}");
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         let lag = list("lags")?.into_iter().map(f64::abs).fold(0.0, f64::max);
         Ok(vec![
             figure(
                 format!("follows speech, {name}"),
-                mean,
+                mean(&correlations),
                 "r",
                 Limit::AtLeast(0.8),
+            ),
+            figure(
+                format!("  from the first word to the last, {name}"),
+                mean(&speaking),
+                "r",
+                Limit::Any,
             ),
             figure(
                 format!("  largest lag, {name}"),
