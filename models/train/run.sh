@@ -32,6 +32,8 @@ cp "$work/net.pt" "$work/first.pt"
 "$python" -m lipnet.train "$@" --steps 1400 --rate 2e-3 --seed 2 --start "$work/first.pt"
 cp "$work/net.pt" "$work/second.pt"
 "$python" -m lipnet.train "$@" --steps 600 --rate 1.2e-3 --seed 3 --start "$work/second.pt"
+cp "$work/net.pt" "$work/third.pt"
+"$python" -m lipnet.train "$@" --steps 4000 --rate 1.5e-3 --seed 4 --start "$work/third.pt"
 "$python" -m lipnet.export "$@" ../mouth.onnx
 if [ -f "$mesh" ] && [ -d "$data/talkers" ]; then
     "$python" -m lipnet.talkers "$data/talkers" "$mesh" "$work/talkers.npz"
