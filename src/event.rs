@@ -389,6 +389,8 @@ pub enum DestinationCause {
     Refused,
     /// The server doesn't want the stream: its application or its key is wrong.
     Rejected,
+    /// The certificate of the host is not one that this machine trusts.
+    Certificate,
     /// The connection broke, or takes nothing any more.
     Lost,
     /// A file that can't be written.
@@ -402,6 +404,9 @@ impl DestinationCause {
             Self::Address => "Check the name of the host",
             Self::Refused => "Check that the server runs, and its port",
             Self::Rejected => "Check the application and the key of the stream at the server",
+            Self::Certificate => {
+                "Check the name of the host; a certificate of your own goes to /usr/local/share/ca-certificates, and update-ca-certificates makes it known"
+            }
             Self::Lost => "Check the network and the server; the bitrate may be too high for it",
             Self::File => "Check the folder's permissions and the room on its disk",
             Self::Other => "Check the address; `lipflow doctor` lists what is not installed",

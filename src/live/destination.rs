@@ -324,6 +324,8 @@ fn cause_of(reason: &str, address: &Address) -> DestinationCause {
         DestinationCause::File
     } else if has(&["resolv", "name or service", "no such host"]) {
         DestinationCause::Address
+    } else if has(&["certificate"]) {
+        DestinationCause::Certificate
     } else if has(&["refused", "unreachable", "could not connect"]) {
         DestinationCause::Refused
     } else if has(&[
@@ -374,6 +376,8 @@ mod tests {
         assert_eq!(cause(lost), DestinationCause::Lost);
         let wrong = "Failed to connect: 'connect' cmd failed: connection closed remotely";
         assert_eq!(cause(wrong), DestinationCause::Rejected);
+        let certificate = "Failed to connect: Unacceptable TLS certificate";
+        assert_eq!(cause(certificate), DestinationCause::Certificate);
         assert_eq!(cause("publish denied"), DestinationCause::Rejected);
         let file: Address = "tape.mkv".parse().unwrap();
         assert_eq!(cause_of("No space left", &file), DestinationCause::File);
