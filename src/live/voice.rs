@@ -172,8 +172,10 @@ impl Voice {
             };
             match mixer.block(source, &mut block) {
                 Some(Happening::Began) => {
-                    let line = line.source.as_ref();
-                    let since = wanted_since.take().or_else(|| line?.arrived());
+                    // What a file interrupted goes on when the file is said, however long that was.
+                    let arrived = line.source.as_ref().and_then(Decoded::arrived);
+                    let of_line = arrived.map(|at| at.max(free_since));
+                    let since = wanted_since.take().or(of_line);
                     if let Some(since) = since {
                         self.engine.expect(number, since);
                     }
