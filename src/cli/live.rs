@@ -195,6 +195,7 @@ fn check(template: &str, values: &Values) -> Result<(), Failure> {
             ))
             .advice("`lipflow pipeline list` shows them: live-rtmp, live-hls and so on"));
     }
+    // The command has every value in its place, and holes where some are to come.
     Template::load(template)
         .and_then(|template| template.command(values))
         .map(drop)

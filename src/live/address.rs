@@ -128,18 +128,16 @@ impl Address {
     /// Why nobody answers there, if nobody does: the RTSP element says no more than "generic error".
     pub fn unreachable(&self) -> Option<(DestinationCause, String)> {
         let Self::Rtsp(url) = self else { return None };
+        let url = without_user(url);
         let (scheme, rest) = url.split_once("://")?;
         let host = rest.split(['/', '?']).next()?;
-        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-        let has_port = host
-            .rsplit_once(':')
-            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let host = match (has_port, scheme) {
-            (true, _) => host.to_owned(),
-            (false, "rtsps") => format!("{host}:322"),
-            (false, _) => format!("{host}:554"),
+        let port = host.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+        let place = match (port, scheme) {
+            (Some(Ok(_)), _) => host.to_owned(),
+            (_, "rtsps") => format!("{host}:322"),
+            _ => format!("{host}:554"),
         };
-        let place = match host.to_socket_addrs() {
+        let place = match place.to_socket_addrs() {
             Ok(mut places) => places.next()?,
             Err(error) => {
                 let reason = format!("{host} is not known: {error}");
@@ -147,7 +145,7 @@ impl Address {
             }
         };
         let error = TcpStream::connect_timeout(&place, ANSWER_LIMIT).err()?;
-        let reason = format!("{host} can't be connected to: {error}");
+        let reason = format!("{place} can't be connected to: {error}");
         Some((DestinationCause::Refused, reason))
     }
 

@@ -214,12 +214,12 @@ impl Sender {
             if let Some(message) = bus.pop_filtered(&[gst::MessageType::Error])
                 && let gst::MessageView::Error(error) = message.view()
             {
-                let (cause, reason) = meaning_of(error, &self.address);
-                let found = match cause {
-                    DestinationCause::Other => self.address.unreachable(),
-                    _ => None,
+                let (cause, reason) = match meaning_of(error, &self.address) {
+                    unclear @ (DestinationCause::Other, _) => {
+                        self.address.unreachable().unwrap_or(unclear)
+                    }
+                    clear => clear,
                 };
-                let (cause, reason) = found.unwrap_or((cause, reason));
                 return End::Failed(cause, reason);
             }
             match packets.recv_timeout(TICK) {

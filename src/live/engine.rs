@@ -1,13 +1,14 @@
 //! The pipeline that makes the picture: it runs as fast as speech comes, and speech comes by the clock.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
 
 use super::fan::{Fan, Packet, Stream};
+use super::lock;
 use super::mix::{BLOCK, RATE};
 use crate::error::{Failure, FailureKind};
 use crate::pipeline::template::{Template, Values};
@@ -124,7 +125,7 @@ impl Engine {
 
     /// Measures how long it takes from `since` until the frame leaves in which block `number` begins.
     pub fn expect(&self, number: u64, since: Instant) {
-        *self.figures.expected() = Some((time_of(number), since));
+        *lock(&self.figures.expected) = Some((time_of(number), since));
     }
 
     /// Asks the encoder for a whole picture.
@@ -148,10 +149,6 @@ fn time_of(number: u64) -> gst::ClockTime {
 }
 
 impl Figures {
-    fn expected(&self) -> MutexGuard<'_, Option<(gst::ClockTime, Instant)>> {
-        self.expected.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
     fn note(&self, stream: Stream, buffer: &gst::BufferRef, begin: Instant) {
         self.bytes.fetch_add(buffer.size() as u64, Relaxed);
         let Some(start) = buffer.pts() else { return };
@@ -166,7 +163,7 @@ impl Figures {
                 if latency > LATENCY {
                     self.late.fetch_add(1, Relaxed);
                 }
-                let arrived = self.expected().take_if(|(begin, _)| *begin < end);
+                let arrived = lock(&self.expected).take_if(|(begin, _)| *begin < end);
                 if let Some((_, since)) = arrived {
                     let response = since.elapsed().as_micros() as u64;
                     self.response.store(response, Relaxed);

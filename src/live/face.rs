@@ -2,15 +2,15 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
 use crate::error::{Failure, FailureKind};
+use crate::journal::Stamp;
 use crate::pipeline::probe::{Kind, Probe};
 
 /// How long a new face may take to give its first frame.
@@ -68,14 +68,11 @@ pub struct Watch {
     seen: Option<Stamp>,
 }
 
-/// Device, inode, size and time of the last change.
-type Stamp = (u64, u64, u64, Option<SystemTime>);
-
 impl Watch {
     pub fn new(path: &Path) -> Self {
         Self {
             path: path.into(),
-            seen: Self::stamp(path),
+            seen: Stamp::of(path).ok(),
         }
     }
 
@@ -83,23 +80,17 @@ impl Watch {
         &self.path
     }
 
-    fn stamp(path: &Path) -> Option<Stamp> {
-        let metadata = path.metadata().ok()?;
-        let modified = metadata.modified().ok();
-        Some((metadata.dev(), metadata.ino(), metadata.len(), modified))
-    }
-
     /// What to say about it, once for each change.
     pub fn look(&mut self) -> Option<String> {
-        let now = Self::stamp(&self.path);
+        let now = Stamp::of(&self.path).ok();
         if now == self.seen {
             return None;
         }
-        self.seen = now;
         let what = match now {
             Some(_) => "was changed",
             None => "was deleted",
         };
+        self.seen = now;
         Some(format!(
             "{}: the face's file {what}. It stays on air as it was read; `lipflow control face FILE` shows another",
             self.path.display()

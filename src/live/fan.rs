@@ -66,7 +66,7 @@ impl Subscriber {
 
 impl Fan {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
+        super::lock(&self.0)
     }
 
     /// Everything from the next whole picture on.

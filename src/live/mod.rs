@@ -20,14 +20,15 @@ mod voice;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
 use crate::cancel::{Haste, Stop};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, DestinationState, DestinationStatus, Event, LiveStatus, display};
+use crate::journal::Stamp;
 use crate::pipeline::probe::{self, Probe, Role};
 use crate::pipeline::template::Values;
 
@@ -39,7 +40,7 @@ use face::{Face, Feeder, Pace, Picture};
 use must::Must;
 use shed::{Effort, Shedder};
 use speech::Speech;
-use voice::{SharedQueue, Voice, lock};
+use voice::{SharedQueue, Voice};
 
 /// How often figures are told.
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
@@ -420,6 +421,11 @@ impl Studio {
     }
 }
 
+/// Locks `mutex`; whoever panicked with it left it whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
 /// Seconds as milliseconds, to the microsecond.
 fn milliseconds(seconds: f64) -> f64 {
     (seconds * 1e6).round() / 1e3
@@ -448,16 +454,14 @@ pub(crate) fn refused(failure: &Failure) -> Reply {
 
 /// Passes on files that appear in `folder`, in the order of their names, once they don't grow any more.
 fn watch(folder: &Path, said: &mpsc::Sender<Said>, is_over: &AtomicBool) {
-    let list = || -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+    let list = || -> Vec<(PathBuf, Stamp)> {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let mut files: Vec<_> = entries
             .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
-            .filter_map(|entry| {
-                let metadata = entry.metadata().ok().filter(|m| m.is_file())?;
-                Some((entry.path(), metadata.len(), metadata.modified().ok()))
-            })
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+            .filter_map(|entry| Some((entry.path(), Stamp::of(&entry.path()).ok()?)))
             .collect();
-        files.sort();
+        files.sort_by(|(a, _), (b, _)| a.cmp(b));
         files
     };
     // What is there at the start was said before, or is not meant.
@@ -466,7 +470,7 @@ fn watch(folder: &Path, said: &mpsc::Sender<Said>, is_over: &AtomicBool) {
     while !is_over.load(Relaxed) {
         let now = list();
         for file in &now {
-            if file.1 > 0 && before.contains(file) && known.insert(file.0.clone()) {
+            if file.1.size > 0 && before.contains(file) && known.insert(file.0.clone()) {
                 let _ = said.send(Said::Speech(Speech::File(file.0.clone())));
             }
         }

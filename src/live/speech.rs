@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
+use super::lock;
 use super::mix::{RATE, Source, Supply};
 use crate::error::{Failure, FailureKind};
 use crate::job::uri_of;
@@ -117,15 +118,15 @@ impl Speech {
             .by_name("sound")
             .and_then(|sink| sink.downcast::<gst_app::AppSink>().ok())
             .ok_or_else(|| failed(&"no sink was built"))?;
-        let arrival = Arc::default();
+        let arrivals = Arc::default();
         if let Some(pad) = pipeline.by_name("raw").and_then(|e| e.static_pad("src")) {
-            note_arrivals(&pad, &arrival);
+            note_arrivals(&pad, &arrivals);
         }
         pipeline
             .set_state(gst::State::Playing)
             .map_err(|e| failed(&e))?;
         Ok(Decoded {
-            arrival,
+            arrivals,
             name,
             pipeline,
             sink,
@@ -149,25 +150,32 @@ pub struct Decoded {
     left: VecDeque<f32>,
     /// Why it ended, if it did not end by itself.
     pub failure: Option<String>,
-    arrival: Arc<Mutex<Option<Instant>>>,
+    arrivals: Arc<Mutex<Arrivals>>,
     _fd: Option<OwnedFd>,
 }
 
 impl Decoded {
     /// When raw sound came in after a pause, the last time.
     pub fn arrived(&self) -> Option<Instant> {
-        *self.arrival.lock().unwrap_or_else(|e| e.into_inner())
+        lock(&self.arrivals).after_pause
     }
 }
 
-fn note_arrivals(pad: &gst::Pad, arrival: &Arc<Mutex<Option<Instant>>>) {
-    let arrival = arrival.clone();
-    let last = Mutex::new(None::<Instant>);
+/// When raw sound came in.
+#[derive(Default)]
+struct Arrivals {
+    last: Option<Instant>,
+    after_pause: Option<Instant>,
+}
+
+fn note_arrivals(pad: &gst::Pad, arrivals: &Arc<Mutex<Arrivals>>) {
+    let arrivals = arrivals.clone();
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
         let now = Instant::now();
-        let last = last.lock().unwrap_or_else(|e| e.into_inner()).replace(now);
+        let mut arrivals = lock(&arrivals);
+        let last = arrivals.last.replace(now);
         if last.is_none_or(|last| now - last > PAUSE) {
-            *arrival.lock().unwrap_or_else(|e| e.into_inner()) = Some(now);
+            arrivals.after_pause = Some(now);
         }
         gst::PadProbeReturn::Ok
     });

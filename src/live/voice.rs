@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use super::Said;
 use super::address::back_off;
 use super::engine::Engine;
 use super::mix::{self, BLOCK, Happening, Mixer, RATE};
 use super::speech::{Decoded, Speech};
+use super::{Said, lock};
 
 /// One that waits to be said.
 struct Waiting {
@@ -47,10 +47,6 @@ pub struct Queue {
 }
 
 pub type SharedQueue = Arc<Mutex<Queue>>;
-
-pub fn lock(queue: &SharedQueue) -> MutexGuard<'_, Queue> {
-    queue.lock().unwrap_or_else(|e| e.into_inner())
-}
 
 impl Queue {
     pub fn push(&mut self, speech: Speech, seconds: f64, arrived: Instant) {

@@ -39,7 +39,8 @@ impl Server {
              rtmp {{ access_log off; server {{ listen 127.0.0.1:{port}; notify_method get; \
              application live {{ live on; on_publish http://127.0.0.1:{keys}/publish; }} }} }}\n\
              http {{ access_log off; client_body_temp_path tmp/a; proxy_temp_path tmp/b; \
-             fastcgi_temp_path tmp/c; uwsgi_temp_path tmp/d; scgi_temp_path tmp/e; server {{ listen 127.0.0.1:{keys}; location /publish {{ \
+             fastcgi_temp_path tmp/c; uwsgi_temp_path tmp/d; scgi_temp_path tmp/e; \
+             server {{ listen 127.0.0.1:{keys}; location /publish {{ \
              if ($arg_name = \"{WRONG_KEY}\") {{ return 403; }} return 200; }} }} }}\n",
             root.display(),
             folder = folder.display(),
