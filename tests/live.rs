@@ -165,13 +165,16 @@ fn an_rtsp_server_records_it() {
 }
 
 #[test]
-fn an_rtsp_server_that_does_not_know_the_path_says_so() {
+fn an_rtsp_server_that_does_not_know_the_path_or_is_not_there_says_so() {
     let desk = Desk::new();
     let server = RtspServer::start();
     let wrong = server.url.replace("/face", "/no-such-path");
-    let mut on_air = OnAir::start(&desk, &["--to", &wrong]);
-    let told = on_air.wait_for_state("rtsp://", "waiting");
-    assert_eq!(told["cause"], "rejected", "{told}");
+    let away = format!("rtsp://127.0.0.1:{}/away", free_port());
+    for (url, cause) in [(wrong, "rejected"), (away, "refused")] {
+        let mut on_air = OnAir::start(&desk, &["--to", &url]);
+        let told = on_air.wait_for_state("rtsp://", "waiting");
+        assert_eq!(told["cause"], cause, "{told}");
+    }
 }
 
 /// The template needs nothing of `lipflow live`: its gst-launch line does the same.
@@ -290,6 +293,46 @@ fn raw_sound_in_bursts_and_cut_off_leaves_the_output_regular() {
         end.map(|s| s.unsigned_abs()).max() < Some(100),
         "and then silence"
     );
+}
+
+#[test]
+fn how_long_speech_takes_to_the_air_counts_from_its_turn() {
+    let desk = Desk::new();
+    let arguments = [
+        "--to",
+        "tape.mkv",
+        "--pcm",
+        "-",
+        "--pcm-format",
+        "s16le,16000,1",
+    ];
+    let mut on_air = OnAir::with(&desk, &face(), &arguments, Stdio::piped());
+    let mut stdin = on_air.child.stdin.take().unwrap();
+    on_air.wait_until(0.6);
+    // Five seconds of a tone at once, into which a file of three seconds breaks.
+    let tone = tone_file(16_000, 5.0);
+    let writer = std::thread::spawn(move || stdin.write_all(&tone[44..]).map(|()| stdin));
+    let speaks = |name: &'static str| {
+        move |event: &Value| event["speaking"].as_str().is_some_and(|s| s.contains(name))
+    };
+    let raw = on_air.wait_for("raw sound speaks", speaks("raw sound"));
+    on_air.wait_until(raw["video_s"].as_f64().unwrap() + 0.5);
+    on_air.ask(&["say", speech().to_str().unwrap()]);
+    on_air.wait_for("the file speaks", speaks(".wav"));
+    let again = on_air.wait_for("the rest is said", speaks("raw sound"));
+    on_air.wait_until(again["video_s"].as_f64().unwrap() + 0.6);
+    writer.join().unwrap().unwrap();
+    let events = on_air.stop();
+    let responses: Vec<_> = events
+        .iter()
+        .filter_map(|event| event["response_ms"].as_f64())
+        .collect();
+    // The model needs 200 ms of what follows; what waited three seconds did so behind a file.
+    let all_are_sane = responses.iter().all(|r| (100.0..2500.0).contains(r));
+    assert!(all_are_sane && responses.len() > 3, "{responses:?}");
+    let mut different = responses;
+    different.dedup();
+    assert!(different.len() >= 3, "raw, file, raw: {different:?}");
 }
 
 #[test]
