@@ -246,7 +246,8 @@ pub fn is_cut_short(expected: Duration, actual: Duration) -> bool {
     missing > Duration::from_millis(500) && missing > expected.mul_f64(0.02)
 }
 
-fn check_input(path: &Path) -> Result<(), Failure> {
+/// Whether there is a file that can be read.
+pub fn check_input(path: &Path) -> Result<(), Failure> {
     let metadata = fs::metadata(path).map_err(|e| input_failure(path, &e))?;
     if metadata.is_dir() {
         return Err(Failure::of(FailureKind::InputIsFolder, path));

@@ -4,7 +4,7 @@ mod live_support;
 mod run_support;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -423,6 +423,13 @@ fn two_hundred_short_files_are_one_flow_of_speech() {
     assert!((12.0..17.0).contains(&loud), "{loud} s are loud");
     let length = sound.len() as f64 / 8000.0;
     assert!(length < 24.0, "{length} s");
+    // The last of it is not cut off, nor is its picture.
+    let last_loud = sound.iter().rposition(|s| s.unsigned_abs() > 3000).unwrap() as f64 / 8000.0;
+    let pictures = times(desk.file("tape.mkv").to_str().unwrap(), "v");
+    assert!(
+        pictures[pictures.len() - 1] > last_loud - 0.05,
+        "{last_loud} s"
+    );
 }
 
 #[test]
@@ -434,6 +441,7 @@ fn a_watched_folder_speaks_and_bad_files_are_named() {
     let mut on_air = OnAir::start(&desk, &["--to", "tape.mkv", "--watch", "in"]);
     on_air.wait_until(0.6);
     fs::write(folder.join("bad.wav"), "words").unwrap();
+    fs::write(folder.join("late.wav"), "words").unwrap();
     fs::copy(speech(), folder.join("new.wav")).unwrap();
     on_air.wait_for("the bad one is named", |event| {
         event["event"] == "warning" && event["message"].as_str().unwrap().contains("bad.wav")
@@ -445,7 +453,82 @@ fn a_watched_folder_speaks_and_bad_files_are_named() {
         said["message"].as_str().unwrap().contains("new.wav"),
         "{said}"
     );
+    // Its writer had only paused.
+    fs::copy(speech(), folder.join("late.wav")).unwrap();
+    on_air.wait_for("the late one is said", |event| {
+        event["event"] == "message" && event["message"].as_str().unwrap().contains("late.wav")
+    });
     on_air.stop();
+}
+
+#[test]
+fn recordings_are_kept_and_secrets_too() {
+    let desk = Desk::new();
+    desk.write("tape.mkv", "yesterday's");
+    let url = format!(
+        "srt://127.0.0.1:{}?mode=listener&streamid={KEY}",
+        free_port()
+    );
+    let other = url.replace(KEY, "another-s3cret");
+    let mut on_air = OnAir::start(&desk, &["--to", "tape.mkv", "--to", &url]);
+    on_air.wait_for("it is told", |event| {
+        event["message"]
+            .as_str()
+            .is_some_and(|m| m.contains("tape-2.mkv"))
+    });
+    on_air.wait_for_state("tape.mkv", "on-air");
+    on_air.ask(&["add", &other]);
+    on_air.wait_for("two that look alike are told apart", |event| {
+        event["destination"]
+            .as_str()
+            .is_some_and(|name| name.ends_with(" (2)"))
+    });
+    on_air.wait_until(2.0);
+    let events = on_air.stop();
+    let text = serde_json::to_string(&events).unwrap();
+    assert!(!text.contains("s3cret"), "{text}");
+    assert_eq!(
+        fs::read_to_string(desk.file("tape.mkv")).unwrap(),
+        "yesterday's"
+    );
+    assert_regular(&desk.file("tape-2.mkv"));
+    let ended = events.iter().filter(|e| e["state"] == "ended").count();
+    assert_eq!(ended, 3, "how each ended is told");
+}
+
+/// What is too slow loses pictures; it neither makes the others wait nor fills the memory.
+#[test]
+fn a_destination_that_is_too_slow_says_so() {
+    let desk = Desk::new();
+    let made = Command::new("mkfifo").arg(desk.file("slow.mkv")).status();
+    assert!(made.unwrap().success());
+    let pipe = desk.file("slow.mkv");
+    std::thread::spawn(move || {
+        let mut pipe = fs::File::open(pipe).unwrap();
+        let mut part = [0; 2048];
+        while pipe.read(&mut part).is_ok_and(|count| count > 0) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let mut on_air = OnAir::start(&desk, &["--to", "slow.mkv", "--to", "tape.mkv"]);
+    let told = on_air.wait_for("it is told", |event| event["cause"] == "lost");
+    assert_eq!(told["destination"], "slow.mkv");
+    assert_eq!(told["state"], "on-air", "{told}");
+    assert!(told["packets_dropped"].as_u64() > Some(0), "{told}");
+    on_air.wait_until(1.0);
+    on_air.stop();
+    assert_regular(&desk.file("tape.mkv"));
+}
+
+#[test]
+fn a_model_that_is_no_model_is_told_as_that() {
+    let desk = Desk::new();
+    desk.write("bad.onnx", "no network");
+    let arguments = ["--to", "tape.mkv", "--model", "bad.onnx"];
+    let mut on_air = OnAir::start(&desk, &arguments);
+    let result = on_air.wait_for("the result", |event| event["event"] == "result");
+    assert_eq!(result["error"]["code"], "model-corrupt", "{result}");
+    assert_eq!(on_air.child.wait().unwrap().code(), Some(21));
 }
 
 #[test]

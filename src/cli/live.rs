@@ -1,6 +1,7 @@
 //! `lipflow live`: a speaking face on air.
 
 use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
@@ -33,10 +34,10 @@ pub struct LiveArgs {
     /// A destination, again for more: rtmp://HOST/APP/KEY, rtmps://, rtsp://HOST:PORT/PATH,
     /// srt://HOST:PORT, or a file that ends in .m3u8, .mkv or .mp4
     #[arg(long, value_name = "URL|FILE")]
-    to: Vec<Address>,
+    to: Vec<String>,
     /// The same, without which there is no point: the broadcast ends if it can't be reached
     #[arg(long, value_name = "URL|FILE")]
-    must: Vec<Address>,
+    must: Vec<String>,
     /// Something to say, again for more: a file, or the URI of another stream
     #[arg(long, value_name = "FILE|URI")]
     speech: Vec<String>,
@@ -127,17 +128,7 @@ pub fn run(args: LiveArgs) -> anyhow::Result<ExitCode> {
 
 impl LiveArgs {
     fn into_options(self) -> Result<Options, Failure> {
-        let mut to: Vec<_> = self
-            .to
-            .into_iter()
-            .map(|address| (address, false))
-            .collect();
-        to.extend(self.must.into_iter().map(|address| (address, true)));
-        if to.is_empty() {
-            return Err(Failure::new(FailureKind::Usage)
-                .because("there is no destination")
-                .advice("Give one with --to, or with --must"));
-        }
+        let to = destinations(&self.to, &self.must)?;
         let mut speech = Vec::new();
         for text in self.speech {
             speech.push(if text.contains("://") {
@@ -186,6 +177,44 @@ impl LiveArgs {
     }
 }
 
+/// Where it goes, and what must be reached. A text that is no address is not shown: it may have a
+/// key in it.
+fn destinations(to: &[String], must: &[String]) -> Result<Vec<(Address, bool)>, Failure> {
+    let usage = |reason: &dyn std::fmt::Display, advice: &str| {
+        Failure::new(FailureKind::Usage)
+            .because(reason)
+            .advice(advice)
+    };
+    let with = |option, must| move |text| (option, must, text);
+    let texts = to
+        .iter()
+        .map(with("--to", false))
+        .chain(must.iter().map(with("--must", true)));
+    let mut found: Vec<(Address, bool)> = Vec::new();
+    for (option, must, text) in texts {
+        let address: Address = text.parse().map_err(|e| {
+            usage(
+                &format_args!("a value of {option} is no destination: {e}"),
+                "See `lipflow live --help`",
+            )
+        })?;
+        if found.iter().any(|(other, _)| *other == address) {
+            return Err(usage(
+                &format_args!("{address} is given twice"),
+                "Give each destination once",
+            ));
+        }
+        found.push((address, must));
+    }
+    if found.is_empty() {
+        return Err(usage(
+            &"there is no destination",
+            "Give one with --to, or with --must",
+        ));
+    }
+    Ok(found)
+}
+
 /// Says what is wrong with the values before anything is on air.
 fn check(template: &str, values: &Values) -> Result<(), Failure> {
     if !template.starts_with("live-") {
@@ -209,6 +238,7 @@ fn raw_sound(place: PcmPlace, pcm: Pcm) -> Result<Speech, Failure> {
             .because(format_args!("raw sound can't be taken from there: {e}"))
             .advice("Choose another socket or port with --pcm")
     };
+    let frame = pcm.frame_size();
     let fd: OwnedFd = match place {
         PcmPlace::Stdin => {
             use std::os::fd::AsFd;
@@ -219,18 +249,20 @@ fn raw_sound(place: PcmPlace, pcm: Pcm) -> Result<Speech, Failure> {
         }
         PcmPlace::Unix(path) => {
             let listener = UnixListener::bind(path).map_err(failed)?;
-            bridge(move || Ok(listener.accept()?.0)).map_err(failed)?
+            bridge(frame, move || Ok(listener.accept()?.0)).map_err(failed)?
         }
         PcmPlace::Tcp(port) => {
             let listener = TcpListener::bind(("127.0.0.1", port)).map_err(failed)?;
-            bridge(move || Ok(listener.accept()?.0)).map_err(failed)?
+            bridge(frame, move || Ok(listener.accept()?.0)).map_err(failed)?
         }
     };
     Ok(Speech::Pcm(fd, pcm))
 }
 
-/// Passes what one connection after the other sends into a pipe, which never ends.
-fn bridge<S: std::io::Read + Send + 'static>(
+/// Passes what one connection after the other sends into a pipe, which never ends. What breaks off
+/// within a moment of `frame` bytes is filled up, or all that follows would be out of step.
+fn bridge<S: Read + Send + 'static>(
+    frame: usize,
     mut accept: impl FnMut() -> std::io::Result<S> + Send + 'static,
 ) -> std::io::Result<OwnedFd> {
     let (reader, mut writer) = std::io::pipe()?;
@@ -238,8 +270,19 @@ fn bridge<S: std::io::Read + Send + 'static>(
         .name("raw-sound".into())
         .spawn(move || {
             while let Ok(mut connection) = accept() {
-                // One that breaks off has said what it had to say.
-                let _ = std::io::copy(&mut connection, &mut writer);
+                let mut sent = 0;
+                let mut part = [0; 16 * 1024];
+                loop {
+                    match connection.read(&mut part) {
+                        Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                        // One that breaks off has said what it had to say.
+                        Ok(0) | Err(_) => break,
+                        Ok(count) if writer.write_all(&part[..count]).is_ok() => sent += count,
+                        Ok(_) => return,
+                    }
+                }
+                let missing = sent.next_multiple_of(frame) - sent;
+                let _ = writer.write_all(&vec![0; missing]);
             }
         })?;
     Ok(reader.into())
@@ -255,6 +298,40 @@ mod tests {
         assert_eq!(place("-"), PcmPlace::Stdin);
         assert_eq!(place("9000"), PcmPlace::Tcp(9000));
         assert_eq!(place("/run/x.sock"), PcmPlace::Unix("/run/x.sock".into()));
+    }
+
+    #[test]
+    fn destinations_are_told_once_each_and_keys_never() {
+        let reason = |to: &[&str]| {
+            let to: Vec<_> = to.iter().map(|text| text.to_string()).collect();
+            destinations(&to, &[]).unwrap_err().to_string()
+        };
+        let wrong = reason(&["rtmp://host/s3cret-key"]);
+        assert!(
+            wrong.contains("APPLICATION/KEY") && !wrong.contains("s3cret"),
+            "{wrong}"
+        );
+        assert!(reason(&["a.mkv", "a.mkv"]).contains("twice"));
+        assert!(reason(&[]).contains("no destination"));
+        let found = destinations(&["a.mkv".into()], &["b.mkv".into()]).unwrap();
+        assert_eq!(
+            found.iter().map(|(_, must)| *must).collect::<Vec<_>>(),
+            [false, true]
+        );
+    }
+
+    #[test]
+    fn a_connection_that_breaks_off_leaves_the_next_one_in_step() {
+        let mut connections = vec![vec![3_u8, 4], vec![1, 2, 9]];
+        let fd = bridge(2, move || {
+            let next = connections.pop().map(std::io::Cursor::new);
+            next.ok_or_else(|| ErrorKind::NotConnected.into())
+        });
+        let mut got = Vec::new();
+        std::fs::File::from(fd.unwrap())
+            .read_to_end(&mut got)
+            .unwrap();
+        assert_eq!(got, [1, 2, 9, 0, 3, 4]);
     }
 
     #[test]

@@ -59,18 +59,7 @@ impl FromStr for Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rtmp(url) => {
-                let public = url
-                    .rsplit_once('/')
-                    .map_or(url.as_str(), |(public, _)| public);
-                write!(f, "{}/...", without_user(public))
-            }
-            Self::Srt(url) | Self::Rtsp(url) => {
-                let public = url
-                    .split_once('?')
-                    .map_or(url.as_str(), |(public, _)| public);
-                write!(f, "{}", without_user(public))
-            }
+            Self::Rtmp(url) | Self::Srt(url) | Self::Rtsp(url) => f.write_str(&public_url(url)),
             Self::Hls(path) | Self::Matroska(path) | Self::Mp4(path) => {
                 write!(f, "{}", path.display())
             }
@@ -85,52 +74,98 @@ impl fmt::Debug for Address {
     }
 }
 
-fn without_user(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.into();
-    };
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    match path {
-        "" => format!("{scheme}://{host}"),
-        path => format!("{scheme}://{host}/{path}"),
+/// The parts of a URL.
+struct Parts<'a> {
+    scheme: &'a str,
+    /// Name and password.
+    user: &'a str,
+    /// With the port.
+    host: &'a str,
+    path: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(url: &'a str) -> Option<Self> {
+        let (scheme, rest) = url.split_once("://")?;
+        let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        Some(Self {
+            scheme,
+            user,
+            host,
+            path: path.trim_matches('/'),
+            query,
+        })
     }
+
+    /// What may be shown of the path, and what may not. Behind the application of an RTMP server
+    /// comes the key.
+    fn split_path(&self) -> (&'a str, Option<&'a str>) {
+        if !self.scheme.to_ascii_lowercase().starts_with("rtmp") {
+            return (self.path, None);
+        }
+        let (application, key) = self.path.split_once('/').unwrap_or((self.path, ""));
+        (application, Some(key))
+    }
+}
+
+/// `url` without what is secret in it: name and password, the key of an RTMP stream, the query.
+pub fn public_url(url: &str) -> String {
+    let Some(parts) = Parts::of(url) else {
+        return "...".into();
+    };
+    let mut public = format!("{}://{}", parts.scheme, parts.host);
+    let (path, key) = parts.split_path();
+    for part in [path, key.map_or("", |_| "...")] {
+        if !part.is_empty() {
+            public.push('/');
+            public.push_str(part);
+        }
+    }
+    public
+}
+
+/// Takes what is secret in `url` out of a text that a library wrote.
+pub fn redact(url: &str, text: &str) -> String {
+    let Some(parts) = Parts::of(url) else {
+        return text.into();
+    };
+    let key = parts.split_path().1.unwrap_or("");
+    let mut secrets = vec![parts.user, key, parts.query];
+    secrets.extend(parts.user.split(':'));
+    secrets.extend(key.split('/'));
+    let values = parts
+        .query
+        .split(['&', ';'])
+        .filter_map(|p| p.split_once('='));
+    secrets.extend(values.map(|(_, value)| value));
+    // One that is part of another would leave the rest of that.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let mut clean = text.replace(url, &public_url(url));
+    for secret in secrets {
+        // A secret of a letter or two would spoil every other word.
+        if secret.len() > 2 {
+            clean = clean.replace(secret, "...");
+        }
+    }
+    clean
 }
 
 impl Address {
     /// Takes what is secret out of a text that a library wrote.
     pub fn redact(&self, text: &str) -> String {
-        let (Self::Rtmp(url) | Self::Srt(url) | Self::Rtsp(url)) = self else {
-            return text.into();
-        };
-        let mut clean = text.replace(url.as_str(), &self.to_string());
-        let key = url.rsplit_once('/').map_or("", |(_, key)| key);
-        let query = url.split_once('?').map_or("", |(_, query)| query);
-        let user = url.split_once("://").and_then(|(_, rest)| {
-            let host = rest.split('/').next()?;
-            host.rsplit_once('@').map(|(user, _)| user)
-        });
-        let mut secrets = vec![key, query, user.unwrap_or("")];
-        secrets.extend(
-            query
-                .split('&')
-                .filter_map(|pair| Some(pair.split_once('=')?.1)),
-        );
-        for secret in secrets {
-            // A secret of a letter or two would spoil every other word.
-            if secret.len() > 2 {
-                clean = clean.replace(secret, "...");
-            }
+        match self {
+            Self::Rtmp(url) | Self::Srt(url) | Self::Rtsp(url) => redact(url, text),
+            _ => text.into(),
         }
-        clean
     }
 
     /// Why nobody answers there, if nobody does: the RTSP element says no more than "generic error".
     pub fn unreachable(&self) -> Option<(DestinationCause, String)> {
         let Self::Rtsp(url) = self else { return None };
-        let url = without_user(url);
-        let (scheme, rest) = url.split_once("://")?;
-        let host = rest.split(['/', '?']).next()?;
+        let Parts { scheme, host, .. } = Parts::of(url)?;
         let port = host.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
         let place = match (port, scheme) {
             (Some(Ok(_)), _) => host.to_owned(),
@@ -199,23 +234,40 @@ mod tests {
     fn keys_are_never_shown() {
         let cases = [
             ("rtmp://u:pw12@host/live/s3cret-key", "rtmp://host/live/..."),
-            ("srt://host:9000?passphrase=s3cret-key", "srt://host:9000"),
+            ("rtmp://host/live/s3cret-key/", "rtmp://host/live/..."),
+            (
+                "rtmp://host/live/s3cret-key?sig=pw12&way=a/b",
+                "rtmp://host/live/...",
+            ),
+            (
+                "rtmps://host:443/live/pw12/s3cret-key",
+                "rtmps://host:443/live/...",
+            ),
+            (
+                "srt://host:9000?passphrase=s3cret-key&streamid=pw12",
+                "srt://host:9000",
+            ),
+            (
+                "rtsp://u:pw12@host:8554/face?token=s3cret-key",
+                "rtsp://host:8554/face",
+            ),
         ];
         for (url, shown) in cases {
             let address: Address = url.parse().unwrap();
             assert_eq!(address.to_string(), shown);
             assert_eq!(format!("{address:?}"), shown);
-            for text in [
-                format!("Failed to connect to '{url}'"),
-                "bad key 's3cret-key' for u:pw12".to_owned(),
-            ] {
+            let mut texts = vec![format!("Failed to connect to '{url}'")];
+            for secret in ["s3cret-key", "pw12"] {
+                if url.contains(secret) {
+                    texts.push(format!("bad key '{secret}'"));
+                }
+            }
+            for text in texts {
                 let clean = address.redact(&text);
                 assert!(
-                    !clean.contains("s3cret-key") && !clean.contains("pw12")
-                        || url.starts_with("srt"),
+                    !clean.contains("s3cret-key") && !clean.contains("pw12"),
                     "{clean}"
                 );
-                assert!(!clean.contains("s3cret-key"), "{clean}");
             }
         }
     }

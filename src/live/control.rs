@@ -15,7 +15,7 @@ use super::Said;
 use crate::event::{ErrorReport, LiveStatus};
 
 /// How long the broadcast may take to answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// What can be asked of a broadcast.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

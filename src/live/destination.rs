@@ -2,6 +2,8 @@
 //! goes on.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -22,6 +24,8 @@ const STALL_LIMIT: Duration = Duration::from_secs(8);
 /// A sink that has taken more than this takes the stream: one that is refused takes a header and a
 /// packet or two before it says so.
 const TAKEN: u64 = 8;
+/// How often a destination that is too slow is told of.
+const TELL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the end of a file may take.
 const END_LIMIT: gst::ClockTime = gst::ClockTime::from_seconds(4);
 /// A connection that has lasted this long was a good one: pauses begin anew.
@@ -30,6 +34,8 @@ const GOOD: Duration = Duration::from_secs(10);
 /// The controller's end of a destination.
 pub struct Destination {
     pub address: Address,
+    /// As it is shown.
+    pub name: String,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -46,14 +52,17 @@ pub struct Surroundings {
 }
 
 impl Destination {
+    /// `name` is how it is shown.
     pub fn start(
         address: Address,
+        name: String,
         must: bool,
         surroundings: Surroundings,
     ) -> std::io::Result<Self> {
         let stop: Arc<AtomicBool> = Arc::default();
         let sender = Sender {
             address: address.clone(),
+            name: name.clone(),
             must,
             stop: stop.clone(),
             surroundings,
@@ -65,6 +74,7 @@ impl Destination {
             .spawn(move || sender.run())?;
         Ok(Self {
             address,
+            name,
             stop,
             thread: Some(thread),
         })
@@ -83,6 +93,7 @@ impl Drop for Destination {
 
 struct Sender {
     address: Address,
+    name: String,
     must: bool,
     stop: Arc<AtomicBool>,
     surroundings: Surroundings,
@@ -137,7 +148,7 @@ impl Sender {
         pause: Option<Duration>,
     ) {
         let status = DestinationStatus {
-            destination: self.address.to_string(),
+            destination: self.name.clone(),
             state,
             must: self.must,
             cause: why.as_ref().map(|(cause, _)| *cause),
@@ -156,8 +167,11 @@ impl Sender {
             Err(reason) => return End::Failed(cause_of(&reason, &self.address), reason),
         };
         let end = self.feed(&pipeline);
-        if matches!(end, End::Stopped) {
-            finish(&pipeline);
+        if matches!(end, End::Stopped)
+            && let Err(reason) = finish(&pipeline, &self.address)
+        {
+            let text = format!("{}: it could not be ended well: {reason}", self.name);
+            let _ = self.surroundings.said.send(Said::Warning(text));
         }
         let _ = crate::pipeline::runner::stop(&pipeline);
         end
@@ -174,12 +188,21 @@ impl Sender {
             }
             Address::Matroska(path) | Address::Mp4(path) => {
                 make_folder(path)?;
-                values.set("output", path.display().to_string())
+                let free = unwritten(path);
+                if free != *path {
+                    let text = format!(
+                        "{} is there already: this goes to {}",
+                        self.name,
+                        free.display()
+                    );
+                    let _ = self.surroundings.said.send(Said::Warning(text));
+                }
+                values.set("output", free.display().to_string())
             }
             Address::Hls(path) => {
                 make_folder(path)?;
+                remove_segments(path);
                 let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                // Segments of an earlier broadcast keep their names until they are replaced.
                 let segments = path.with_file_name(format!("{stem}-%05d.ts"));
                 values
                     .set("playlist", path.display().to_string())
@@ -206,9 +229,14 @@ impl Sender {
         // What fails is on the bus.
         let _ = pipeline.set_state(gst::State::Playing);
         let mut is_on_air = false;
-        let mut last = (self.sent.load(Ordering::Relaxed), Instant::now());
+        let mut told = Instant::now();
+        let mut patience = Patience::new(Instant::now());
         loop {
             if self.is_stopped() {
+                // What was encoded until now belongs to it.
+                packets
+                    .try_iter()
+                    .for_each(|packet| push(&packet, &video, &sound));
                 return End::Stopped;
             }
             if let Some(message) = bus.pop_filtered(&[gst::MessageType::Error])
@@ -222,22 +250,29 @@ impl Sender {
                 };
                 return End::Failed(cause, reason);
             }
-            match packets.recv_timeout(TICK) {
-                Ok(packet) => push(&packet, &video, &sound),
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-                // The broadcast is over.
-                Err(mpsc::RecvTimeoutError::Disconnected) => return End::Stopped,
+            if is_full(&video) || is_full(&sound) {
+                // What it can't take waits in the fan, which drops what is too much.
+                std::thread::sleep(TICK);
+            } else {
+                match packets.recv_timeout(TICK) {
+                    Ok(packet) => {
+                        push(&packet, &video, &sound);
+                        patience.gave();
+                    }
+                    Err(mpsc::RecvTimeoutError::Timeout) => {}
+                    // The broadcast is over.
+                    Err(mpsc::RecvTimeoutError::Disconnected) => return End::Stopped,
+                }
             }
-            let lost = dropped.swap(0, Ordering::Relaxed);
-            self.dropped += lost;
             let sent = self.sent.load(Ordering::Relaxed);
-            if sent != last.0 {
-                last = (sent, Instant::now());
-            }
             if !is_on_air && sent > TAKEN {
                 is_on_air = true;
                 self.tell(DestinationState::OnAir, None, None);
-            } else if lost > 0 {
+            }
+            let lost = dropped.load(Ordering::Relaxed);
+            if is_on_air && lost > 0 && told.elapsed() > TELL_INTERVAL {
+                told = Instant::now();
+                self.dropped += dropped.swap(0, Ordering::Relaxed);
                 let reason = "it is too slow for the stream".into();
                 self.tell(
                     DestinationState::OnAir,
@@ -245,7 +280,7 @@ impl Sender {
                     None,
                 );
             }
-            if last.1.elapsed() > STALL_LIMIT {
+            if patience.is_over(sent, Instant::now()) {
                 let reason = format!("it takes nothing any more, for {} s", STALL_LIMIT.as_secs());
                 return End::Failed(DestinationCause::Lost, reason);
             }
@@ -267,6 +302,51 @@ impl Sender {
     }
 }
 
+/// How long a sink has owed an answer to what it was given.
+struct Patience {
+    sent: u64,
+    is_owed: bool,
+    waited: Duration,
+    asked: Instant,
+}
+
+impl Patience {
+    fn new(now: Instant) -> Self {
+        Self {
+            sent: 0,
+            is_owed: false,
+            waited: Duration::ZERO,
+            asked: now,
+        }
+    }
+
+    fn gave(&mut self) {
+        self.is_owed = true;
+    }
+
+    /// Whether it has been too long. `sent` is what the sink has taken so far.
+    fn is_over(&mut self, sent: u64, now: Instant) -> bool {
+        // While this process was stopped, nobody waited.
+        let passed = (now - self.asked).min(4 * TICK);
+        self.asked = now;
+        if sent != self.sent {
+            self.sent = sent;
+            self.is_owed = false;
+            self.waited = Duration::ZERO;
+        } else if self.is_owed {
+            self.waited += passed;
+        }
+        self.waited > STALL_LIMIT
+    }
+}
+
+/// Whether more waits in `source` than its template allows: appsrc itself takes any amount.
+fn is_full(source: &gst_app::AppSrc) -> bool {
+    let (bytes, time) = (source.max_bytes(), source.max_time());
+    (!time.is_zero() && source.current_level_time() >= time)
+        || (bytes > 0 && source.current_level_bytes() >= bytes)
+}
+
 fn other(reason: &str) -> End {
     End::Failed(DestinationCause::Other, reason.into())
 }
@@ -283,15 +363,22 @@ fn push(packet: &Packet, video: &gst_app::AppSrc, sound: &gst_app::AppSrc) {
     let _ = source.push_buffer(packet.buffer.clone());
 }
 
-/// Closes what the pipeline writes.
-fn finish(pipeline: &gst::Pipeline) {
+/// Closes what the pipeline writes, or says what came between.
+fn finish(pipeline: &gst::Pipeline, address: &Address) -> Result<(), String> {
     for name in ["video", "sound"] {
         if let Some(source) = pipeline.by_name(name) {
             source.send_event(gst::event::Eos::new());
         }
     }
-    if let Some(bus) = pipeline.bus() {
-        bus.timed_pop_filtered(END_LIMIT, &[gst::MessageType::Eos, gst::MessageType::Error]);
+    let Some(bus) = pipeline.bus() else {
+        return Ok(());
+    };
+    match bus.timed_pop_filtered(END_LIMIT, &[gst::MessageType::Eos, gst::MessageType::Error]) {
+        Some(message) => match message.view() {
+            gst::MessageView::Error(error) => Err(meaning_of(error, address).1),
+            _ => Ok(()),
+        },
+        None => Err(format!("it took longer than {} s", END_LIMIT.seconds())),
     }
 }
 
@@ -354,14 +441,115 @@ fn cause_of(reason: &str, address: &Address) -> DestinationCause {
     }
 }
 
-fn make_folder(path: &std::path::Path) -> Result<(), String> {
+fn make_folder(path: &Path) -> Result<(), String> {
     let folder = folder_of(path);
     std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))
+}
+
+/// `path`, or the first of `path-2`, `path-3` and so on where nothing is lost: a recording is never
+/// written over, neither one of yesterday nor what there is of this one after a disk was full.
+fn unwritten(path: &Path) -> PathBuf {
+    let is_free = |path: &Path| std::fs::metadata(path).map_or(true, |file| file.len() == 0);
+    let numbered = |number: u32| {
+        let mut name: OsString = path.file_stem().unwrap_or_default().into();
+        name.push(format!("-{number}"));
+        if let Some(extension) = path.extension() {
+            name.push(".");
+            name.push(extension);
+        }
+        path.with_file_name(name)
+    };
+    std::iter::once(path.to_owned())
+        .chain((2..).map(numbered))
+        .find(|path| is_free(path))
+        .unwrap_or_else(|| path.to_owned())
+}
+
+/// Removes the segments that an earlier broadcast left beside the playlist: numbers begin anew, and
+/// those above would stay for ever.
+fn remove_segments(playlist: &Path) {
+    let stem = playlist.file_stem().unwrap_or_default().to_string_lossy();
+    let is_ours = |name: &str| {
+        let number = name
+            .strip_prefix(&*stem)
+            .and_then(|rest| rest.strip_prefix('-'));
+        let number = number.and_then(|rest| rest.strip_suffix(".ts"));
+        number.is_some_and(|n| n.len() >= 5 && n.bytes().all(|digit| digit.is_ascii_digit()))
+    };
+    for entry in std::fs::read_dir(folder_of(playlist))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        if entry.file_name().to_str().is_some_and(is_ours) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn recordings_are_never_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        assert_eq!(unwritten(&file("tape.mkv")), file("tape.mkv"));
+        std::fs::write(file("tape.mkv"), "").unwrap();
+        assert_eq!(
+            unwritten(&file("tape.mkv")),
+            file("tape.mkv"),
+            "nothing is lost"
+        );
+        std::fs::write(file("tape.mkv"), "yesterday").unwrap();
+        std::fs::write(file("tape-2.mkv"), "this morning").unwrap();
+        assert_eq!(unwritten(&file("tape.mkv")), file("tape-3.mkv"));
+    }
+
+    #[test]
+    fn only_segments_of_the_playlist_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = [
+            "air-00012.ts",
+            "air.m3u8",
+            "air-x.ts",
+            "other-00012.ts",
+            "air-00013.mkv",
+        ];
+        for name in names {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        remove_segments(&folder.path().join("air.m3u8"));
+        let left = names.map(|name| folder.path().join(name).exists());
+        assert_eq!(left, [false, true, true, true, true]);
+    }
+
+    #[test]
+    fn only_what_was_given_can_be_waited_for() {
+        let mut now = Instant::now();
+        let mut patience = Patience::new(now);
+        let mut pass = |patience: &mut Patience, sent: u64, seconds: f64| {
+            let steps = (seconds * 20.0) as u32;
+            (0..steps).any(|_| {
+                now += TICK;
+                patience.is_over(sent, now)
+            })
+        };
+        assert!(!pass(&mut patience, 0, 60.0), "there was nothing to take");
+        patience.gave();
+        assert!(!pass(&mut patience, 0, 7.0));
+        assert!(!pass(&mut patience, 1, 60.0), "it took it");
+        patience.gave();
+        assert!(pass(&mut patience, 1, 9.0));
+
+        let mut patience = Patience::new(now);
+        patience.gave();
+        assert!(
+            !patience.is_over(0, now + Duration::from_secs(3600)),
+            "stopped by Ctrl-Z"
+        );
+    }
 
     #[test]
     fn reasons_have_causes() {

@@ -35,8 +35,11 @@ pub struct Subscription {
 struct Subscriber {
     packets: mpsc::SyncSender<Packet>,
     dropped: Arc<AtomicU64>,
-    /// It has lost something: what follows means nothing before the next whole picture.
+    /// It has just come, or has lost something: what follows means nothing before the next whole picture.
     wants_key: bool,
+    /// The last sound that it was given.
+    heard: Option<gst::ClockTime>,
+    has_begun: bool,
 }
 
 #[derive(Clone, Default)]
@@ -53,7 +56,13 @@ impl Subscriber {
     /// False: it has left.
     fn give(&mut self, packet: &Packet) -> bool {
         match self.packets.try_send(packet.clone()) {
-            Ok(()) => true,
+            Ok(()) => {
+                self.has_begun = true;
+                if packet.stream == Stream::Sound {
+                    self.heard = packet.buffer.pts();
+                }
+                true
+            }
             Err(mpsc::TrySendError::Full(_)) => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
                 self.wants_key = true;
@@ -77,6 +86,8 @@ impl Fan {
             packets: sender,
             dropped: dropped.clone(),
             wants_key: true,
+            heard: None,
+            has_begun: false,
         });
         Subscription { packets, dropped }
     }
@@ -94,12 +105,17 @@ impl Fan {
         subscribers.retain_mut(|subscriber| {
             if subscriber.wants_key {
                 if !packet.is_key {
+                    if subscriber.has_begun {
+                        subscriber.dropped.fetch_add(1, Ordering::Relaxed);
+                    }
                     return true;
                 }
                 subscriber.wants_key = false;
                 // The sound of this picture is there already.
-                let from = packet.buffer.pts();
-                let mut its_own = sound.iter().filter(|sound| sound.buffer.pts() >= from);
+                let (from, heard) = (packet.buffer.pts(), subscriber.heard);
+                let mut its_own = sound
+                    .iter()
+                    .filter(|sound| sound.buffer.pts() >= from && sound.buffer.pts() > heard);
                 if !subscriber.give(packet) {
                     return false;
                 }
@@ -172,10 +188,32 @@ mod tests {
         }
         assert_eq!(seen, BEHIND + 50);
         assert_eq!(slow.packets.try_iter().count(), BEHIND);
-        assert_eq!(slow.dropped.load(Ordering::Relaxed), 1);
+        assert_eq!(
+            slow.dropped.load(Ordering::Relaxed),
+            50,
+            "all that it missed"
+        );
         fan.publish(&packet(Stream::Video, false));
         fan.publish(&packet(Stream::Video, true));
         assert!(slow.packets.try_iter().all(|packet| packet.is_key));
+    }
+
+    #[test]
+    fn nobody_hears_the_same_twice() {
+        let fan = Fan::default();
+        let subscription = fan.subscribe();
+        fan.publish(&packet_at(Stream::Video, true, 0));
+        for n in 1..BEHIND as u64 {
+            fan.publish(&packet_at(Stream::Sound, false, 20 * n));
+        }
+        // Full: this one is lost, and the next whole picture belongs to sound that was given already.
+        fan.publish(&packet_at(Stream::Video, false, 7600));
+        let given = subscription.packets.try_iter().count();
+        assert_eq!(given, BEHIND);
+        fan.publish(&packet_at(Stream::Video, true, 7640));
+        fan.publish(&packet_at(Stream::Sound, false, 20 * BEHIND as u64));
+        let after: Vec<_> = subscription.packets.try_iter().map(|p| p.stream).collect();
+        assert_eq!(after, [Stream::Video, Stream::Sound]);
     }
 
     #[test]

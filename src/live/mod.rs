@@ -17,7 +17,7 @@ pub mod shed;
 pub mod speech;
 mod voice;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
@@ -28,7 +28,9 @@ use gst::prelude::*;
 use crate::cancel::{Haste, Stop};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, DestinationState, DestinationStatus, Event, LiveStatus, display};
+use crate::job::check_input;
 use crate::journal::Stamp;
+use crate::pipeline::classify::{self, Files};
 use crate::pipeline::probe::{self, Probe, Role};
 use crate::pipeline::template::Values;
 
@@ -73,15 +75,55 @@ pub struct Options {
 pub enum Said {
     Destination(DestinationStatus),
     Request(Request),
-    /// Something to say has arrived.
-    Speech(Speech),
+    /// What was asked for has been looked into, which takes a while, and somebody may wait for the answer.
+    Ready(Result<Ready, Failure>, Option<mpsc::SyncSender<Reply>>),
     Warning(String),
     Message(String),
+}
+
+/// What is fit to go on air.
+pub enum Ready {
+    Speech(Prepared),
+    Face(PathBuf, Face),
+}
+
+/// Something to say, of which is known how long it is, if that can be known.
+pub struct Prepared {
+    speech: Speech,
+    seconds: f64,
+    arrived: Instant,
+}
+
+impl Prepared {
+    /// Looks into files: what can't be said is refused before its turn.
+    fn new(speech: Speech) -> Result<Self, Failure> {
+        let arrived = Instant::now();
+        let seconds = match &speech {
+            Speech::File(path) => {
+                check_input(path)?;
+                let probe = probe::probe(path, Role::Speech)?;
+                probe.duration.known().map_or(0.0, |d| d.as_secs_f64())
+            }
+            _ => 0.0,
+        };
+        Ok(Self {
+            speech,
+            seconds,
+            arrived,
+        })
+    }
+}
+
+fn open_face(path: &Path, picture: &Picture) -> Result<Face, Failure> {
+    check_input(path)?;
+    let probe = probe::probe(path, Role::Face)?;
+    Face::open(path, &probe, picture)
 }
 
 /// Broadcasts until it is stopped.
 pub fn run(options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
     let internal = |e: std::io::Error| Failure::new(FailureKind::Internal).detail(e);
+    check_input(&options.face)?;
     let probe = probe::probe(&options.face, Role::Face)?;
     let picture = picture_of(&options, &probe)?;
     let face = Face::open(&options.face, &probe, &picture)?;
@@ -114,14 +156,23 @@ pub fn run(options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Resul
         new_faces: None,
         face: face::Watch::new(&options.face),
         begin,
-        bytes_before: 0,
+        sent_before: (0, begin),
+        bitrate_kbps: 0.0,
+        quiet_since: None,
         shedder: Shedder::default(),
         pace: pace.clone(),
         lead: None,
         must: Must::default(),
     };
     for speech in options.speech {
-        studio.say(speech)?;
+        studio.say(Prepared::new(speech)?);
+    }
+    if let Some(folder) = &options.watch
+        && let Err(e) = std::fs::read_dir(folder)
+    {
+        return Err(Failure::of(FailureKind::InputMissing, folder)
+            .detail(e)
+            .advice("Make the folder first, or give another with --watch"));
     }
     for (address, must) in options.to {
         studio.add(address, must).map_err(internal)?;
@@ -132,7 +183,9 @@ pub fn run(options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Resul
     engine
         .pipeline
         .set_state(gst::State::Playing)
-        .map_err(|e| Failure::new(FailureKind::Internal).detail(e))?;
+        .map_err(|e| {
+            engine_failure(&engine).unwrap_or(Failure::new(FailureKind::Internal).detail(e))
+        })?;
     std::thread::scope(|scope| {
         let feeding = engine.clone();
         let warn = sender.clone();
@@ -159,8 +212,36 @@ pub fn run(options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Resul
         let stopped = crate::pipeline::runner::stop(&engine.pipeline);
         engine.fan.close();
         studio.destinations.clear();
+        // How they ended.
+        for item in said.try_iter() {
+            match item {
+                Said::Destination(status) => studio.destination_said(status, emit),
+                Said::Warning(message) => tell_warning(message, emit),
+                _ => {}
+            }
+        }
         result.and(stopped)
     })
+}
+
+/// Why the engine stopped, if it did.
+fn engine_failure(engine: &Engine) -> Option<Failure> {
+    let bus = engine.pipeline.bus()?;
+    let message = bus.pop_filtered(&[gst::MessageType::Error])?;
+    let gst::MessageView::Error(error) = message.view() else {
+        return None;
+    };
+    let source = message
+        .src()
+        .map_or_else(String::new, |src| src.name().into());
+    let debug = error.debug();
+    Some(classify::failure_of(
+        &error.error(),
+        debug.as_deref(),
+        &source,
+        error.details(),
+        &Files::default(),
+    ))
 }
 
 fn picture_of(options: &Options, probe: &Probe) -> Result<Picture, Failure> {
@@ -192,7 +273,11 @@ struct Studio {
     new_faces: Option<mpsc::Sender<Face>>,
     face: face::Watch,
     begin: Instant,
-    bytes_before: u64,
+    /// Bytes that had been sent at a moment.
+    sent_before: (u64, Instant),
+    bitrate_kbps: f64,
+    /// How long after the beginning everything had been said.
+    quiet_since: Option<Duration>,
     shedder: Shedder,
     pace: Arc<Pace>,
     /// How far sound was ahead of the picture when both had settled, in seconds: it is encoded sooner.
@@ -208,10 +293,6 @@ impl Studio {
         until_said: bool,
         emit: &mut dyn FnMut(&Event),
     ) -> Result<(), Failure> {
-        let bus =
-            self.engine.pipeline.bus().ok_or_else(|| {
-                Failure::new(FailureKind::Internal).detail("the pipeline has no bus")
-            })?;
         let mut last_status = Instant::now();
         loop {
             let mut next = said.recv_timeout(TICK).ok();
@@ -220,15 +301,16 @@ impl Studio {
                     Said::Destination(status) => self.destination_said(status, emit),
                     Said::Request(Request { wish, reply }) => {
                         let is_stop = wish == Wish::Stop;
-                        let answer = self.grant(wish, emit);
-                        let _ = reply.send(answer);
+                        self.grant(wish, reply, emit);
                         if is_stop {
                             return Ok(());
                         }
                     }
-                    Said::Speech(speech) => {
-                        if let Err(failure) = self.say(speech) {
-                            tell_warning(failure.to_string(), emit);
+                    Said::Ready(ready, reply) => {
+                        let done = ready.map(|ready| self.take(ready));
+                        let answer = self.answer(done, emit);
+                        if let Some(reply) = reply {
+                            let _ = reply.send(answer);
                         }
                     }
                     Said::Warning(message) => tell_warning(message, emit),
@@ -236,10 +318,8 @@ impl Studio {
                 }
                 next = said.try_recv().ok();
             }
-            while let Some(message) = bus.pop() {
-                if let gst::MessageView::Error(error) = message.view() {
-                    return Err(Failure::new(FailureKind::Internal).detail(error.error().message()));
-                }
+            if let Some(failure) = engine_failure(&self.engine) {
+                return Err(failure);
             }
             if stop.haste() != Haste::None {
                 return Ok(());
@@ -249,12 +329,13 @@ impl Studio {
             }
             if last_status.elapsed() >= STATUS_INTERVAL {
                 last_status = Instant::now();
+                self.measure();
                 let status = self.status();
                 self.shed(emit);
                 if let Some(text) = self.face.look() {
                     tell_warning(text, emit);
                 }
-                let is_done = until_said && lock(&self.queue).is_said();
+                let is_done = until_said && self.is_all_seen();
                 emit(&Event::now(Body::Live(status)));
                 if is_done {
                     return Ok(());
@@ -276,28 +357,44 @@ impl Studio {
     }
 
     fn add(&mut self, address: Address, must: bool) -> std::io::Result<()> {
-        let destination = Destination::start(address, must, self.surroundings.clone())?;
+        let name = self.free_name(&address);
+        let destination = Destination::start(address, name, must, self.surroundings.clone())?;
         self.destinations.push(destination);
         Ok(())
     }
 
-    /// Puts something to say into the queue.
-    fn say(&mut self, speech: Speech) -> Result<(), Failure> {
-        let arrived = Instant::now();
-        let seconds = match &speech {
-            Speech::File(path) => {
-                let probe = probe::probe(path, Role::Speech)?;
-                probe.duration.known().map_or(0.0, |d| d.as_secs_f64())
-            }
-            _ => 0.0,
+    /// How a destination is shown. Two that differ only in what is secret would look alike.
+    fn free_name(&self, address: &Address) -> String {
+        let is_taken = |name: &str| {
+            let mut names = self.destinations.iter().map(|d| d.name.as_str());
+            let mut ending = self.states.iter().map(|s| s.destination.as_str());
+            names.any(|n| n == name) || ending.any(|n| n == name)
         };
-        lock(&self.queue).push(speech, seconds, arrived);
-        Ok(())
+        let plain = address.to_string();
+        let numbered = (2..).map(|number| format!("{plain} ({number})"));
+        let mut names = std::iter::once(plain.clone()).chain(numbered);
+        names.find(|name| !is_taken(name)).unwrap_or(plain)
     }
 
-    fn grant(&mut self, wish: Wish, emit: &mut dyn FnMut(&Event)) -> Reply {
+    /// Puts something to say into the queue.
+    fn say(&mut self, prepared: Prepared) {
+        lock(&self.queue).push(prepared.speech, prepared.seconds, prepared.arrived);
+    }
+
+    /// Does what is asked, and answers; what takes a while is done elsewhere and answered then.
+    fn grant(&mut self, wish: Wish, reply: mpsc::SyncSender<Reply>, emit: &mut dyn FnMut(&Event)) {
         let result = match wish {
-            Wish::Say { file } => self.say(Speech::File(file)),
+            Wish::Say { file } => {
+                return self.prepare(reply, move || {
+                    Prepared::new(Speech::File(file)).map(Ready::Speech)
+                });
+            }
+            Wish::Face { file } => {
+                let picture = self.picture;
+                return self.prepare(reply, move || {
+                    open_face(&file, &picture).map(|face| Ready::Face(file, face))
+                });
+            }
             Wish::Skip => {
                 lock(&self.queue).skip();
                 Ok(())
@@ -310,11 +407,24 @@ impl Studio {
                 lock(&self.queue).pause(wish == Wish::Pause);
                 Ok(())
             }
-            Wish::Face { file } => self.change_face(&file),
             Wish::Add { to } => self.add_named(&to),
             Wish::Drop { to } => self.drop_named(&to),
             Wish::Status | Wish::Stop => Ok(()),
         };
+        let answer = self.answer(result, emit);
+        let _ = reply.send(answer);
+    }
+
+    fn prepare(
+        &self,
+        reply: mpsc::SyncSender<Reply>,
+        work: impl FnOnce() -> Result<Ready, Failure> + Send + 'static,
+    ) {
+        let said = self.surroundings.said.clone();
+        std::thread::spawn(move || said.send(Said::Ready(work(), Some(reply))));
+    }
+
+    fn answer(&mut self, result: Result<(), Failure>, emit: &mut dyn FnMut(&Event)) -> Reply {
         match result {
             Ok(()) => Reply {
                 ok: true,
@@ -328,14 +438,16 @@ impl Studio {
         }
     }
 
-    fn change_face(&mut self, file: &Path) -> Result<(), Failure> {
-        let probe = probe::probe(file, Role::Face)?;
-        let face = Face::open(file, &probe, &self.picture)?;
-        self.face = face::Watch::new(file);
-        if let Some(faces) = &self.new_faces {
-            let _ = faces.send(face);
+    fn take(&mut self, ready: Ready) {
+        match ready {
+            Ready::Speech(prepared) => self.say(prepared),
+            Ready::Face(file, face) => {
+                self.face = face::Watch::new(&file);
+                if let Some(faces) = &self.new_faces {
+                    let _ = faces.send(face);
+                }
+            }
         }
-        Ok(())
     }
 
     fn add_named(&mut self, to: &str) -> Result<(), Failure> {
@@ -350,7 +462,7 @@ impl Studio {
     fn drop_named(&mut self, to: &str) -> Result<(), Failure> {
         let address = to.parse::<Address>().ok();
         let found = self.destinations.iter().position(|destination| {
-            Some(&destination.address) == address.as_ref() || destination.address.to_string() == to
+            Some(&destination.address) == address.as_ref() || destination.name == to
         });
         let index = found.ok_or_else(|| usage(&"there is no such destination"))?;
         let dropped = self.destinations.remove(index);
@@ -359,21 +471,43 @@ impl Studio {
         Ok(())
     }
 
-    fn status(&mut self) -> LiveStatus {
-        let figures = &self.engine.figures;
-        let nanoseconds = |value: u64| value as f64 / 1e9;
-        let queue = lock(&self.queue);
-        let bytes = figures.bytes.load(Relaxed);
-        let rate = (bytes - self.bytes_before) as f64 * 8.0 / STATUS_INTERVAL.as_secs_f64();
-        self.bytes_before = bytes;
-        let (video, sound) = (
-            nanoseconds(figures.video_end.load(Relaxed)),
-            nanoseconds(figures.sound_end.load(Relaxed)),
-        );
-        let elapsed = self.begin.elapsed();
-        if elapsed > SETTLED && self.lead.is_none() {
-            self.lead = Some(sound - video);
+    /// What is counted from one status to the next.
+    fn measure(&mut self) {
+        let bytes = self.engine.figures.bytes.load(Relaxed);
+        let (before, at) = self.sent_before;
+        let seconds = at.elapsed().as_secs_f64().max(1e-3);
+        self.bitrate_kbps = ((bytes - before) as f64 * 8.0 / seconds / 1e3).round();
+        self.sent_before = (bytes, Instant::now());
+        let (video, sound) = self.ends();
+        if self.lead.is_none() && video > SETTLED {
+            self.lead = Some(sound.as_secs_f64() - video.as_secs_f64());
         }
+    }
+
+    /// The ends of picture and sound so far.
+    fn ends(&self) -> (Duration, Duration) {
+        let figures = &self.engine.figures;
+        let end = |value: &AtomicU64| Duration::from_nanos(value.load(Relaxed));
+        (end(&figures.video_end), end(&figures.sound_end))
+    }
+
+    /// Whether everything was said, and all of it has left the encoders.
+    fn is_all_seen(&mut self) -> bool {
+        if !lock(&self.queue).is_said() {
+            self.quiet_since = None;
+            return false;
+        }
+        let since = *self.quiet_since.get_or_insert(self.begin.elapsed());
+        let (video, sound) = self.ends();
+        video >= since && sound >= since
+    }
+
+    fn status(&self) -> LiveStatus {
+        let figures = &self.engine.figures;
+        let queue = lock(&self.queue);
+        let (video, sound) = self.ends();
+        let (video, sound) = (video.as_secs_f64(), sound.as_secs_f64());
+        let elapsed = self.begin.elapsed();
         LiveStatus {
             effort: self.shedder.effort(),
             drift_ms: self.lead.map(|lead| milliseconds(sound - video - lead)),
@@ -392,7 +526,7 @@ impl Studio {
             latency_ms: figures.latency.load(Relaxed) as f64 / 1e3,
             video_s: video,
             sound_s: sound,
-            bitrate_kbps: (rate / 1e3).round(),
+            bitrate_kbps: self.bitrate_kbps,
             destinations: self.states.clone(),
         }
     }
@@ -452,7 +586,8 @@ pub(crate) fn refused(failure: &Failure) -> Reply {
     }
 }
 
-/// Passes on files that appear in `folder`, in the order of their names, once they don't grow any more.
+/// Passes on files that appear in `folder` or change there, in the order of their names, once they
+/// don't grow any more.
 fn watch(folder: &Path, said: &mpsc::Sender<Said>, is_over: &AtomicBool) {
     let list = || -> Vec<(PathBuf, Stamp)> {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -465,13 +600,18 @@ fn watch(folder: &Path, said: &mpsc::Sender<Said>, is_over: &AtomicBool) {
         files
     };
     // What is there at the start was said before, or is not meant.
-    let mut known: HashSet<_> = list().into_iter().map(|(path, ..)| path).collect();
+    let mut known: HashMap<_, _> = list().into_iter().collect();
     let mut before = Vec::new();
     while !is_over.load(Relaxed) {
         let now = list();
+        known.retain(|path, _| now.iter().any(|(present, _)| present == path));
         for file in &now {
-            if file.1.size > 0 && before.contains(file) && known.insert(file.0.clone()) {
-                let _ = said.send(Said::Speech(Speech::File(file.0.clone())));
+            let (path, stamp) = file;
+            // One whose writer paused for longer is said again when it is whole.
+            if stamp.size > 0 && before.contains(file) && known.get(path) != Some(stamp) {
+                known.insert(path.clone(), stamp.clone());
+                let ready = Prepared::new(Speech::File(path.clone())).map(Ready::Speech);
+                let _ = said.send(Said::Ready(ready, None));
             }
         }
         before = now;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
+use super::address::{public_url, redact};
 use super::lock;
 use super::mix::{RATE, Source, Supply};
 use crate::error::{Failure, FailureKind};
@@ -27,6 +28,14 @@ pub struct Pcm {
     format: String,
     rate: u32,
     channels: u32,
+}
+
+impl Pcm {
+    /// Bytes of one moment, all channels of it.
+    pub fn frame_size(&self) -> usize {
+        let bits: String = self.format.chars().filter(char::is_ascii_digit).collect();
+        bits.parse().unwrap_or(8) / 8 * self.channels as usize
+    }
 }
 
 impl FromStr for Pcm {
@@ -69,7 +78,7 @@ impl Speech {
     pub fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
-            Self::Uri(uri) => uri.split(['?', '@']).next().unwrap_or(uri).into(),
+            Self::Uri(uri) => public_url(uri),
             Self::Pcm(..) => "raw sound".into(),
             Self::Pipeline(_) => "the speech pipeline".into(),
         }
@@ -79,13 +88,18 @@ impl Speech {
     pub fn open(self) -> Result<Decoded, Failure> {
         let name = self.name();
         let mut file = None;
+        let mut address = None;
         let (head, fd) = match self {
             Self::File(path) => {
                 let uri = uri_of(&path)?;
                 file = Some(path);
                 (decode(&uri), None)
             }
-            Self::Uri(uri) => (decode(&uri), None),
+            Self::Uri(uri) => {
+                let head = decode(&uri);
+                address = Some(uri);
+                (head, None)
+            }
             Self::Pcm(fd, pcm) => (
                 format!(
                     "fdsrc name=raw fd={} do-timestamp=false ! rawaudioparse format=pcm pcm-format={} \
@@ -122,18 +136,22 @@ impl Speech {
         if let Some(pad) = pipeline.by_name("raw").and_then(|e| e.static_pad("src")) {
             note_arrivals(&pad, &arrivals);
         }
-        pipeline
-            .set_state(gst::State::Playing)
-            .map_err(|e| failed(&e))?;
-        Ok(Decoded {
+        let started = pipeline.set_state(gst::State::Playing);
+        let decoded = Decoded {
             arrivals,
             name,
+            address,
+            is_live: started == Ok(gst::StateChangeSuccess::NoPreroll),
             pipeline,
             sink,
             left: VecDeque::new(),
             failure: None,
             _fd: fd,
-        })
+        };
+        match started {
+            Ok(_) => Ok(decoded),
+            Err(e) => Err(failed(&decoded.error().unwrap_or_else(|| e.to_string()))),
+        }
     }
 }
 
@@ -145,6 +163,10 @@ fn decode(uri: &str) -> String {
 /// Something that is being said.
 pub struct Decoded {
     pub name: String,
+    /// May have a secret in it, which must not get into an error.
+    address: Option<String>,
+    /// What nobody takes is lost, as with a microphone.
+    is_live: bool,
     pipeline: gst::Pipeline,
     sink: gst_app::AppSink,
     left: VecDeque<f32>,
@@ -158,6 +180,30 @@ impl Decoded {
     /// When raw sound came in after a pause, the last time.
     pub fn arrived(&self) -> Option<Instant> {
         lock(&self.arrivals).after_pause
+    }
+
+    /// Lets what a live source says meanwhile go by: kept, it would be late for good.
+    pub fn let_pass(&mut self) {
+        if !self.is_live {
+            return;
+        }
+        self.left.clear();
+        while self.sink.try_pull_sample(gst::ClockTime::ZERO).is_some() {}
+    }
+
+    fn error(&self) -> Option<String> {
+        let message = self
+            .pipeline
+            .bus()?
+            .pop_filtered(&[gst::MessageType::Error])?;
+        let gst::MessageView::Error(error) = message.view() else {
+            return None;
+        };
+        let text = error.error().message().to_owned();
+        Some(match &self.address {
+            Some(address) => redact(address, &text),
+            None => text,
+        })
     }
 }
 
@@ -203,13 +249,7 @@ impl Source for Decoded {
         if self.sink.is_eos() {
             return Supply::Ended;
         }
-        let error = self.pipeline.bus().and_then(|bus| {
-            let message = bus.pop_filtered(&[gst::MessageType::Error])?;
-            match message.view() {
-                gst::MessageView::Error(error) => Some(error.error().message().to_owned()),
-                _ => None,
-            }
-        });
+        let error = self.error();
         if error.is_some() {
             self.failure = error;
             return Supply::Ended;
@@ -262,6 +302,27 @@ mod tests {
         ] {
             assert!(bad.parse::<Pcm>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn moments_of_raw_sound() {
+        let size = |text: &str| text.parse::<Pcm>().unwrap().frame_size();
+        assert_eq!(
+            [
+                size("s16le,8000,2"),
+                size("u8,8000,1"),
+                size("f64le,8000,3")
+            ],
+            [4, 1, 24]
+        );
+    }
+
+    #[test]
+    fn a_stream_is_named_without_its_secrets() {
+        let name = |uri: &str| Speech::Uri(uri.into()).name();
+        assert_eq!(name("rtsp://me:pw@cam/one"), "rtsp://cam/one");
+        assert_eq!(name("rtmp://host/live/key"), "rtmp://host/live/...");
+        assert_eq!(name("https://host/a.mp3?token=x"), "https://host/a.mp3");
     }
 
     #[test]

@@ -118,6 +118,17 @@ struct Line {
     again: Option<String>,
     failures: u32,
     next_try: Option<Instant>,
+    opened: Option<Instant>,
+}
+
+/// A line that has lasted this long was a good one: pauses begin anew.
+const GOOD: Duration = Duration::from_secs(10);
+
+impl Line {
+    fn open(&mut self, source: Decoded) {
+        self.source = Some(source);
+        self.opened = Some(Instant::now());
+    }
 }
 
 impl Voice {
@@ -160,6 +171,11 @@ impl Voice {
                 queue.given += BLOCK as u64;
             }
             drop(queue);
+            if (is_silenced || current.is_some())
+                && let Some(line) = &mut line.source
+            {
+                line.let_pass();
+            }
             let source = match (&mut current, &mut line.source) {
                 _ if is_silenced => None,
                 (Some(current), _) => Some(current as &mut dyn mix::Source),
@@ -268,7 +284,7 @@ impl Voice {
             ..Line::default()
         };
         match speech.map(Speech::open) {
-            Some(Ok(source)) => line.source = Some(source),
+            Some(Ok(source)) => line.open(source),
             Some(Err(failure)) => self.line_failed(&mut line, &failure.to_string()),
             None => {}
         }
@@ -290,7 +306,8 @@ impl Voice {
     fn line_failed(&self, line: &mut Line, reason: &str) {
         let mut text = reason.to_owned();
         if line.again.is_some() {
-            line.failures += 1;
+            let was_good = line.opened.take().is_some_and(|at| at.elapsed() > GOOD);
+            line.failures = if was_good { 1 } else { line.failures + 1 };
             let pause = back_off(line.failures);
             line.next_try = Some(Instant::now() + pause);
             text += &format!(". It is tried again in {} s", pause.as_secs());
@@ -307,7 +324,7 @@ impl Voice {
             return;
         };
         match Speech::Pipeline(text).open() {
-            Ok(source) => line.source = Some(source),
+            Ok(source) => line.open(source),
             Err(failure) => self.line_failed(line, &failure.to_string()),
         }
     }

@@ -60,6 +60,8 @@ struct Sample {
     frames: f64,
     late: f64,
     memory_mb: f64,
+    /// Open files, sockets among them.
+    files: f64,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -71,6 +73,8 @@ pub fn run(args: &Args) -> Result<()> {
     let tape = folder.join("tape.mkv");
     let hls = folder.join("hls");
     let _ = fs::remove_dir_all(&hls);
+    // A broadcast writes over nothing.
+    let _ = fs::remove_file(&tape);
     let data = setup::data_dir();
     let port = free_port()?;
     let mut server = Server::start(&data, &folder, port)?;
@@ -241,6 +245,13 @@ fn figures(
         ),
         figure("memory", last.memory_mb, "MB", Limit::AtMost(600.0)),
         figure(
+            "open files more than at a quarter of the time",
+            last.files - after_a_quarter.files,
+            "",
+            // A destination may be away at one of the two moments, and a file be opened ahead.
+            Limit::AtMost(10.0),
+        ),
+        figure(
             "reconnections",
             reconnects.len() as f64,
             "",
@@ -251,6 +262,19 @@ fn figures(
             reconnects.iter().copied().fold(0.0, f64::max),
             "s",
             Limit::AtMost(5.0),
+        ),
+        figure(
+            "frames in the file, of those sent",
+            packet_times(tape, "v")?.len() as f64 / last.frames,
+            "",
+            Limit::AtLeast(0.99),
+        ),
+        figure(
+            "frames that the viewer saw, of those sent",
+            viewed.len() as f64 / last.frames,
+            "",
+            // It misses those of each time that the server is away, up to the next whole picture.
+            Limit::AtLeast(0.75),
         ),
         figure(
             "longest gap in the file, picture",
@@ -396,6 +420,7 @@ impl Broadcast {
             frames: number(event, "frames"),
             late: number(event, "frames_late"),
             memory_mb: memory_of(self.child.id())?,
+            files: fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count() as f64,
         })
     }
 
