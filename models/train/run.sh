@@ -4,7 +4,7 @@
 #   models/train/run.sh DATA WORK
 #
 # DATA holds grid_s1, facegood and, for the figures, talkers: see README.md. All that is made on the way, the Python
-# packages too, goes to WORK; a second run finds there what the first one made.
+# packages too, goes to WORK; a second run finds there the packages and the speech that the first one made.
 set -eu
 if [ $# -ne 2 ]; then
     sed -n '2,7s/^# \{0,1\}//p' "$0"
@@ -13,13 +13,14 @@ fi
 mkdir -p "$2"
 data=$(realpath "$1")
 work=$(realpath "$2")
-cd "$(dirname "$0")"
 python=$work/venv/bin/python
-mesh=${MESH:-$HOME/.local/share/lipflow/models/face_landmark.onnx}
+mesh=$(realpath -m "${MESH:-${XDG_DATA_HOME:-$HOME/.local/share}/lipflow/models/face_landmark.onnx}")
+cd "$(dirname "$0")"
 
-if [ ! -x "$python" ]; then
-    python3 -m venv "$work/venv"
+if [ ! -f "$work/venv/done" ]; then
+    python3 -m venv --clear "$work/venv"
     "$python" -m pip install -r requirements.txt
+    touch "$work/venv/done"
 fi
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" PYTHONHASHSEED=0
 if [ ! -d "$work/speech" ]; then
@@ -34,8 +35,12 @@ cp "$work/net.pt" "$work/second.pt"
 "$python" -m lipnet.train "$@" --steps 600 --rate 1.2e-3 --seed 3 --start "$work/second.pt"
 cp "$work/net.pt" "$work/third.pt"
 "$python" -m lipnet.train "$@" --steps 4000 --rate 1.5e-3 --seed 4 --start "$work/third.pt"
+cp "$work/net.pt" "$work/fourth.pt"
+"$python" -m lipnet.train "$@" --steps 5000 --rate 1.5e-3 --seed 5 --start "$work/fourth.pt"
 "$python" -m lipnet.export "$@" ../mouth.onnx
-if [ -f "$mesh" ] && [ -d "$data/talkers" ]; then
+if [ ! -f "$mesh" ]; then
+    echo "no face mesh at $mesh (cargo xtask setup fetches it): the talkers are left out of the figures" >&2
+elif [ -d "$data/talkers" ]; then
     "$python" -m lipnet.talkers "$data/talkers" "$mesh" "$work/talkers.npz"
     set -- "$@" --talkers "$work/talkers.npz"
 fi

@@ -73,7 +73,10 @@ def build(data, speech, cache):
         one = _synthetic(path, model)
         if one:
             found.append(one)
-    pickle.dump((found, model), open(f"{cache}/dataset.pickle", "wb"))
+    with open(f"{cache}/dataset.pickle.part", "wb") as file:
+        pickle.dump((found, model), file)
+    # A run that was interrupted leaves no half of it.
+    os.replace(f"{cache}/dataset.pickle.part", f"{cache}/dataset.pickle")
     return found, model
 
 

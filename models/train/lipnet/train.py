@@ -75,6 +75,9 @@ def main():
     torch.set_num_threads(args.threads)
     utterances, _ = dataset.build(args.data, args.speech, args.out)
     utterances += dataset.performer(f"{args.data}/facegood")
+    missing = {"grid", "synth", "facegood"} - {u.source for u in utterances}
+    if missing:
+        raise SystemExit(f"there is no speech of these kinds: {', '.join(sorted(missing))}")
     for kind in args.without:
         SHARES["synth" if kind != "synth" else "grid"] += SHARES[kind]
         SHARES[kind] = 0.0

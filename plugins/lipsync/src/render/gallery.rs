@@ -15,7 +15,11 @@ const BELOW: f32 = 0.22;
 const BETTER: f32 = 1.15;
 /// Least share of the picture that is worth keeping.
 const LEAST: f32 = 0.04;
-/// Shares of the gap at the upper and the lower lip that are left to lip and shadow.
+/// Teeth are at least so bright, as a part of the skin.
+const LEAST_OF_TEETH: f32 = 0.4;
+/// Samples to each side that tell whether one shows a tooth.
+const BESIDE: usize = 4;
+/// Below the upper lip so much is left to it and to its shadow.
 const LIP_MARGIN: f32 = 0.012;
 
 /// One sample: R'G'B', and how surely it shows the inside.
@@ -49,19 +53,19 @@ fn place(i: usize, j: usize) -> [f32; 2] {
 
 impl Gallery {
     /// Keeps what `frame` shows of the inside of its own mouth, if that is more than before.
-    /// `complexion` is the face's own.
-    pub fn look(&mut self, frame: &Frame, lips: &Lips, complexion: &Complexion) {
+    /// `complexion` is the face's own; its mouth rests `drop` below where it is now.
+    pub fn look(&mut self, frame: &Frame, lips: &Lips, complexion: &Complexion, drop: f32) {
         // From the side, and while the mouth opens, the picture would be of little use.
         if lips.open < 1.0 || lips.foreshortening < 0.9 {
             return;
         }
-        let worth = self.worth_of(frame, lips, complexion);
+        let worth = self.worth_of(frame, lips, complexion, drop);
         if worth < LEAST || worth < self.worth * BETTER {
             return;
         }
         self.worth = worth;
         self.skin = complexion.skin;
-        let middle = lips.edges(lips.centre)[2];
+        let middle = lips.edges(lips.centre)[2] + drop;
         for j in 0..HEIGHT {
             for i in 0..WIDTH {
                 let [x, y] = place(i, j);
@@ -73,7 +77,41 @@ impl Gallery {
                 self.samples[j * WIDTH + i] = [r, g, b, sure];
             }
         }
+        self.keep_upper_teeth(complexion.skin);
         self.extend_upwards();
+    }
+
+    /// Forgets what is no upper tooth: the dark and the tongue are painted, and the lower teeth would
+    /// have to go with the jaw.
+    fn keep_upper_teeth(&mut self, skin: [f32; 3]) {
+        let mut is_tooth = [0.0f32; WIDTH];
+        for (i, is_tooth) in is_tooth.iter_mut().enumerate() {
+            // Downwards from the upper lip's shadow over the teeth to where they end.
+            let (mut brightest, mut left) = (0.0f32, 1.0f32);
+            for j in 0..HEIGHT {
+                let [r, g, b, sure] = &mut self.samples[j * WIDTH + i];
+                if *sure < 0.1 {
+                    continue;
+                }
+                let seen = luma([*r, *g, *b]);
+                brightest = brightest.max(seen);
+                if brightest > LEAST_OF_TEETH * luma(skin) {
+                    left = left.min(smoothstep(0.5, 0.8, seen / brightest));
+                    // Lips and gums are redder than skin, teeth are not.
+                    if *g * skin[0] > *r * skin[1] {
+                        *is_tooth = 1.0;
+                    }
+                }
+                *sure *= left;
+            }
+        }
+        // A tooth is not alone.
+        for i in 0..WIDTH {
+            let near = i.saturating_sub(BESIDE)..(i + BESIDE + 1).min(WIDTH);
+            let share = is_tooth[near].iter().sum::<f32>() / (2 * BESIDE + 1) as f32;
+            let sure = smoothstep(0.3, 0.9, share);
+            (0..HEIGHT).for_each(|j| self.samples[j * WIDTH + i][3] *= sure);
+        }
     }
 
     /// The teeth go on behind the upper lip, which may be drawn higher than it was.
@@ -89,8 +127,8 @@ impl Gallery {
     }
 
     /// What the frame shows of the teeth, from every fourth sample.
-    fn worth_of(&self, frame: &Frame, lips: &Lips, complexion: &Complexion) -> f32 {
-        let middle = lips.edges(lips.centre)[2];
+    fn worth_of(&self, frame: &Frame, lips: &Lips, complexion: &Complexion, drop: f32) -> f32 {
+        let middle = lips.edges(lips.centre)[2] + drop;
         let light = luma(complexion.skin).max(1.0);
         let mut sum = 0.0;
         for j in (0..HEIGHT).step_by(2) {
@@ -153,7 +191,7 @@ fn inside(lips: &Lips, x: f32, y: f32) -> f32 {
     let gap = lower - upper;
     // The lower teeth would have to go with the jaw: the lower part is left out.
     let below = smoothstep(LIP_MARGIN, LIP_MARGIN + 0.015, y - upper);
-    let above = smoothstep(0.02, 0.02 + 0.25 * gap, lower - y);
+    let above = smoothstep(0.15, 0.4, (lower - y) / gap.max(1e-3));
     below * above * smoothstep(0.05, 0.09, gap)
 }
 
@@ -182,7 +220,7 @@ mod tests {
             planes: [&mut pixels, &mut [], &mut []],
         };
         let lips = Lips::of(&testing::face_with_gap(AT, UNIT, gap)).unwrap();
-        gallery.look(&frame.as_ref(), &lips, &COMPLEXION);
+        gallery.look(&frame.as_ref(), &lips, &COMPLEXION, 0.0);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Interior<'a> {
     middle: f32,
     teeth: [f32; 3],
     tongue: [f32; 3],
+    /// Of the skin, 0 to 255.
+    light: f32,
     dark: [f32; 3],
     rim: [f32; 3],
     /// Of the line in which lips meet. As red as the lips: mixed in at half strength, black would
@@ -98,6 +100,7 @@ impl<'a> Interior<'a> {
             middle: warp.line,
             teeth,
             tongue: red,
+            light,
             dark: [skin[0] * 0.25, skin[1] * 0.115, skin[2] * 0.115],
             rim: red.map(|v| v * 0.75),
             line: flesh.map(|v| v * 0.45),
@@ -132,7 +135,10 @@ impl<'a> Interior<'a> {
         }
         let contact = self.contact(y, gap, t2, column);
         let line = self.line;
-        let (below_upper, above_lower) = (y - column.upper, column.lower - y);
+        // Soft edges are half seen where the lips end; were they all within, a small opening would look smaller still.
+        let parted = 0.5 * smoothstep(0.0, 0.05, gap);
+        let below_upper = y - column.upper + parted * self.soft_top;
+        let above_lower = column.lower - y + parted * self.soft_bottom;
         if below_upper <= 0.0 || above_lower <= 0.0 {
             return (contact > 0.0).then_some(Inside {
                 coverage: contact,
@@ -148,13 +154,13 @@ impl<'a> Interior<'a> {
             * ease((1.0 - t2) / 0.16);
         // Little light falls through a narrow gap, and the upper lip throws a shadow.
         let narrow = mix(0.3, 1.0, smoothstep(0.0, 0.06, gap));
-        let shadow = mix(0.5, 1.0, smoothstep(0.0, 0.04, below_upper));
+        let shadow = mix(0.6, 1.0, smoothstep(0.0, 0.03, below_upper));
         let light = mix(narrow * shadow, 0.9, 0.6 * self.tuck);
         // Near its corners the source's own inside is no more than shadow, and near its lower lip are
         // the lower teeth, which would have to go with the jaw.
         let own_gap = column.own_lower - column.own_upper;
         let own = self.own
-            * smoothstep(0.02, 0.02 + 0.3 * own_gap.max(0.1), column.own_lower - y)
+            * smoothstep(0.15, 0.42, (column.own_lower - y) / own_gap.max(1e-3))
             * smoothstep(0.06, 0.12, own_gap);
         // The line in which the lips met lies under the inside until that covers it.
         let total = coverage + contact * (1.0 - coverage);
@@ -196,7 +202,7 @@ impl<'a> Interior<'a> {
     ) -> [f32; 3] {
         // The dark: blacker behind the upper lip, a little light on the floor and none at the sides.
         let depth = below_upper / (below_upper + above_lower).max(1e-4);
-        let shade = (0.6 + 0.6 * depth * depth) * (1.0 - 0.3 * t2);
+        let shade = mix(0.4, 1.2, depth * depth) * (1.0 - 0.3 * t2);
         let mut colour = self.dark.map(|v| v * shade);
 
         // The tongue: a mound behind the lower lip that comes into view as the mouth opens.
@@ -204,9 +210,16 @@ impl<'a> Interior<'a> {
         let height = 0.5 * self.opening * smoothstep(0.05, 0.2, self.opening) * side;
         if height > 0.004 {
             let cover = smoothstep(height * 1.3, height * 0.55, above_lower) * side.sqrt();
-            let lit = 0.4 + 0.6 * smoothstep(height * 1.2, 0.1 * height, above_lower);
+            let lit = 0.5 + 0.6 * smoothstep(height * 1.2, 0.1 * height, above_lower);
+            // A furrow along its middle, sides that turn away, and the light on what is wet.
+            let up = above_lower / height;
+            let furrow =
+                0.12 * smoothstep(0.09, 0.0, x.abs() / self.squeeze) * smoothstep(0.2, 0.6, up);
+            let lit = lit * (1.0 - furrow) * (1.0 - 0.35 * t2);
+            let off = (up - 0.5) / 0.22;
+            let wet = 0.03 * self.light * light * side * (1.0 - off * off).max(0.0);
             for (c, v) in colour.iter_mut().zip(self.tongue) {
-                *c = mix(*c, v * lit, 0.9 * cover);
+                *c = mix(*c, v * lit + wet, 0.9 * cover);
             }
         }
 
@@ -232,6 +245,11 @@ impl<'a> Interior<'a> {
         let rim = 1.0 - smoothstep(0.0, 0.035, above_lower);
         for (c, v) in colour.iter_mut().zip(self.rim) {
             *c = mix(*c, v, 0.6 * rim * (1.0 - cover));
+        }
+        // And so does the upper lip's, in the shade: black up to its edge would look like ink.
+        let rim = 1.0 - smoothstep(0.0, 0.022, below_upper);
+        for (c, v) in colour.iter_mut().zip(self.rim) {
+            *c = mix(*c, v * 0.7, 0.7 * rim);
         }
         // Towards the corners there is only lip.
         let corner = smoothstep(0.55, 1.0, t2);

@@ -42,6 +42,28 @@ impl<const N: usize> Mean<N> {
     }
 }
 
+/// A change from one frame to the next by so much is noise of the mesh: of the width of the mouth, as
+/// a part of it, and of its line, in units.
+const WIDTH_NOISE: f32 = 0.06;
+const LINE_NOISE: f32 = 0.01;
+
+/// Something that is followed the faster, the more it moves: a resting mouth would else tremble with
+/// the mesh.
+#[derive(Clone, Copy, Debug)]
+struct Steady {
+    value: f32,
+}
+
+impl Steady {
+    fn follow(&mut self, value: f32, noise: f32) {
+        let off = value - self.value;
+        self.value += off * (SLOWEST + off.abs() / noise).min(1.0);
+    }
+}
+
+/// Share of the way that is gone in a frame, at the least.
+const SLOWEST: f32 = 0.05;
+
 /// What is known about the face from the frames so far.
 #[derive(Clone, Debug)]
 pub struct Acquaintance {
@@ -53,6 +75,9 @@ pub struct Acquaintance {
     ends: [Mean<3>; 2],
     /// Width of the mouth, its line below the nose, and the height from there to the resting chin.
     size: Mean<3>,
+    /// The mouth of the last frame against the mouth at rest: see `Rest`.
+    widening: Steady,
+    drop: Steady,
     pub gallery: Gallery,
 }
 
@@ -64,6 +89,8 @@ impl Default for Acquaintance {
             offset: Mean::of([0.0; 3]),
             ends: [Mean::of([0.0; 3]), Mean::of([0.0; 3])],
             size: Mean::of([0.0, 0.0, USUAL_HEIGHT]),
+            widening: Steady { value: 1.0 },
+            drop: Steady { value: 0.0 },
             gallery: Gallery::default(),
         }
     }
@@ -93,11 +120,17 @@ impl Acquaintance {
             }
         }
         lips.ends = [self.ends[0].values, self.ends[1].values];
-        self.gallery.look(frame, lips, &self.complexion());
         let line = lips.edges(lips.centre)[2] - lips.nose;
-        let jaw = JAW_OF_OPENING * lips.gap * lips.open;
+        let jaw = JAW_OF_OPENING * lips.gap * lips.parted;
         self.size
             .take([lips.width, line, lips.chin[1] - lips.nose - jaw], MEMORY);
+        let [width, rests_at, _] = self.size.values;
+        self.widening
+            .follow(width / lips.width.max(0.05), WIDTH_NOISE);
+        self.drop.follow(rests_at - line, LINE_NOISE);
+        // What the gallery keeps is drawn against the resting mouth.
+        let drop = self.rest().drop;
+        self.gallery.look(frame, lips, &self.complexion(), drop);
     }
 
     pub fn complexion(&self) -> Complexion {
@@ -113,12 +146,11 @@ impl Acquaintance {
         (self.size.values[2] / USUAL_HEIGHT).clamp(0.85, 1.15)
     }
 
-    /// The mouth of this frame against the mouth at rest.
-    pub fn rest(&self, lips: &Lips) -> Rest {
-        let line = lips.edges(lips.centre)[2] - lips.nose;
+    /// The mouth of the last frame against the mouth at rest.
+    pub fn rest(&self) -> Rest {
         Rest {
-            widening: (self.size.values[0] / lips.width.max(0.05)).clamp(0.85, 1.18),
-            drop: (self.size.values[1] - line).clamp(-0.05, 0.05),
+            widening: self.widening.value.clamp(0.85, 1.18),
+            drop: self.drop.value.clamp(-0.05, 0.05),
         }
     }
 }

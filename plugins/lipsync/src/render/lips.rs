@@ -105,8 +105,10 @@ pub struct Lips {
     pub width: f32,
     /// How far the inner lips are apart in the middle.
     pub gap: f32,
-    /// 0 where the lips touch, 1 where the mouth is surely open.
+    /// 0 where the lips touch, 1 where the mouth is surely open: what shows between them.
     pub open: f32,
+    /// How far apart the lips are taken to be, as a part of their gap: where they end.
+    pub parted: f32,
     /// y of the nose's base.
     pub nose: f32,
     pub chin: [f32; 2],
@@ -161,6 +163,9 @@ impl Lips {
             frame,
             foreshortening,
             open: smoothstep(TOUCHING, SURELY_OPEN, gap),
+            // The gap less what is taken for closed never moves faster than the gap itself: a mouth that
+            // hangs between open and closed would else be made to tremble.
+            parted: (1.63 * (gap - TOUCHING) / (gap + 0.028)).clamp(0.0, 1.0),
             upper,
             lower,
             outer_upper,
@@ -206,7 +211,7 @@ impl Lips {
         let t = 2.0 * (x - self.left) / (self.right - self.left) - 1.0;
         let found = fit::at(self.line, t).clamp(-0.06, 0.06);
         let touching = top + LINE_OF_TOUCHING * gap + found;
-        let line = touching + self.open * (top + UPPER_SHARE * gap - touching);
+        let line = top + UPPER_SHARE * gap;
         // More towards the corners, where the lips are hidden in shadow, and nothing at their ends.
         let end = (x - self.left).min(self.right - x) / (self.right - self.left);
         // Colour is blurred over two pixels.
@@ -216,11 +221,7 @@ impl Lips {
             .ends
             .map(|offset| fit::at(offset, t).clamp(-MOST_OFF, MOST_OFF) * ease(end / 0.25));
         let (top, bottom) = (top + above - trim, bottom + below + trim);
-        [
-            line + self.open * (top.min(bottom) - line),
-            line + self.open * (bottom - line),
-            line,
-        ]
+        [top.min(bottom), bottom, line].map(|edge| touching + self.parted * (edge - touching))
     }
 }
 

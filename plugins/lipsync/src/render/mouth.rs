@@ -42,7 +42,7 @@ fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
 
 /// From here on pressed lips are closed. Of lips that surely touch the network says 0.6 to 1.2, of a short p in a
 /// noisy room 0.3 to 0.5.
-const SURELY_PRESSED: f32 = 0.5;
+const SURELY_PRESSED: f32 = 0.35;
 
 fn number(v: f32) -> f32 {
     if v.is_finite() { v } else { 0.0 }
@@ -119,7 +119,7 @@ impl MouthRenderer {
         };
         self.known.look(&frame.as_ref(), mesh, &mut lips);
         let shape = tamed(&adapted(shape, self.known.gain()), strength);
-        self.warp.prepare(&lips, &shape, &self.known.rest(&lips));
+        self.warp.prepare(&lips, &shape, &self.known.rest());
 
         let (width, height) = (frame.layout.width, frame.layout.height);
         let (min, max) = bounds(&lips.frame, self.warp.min, self.warp.max);

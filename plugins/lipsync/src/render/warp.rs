@@ -10,17 +10,22 @@ use super::{ease, lips::Lips, lips::UPPER_SHARE, mix};
 use crate::model::{JAW_OF_OPENING, MouthParams};
 
 const COLUMNS: usize = 320;
-const FIELDS: usize = 16;
+const FIELDS: usize = 18;
 type Row = [f32; FIELDS];
 
 /// Share of the lower lip's way that the corners go.
 const CORNER_SHARE: f32 = 0.2;
 /// What is rolled in of lips that are fully pressed.
-const PRESSED: f32 = 0.04;
+const PRESSED: f32 = 0.035;
 /// How far the upper lip can be raised.
 const RAISED: f32 = 0.06;
 /// The jaw moves within this distance of the middle.
 const JAW_REACH: f32 = 1.05;
+/// Share of a lip's thickness that moves as its edge does. The skin around lips is what gives way: a lip that is
+/// stretched or squeezed looks, to people and to landmark models, like a mouth of another opening.
+const FIRM: f32 = 0.75;
+/// No lip counts as thicker than this.
+const THICKEST: f32 = 0.14;
 /// Lower edge of the upper teeth, below the line of the resting lips.
 const TEETH_BELOW_LINE: f32 = 0.03;
 
@@ -133,7 +138,7 @@ impl Side {
     fn new(source: f32, rest: f32, change: f32) -> Self {
         // Wide and narrow saturate: the model asks for more than a face can do.
         let relative = change / rest;
-        let limited = relative / (1.0 + 1.0 * relative.abs());
+        let limited = relative / (1.0 + relative.abs());
         let target = rest * (1.0 + limited);
         Self {
             source,
@@ -177,7 +182,7 @@ impl Warp {
         let lower_share = 1.0 - UPPER_SHARE;
 
         // How far the jaw must go, down being positive.
-        let own_gap = lips.gap * lips.open;
+        let own_gap = lips.gap * lips.parted;
         let jaw_drop = shape.jaw - JAW_OF_OPENING * own_gap + 0.78 * rest.drop;
         let corner_drop = CORNER_SHARE * lower_share * (opening - own_gap) + rest.drop;
         let [top, _, line] = lips.edges(lips.centre);
@@ -194,6 +199,8 @@ impl Warp {
         let lower = lower.max(-raise);
         // Parts of the lips rolled inwards are cut off.
         let press = PRESSED * shape.press;
+        // Pressed lips are squeezed themselves.
+        let firm = FIRM * (1.0 - shape.press).clamp(0.0, 1.0);
         let rolled = press + 0.035 * shape.tuck;
         let middle_upper = top - press - (line - raise);
 
@@ -241,6 +248,9 @@ impl Warp {
             let far_upper = (0.7 * middle_upper * bell).clamp(-bound, bound);
             let near_upper = upper_move - far_upper;
             let near_upper_height = (2.6 * near_upper.abs()).max(0.16);
+            let [outer_upper, inner_upper, inner_lower, outer_lower] = lips.contours(x + shift);
+            let [firm_upper, firm_lower] = [inner_upper - outer_upper, outer_lower - inner_lower]
+                .map(|thickness| firm * thickness.clamp(0.0, THICKEST) * beyond);
 
             // Jaw: rigid and broad, and bounded so that the skin below the lip keeps its order.
             let from_chin = x - mix(lips.centre, lips.chin[0], 0.5);
@@ -253,7 +263,9 @@ impl Warp {
             let room = (jaw - lower).max(0.3);
             let far_lower = jaw_move;
             let near_lower = lower_move - far_lower;
+            // The skin between lip and jaw must not fold: the lip gives way first.
             let near_lower_height = (2.6 * near_lower.abs()).clamp(0.22, room.max(0.22));
+            let firm_lower = firm_lower.min((room - near_lower_height).max(0.0));
             let neck = (2.4 * jaw_move.abs()).max(0.3);
 
             *row = [
@@ -273,15 +285,17 @@ impl Warp {
                 0.0,
                 line + TEETH_BELOW_LINE,
                 from_centre / side.target,
+                firm_upper,
+                firm_lower,
             ];
             let [own_upper, own_lower, _] = lips.edges(x);
             row[12] = own_upper;
             row[13] = own_lower;
             if far_upper != 0.0 || near_upper != 0.0 {
-                min_y = min_y.min(upper - height_above.max(near_upper_height));
+                min_y = min_y.min(upper - height_above.max(firm_upper + near_upper_height));
             }
             if far_lower != 0.0 || near_lower != 0.0 {
-                max_y = max_y.max(jaw + neck);
+                max_y = max_y.max((jaw + neck).max(lower + firm_lower + near_lower_height));
             }
             inner = [inner[0].min(upper), inner[1].max(lower)];
             most[0] = most[0].max(shift.abs());
@@ -292,7 +306,9 @@ impl Warp {
                 .max(far_lower.abs());
         }
         if most[0] > 0.0 {
-            let [above, below] = [SHIFT_ABOVE, SHIFT_BELOW].map(|v| v.max(4.0 * most[0]));
+            // Below, where the jaw's move and the lip's fade too, it takes longer: no fold.
+            let above = SHIFT_ABOVE.max(4.0 * most[0]);
+            let below = SHIFT_BELOW.max(8.0 * most[0]);
             self.shift_rates = [1.0 / above, 1.0 / below];
             min_y = min_y.min(inner[0] - above);
             max_y = max_y.max(inner[1] + below);
@@ -353,7 +369,8 @@ impl Warp {
         let &[upper, _, near, near_rate, far, far_rate, ..] = row;
         let height = (upper - y).max(0.0);
         let inside = (y - upper).max(0.0);
-        let dy = far * (1.0 - ease(height * far_rate)) + near * (1.0 - ease(height * near_rate));
+        let near = near * (1.0 - ease((height - row[16]) * near_rate));
+        let dy = far * (1.0 - ease(height * far_rate)) + near;
         let dx = row[11] * (1.0 - ease((self.inner[0] - y) * self.shift_rates[0]));
         [dx, dy - inside]
     }
@@ -377,7 +394,8 @@ impl Warp {
         ] = row;
         let depth = (y - lower).max(0.0);
         let inside = (lower - y).max(0.0);
-        let dy = far * (1.0 - ease((y - jaw) * neck_rate)) + near * (1.0 - ease(depth * near_rate));
+        let near = near * (1.0 - ease((depth - row[17]) * near_rate));
+        let dy = far * (1.0 - ease((y - jaw) * neck_rate)) + near;
         let dx = row[11] * (1.0 - ease((y - self.inner[1]) * self.shift_rates[1]));
         [dx, dy + inside]
     }

@@ -80,10 +80,13 @@ fn warps() -> impl Iterator<Item = (Lips, Warp)> {
                 [[-0.05, 0.0, 0.02], [0.03, 0.02, 0.0]],
                 [[0.03, -0.02, 0.0], [-0.02, 0.0, 0.01]],
             ][i % 3];
+            // And meet elsewhere, and are not at rest.
+            lips.line = [[0.0; 3], [0.02, 0.01, -0.01]][i % 2];
             let mut warp = Warp::default();
+            let rest = [(1.0, 0.0), (1.08, 0.02), (0.93, -0.02), (1.0, 0.0)][i % 4];
             let rest = Rest {
-                widening: 1.0,
-                drop: 0.0,
+                widening: rest.0,
+                drop: rest.1,
             };
             warp.prepare(&lips, &tamed(&shape, 1.0), &rest);
             (lips, warp)
@@ -405,6 +408,51 @@ fn jaw_press_and_raise_each_move_what_is_theirs() {
 }
 
 #[test]
+fn lips_move_as_a_whole_and_the_skin_gives_way() {
+    let lips = Lips::of(&testing::face(AT, UNIT)).unwrap();
+    let mut warp = Warp::default();
+    let rest = Rest {
+        widening: 1.0,
+        drop: 0.0,
+    };
+    warp.prepare(&lips, &shape(0.15, 0.0, 0.0), &rest);
+    let column = warp.place([lips.centre, 0.0], UNIT).column;
+    let moved = |y: f32| warp.place([lips.centre, y], UNIT).moved[1];
+    for (edge, outwards) in [(column.upper, -1.0), (column.lower, 1.0)] {
+        let near = moved(edge + 0.002 * outwards);
+        let [within, skin] = [0.06, 0.3].map(|far| moved(edge + far * outwards) / near);
+        assert!((0.85..1.01).contains(&within), "{within} in the lip");
+        assert!(skin < 0.8, "{skin} in the skin");
+    }
+}
+
+#[test]
+fn lips_that_hang_between_open_and_closed_meet_at_their_corners() {
+    for gap in [0.04, 0.055, 0.07, 0.1, 0.2] {
+        let mut lips = Lips::of(&testing::face_with_gap(AT, UNIT, gap)).unwrap();
+        lips.line = [0.03, 0.02, -0.02];
+        for x in [lips.left, lips.right, lips.right + 0.1] {
+            let [upper, lower, line] = lips.edges(x);
+            assert!(
+                (upper - line).abs() < 1e-5 && (lower - line).abs() < 1e-5,
+                "{gap}"
+            );
+        }
+    }
+    // What is taken for closed lips never moves faster than the lips themselves.
+    let closed = |gap: f32| {
+        let lips = Lips::of(&testing::face_with_gap(AT, UNIT, gap)).unwrap();
+        let [upper, lower, _] = lips.edges(lips.centre);
+        gap - (lower - upper)
+    };
+    for step in 0..60 {
+        let gap = 0.02 + 0.002 * step as f32;
+        let speed = (closed(gap + 0.002) - closed(gap)) / 0.002;
+        assert!(speed.abs() < 1.05, "{speed} at {gap}");
+    }
+}
+
+#[test]
 fn pressed_lips_are_closed_whatever_the_opening_says() {
     let pressed = |press: f32| MouthParams {
         press,
@@ -484,11 +532,6 @@ fn a_still_picture_gives_the_same_frame_for_ever() {
 
 #[test]
 fn the_sources_own_talking_does_not_shine_through() {
-    let rest = |renderer: &MouthRenderer, mesh: &Mesh| {
-        let mut lips = Lips::of(mesh).unwrap();
-        lips.line = [0.0; 3];
-        renderer.known.rest(&lips)
-    };
     let (w, h) = SIZE;
     let layout = Layout::rgb(w, h);
     let mut renderer = MouthRenderer::new();
@@ -503,20 +546,23 @@ fn the_sources_own_talking_does_not_shine_through() {
             &MouthParams::default(),
         );
     }
-    // The source spreads its mouth by a tenth for one frame: it is drawn narrower by as much.
-    let mut spread = calm.clone();
-    for i in [61, 291, 78, 308] {
-        spread.0[i][0] = AT[0] + (spread.0[i][0] - AT[0]) * 1.1;
+    let mut widening_of = |spread: f32| {
+        let mut mesh = calm.clone();
+        for i in [61, 291, 78, 308] {
+            mesh.0[i][0] = AT[0] + (mesh.0[i][0] - AT[0]) * spread;
+        }
+        let mut planes = testing::picture(&layout);
+        let rest = MouthParams::default();
+        draw(&mut renderer, &layout, &mut planes, &mesh, &rest);
+        renderer.known.rest().widening
+    };
+    // A mesh that trembles is not followed.
+    for frame in 0..20 {
+        let widening = widening_of([0.99, 1.01][frame % 2]);
+        assert!((widening - 1.0).abs() < 0.003, "{widening}");
     }
-    let mut planes = testing::picture(&layout);
-    draw(
-        &mut renderer,
-        &layout,
-        &mut planes,
-        &spread,
-        &MouthParams::default(),
-    );
-    let widening = rest(&renderer, &spread).widening;
+    // The source spreads its mouth by a tenth for one frame: it is drawn narrower by as much.
+    let widening = widening_of(1.1);
     assert!((widening - 1.0 / 1.1).abs() < 0.01, "{widening}");
 }
 
