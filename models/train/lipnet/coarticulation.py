@@ -30,18 +30,18 @@ _OPENING = {"sil": 0.01, "p": 0, "f": 0.03, "th": 0.08, "t": 0.07, "n": 0.07, "l
 
 
 class Coarticulation(torch.nn.Module):
-    """Movement [opening, width, jaw] for padded lists of phones."""
+    """Movement [opening, jaw] for padded lists of phones."""
 
     def __init__(self):
         super().__init__()
         count = len(SHAPES)
-        self.value = torch.nn.Parameter(torch.zeros(count, 3) + torch.tensor([0.08, 0.0, 0.05]))
-        self.strength = torch.nn.Parameter(torch.zeros(count, 3))
-        self.reach = torch.nn.Parameter(torch.zeros(count, 2, 3))
+        self.value = torch.nn.Parameter(torch.zeros(count, 2) + torch.tensor([0.08, 0.05]))
+        self.strength = torch.nn.Parameter(torch.zeros(count, 2))
+        self.reach = torch.nn.Parameter(torch.zeros(count, 2, 2))
         self.shift = torch.nn.Parameter(torch.zeros(count))
 
     def forward(self, shape, start, end, times):
-        """shape, start, end [B, N] (shape -1: none), times [T] -> [B, T, 3]."""
+        """shape, start, end [B, N] (shape -1: none), times [T] -> [B, T, 2]."""
         known = (shape >= 0).float()
         shape = shape.clamp(min=0)
         middle = (start + end) / 2 + 0.1 * torch.tanh(self.shift[shape])
@@ -55,7 +55,7 @@ class Coarticulation(torch.nn.Module):
 
 
 def fit(utterances, steps=500):
-    """utterances: [(shapes, movement [frames, 3] at 25 fps, weight [frames])] -> a fitted model."""
+    """utterances: [(shapes, movement [frames, 2] at 25 fps, weight [frames])] -> a fitted model."""
     torch.manual_seed(0)
     model = Coarticulation()
     shape, start, end = _pad([u[0] for u in utterances])
@@ -78,7 +78,7 @@ def fit(utterances, steps=500):
 
 @torch.no_grad()
 def movement(model, shapes, columns):
-    """-> [columns, 3] opening, width, jaw."""
+    """-> [columns, 2] opening, jaw."""
     times = torch.arange(columns) / COLUMNS_PER_SECOND
     return model(*_pad([shapes]), times)[0].numpy()
 

@@ -17,7 +17,7 @@ from .phones import NUMBER, shapes
 HELD_VOICES = ("flite-rms",)
 GRID_HELD = 10  # every tenth utterance
 # The GRID speaker opens less than most: an open vowel becomes 0.2.
-OPENING, WIDTH, JAW = 1.8, 3.0, 1.8
+OPENING, JAW = 1.8, 1.8
 
 
 @dataclass
@@ -60,7 +60,7 @@ def build(data, speech, cache):
     measured = []
     for i, (name, samples, values, phones) in enumerate(grid.load(f"{data}/grid_s1", f"{cache}/grid_phones.json")):
         moved = values - rest_of(values, phones)
-        moved = np.stack([OPENING * np.maximum(moved[:, 0], 0), WIDTH * moved[:, 1], JAW * moved[:, 2]], 1)
+        moved = np.stack([OPENING * np.maximum(moved[:, 0], 0), JAW * moved[:, 2]], 1)
         measured.append((name, samples, moved.astype(np.float32), shapes("grid", phones), i % GRID_HELD == 0))
     known = []
     for _, _, moved, spoken, held in measured:
@@ -95,7 +95,7 @@ def _assemble(source, voice, held, samples, movement, spoken, closed=None):
     opening = np.maximum(movement[:, 0], 0) * (1 - closed) * (1 - quiet)
     width = coarticulation.width(spoken, columns)
     target = np.stack([opening, width * (1 - quiet), hand[:, 0], closed, hand[:, 2],
-                       np.maximum(movement[:, 2], -0.03) * (1 - quiet)], 1).astype(np.float32)
+                       np.maximum(movement[:, 1], -0.03) * (1 - quiet)], 1).astype(np.float32)
     label = np.zeros(columns, int)
     for shape, start, end in spoken:
         label[round(start * COLUMNS_PER_SECOND) : round(end * COLUMNS_PER_SECOND)] = NUMBER[shape]
@@ -106,7 +106,7 @@ def _measured(name, samples, moved, spoken, held):
     columns = 1 + len(samples) // 200
     times = np.arange(columns) / COLUMNS_PER_SECOND
     frames = np.arange(len(moved)) / grid.FPS
-    movement = np.stack([np.interp(times, frames, moved[:, k]) for k in range(3)], 1)
+    movement = np.stack([np.interp(times, frames, moved[:, k]) for k in range(2)], 1)
     # The lips touch where they were seen nearest to each other, not just where the aligner says.
     closed = np.zeros(columns, np.float32)
     for shape, start, end in spoken:

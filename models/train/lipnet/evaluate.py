@@ -144,7 +144,7 @@ def main():
     tables = [dict(report(Model(path), utterances, talkers)) for path in args.onnx]
     print("| | " + " | ".join(args.onnx) + " |")
     print("|---|" + "---|" * len(tables))
-    for what in tables[0]:
+    for what in dict.fromkeys(what for table in tables for what in table):
         print(f"| {what} | " + " | ".join(table.get(what, "") for table in tables) + " |")
 
 

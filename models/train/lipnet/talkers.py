@@ -11,64 +11,19 @@ import os
 import subprocess
 import sys
 
-import cv2
 import dlib
 import face_recognition_models
 import numpy as np
-import onnxruntime
 
 from .landmarks import measure
 from .mel import RATE
-
-FPS = 25
-
-
-def frames(path):
-    """The pictures of a clip at 25 fps, RGB."""
-    probe = ["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "stream=width,height", "-of", "csv=p=0"]
-    width, height = map(int, subprocess.check_output([*probe, path], text=True).strip().split(",")[:2])
-    command = ["ffmpeg", "-v", "error", "-i", path, "-r", str(FPS), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    data = subprocess.run(command, capture_output=True, check=True).stdout
-    return np.frombuffer(data, np.uint8).reshape(-1, height, width, 3)
+from .mesh import Mesh, frames
 
 
 def sound(path):
     command = ["ffmpeg", "-v", "error", "-i", path, "-ac", "1", "-ar", str(RATE), "-f", "s16le", "-"]
     data = subprocess.run(command, capture_output=True, check=True).stdout
     return np.frombuffer(data, "<i2").astype(np.float32) / 32768
-
-
-class Mesh:
-    """The mesh, whose crop follows the face from frame to frame."""
-
-    def __init__(self, path):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(path, options)
-        self.input = self.session.get_inputs()[0].name
-        self.crop = None
-
-    def points(self, picture, face):
-        for _ in range(1 if self.crop else 3):
-            if self.crop is None:
-                centre = np.array([(face.left() + face.right()) / 2, (face.top() + face.bottom()) / 2])
-                self.crop = centre, 1.5 * face.width(), 0.0
-            centre, side, angle = self.crop
-            turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-            corners = np.array([[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5]]) * side @ turn.T + centre
-            to_crop = cv2.getAffineTransform(np.float32(corners), np.float32([[0, 0], [192, 0], [0, 192]]))
-            crop = cv2.warpAffine(picture, to_crop, (192, 192)).astype(np.float32) / 255
-            values = self.session.run(None, {self.input: crop.transpose(2, 0, 1)[None]})
-            found = max(values, key=np.size).reshape(468, 3)[:, :2]
-            back = cv2.invertAffineTransform(to_crop)
-            points = found @ back[:, :2].T + back[:, 2]
-            eyes = points[[263, 362]].mean(0) - points[[33, 133]].mean(0)
-            angle = np.arctan2(eyes[1], eyes[0])
-            upright = points @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-            low, high = upright.min(0), upright.max(0)
-            turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-            self.crop = turn @ ((low + high) / 2), 1.5 * (high - low).max(), angle
-        return points
 
 
 def _points(predictor, picture, face, dx, dy):

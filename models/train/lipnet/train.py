@@ -28,16 +28,18 @@ IMPORTANCE = torch.tensor([1.0, 0.6, 0.25, 0.4, 0.25, 0.5]).view(1, 6, 1)
 REUSE = 3
 
 
-def batches(utterances, seed, queue):
+def batches(utterances, seed, queue, without=()):
     """Puts batches into the queue for ever, the same ones for the same seed."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
     pools = {s: [u for u in utterances if u.source == s and not u.held] or None for s in SHARES}
-    kinds = list(SHARES)
+    kinds = [kind for kind in SHARES if kind not in without]
+    shares = np.array([SHARES[kind] for kind in kinds])
+    shares /= shares.sum()
     recent = []
     while True:
         for _ in range(BATCH // REUSE):
-            kind = rng.choice(kinds, p=list(SHARES.values()))
+            kind = rng.choice(kinds, p=shares)
             recent.append(augment.example(pools[kind], BEFORE + COLUMNS + AFTER, rng))
         recent = recent[-40 * BATCH :]
         pick = rng.integers(len(recent), size=BATCH)
@@ -68,7 +70,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--start", help="weights to go on from")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--without", nargs="*", default=[], help="kinds of data to leave out, for ablations")
+    parser.add_argument("--without", nargs="*", default=[], choices=SHARES, help="kinds of data to leave out")
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
     torch.manual_seed(args.seed - 1)
@@ -78,11 +80,8 @@ def main():
     missing = {"grid", "synth", "facegood"} - {u.source for u in utterances}
     if missing:
         raise SystemExit(f"there is no speech of these kinds: {', '.join(sorted(missing))}")
-    for kind in args.without:
-        SHARES["synth" if kind != "synth" else "grid"] += SHARES[kind]
-        SHARES[kind] = 0.0
     queue = multiprocessing.Queue(4)
-    producer = multiprocessing.Process(target=batches, args=(utterances, args.seed, queue), daemon=True)
+    producer = multiprocessing.Process(target=batches, args=(utterances, args.seed, queue, args.without), daemon=True)
     producer.start()
     net = MouthNet()
     if args.start:
