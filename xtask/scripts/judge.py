@@ -24,6 +24,7 @@ import numpy as np
 FRAMES_PER_SECOND = 25
 # The face is cut out upright, with the eyes this many pixels apart, so that every face is measured alike.
 UNIT, SIDE = 120.0, 480
+NUDGE = 4
 
 
 def frames(path):
@@ -101,15 +102,20 @@ class Judge:
         chip = dlib.extract_image_chip(frame, dlib.chip_details(box, dlib.chip_dims(SIDE, SIDE), angle))
         middle, reach = SIDE / 2, 1.2 * UNIT
         edges = [int(middle - reach)] * 2 + [int(middle + reach)] * 2
-        found = self.predict(chip, dlib.rectangle(*edges))
+        # Its answer depends on where exactly the box is: the mean over several is steadier.
+        shifts = [(x, y) for x in (-NUDGE, 0, NUDGE) for y in (-NUDGE, 0, NUDGE)]
+        boxes = [dlib.rectangle(*(np.array(edges) + shift * 2).tolist()) for shift in shifts]
+        found = np.mean([self.predict(chip, box) for box in boxes], 0)
         return (found - (SIDE - 1) / 2) / UNIT * head.unit @ head.axes + centre
 
     def openings(self, video):
-        return np.array([np.nan if points is None else opening(points) for _, points in self.look(video)])
+        return np.array([opening(points) for _, points in self.look(video)])
 
 
 def opening(points):
-    """Distance between the inner lips."""
+    """Distance between the inner lips; NaN without a face."""
+    if points is None:
+        return np.nan
     local = Head(points).local(points)
     return np.mean([local[below, 1] - local[above, 1] for above, below in ((61, 67), (62, 66), (63, 65))])
 
@@ -206,15 +212,15 @@ def closes(judge, folder, source, output):
 
 def movement(points):
     """How far the lips go from frame to frame, relative to the head, in the median."""
-    lips = np.array([Head(p).local(p)[48:] for p in points])
-    return float(np.median(np.sqrt(np.mean(np.diff(lips, axis=0) ** 2, axis=(1, 2)))))
+    lips = np.array([np.full((20, 2), np.nan) if p is None else Head(p).local(p)[48:] for p in points])
+    return float(np.nanmedian(np.sqrt(np.mean(np.diff(lips, axis=0) ** 2, axis=(1, 2)))))
 
 
 def silence(judge, source, speaking, silent):
     own = [points for _, points in judge.look(source)]
     zero, high = extent(np.array([opening(p) for p in own]), judge.openings(speaking))
     quiet = [points for _, points in judge.look(silent)]
-    mean = np.mean([opening(p) for p in quiet]) - zero
+    mean = np.nanmean([opening(p) for p in quiet]) - zero
     same = min(len(own), len(quiet))
     figures = {"opening": float(mean / (high - zero))}
     if same > 1:

@@ -71,7 +71,7 @@ impl Stream {
         }
     }
 
-    /// Notes the times of a frame that was taken in, and gives the running time of its end.
+    /// Notes when a frame that was taken in begins and ends.
     pub fn note_frame(&mut self, time: gst::ClockTime, duration: Option<gst::ClockTime>) {
         let delta = self
             .last_time

@@ -57,9 +57,12 @@ struct Steady {
 impl Steady {
     fn follow(&mut self, value: f32, noise: f32) {
         let off = value - self.value;
-        self.value += off * (SLOWEST + off.abs() / noise).min(1.0);
+        self.value += off * (SLOWEST + (off / noise).powi(2)).min(1.0);
     }
 }
+
+/// No lip is made thicker by more than this part of itself.
+const MOST_SWELLING: f32 = 0.7;
 
 /// Share of the way that is gone in a frame, at the least.
 const SLOWEST: f32 = 0.05;
@@ -75,9 +78,12 @@ pub struct Acquaintance {
     ends: [Mean<3>; 2],
     /// Width of the mouth, its line below the nose, and the height from there to the resting chin.
     size: Mean<3>,
+    /// How thick the upper lip is while the lips touch: an open mouth stretches it thin.
+    upper_lip: Mean<1>,
     /// The mouth of the last frame against the mouth at rest: see `Rest`.
     widening: Steady,
     drop: Steady,
+    swelling: Steady,
     pub gallery: Gallery,
 }
 
@@ -89,8 +95,10 @@ impl Default for Acquaintance {
             offset: Mean::of([0.0; 3]),
             ends: [Mean::of([0.0; 3]), Mean::of([0.0; 3])],
             size: Mean::of([0.0, 0.0, USUAL_HEIGHT]),
+            upper_lip: Mean::of([0.0]),
             widening: Steady { value: 1.0 },
             drop: Steady { value: 0.0 },
+            swelling: Steady { value: 0.0 },
             gallery: Gallery::default(),
         }
     }
@@ -112,6 +120,12 @@ impl Acquaintance {
             self.offset.take(offset, LINE_MEMORY);
         }
         lips.line = self.offset.values;
+        let thin = lips.upper_lip().max(0.0);
+        if lips.open < 0.3 {
+            self.upper_lip.take([thin], MEMORY);
+        }
+        let swelling = (self.upper_lip.values[0] - thin).clamp(0.0, MOST_SWELLING * thin);
+        self.swelling.follow(swelling * lips.parted, LINE_NOISE);
         if lips.open > 0.0 {
             for (end, found) in self.ends.iter_mut().zip(edge::find(frame, lips)) {
                 if let Some(found) = found {
@@ -151,6 +165,7 @@ impl Acquaintance {
         Rest {
             widening: self.widening.value.clamp(0.85, 1.18),
             drop: self.drop.value.clamp(-0.05, 0.05),
+            swelling: self.swelling.value,
         }
     }
 }

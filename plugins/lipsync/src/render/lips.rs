@@ -201,6 +201,11 @@ impl Lips {
         ]
     }
 
+    /// How thick the upper lip is, in its middle.
+    pub fn upper_lip(&self) -> f32 {
+        self.edges(self.centre)[0] - self.outer_upper.at(self.centre)
+    }
+
     /// Lower edge of the upper lip, upper edge of the lower lip and the line where they would meet,
     /// at x. The three agree at and beyond the corners.
     pub fn edges(&self, x: f32) -> [f32; 3] {

@@ -10,7 +10,7 @@ use super::{ease, lips::Lips, lips::UPPER_SHARE, mix};
 use crate::model::{JAW_OF_OPENING, MouthParams};
 
 const COLUMNS: usize = 320;
-const FIELDS: usize = 18;
+const FIELDS: usize = 20;
 type Row = [f32; FIELDS];
 
 /// Share of the lower lip's way that the corners go.
@@ -36,6 +36,8 @@ pub struct Rest {
     pub widening: f32,
     /// How much lower than in this frame the line of the lips rests.
     pub drop: f32,
+    /// How much thicker than in this frame the upper lip is at rest.
+    pub swelling: f32,
 }
 
 /// What the map says about one point of the target.
@@ -189,7 +191,7 @@ impl Warp {
         // Rounded lips don't smile, and lips that close over a toothy smile smile less.
         let [left, right] = [lips.left, lips.right].map(|x| lips.edges(x)[2]);
         let smile = (line - 0.5 * (left + right)).clamp(0.0, 0.2);
-        let relaxed = 0.3 * lips.open * (1.0 - 2.0 * opening).max(0.0) + 0.55 * narrow;
+        let relaxed = 0.3 * lips.parted * (1.0 - 2.0 * opening).max(0.0) + 0.55 * narrow;
         let corner_drop = corner_drop + smile * relaxed.min(0.7);
         let line = line + rest.drop;
 
@@ -203,6 +205,8 @@ impl Warp {
         let firm = FIRM * (1.0 - shape.press).clamp(0.0, 1.0);
         let rolled = press + 0.035 * shape.tuck;
         let middle_upper = top - press - (line - raise);
+        // A lip that was stretched thin gets its thickness back as the mouth closes.
+        let swelling = (rest.swelling - 0.5 * opening).max(0.0);
 
         let width = sides[0].target.max(sides[1].target);
         let reach = (width + sides[0].fade.max(sides[1].fade)).max(JAW_REACH) + 0.02;
@@ -247,10 +251,17 @@ impl Warp {
             let bound = 0.3 * height_above;
             let far_upper = (0.7 * middle_upper * bell).clamp(-bound, bound);
             let near_upper = upper_move - far_upper;
-            let near_upper_height = (2.6 * near_upper.abs()).max(0.16);
+            let swollen = swelling * lens.min(1.0);
+            let near_upper_height = (2.6 * (near_upper + swollen).abs()).max(0.16);
             let [outer_upper, inner_upper, inner_lower, outer_lower] = lips.contours(x + shift);
             let [firm_upper, firm_lower] = [inner_upper - outer_upper, outer_lower - inner_lower]
                 .map(|thickness| firm * thickness.clamp(0.0, THICKEST) * beyond);
+            let thick_upper = ((inner_upper - outer_upper).max(0.02) + swollen).min(THICKEST);
+            let firm_upper = mix(
+                firm_upper,
+                thick_upper.max(firm_upper),
+                ease(swollen / 0.02),
+            );
 
             // Jaw: rigid and broad, and bounded so that the skin below the lip keeps its order.
             let from_chin = x - mix(lips.centre, lips.chin[0], 0.5);
@@ -287,11 +298,13 @@ impl Warp {
                 from_centre / side.target,
                 firm_upper,
                 firm_lower,
+                swollen,
+                1.0 / thick_upper,
             ];
             let [own_upper, own_lower, _] = lips.edges(x);
             row[12] = own_upper;
             row[13] = own_lower;
-            if far_upper != 0.0 || near_upper != 0.0 {
+            if far_upper != 0.0 || near_upper != 0.0 || swollen != 0.0 {
                 min_y = min_y.min(upper - height_above.max(firm_upper + near_upper_height));
             }
             if far_lower != 0.0 || near_lower != 0.0 {
@@ -369,6 +382,7 @@ impl Warp {
         let &[upper, _, near, near_rate, far, far_rate, ..] = row;
         let height = (upper - y).max(0.0);
         let inside = (y - upper).max(0.0);
+        let near = near + row[18] * (height * row[19]).min(1.0);
         let near = near * (1.0 - ease((height - row[16]) * near_rate));
         let dy = far * (1.0 - ease(height * far_rate)) + near;
         let dx = row[11] * (1.0 - ease((self.inner[0] - y) * self.shift_rates[0]));

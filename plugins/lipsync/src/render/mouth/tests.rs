@@ -87,6 +87,7 @@ fn warps() -> impl Iterator<Item = (Lips, Warp)> {
             let rest = Rest {
                 widening: rest.0,
                 drop: rest.1,
+                swelling: 0.04,
             };
             warp.prepare(&lips, &tamed(&shape, 1.0), &rest);
             (lips, warp)
@@ -223,6 +224,7 @@ fn the_mouth_opens_as_far_as_it_is_told() {
             let rest = Rest {
                 widening: 1.0,
                 drop: 0.0,
+                swelling: 0.0,
             };
             warp.prepare(&lips, &shape(opening, 0.0, 0.0), &rest);
             let column = warp.place([lips.centre, 0.0], UNIT).column;
@@ -369,6 +371,7 @@ fn jaw_press_and_raise_each_move_what_is_theirs() {
     let rest = Rest {
         widening: 1.0,
         drop: 0.0,
+        swelling: 0.0,
     };
     let at = |shape: MouthParams, y: f32| {
         let mut warp = Warp::default();
@@ -414,6 +417,7 @@ fn lips_move_as_a_whole_and_the_skin_gives_way() {
     let rest = Rest {
         widening: 1.0,
         drop: 0.0,
+        swelling: 0.0,
     };
     warp.prepare(&lips, &shape(0.15, 0.0, 0.0), &rest);
     let column = warp.place([lips.centre, 0.0], UNIT).column;
@@ -424,6 +428,30 @@ fn lips_move_as_a_whole_and_the_skin_gives_way() {
         assert!((0.85..1.01).contains(&within), "{within} in the lip");
         assert!(skin < 0.8, "{skin} in the skin");
     }
+}
+
+#[test]
+fn a_lip_that_was_stretched_thin_closes_as_thick_as_it_rests() {
+    let lips = Lips::of(&testing::face_with_gap(AT, UNIT, 0.2)).unwrap();
+    let [outer, ..] = lips.contours(lips.centre);
+    let thin = lips.upper_lip();
+    let thickness = |swelling: f32, opening: f32| {
+        let rest = Rest {
+            widening: 1.0,
+            drop: 0.0,
+            swelling,
+        };
+        let mut warp = Warp::default();
+        warp.prepare(&lips, &shape(opening, 0.0, 0.0), &rest);
+        let from = |y: f32| y + warp.place([lips.centre, y], UNIT).moved[1];
+        let edge = warp.place([lips.centre, 0.0], UNIT).column.upper;
+        let steps = (1..400).find(|&k| from(edge - k as f32 * 0.001) < outer);
+        steps.unwrap() as f32 * 0.001
+    };
+    let swollen = thickness(0.4 * thin, 0.0);
+    assert!((swollen - 1.4 * thin).abs() < 0.01, "{swollen} for {thin}");
+    // As far open as it was, it is as thin as it was.
+    assert_eq!(thickness(0.4 * thin, 0.2), thickness(0.0, 0.2));
 }
 
 #[test]
