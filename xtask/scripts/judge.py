@@ -24,7 +24,10 @@ import numpy as np
 FRAMES_PER_SECOND = 25
 # The face is cut out upright, with the eyes this many pixels apart, so that every face is measured alike.
 UNIT, SIDE = 120.0, 480
-NUDGE = 4
+# What dlib says depends on where exactly the face's box is: the mean over several, some pixels apart, is steadier.
+NUDGES, REACH = (-4, 0, 4), 1.2 * UNIT
+BOXES = [dlib.rectangle(*(int(SIDE / 2 + way * REACH) + shift for way in (-1, 1) for shift in (x, y)))
+         for x in NUDGES for y in NUDGES]
 
 
 def frames(path):
@@ -100,12 +103,7 @@ class Judge:
         box = dlib.drectangle(*(centre - half), *(centre + half))
         angle = np.arctan2(head.axes[0, 1], head.axes[0, 0])
         chip = dlib.extract_image_chip(frame, dlib.chip_details(box, dlib.chip_dims(SIDE, SIDE), angle))
-        middle, reach = SIDE / 2, 1.2 * UNIT
-        edges = [int(middle - reach)] * 2 + [int(middle + reach)] * 2
-        # Its answer depends on where exactly the box is: the mean over several is steadier.
-        shifts = [(x, y) for x in (-NUDGE, 0, NUDGE) for y in (-NUDGE, 0, NUDGE)]
-        boxes = [dlib.rectangle(*(np.array(edges) + shift * 2).tolist()) for shift in shifts]
-        found = np.mean([self.predict(chip, box) for box in boxes], 0)
+        found = np.mean([self.predict(chip, box) for box in BOXES], 0)
         return (found - (SIDE - 1) / 2) / UNIT * head.unit @ head.axes + centre
 
     def openings(self, video):

@@ -64,17 +64,20 @@ class Mesh:
         return points
 
 
-def follow(path, mesh_path, detector):
-    """-> the mesh's points in each picture, int16 [frames, POINTS, 2], in 1/64 pixel."""
-    mesh, face, found = Mesh(mesh_path), None, []
+def look(path, mesh_path, detector):
+    """Each picture with the face's box and the mesh's points, both None before the first face."""
+    mesh, face = Mesh(mesh_path), None
     for picture in frames(path):
         faces = detector(picture, 0)
         face = max(faces, key=lambda f: f.width()) if faces else face
-        if face is None:
-            found.append(np.full((len(POINTS), 2), NOTHING, np.int16))
-        else:
-            found.append(np.round(64 * mesh.points(picture, face)[POINTS]).astype(np.int16))
-    return np.array(found)
+        yield picture, face, None if face is None else mesh.points(picture, face)
+
+
+def follow(path, mesh_path, detector):
+    """-> the mesh's points in each picture, int16 [frames, POINTS, 2], in 1/64 pixel."""
+    nothing = np.full((len(POINTS), 2), NOTHING)
+    found = [nothing if p is None else np.round(64 * p[POINTS]) for _, _, p in look(path, mesh_path, detector)]
+    return np.array(found).astype(np.int16)
 
 
 def main():

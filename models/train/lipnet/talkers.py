@@ -17,7 +17,7 @@ import numpy as np
 
 from .landmarks import measure
 from .mel import RATE
-from .mesh import Mesh, frames
+from .mesh import look
 
 
 def sound(path):
@@ -35,14 +35,11 @@ def _points(predictor, picture, face, dx, dy):
 
 def measure_clip(path, mesh_path, detector, predictor):
     """-> opening by the mesh, by dlib; width by the mesh, by dlib; each [frames], in eye distances."""
-    mesh, face = Mesh(mesh_path), None
     ours, theirs = [], []
-    for picture in frames(path):
-        faces = detector(picture, 0)
-        face = max(faces, key=lambda f: f.width()) if faces else face
+    for picture, face, points in look(path, mesh_path, detector):
         if face is None:
             raise ValueError(f"no face in the first picture of {path}")
-        values = measure(mesh.points(picture, face)[None].astype(np.float32), range(468))[0]
+        values = measure(points[None].astype(np.float32), range(468))[0]
         ours.append((values[0], values[1]))
         p = np.mean([_points(predictor, picture, face, dx, dy) for dx in (-3, 0, 3) for dy in (-3, 0, 3)], 0)
         unit = np.linalg.norm(p[36:42].mean(0) - p[42:48].mean(0))

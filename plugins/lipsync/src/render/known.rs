@@ -43,7 +43,7 @@ impl<const N: usize> Mean<N> {
 }
 
 /// A change from one frame to the next by so much is noise of the mesh: of the width of the mouth, as
-/// a part of it, and of its line, in units.
+/// a part of it, and of its line or the thickness of a lip, in units.
 const WIDTH_NOISE: f32 = 0.06;
 const LINE_NOISE: f32 = 0.01;
 
@@ -61,11 +61,11 @@ impl Steady {
     }
 }
 
-/// No lip is made thicker by more than this part of itself.
-const MOST_SWELLING: f32 = 0.7;
-
 /// Share of the way that is gone in a frame, at the least.
 const SLOWEST: f32 = 0.05;
+
+/// No lip is made thicker by more than this part of itself.
+const MOST_SWELLING: f32 = 0.7;
 
 /// What is known about the face from the frames so far.
 #[derive(Clone, Debug)]
@@ -113,15 +113,14 @@ impl Acquaintance {
         if let Some(lip) = mean_colour(frame, mesh, &LIP) {
             self.lip.take(lip, MEMORY);
         }
-        // Only touching lips show their line.
-        if lips.open < 0.3
-            && let Some(offset) = line::find(frame, lips)
-        {
+        // Only touching lips show their line, and how thick they are at rest.
+        let touching = lips.open < 0.3;
+        if touching && let Some(offset) = line::find(frame, lips) {
             self.offset.take(offset, LINE_MEMORY);
         }
         lips.line = self.offset.values;
         let thin = lips.upper_lip().max(0.0);
-        if lips.open < 0.3 {
+        if touching {
             self.upper_lip.take([thin], MEMORY);
         }
         let swelling = (self.upper_lip.values[0] - thin).clamp(0.0, MOST_SWELLING * thin);

@@ -26,6 +26,8 @@ const JAW_REACH: f32 = 1.05;
 const FIRM: f32 = 0.75;
 /// No lip counts as thicker than this.
 const THICKEST: f32 = 0.14;
+/// How much thinner the upper lip is for each unit of opening.
+const THINNED: f32 = 0.5;
 /// Lower edge of the upper teeth, below the line of the resting lips.
 const TEETH_BELOW_LINE: f32 = 0.03;
 
@@ -206,7 +208,7 @@ impl Warp {
         let rolled = press + 0.035 * shape.tuck;
         let middle_upper = top - press - (line - raise);
         // A lip that was stretched thin gets its thickness back as the mouth closes.
-        let swelling = (rest.swelling - 0.5 * opening).max(0.0);
+        let swelling = (rest.swelling - THINNED * opening).max(0.0);
 
         let width = sides[0].target.max(sides[1].target);
         let reach = (width + sides[0].fade.max(sides[1].fade)).max(JAW_REACH) + 0.02;
@@ -251,7 +253,7 @@ impl Warp {
             let bound = 0.3 * height_above;
             let far_upper = (0.7 * middle_upper * bell).clamp(-bound, bound);
             let near_upper = upper_move - far_upper;
-            let swollen = swelling * lens.min(1.0);
+            let swollen = swelling * lens;
             let near_upper_height = (2.6 * (near_upper + swollen).abs()).max(0.16);
             let [outer_upper, inner_upper, inner_lower, outer_lower] = lips.contours(x + shift);
             let [firm_upper, firm_lower] = [inner_upper - outer_upper, outer_lower - inner_lower]

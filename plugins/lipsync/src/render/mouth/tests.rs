@@ -13,6 +13,13 @@ const AT: [f32; 2] = [150.0, 130.0];
 const UNIT: f32 = 60.0;
 const SIZE: (usize, usize) = (301, 247);
 
+/// The source as it rests.
+const REST: Rest = Rest {
+    widening: 1.0,
+    drop: 0.0,
+    swelling: 0.0,
+};
+
 fn shape(opening: f32, width: f32, tuck: f32) -> MouthParams {
     MouthParams {
         opening,
@@ -221,12 +228,7 @@ fn the_mouth_opens_as_far_as_it_is_told() {
         for opening in [0.1, 0.2, 0.3] {
             let lips = Lips::of(&mesh).unwrap();
             let mut warp = Warp::default();
-            let rest = Rest {
-                widening: 1.0,
-                drop: 0.0,
-                swelling: 0.0,
-            };
-            warp.prepare(&lips, &shape(opening, 0.0, 0.0), &rest);
+            warp.prepare(&lips, &shape(opening, 0.0, 0.0), &REST);
             let column = warp.place([lips.centre, 0.0], UNIT).column;
             let got = column.lower - column.upper;
             assert!((got - opening).abs() < 0.005, "{got} for {opening}");
@@ -368,14 +370,9 @@ fn nothing_moves_on_the_border_of_the_box() {
 #[test]
 fn jaw_press_and_raise_each_move_what_is_theirs() {
     let lips = Lips::of(&testing::face(AT, UNIT)).unwrap();
-    let rest = Rest {
-        widening: 1.0,
-        drop: 0.0,
-        swelling: 0.0,
-    };
     let at = |shape: MouthParams, y: f32| {
         let mut warp = Warp::default();
-        warp.prepare(&lips, &tamed(&shape, 1.0), &rest);
+        warp.prepare(&lips, &tamed(&shape, 1.0), &REST);
         let place = warp.place([lips.centre, y], UNIT);
         (place.moved[1], place.column)
     };
@@ -414,12 +411,7 @@ fn jaw_press_and_raise_each_move_what_is_theirs() {
 fn lips_move_as_a_whole_and_the_skin_gives_way() {
     let lips = Lips::of(&testing::face(AT, UNIT)).unwrap();
     let mut warp = Warp::default();
-    let rest = Rest {
-        widening: 1.0,
-        drop: 0.0,
-        swelling: 0.0,
-    };
-    warp.prepare(&lips, &shape(0.15, 0.0, 0.0), &rest);
+    warp.prepare(&lips, &shape(0.15, 0.0, 0.0), &REST);
     let column = warp.place([lips.centre, 0.0], UNIT).column;
     let moved = |y: f32| warp.place([lips.centre, y], UNIT).moved[1];
     for (edge, outwards) in [(column.upper, -1.0), (column.lower, 1.0)] {
@@ -436,11 +428,7 @@ fn a_lip_that_was_stretched_thin_closes_as_thick_as_it_rests() {
     let [outer, ..] = lips.contours(lips.centre);
     let thin = lips.upper_lip();
     let thickness = |swelling: f32, opening: f32| {
-        let rest = Rest {
-            widening: 1.0,
-            drop: 0.0,
-            swelling,
-        };
+        let rest = Rest { swelling, ..REST };
         let mut warp = Warp::default();
         warp.prepare(&lips, &shape(opening, 0.0, 0.0), &rest);
         let from = |y: f32| y + warp.place([lips.centre, y], UNIT).moved[1];
