@@ -65,7 +65,10 @@ impl Steady {
 const SLOWEST: f32 = 0.05;
 
 /// No lip is made thicker by more than this part of itself.
-const MOST_SWELLING: f32 = 0.7;
+const MOST_SWELLING: f32 = 0.3;
+/// The mesh sees but half of what a lower lip shows more of as the mouth opens.
+const ROLLED_OUT: f32 = 2.0;
+const MOST_ROLLED_OUT: f32 = 0.1;
 
 /// What is known about the face from the frames so far.
 #[derive(Clone, Debug)]
@@ -78,12 +81,14 @@ pub struct Acquaintance {
     ends: [Mean<3>; 2],
     /// Width of the mouth, its line below the nose, and the height from there to the resting chin.
     size: Mean<3>,
-    /// How thick the upper lip is while the lips touch: an open mouth stretches it thin.
-    upper_lip: Mean<1>,
+    /// How thick the lips are while they touch: an open mouth stretches the upper one thin and shows more of the lower
+    /// one.
+    lips: Mean<2>,
     /// The mouth of the last frame against the mouth at rest: see `Rest`.
     widening: Steady,
     drop: Steady,
     swelling: Steady,
+    rolled_out: Steady,
     pub gallery: Gallery,
 }
 
@@ -95,10 +100,11 @@ impl Default for Acquaintance {
             offset: Mean::of([0.0; 3]),
             ends: [Mean::of([0.0; 3]), Mean::of([0.0; 3])],
             size: Mean::of([0.0, 0.0, USUAL_HEIGHT]),
-            upper_lip: Mean::of([0.0]),
+            lips: Mean::of([0.0; 2]),
             widening: Steady { value: 1.0 },
             drop: Steady { value: 0.0 },
             swelling: Steady { value: 0.0 },
+            rolled_out: Steady { value: 0.0 },
             gallery: Gallery::default(),
         }
     }
@@ -119,12 +125,17 @@ impl Acquaintance {
             self.offset.take(offset, LINE_MEMORY);
         }
         lips.line = self.offset.values;
-        let thin = lips.upper_lip().max(0.0);
+        let thickness = lips.thickness();
         if touching {
-            self.upper_lip.take([thin], MEMORY);
+            self.lips.take(thickness, MEMORY);
         }
-        let swelling = (self.upper_lip.values[0] - thin).clamp(0.0, MOST_SWELLING * thin);
-        self.swelling.follow(swelling * lips.parted, LINE_NOISE);
+        if self.lips.count > 0.0 {
+            let [upper, lower] = std::array::from_fn(|i| thickness[i] - self.lips.values[i]);
+            let swelling = (-upper).clamp(0.0, MOST_SWELLING * thickness[0]);
+            self.swelling.follow(swelling * lips.parted, LINE_NOISE);
+            let rolled_out = (ROLLED_OUT * lower).clamp(0.0, MOST_ROLLED_OUT);
+            self.rolled_out.follow(rolled_out * lips.parted, LINE_NOISE);
+        }
         if lips.open > 0.0 {
             for (end, found) in self.ends.iter_mut().zip(edge::find(frame, lips)) {
                 if let Some(found) = found {
@@ -165,6 +176,7 @@ impl Acquaintance {
             widening: self.widening.value.clamp(0.85, 1.18),
             drop: self.drop.value.clamp(-0.05, 0.05),
             swelling: self.swelling.value,
+            rolled_out: self.rolled_out.value,
         }
     }
 }

@@ -201,9 +201,11 @@ impl Lips {
         ]
     }
 
-    /// How thick the upper lip is, in its middle.
-    pub fn upper_lip(&self) -> f32 {
-        self.edges(self.centre)[0] - self.outer_upper.at(self.centre)
+    /// How thick the upper and the lower lip are, in the middle.
+    pub fn thickness(&self) -> [f32; 2] {
+        let [outer_upper, _, lower, outer_lower] = self.contours(self.centre);
+        let [upper, ..] = self.edges(self.centre);
+        [upper - outer_upper, outer_lower - lower].map(|thickness| thickness.max(0.0))
     }
 
     /// Lower edge of the upper lip, upper edge of the lower lip and the line where they would meet,

@@ -26,7 +26,9 @@ const JAW_REACH: f32 = 1.05;
 const FIRM: f32 = 0.75;
 /// No lip counts as thicker than this.
 const THICKEST: f32 = 0.14;
-/// How much thinner the upper lip is for each unit of opening.
+/// No more than this part of a lip is rolled in.
+const MOST_ROLLED: f32 = 0.3;
+/// How much thinner the upper lip is, and how much more the lower one shows, for each unit of opening.
 const THINNED: f32 = 0.5;
 /// Lower edge of the upper teeth, below the line of the resting lips.
 const TEETH_BELOW_LINE: f32 = 0.03;
@@ -40,6 +42,8 @@ pub struct Rest {
     pub drop: f32,
     /// How much thicker than in this frame the upper lip is at rest.
     pub swelling: f32,
+    /// How much more of the lower lip shows in this frame than at rest.
+    pub rolled_out: f32,
 }
 
 /// What the map says about one point of the target.
@@ -202,13 +206,17 @@ impl Warp {
         let lower = lower_share * opening - 0.024 * shape.tuck;
         let lower = lower.max(-raise);
         // Parts of the lips rolled inwards are cut off.
-        let press = PRESSED * shape.press;
+        let [press_upper, press_lower] = lips
+            .thickness()
+            .map(|thickness| (PRESSED * shape.press).min(MOST_ROLLED * thickness));
         // Pressed lips are squeezed themselves.
         let firm = FIRM * (1.0 - shape.press).clamp(0.0, 1.0);
-        let rolled = press + 0.035 * shape.tuck;
-        let middle_upper = top - press - (line - raise);
-        // A lip that was stretched thin gets its thickness back as the mouth closes.
+        // A lip that was stretched thin gets its thickness back as the mouth closes, and what an open mouth shows of the
+        // other goes in.
         let swelling = (rest.swelling - THINNED * opening).max(0.0);
+        let rolled_out = (rest.rolled_out - THINNED * opening).max(0.0);
+        let rolled = press_lower + 0.035 * shape.tuck + rolled_out;
+        let middle_upper = top - press_upper - (line - raise);
 
         let width = sides[0].target.max(sides[1].target);
         let reach = (width + sides[0].fade.max(sides[1].fade)).max(JAW_REACH) + 0.02;
@@ -244,7 +252,7 @@ impl Warp {
             let lower = at_line + lower * lens;
             // Beyond the corner, what the corner does fades out.
             let beyond = 1.0 - ease((t - 1.0) * side.target / 0.4);
-            let upper_move = (s_upper - press * lens - upper) * beyond;
+            let upper_move = (s_upper - press_upper * lens - upper) * beyond;
             let lower_move = (s_lower + rolled * lens - lower) * beyond;
 
             // Upper lip: what is left of it further up is broad and shallow.

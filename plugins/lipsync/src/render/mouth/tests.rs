@@ -18,6 +18,7 @@ const REST: Rest = Rest {
     widening: 1.0,
     drop: 0.0,
     swelling: 0.0,
+    rolled_out: 0.0,
 };
 
 fn shape(opening: f32, width: f32, tuck: f32) -> MouthParams {
@@ -95,6 +96,7 @@ fn warps() -> impl Iterator<Item = (Lips, Warp)> {
                 widening: rest.0,
                 drop: rest.1,
                 swelling: 0.04,
+                rolled_out: 0.05,
             };
             warp.prepare(&lips, &tamed(&shape, 1.0), &rest);
             (lips, warp)
@@ -426,7 +428,7 @@ fn lips_move_as_a_whole_and_the_skin_gives_way() {
 fn a_lip_that_was_stretched_thin_closes_as_thick_as_it_rests() {
     let lips = Lips::of(&testing::face_with_gap(AT, UNIT, 0.2)).unwrap();
     let [outer, ..] = lips.contours(lips.centre);
-    let thin = lips.upper_lip();
+    let [thin, _] = lips.thickness();
     let thickness = |swelling: f32, opening: f32| {
         let rest = Rest { swelling, ..REST };
         let mut warp = Warp::default();
@@ -440,6 +442,46 @@ fn a_lip_that_was_stretched_thin_closes_as_thick_as_it_rests() {
     assert!((swollen - 1.4 * thin).abs() < 0.01, "{swollen} for {thin}");
     // As far open as it was, it is as thin as it was.
     assert_eq!(thickness(0.4 * thin, 0.2), thickness(0.0, 0.2));
+}
+
+#[test]
+fn what_an_open_mouth_shows_of_the_lower_lip_goes_in_as_it_closes() {
+    let lips = Lips::of(&testing::face_with_gap(AT, UNIT, 0.2)).unwrap();
+    let [_, edge, _] = lips.edges(lips.centre);
+    // How far within the source's lower lip its edge is taken from.
+    let cut = |rolled_out: f32, opening: f32| {
+        let rest = Rest { rolled_out, ..REST };
+        let mut warp = Warp::default();
+        warp.prepare(&lips, &shape(opening, 0.0, 0.0), &rest);
+        let lower = warp.place([lips.centre, 0.0], UNIT).column.lower + 1e-4;
+        lower + warp.place([lips.centre, lower], UNIT).moved[1] - edge
+    };
+    assert!(cut(0.0, 0.0).abs() < 0.002);
+    assert!((cut(0.04, 0.0) - 0.04).abs() < 0.002);
+    assert_eq!(cut(0.04, 0.2), cut(0.0, 0.2));
+}
+
+#[test]
+fn a_thin_lip_is_not_pressed_away() {
+    let press = MouthParams {
+        press: 1.0,
+        ..MouthParams::default()
+    };
+    for thinner in [0.0, 0.03] {
+        let mut mesh = testing::face(AT, UNIT);
+        for i in [185, 40, 39, 37, 0, 267, 269, 270, 409] {
+            mesh.0[i][1] += thinner * UNIT;
+        }
+        let lips = Lips::of(&mesh).unwrap();
+        let [thickness, _] = lips.thickness();
+        let [edge, ..] = lips.edges(lips.centre);
+        let mut warp = Warp::default();
+        warp.prepare(&lips, &press, &REST);
+        let upper = warp.place([lips.centre, 0.0], UNIT).column.upper - 1e-4;
+        let rolled = edge - (upper + warp.place([lips.centre, upper], UNIT).moved[1]);
+        assert!(rolled > 0.015, "{rolled}");
+        assert!(rolled < 0.31 * thickness, "{rolled} of {thickness}");
+    }
 }
 
 #[test]
@@ -583,26 +625,39 @@ fn the_sources_own_talking_does_not_shine_through() {
 }
 
 #[test]
-fn how_thick_the_lip_rests_is_learnt_while_the_lips_touch() {
+fn how_thick_the_lips_rest_is_learnt_while_they_touch() {
     let (w, h) = SIZE;
     let layout = Layout::rgb(w, h);
     let mut renderer = MouthRenderer::new();
-    let mut swelling_after = |frames: usize, mesh: &Mesh| {
+    let mut rest_after = |frames: usize, mesh: &Mesh| {
         for _ in 0..frames {
             let mut planes = testing::picture(&layout);
             let rest = MouthParams::default();
             draw(&mut renderer, &layout, &mut planes, mesh, &rest);
         }
-        renderer.known.rest().swelling
+        let Rest {
+            swelling,
+            rolled_out,
+            ..
+        } = renderer.known.rest();
+        [swelling, rolled_out]
     };
-    let mut stretched = testing::face_with_gap(AT, UNIT, 0.2);
+    let closed = testing::face(AT, UNIT);
+    let mut open = testing::face_with_gap(AT, UNIT, 0.2);
+    let [[_, resting], [_, lower]] =
+        [&closed, &open].map(|mesh| Lips::of(mesh).unwrap().thickness());
+    // The upper lip gets thinner, the lower one thicker than it rests.
     for i in [185, 40, 39, 37, 0, 267, 269, 270, 409] {
-        stretched.0[i][1] += 0.02 * UNIT;
+        open.0[i][1] += 0.02 * UNIT;
     }
-    assert_eq!(swelling_after(5, &stretched), 0.0, "nothing is known yet");
-    assert_eq!(swelling_after(30, &testing::face(AT, UNIT)), 0.0);
-    let swelling = swelling_after(10, &stretched);
-    assert!((0.01..0.04).contains(&swelling), "{swelling}");
+    for i in [146, 91, 181, 84, 17, 314, 405, 321, 375] {
+        open.0[i][1] += (resting + 0.02 - lower) * UNIT;
+    }
+    assert_eq!(rest_after(5, &open), [0.0; 2], "nothing is known yet");
+    assert_eq!(rest_after(30, &closed), [0.0; 2]);
+    let [swelling, rolled_out] = rest_after(10, &open);
+    assert!((0.005..0.02).contains(&swelling), "{swelling}");
+    assert!((0.03..0.05).contains(&rolled_out), "{rolled_out}");
 }
 
 #[test]
