@@ -8,7 +8,7 @@ use super::{
     lips::{HeadFrame, Lips},
     mix,
     patch::Patch,
-    warp::{Place, Warp},
+    warp::Warp,
 };
 use crate::{face::Mesh, model::MouthParams};
 
@@ -50,9 +50,10 @@ fn number(v: f32) -> f32 {
 
 /// Pixels from the inner lips from which on the map is smooth along a row.
 const CALM_DISTANCE: f32 = 8.0;
-/// Pixels between the points at which the map is then evaluated: at the sharpest fade, a straight
-/// line over this span is off by less than a tenth of a pixel.
-const CALM_SPAN: usize = 4;
+/// Samples between the points at which the map is first evaluated.
+const SPAN: usize = 16;
+/// By so many samples may the middle of a span be off the straight line that stands for it.
+const STRAIGHT: f32 = 0.05;
 
 /// One face's mouth. Keeps its scratch memory and what it learnt about the face; use one for each
 /// track.
@@ -272,18 +273,16 @@ impl Traced {
         };
         let per_pixel = head.unit * rx.min(ry);
         let margin = interior.reach().max(CALM_DISTANCE / head.unit);
-        let span = CALM_SPAN >> channel.sub_x.max(channel.sub_y);
         let rows = self.map.chunks_exact_mut(target.width).enumerate();
         for (row, line) in rows {
             let v = (target.y + row) as f32 + 0.5;
             let from = [start[0] + v * down[0], start[1] + v * down[1]];
-            let point = |col: usize| {
-                let u = (target.x + col) as f32 + 0.5;
-                [from[0] + u * along[0], from[1] + u * along[1]]
-            };
-            let mut visit = |col: usize, place: &Place| {
+            let mut visit = |col: usize| {
                 let index = row * target.width + col;
-                if let Some(inside) = interior.at(point(col), &place.column) {
+                let u = (target.x + col) as f32 + 0.5;
+                let point = [from[0] + u * along[0], from[1] + u * along[1]];
+                let place = warp.place(point, per_pixel);
+                if let Some(inside) = interior.at(point, &place.column) {
                     self.inside.push(Seen {
                         index,
                         own: samples([0.0, inside.own_from]),
@@ -297,34 +296,64 @@ impl Traced {
                         share: other.share,
                     });
                 }
-                samples(place.moved)
-            };
-            let mut left = warp.place(point(0), per_pixel);
-            line[0] = visit(0, &left);
-            let mut col = 0;
-            while col + 1 < line.len() {
-                let end = (col + span).min(line.len() - 1);
-                let right = warp.place(point(end), per_pixel);
-                let side = left.side(point(col)[1], margin);
-                line[end] = visit(end, &right);
-                if side.is_some() && side == right.side(point(end)[1], margin) {
-                    // Away from the lips the map is smooth: between two of its points it is straight.
-                    let (a, b) = (line[col], line[end]);
-                    let step = 1.0 / (end - col) as f32;
-                    for (i, to) in line[col + 1..end].iter_mut().enumerate() {
-                        let t = (i + 1) as f32 * step;
-                        *to = [mix(a[0], b[0], t), mix(a[1], b[1], t)];
-                    }
-                } else {
-                    for (i, to) in line[col + 1..end].iter_mut().enumerate() {
-                        let between = col + 1 + i;
-                        *to = visit(between, &warp.place(point(between), per_pixel));
-                    }
+                Visited {
+                    col,
+                    moved: samples(place.moved),
+                    side: place.side(point[1], margin),
                 }
-                (left, col) = (right, end);
+            };
+            let mut left = visit(0);
+            line[0] = left.moved;
+            while left.col + 1 < line.len() {
+                let right = visit((left.col + SPAN).min(line.len() - 1));
+                line[right.col] = right.moved;
+                between(line, left, right, &mut visit);
+                left = right;
             }
         }
     }
+}
+
+/// One sample of a row for which the map was evaluated.
+#[derive(Clone, Copy)]
+struct Visited {
+    col: usize,
+    moved: [f32; 2],
+    /// Above the lips or below them, if far enough away.
+    side: Option<bool>,
+}
+
+/// Fills the samples between two of a row. Away from the lips the map is smooth: as soon as it is straight enough it
+/// is evaluated no more.
+fn between(
+    line: &mut [[f32; 2]],
+    left: Visited,
+    right: Visited,
+    visit: &mut impl FnMut(usize) -> Visited,
+) {
+    if right.col - left.col < 2 {
+        return;
+    }
+    let middle = visit(left.col.midpoint(right.col));
+    line[middle.col] = middle.moved;
+    let calm = left.side.is_some() && left.side == middle.side && left.side == right.side;
+    let straight = on_the_way(&left, &right, middle.col);
+    if calm && (0..2).all(|i| (straight[i] - middle.moved[i]).abs() < STRAIGHT) {
+        for (a, b) in [(left, middle), (middle, right)] {
+            for (col, to) in (a.col + 1..).zip(&mut line[a.col + 1..b.col]) {
+                *to = on_the_way(&a, &b, col);
+            }
+        }
+    } else {
+        between(line, left, middle, visit);
+        between(line, middle, right, visit);
+    }
+}
+
+/// What the straight line between two samples has at the column.
+fn on_the_way(left: &Visited, right: &Visited, col: usize) -> [f32; 2] {
+    let t = (col - left.col) as f32 / (right.col - left.col) as f32;
+    std::array::from_fn(|i| mix(left.moved[i], right.moved[i], t))
 }
 
 /// The upright box in pixels around a box in the head's frame.

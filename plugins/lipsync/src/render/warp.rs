@@ -74,6 +74,12 @@ impl Place {
     /// Above the inner lips (true) or below them, if `y`, the place's own, is further from them than
     /// `margin`.
     pub fn side(&self, y: f32, margin: f32) -> Option<bool> {
+        // Beyond the corners of the mouth the two halves of the map agree.
+        let margin = if self.column.across.abs() > 1.1 {
+            0.0
+        } else {
+            margin
+        };
         if self.other.is_some() {
             None
         } else if y < self.column.upper - margin {

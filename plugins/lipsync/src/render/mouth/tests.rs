@@ -351,6 +351,33 @@ fn every_layout_shows_the_same_mouth() {
 }
 
 #[test]
+fn straight_lines_away_from_the_lips_are_as_good_as_the_map_itself() {
+    for unit in [20.0, 60.0, 220.0] {
+        let layout = Layout::rgb((4.2 * unit) as usize, (4.0 * unit) as usize);
+        let at = [2.1 * unit, 1.7 * unit];
+        let mesh = testing::tilted(testing::face(at, unit), at, 0.15);
+        let head = Lips::of(&mesh).unwrap().frame;
+        for shape in [shape(0.4, -0.3, 0.0), shape(0.1, 0.25, 1.0)] {
+            let mut planes = testing::picture(&layout);
+            let mut renderer = MouthRenderer::new();
+            let region = draw(&mut renderer, &layout, &mut planes, &mesh, &shape);
+            let map = &renderer.traced.map;
+            let mut off = 0;
+            for (y, row) in (region.y..).zip(map.chunks_exact(region.width)) {
+                for (x, got) in (region.x..).zip(row) {
+                    let point = head.to_local([x as f32 + 0.5, y as f32 + 0.5]);
+                    let want = head.vector(renderer.warp.place(point, unit).moved);
+                    let miss = (got[0] - want[0]).hypot(got[1] - want[1]);
+                    assert!(miss < 0.5, "{miss} pixels at ({x}, {y}), unit {unit}");
+                    off += usize::from(miss > 0.1);
+                }
+            }
+            assert!(off * 1000 < map.len(), "{off} of {}", map.len());
+        }
+    }
+}
+
+#[test]
 fn nothing_moves_on_the_border_of_the_box() {
     for (_, warp) in warps() {
         for k in 0..=40 {
