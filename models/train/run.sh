@@ -28,15 +28,7 @@ if [ ! -d "$work/speech" ]; then
     mv "$work/speech.part" "$work/speech"
 fi
 set -- --data "$data" --speech "$work/speech" --out "$work"
-"$python" -m lipnet.train "$@" --steps 2800
-cp "$work/net.pt" "$work/first.pt"
-"$python" -m lipnet.train "$@" --steps 1400 --rate 2e-3 --seed 2 --start "$work/first.pt"
-cp "$work/net.pt" "$work/second.pt"
-"$python" -m lipnet.train "$@" --steps 600 --rate 1.2e-3 --seed 3 --start "$work/second.pt"
-cp "$work/net.pt" "$work/third.pt"
-"$python" -m lipnet.train "$@" --steps 4000 --rate 1.5e-3 --seed 4 --start "$work/third.pt"
-cp "$work/net.pt" "$work/fourth.pt"
-"$python" -m lipnet.train "$@" --steps 5000 --rate 1.5e-3 --seed 5 --start "$work/fourth.pt"
+"$python" -m lipnet.train "$@"
 "$python" -m lipnet.export "$@" ../mouth.onnx
 if [ ! -f "$mesh" ]; then
     echo "no face mesh at $mesh (cargo xtask setup fetches it): the talkers are left out of the figures" >&2

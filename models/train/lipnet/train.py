@@ -1,6 +1,6 @@
 """Trains the network.
 
-    python -m lipnet.train --data DATA --speech SPEECH --out OUT [--steps 2800]
+    python -m lipnet.train --data DATA --speech SPEECH --out OUT [--steps 14000]
 
 DATA holds grid_s1 and facegood, SPEECH what lipnet.synth made; OUT gets net.pt and what is worth keeping between runs.
 """
@@ -26,6 +26,7 @@ UNIT = torch.tensor([0.05, 0.025, 0.3, 0.3, 0.15, 0.045]).view(1, 6, 1)
 IMPORTANCE = torch.tensor([1.0, 0.6, 0.25, 0.4, 0.25, 0.5]).view(1, 6, 1)
 # Each window serves so many times, each time in other company.
 REUSE = 3
+HIGHEST_RATE = 3e-3
 
 
 def batches(utterances, seed, queue, without=()):
@@ -65,16 +66,13 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--speech", required=True)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--steps", type=int, default=2800)
-    parser.add_argument("--rate", type=float, default=3e-3, help="the highest step size")
+    parser.add_argument("--steps", type=int, default=14000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--start", help="weights to go on from")
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--without", nargs="*", default=[], choices=SHARES, help="kinds of data to leave out")
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
     torch.manual_seed(args.seed - 1)
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)
     utterances, _ = dataset.build(args.data, args.speech, args.out)
     utterances += dataset.performer(f"{args.data}/facegood")
     missing = {"grid", "synth", "facegood"} - {u.source for u in utterances}
@@ -84,11 +82,9 @@ def main():
     producer = multiprocessing.Process(target=batches, args=(utterances, args.seed, queue, args.without), daemon=True)
     producer.start()
     net = MouthNet()
-    if args.start:
-        net.load_state_dict(torch.load(args.start, weights_only=True))
     average = copy.deepcopy(net).eval()
     optimiser = torch.optim.AdamW(net.parameters(), weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, total_steps=args.steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, HIGHEST_RATE, total_steps=args.steps, pct_start=0.1)
     began, seen = time.time(), []
     for step in range(args.steps):
         mel, target, weight, label = map(torch.from_numpy, queue.get())
