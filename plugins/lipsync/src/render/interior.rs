@@ -109,7 +109,9 @@ impl<'a> Interior<'a> {
             centre: lips.centre,
             squeeze: lips.foreshortening,
             own: lips.open,
-            contact: 0.45 * lips.open,
+            // Subsampled colour has less of a line that is thinner than its samples: with all of it, the lips would be
+            // grey as far as it reaches.
+            contact: 0.45 * lips.open * line_width(1.0 / lips.frame.unit) / line_width(pixel),
             soft_top: (0.014f32).max(1.2 * pixel),
             soft_bottom: (0.022f32).max(1.2 * pixel),
             near: 5.0 * line_width(pixel),

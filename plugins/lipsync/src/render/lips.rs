@@ -3,7 +3,7 @@
 use super::{
     ease,
     fit::{self, Offset},
-    smoothstep,
+    mix, smoothstep,
 };
 use crate::face::Mesh;
 
@@ -112,6 +112,8 @@ pub struct Lips {
     /// y of the nose's base.
     pub nose: f32,
     pub chin: [f32; 2],
+    /// How far below the straight line between its corners an open mouth would close, in the middle.
+    sag: f32,
     /// Where touching lips meet, against the mesh.
     pub line: Offset,
     /// Where the upper and the lower lip end when they are apart, against the mesh.
@@ -155,7 +157,11 @@ impl Lips {
         let ends = CORNERS.map(|i| mesh.0[i]);
         let flat = (ends[1][0] - ends[0][0]).hypot(ends[1][1] - ends[0][1]);
         let deep = flat.hypot(ends[1][2] - ends[0][2]).min(flat * 1.5);
-        let finite = [centre, gap, nose, chin[0], chin[1], jaw_bend, deep];
+        let across = 2.0 * (centre - left) / (right - left) - 1.0;
+        let between_corners = mix(upper.y[0], upper.y[10], 0.5 + 0.5 * across);
+        let closes_at = upper.at(centre) + UPPER_SHARE * gap;
+        let sag = (closes_at - between_corners) / (1.0 - across * across);
+        let finite = [sag, centre, gap, nose, chin[0], chin[1], jaw_bend, deep];
         if !finite.iter().all(|v| v.is_finite() && v.abs() < 1e4) {
             return None;
         }
@@ -177,6 +183,7 @@ impl Lips {
             gap,
             nose,
             chin,
+            sag,
             line: [0.0; 3],
             ends: [[0.0; 3]; 2],
             jaw_bend,
@@ -218,7 +225,8 @@ impl Lips {
         let t = 2.0 * (x - self.left) / (self.right - self.left) - 1.0;
         let found = fit::at(self.line, t).clamp(-0.06, 0.06);
         let touching = top + LINE_OF_TOUCHING * gap + found;
-        let line = top + UPPER_SHARE * gap;
+        // Not as arched as the open upper lip: its ends would become hooks.
+        let line = mix(self.upper.y[0], self.upper.y[10], 0.5 + 0.5 * t) + self.sag * (1.0 - t * t);
         // More towards the corners, where the lips are hidden in shadow, and nothing at their ends.
         let end = (x - self.left).min(self.right - x) / (self.right - self.left);
         // Colour is blurred over two pixels.

@@ -55,6 +55,9 @@ const SPAN: usize = 16;
 /// By so many samples may the middle of a span be off the straight line that stands for it.
 const STRAIGHT: f32 = 0.05;
 
+/// Samples of subsampled colour over which an edge is smeared.
+const SMEARED: f32 = 1.5;
+
 /// One face's mouth. Keeps its scratch memory and what it learnt about the face; use one for each
 /// track.
 #[derive(Default)]
@@ -141,6 +144,11 @@ impl MouthRenderer {
             if !shared {
                 let pixel = (1 << sub_x.max(sub_y)) as f32 / lips.frame.unit;
                 let complexion = self.known.complexion();
+                self.warp.smear = if sub_x.max(sub_y) > 0 {
+                    (SMEARED * pixel).min(self.warp.most_smear)
+                } else {
+                    0.0
+                };
                 let interior =
                     Interior::new(&complexion, &self.known.gallery, &self.warp, &lips, pixel);
                 let traced = &mut self.traced;

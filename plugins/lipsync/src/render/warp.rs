@@ -28,6 +28,10 @@ const FIRM: f32 = 0.75;
 const THICKEST: f32 = 0.14;
 /// No more than this part of a lip is rolled in.
 const MOST_ROLLED: f32 = 0.3;
+/// How much less of the upper lip is rolled in where the source's mouth is open.
+const KEPT: f32 = 0.8;
+/// No more than this part of a lip is taken for smeared.
+const MOST_SMEAR: f32 = 0.3;
 /// How much thinner the upper lip is, and how much more the lower one shows, for each unit of opening.
 const THINNED: f32 = 0.5;
 /// Lower edge of the upper teeth, below the line of the resting lips.
@@ -119,6 +123,11 @@ pub struct Warp {
     /// Opening in the middle of the target.
     pub opening: f32,
     pub tuck: f32,
+    /// What lies nearer to the edge of a lip than this is taken from so far within the lip: the colour of an open mouth
+    /// is smeared over its edges.
+    pub smear: f32,
+    /// No more than this may be.
+    pub most_smear: f32,
 }
 
 impl Default for Warp {
@@ -135,6 +144,8 @@ impl Default for Warp {
             line: 0.0,
             opening: 0.0,
             tuck: 0.0,
+            smear: 0.0,
+            most_smear: 0.0,
         }
     }
 }
@@ -212,9 +223,13 @@ impl Warp {
         let lower = lower_share * opening - 0.024 * shape.tuck;
         let lower = lower.max(-raise);
         // Parts of the lips rolled inwards are cut off.
-        let [press_upper, press_lower] = lips
-            .thickness()
-            .map(|thickness| (PRESSED * shape.press).min(MOST_ROLLED * thickness));
+        let thickness = lips.thickness();
+        let [press_upper, press_lower] =
+            thickness.map(|thickness| (PRESSED * shape.press).min(MOST_ROLLED * thickness));
+        // What is red of an open mouth's upper lip is its lower edge.
+        let press_upper = press_upper * (1.0 - KEPT * lips.parted);
+        self.most_smear = MOST_SMEAR * thickness[0].min(thickness[1]) * lips.parted;
+        self.smear = 0.0;
         // Pressed lips are squeezed themselves.
         let firm = FIRM * (1.0 - shape.press).clamp(0.0, 1.0);
         // A lip that was stretched thin gets its thickness back as the mouth closes, and what an open mouth shows of the
@@ -365,20 +380,21 @@ impl Warp {
             teeth: row[14],
             across: row[15],
         };
+        let smear = self.smear * (1.0 - column.across * column.across).max(0.0);
         let off = (y - 0.5 * (upper + lower)) * per_pixel;
         let of_upper = off < 0.0;
         let moved = if of_upper {
-            self.above(&row, y)
+            self.above(&row, y, smear)
         } else {
-            self.below(&row, y)
+            self.below(&row, y, smear)
         };
         let touches =
             off.abs() < 0.7 && (lower - upper) * per_pixel < 2.0 && column.across.abs() < 1.0;
         let other = touches.then(|| {
             let other = if of_upper {
-                self.below(&row, y)
+                self.below(&row, y, smear)
             } else {
-                self.above(&row, y)
+                self.above(&row, y, smear)
             };
             Shared {
                 moved: other,
@@ -394,10 +410,10 @@ impl Warp {
 
     /// The field of the upper lip. Inside the mouth the edge of the lip goes on.
     #[inline]
-    fn above(&self, row: &Row, y: f32) -> [f32; 2] {
+    fn above(&self, row: &Row, y: f32, smear: f32) -> [f32; 2] {
         let &[upper, _, near, near_rate, far, far_rate, ..] = row;
-        let height = (upper - y).max(0.0);
-        let inside = (y - upper).max(0.0);
+        let height = (upper - y).max(smear);
+        let inside = (y - upper + smear).max(0.0);
         let near = near + row[18] * (height * row[19]).min(1.0);
         let near = near * (1.0 - ease((height - row[16]) * near_rate));
         let dy = far * (1.0 - ease(height * far_rate)) + near;
@@ -407,7 +423,7 @@ impl Warp {
 
     /// The field of the lower lip and the jaw.
     #[inline]
-    fn below(&self, row: &Row, y: f32) -> [f32; 2] {
+    fn below(&self, row: &Row, y: f32, smear: f32) -> [f32; 2] {
         let &[
             _,
             lower,
@@ -422,8 +438,8 @@ impl Warp {
             neck_rate,
             ..,
         ] = row;
-        let depth = (y - lower).max(0.0);
-        let inside = (lower - y).max(0.0);
+        let depth = (y - lower).max(smear);
+        let inside = (lower - y + smear).max(0.0);
         let near = near * (1.0 - ease((depth - row[17]) * near_rate));
         let dy = far * (1.0 - ease((y - jaw) * neck_rate)) + near;
         let dx = row[11] * (1.0 - ease((y - self.inner[1]) * self.shift_rates[1]));

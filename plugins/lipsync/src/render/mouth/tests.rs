@@ -4,6 +4,8 @@ use crate::{
     model::JAW_OF_OPENING,
     render::{
         frame::Layout,
+        gallery::Gallery,
+        interior::Complexion,
         testing,
         warp::{Place, Rest},
     },
@@ -509,6 +511,70 @@ fn a_thin_lip_is_not_pressed_away() {
         assert!(rolled > 0.015, "{rolled}");
         assert!(rolled < 0.31 * thickness, "{rolled} of {thickness}");
     }
+    // The red of an open mouth's upper lip is at its edge, and stays.
+    let lips = Lips::of(&testing::face_with_gap(AT, UNIT, 0.2)).unwrap();
+    let mut warp = Warp::default();
+    warp.prepare(&lips, &press, &REST);
+    let upper = warp.place([lips.centre, 0.0], UNIT).column.upper - 1e-4;
+    let moved = warp.place([lips.centre, upper], UNIT).moved[1];
+    let rolled = lips.edges(lips.centre)[0] - (upper + moved);
+    assert!((0.0..0.01).contains(&rolled), "{rolled}");
+}
+
+#[test]
+fn an_open_mouth_closes_in_a_line_without_hooks() {
+    let mut mesh = testing::face_with_gap(AT, UNIT, 0.2);
+    // The upper lip rises steeply at the corners and is level between them.
+    for i in [191, 80, 81, 82, 13, 312, 311, 310, 415] {
+        mesh.0[i][1] = AT[1] - 0.08 * UNIT;
+    }
+    let lips = Lips::of(&mesh).unwrap();
+    let line =
+        |t: f32| lips.edges(0.5 * (lips.left + lips.right + t * (lips.right - lips.left)))[2];
+    let [corner, middle] = [line(-1.0), line(0.0)];
+    assert!(middle < corner - 0.03, "{middle} against {corner}");
+    for t in [-0.9, 0.9] {
+        let risen = (corner - line(t)) / (corner - middle);
+        assert!((0.1..0.3).contains(&risen), "{risen} of the way");
+    }
+}
+
+#[test]
+fn colour_next_to_the_lips_of_an_open_mouth_is_the_lips_own() {
+    for gap in [0.02, 0.2] {
+        let lips = Lips::of(&testing::face_with_gap(AT, UNIT, gap)).unwrap();
+        let mut warp = Warp::default();
+        warp.prepare(&lips, &MouthParams::default(), &REST);
+        // Lips that touch have nothing to smear.
+        assert_eq!(warp.most_smear > 0.0, gap > 0.1);
+        let edge = warp.place([lips.centre, 0.0], UNIT).column.upper;
+        let from = |warp: &Warp, y: f32| y + warp.place([lips.centre, y], UNIT).moved[1];
+        let [near, far] = [0.001, 0.05].map(|above| from(&warp, edge - above));
+        warp.smear = warp.most_smear;
+        let smear = warp.smear;
+        assert!((from(&warp, edge - 0.001) - (near - smear)).abs() < 0.003);
+        assert_eq!(from(&warp, edge - 0.05), far);
+    }
+}
+
+#[test]
+fn subsampled_colour_has_as_much_of_the_line_between_the_lips_as_brightness_has() {
+    let lips = Lips::of(&testing::face_with_gap(AT, UNIT, 0.2)).unwrap();
+    let mut warp = Warp::default();
+    warp.prepare(&lips, &MouthParams::default(), &REST);
+    let complexion = Complexion {
+        skin: [180.0, 140.0, 120.0],
+        lip: [150.0, 90.0, 85.0],
+    };
+    let gallery = Gallery::default();
+    let column = warp.place([lips.centre, 0.0], UNIT).column;
+    let [fine, coarse] = [1.0, 2.0].map(|size| {
+        let interior = Interior::new(&complexion, &gallery, &warp, &lips, size / UNIT);
+        let at = |k: i32| interior.at([lips.centre, column.upper + 0.001 * k as f32], &column);
+        (-200..200).filter_map(at).map(|i| i.coverage).sum::<f32>()
+    });
+    assert!(fine > 1.0);
+    assert!((0.8..1.2).contains(&(coarse / fine)), "{coarse}, {fine}");
 }
 
 #[test]
