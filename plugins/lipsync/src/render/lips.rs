@@ -281,3 +281,53 @@ impl Curve {
             + mb * (t3 - t2)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::testing::{self, AT, UNIT};
+
+    #[test]
+    fn an_open_mouth_closes_in_a_line_without_hooks() {
+        let mut mesh = testing::face_with_gap(AT, UNIT, 0.2);
+        // The upper lip rises steeply at the corners and is level between them.
+        for i in [191, 80, 81, 82, 13, 312, 311, 310, 415] {
+            mesh.0[i][1] = AT[1] - 0.08 * UNIT;
+        }
+        let lips = Lips::of(&mesh).unwrap();
+        let line =
+            |t: f32| lips.edges(0.5 * (lips.left + lips.right + t * (lips.right - lips.left)))[2];
+        let [corner, middle] = [line(-1.0), line(0.0)];
+        assert!(middle < corner - 0.03, "{middle} against {corner}");
+        for t in [-0.9, 0.9] {
+            let risen = (corner - line(t)) / (corner - middle);
+            assert!((0.1..0.3).contains(&risen), "{risen} of the way");
+        }
+    }
+
+    #[test]
+    fn lips_that_hang_between_open_and_closed_meet_at_their_corners() {
+        for gap in [0.04, 0.055, 0.07, 0.1, 0.2] {
+            let mut lips = Lips::of(&testing::face_with_gap(AT, UNIT, gap)).unwrap();
+            lips.line = [0.03, 0.02, -0.02];
+            for x in [lips.left, lips.right, lips.right + 0.1] {
+                let [upper, lower, line] = lips.edges(x);
+                assert!(
+                    (upper - line).abs() < 1e-5 && (lower - line).abs() < 1e-5,
+                    "{gap}"
+                );
+            }
+        }
+        // What is taken for closed lips never moves faster than the lips themselves.
+        let closed = |gap: f32| {
+            let lips = Lips::of(&testing::face_with_gap(AT, UNIT, gap)).unwrap();
+            let [upper, lower, _] = lips.edges(lips.centre);
+            gap - (lower - upper)
+        };
+        for step in 0..60 {
+            let gap = 0.02 + 0.002 * step as f32;
+            let speed = (closed(gap + 0.002) - closed(gap)) / 0.002;
+            assert!(speed.abs() < 1.05, "{speed} at {gap}");
+        }
+    }
+}

@@ -23,7 +23,7 @@ fn adapted(shape: &MouthParams, gain: f32) -> MouthParams {
 
 /// `shape` scaled by `strength` and brought into the range that a face can do; what is not a number
 /// becomes rest.
-fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
+pub(super) fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
     let strength = number(strength).clamp(0.0, 2.0);
     let take = |v: f32, lo: f32, hi: f32| (number(v) * strength).clamp(lo, hi);
     let opening = take(shape.opening, -0.1, 0.45);
@@ -144,11 +144,9 @@ impl MouthRenderer {
             if !shared {
                 let pixel = (1 << sub_x.max(sub_y)) as f32 / lips.frame.unit;
                 let complexion = self.known.complexion();
-                self.warp.smear = if sub_x.max(sub_y) > 0 {
-                    (SMEARED * pixel).min(self.warp.most_smear)
-                } else {
-                    0.0
-                };
+                let subsampled = sub_x.max(sub_y) > 0;
+                self.warp
+                    .set_smear(if subsampled { SMEARED * pixel } else { 0.0 });
                 let interior =
                     Interior::new(&complexion, &self.known.gallery, &self.warp, &lips, pixel);
                 let traced = &mut self.traced;

@@ -3,8 +3,24 @@
 use super::{
     Region,
     frame::{Channel, Colour, Layout},
+    warp::Rest,
 };
-use crate::face::{MESH_POINTS, Mesh};
+use crate::{
+    face::{MESH_POINTS, Mesh},
+    model::{JAW_OF_OPENING, MouthParams},
+};
+
+/// Where the middle of the mouth is, and the distance between the eyes.
+pub const AT: [f32; 2] = [150.0, 130.0];
+pub const UNIT: f32 = 60.0;
+
+/// The source as it rests.
+pub const REST: Rest = Rest {
+    widening: 1.0,
+    drop: 0.0,
+    swelling: 0.0,
+    rolled_out: 0.0,
+};
 
 /// Packed RGB and BGRx, I420 and NV12 with padded rows, 4:4:4 in 709.
 pub fn layouts(width: usize, height: usize) -> [Layout; 5] {
@@ -195,4 +211,40 @@ pub fn tilted(mut mesh: Mesh, at: [f32; 2], angle: f32) -> Mesh {
         (*x, *y) = (at[0] + u * c - v * s, at[1] + u * s + v * c);
     }
     mesh
+}
+
+pub fn shape(opening: f32, width: f32, tuck: f32) -> MouthParams {
+    MouthParams {
+        opening,
+        width,
+        tuck,
+        jaw: JAW_OF_OPENING * opening,
+        ..Default::default()
+    }
+}
+
+/// Faces that differ in pose and in what their own mouth does.
+pub fn faces() -> Vec<Mesh> {
+    let mut faces = Vec::new();
+    for gap in [0.02, 0.06, 0.16, 0.35] {
+        let frontal = face_with_gap(AT, UNIT, gap);
+        for angle in [-0.7, 0.4] {
+            faces.push(turned(frontal.clone(), AT, UNIT, angle));
+        }
+        faces.push(tilted(frontal.clone(), AT, 0.5));
+        faces.push(frontal);
+    }
+    faces
+}
+
+pub fn shapes() -> Vec<MouthParams> {
+    let mut shapes = Vec::new();
+    for opening in [-0.1, 0.0, 0.05, 0.15, 0.3, 0.45] {
+        for width in [-0.5, -0.2, 0.0, 0.25] {
+            for tuck in [0.0, 1.0] {
+                shapes.push(shape(opening, width, tuck));
+            }
+        }
+    }
+    shapes
 }

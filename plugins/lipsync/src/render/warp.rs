@@ -125,9 +125,9 @@ pub struct Warp {
     pub tuck: f32,
     /// What lies nearer to the edge of a lip than this is taken from so far within the lip: the colour of an open mouth
     /// is smeared over its edges.
-    pub smear: f32,
+    smear: f32,
     /// No more than this may be.
-    pub most_smear: f32,
+    most_smear: f32,
 }
 
 impl Default for Warp {
@@ -365,6 +365,11 @@ impl Warp {
         self.reach = most;
     }
 
+    /// Takes the colour of an open mouth for smeared over so much of its lips' edges, in units, until the next frame.
+    pub fn set_smear(&mut self, smear: f32) {
+        self.smear = smear.min(self.most_smear);
+    }
+
     /// Maps a point of the target. Where the lips touch within
     /// a sample of the point, the other lip contributes, so that the line between them
     /// has no stairs. `per_pixel` is the number of samples in a unit.
@@ -460,3 +465,6 @@ impl Warp {
 /// Least distance from the lips over which the sideways displacement fades.
 const SHIFT_ABOVE: f32 = 0.36;
 const SHIFT_BELOW: f32 = 0.45;
+
+#[cfg(test)]
+mod tests;
