@@ -251,7 +251,7 @@ fn colour_next_to_the_lips_of_an_open_mouth_is_the_lips_own() {
         let edge = warp.place([lips.centre, 0.0], UNIT).column.upper;
         let [near, far] = [0.001, 0.05].map(|above| source(&warp, &lips, edge - above));
         warp.set_smear(1.0);
-        let smear = warp.smear;
+        let smear = warp.most_smear;
         assert!((source(&warp, &lips, edge - 0.001) - (near - smear)).abs() < 0.003);
         assert_eq!(source(&warp, &lips, edge - 0.05), far);
     }
