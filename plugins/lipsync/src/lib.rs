@@ -10,6 +10,7 @@ mod facesource;
 mod facetrack;
 mod lipsync;
 pub mod model;
+pub mod picture;
 pub mod render;
 pub mod roi;
 pub mod runtime;

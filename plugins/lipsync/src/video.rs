@@ -4,7 +4,7 @@ use gst_video::{
     VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo, prelude::*,
 };
 
-use crate::render::frame::{Channel, Colour, Frame, FrameMut, Layout};
+use crate::picture::frame::{Channel, Colour, Frame, FrameMut, Layout};
 
 /// The formats that `facetrack` and `lipsync` work on without conversion.
 pub const FORMATS: [VideoFormat; 16] = [

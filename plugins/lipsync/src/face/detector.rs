@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Error, Rect, load};
-use crate::render::crop::{Affine, Order, Tensor, sample};
-use crate::render::frame::Frame;
+use crate::picture::crop::{Affine, Order, Tensor, sample};
+use crate::picture::frame::Frame;
 use crate::runtime::Session;
 
 /// The network's file among the models that set-up fetches.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::detector::Detection;
 use super::{Error, MESH_POINTS, Mesh, load};
-use crate::render::crop::{Affine, Order, Tensor, sample};
-use crate::render::frame::Frame;
+use crate::picture::crop::{Affine, Order, Tensor, sample};
+use crate::picture::frame::Frame;
 use crate::runtime::Session;
 
 /// The network's file among the models that set-up fetches.

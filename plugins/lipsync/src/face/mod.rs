@@ -12,6 +12,7 @@ pub mod tracker;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use crate::picture::Rect;
 use crate::runtime::{self, Options, Provider, Session};
 
 /// Number of points of the face mesh.
@@ -38,43 +39,6 @@ pub enum Error {
     },
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
-}
-
-/// An upright rectangle in frame pixels.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rect {
-    pub x: f32,
-    pub y: f32,
-    pub width: f32,
-    pub height: f32,
-}
-
-impl Rect {
-    pub fn centre(&self) -> [f32; 2] {
-        [self.x + self.width / 2.0, self.y + self.height / 2.0]
-    }
-
-    pub fn area(&self) -> f32 {
-        self.width.max(0.0) * self.height.max(0.0)
-    }
-
-    /// The longer side.
-    pub fn size(&self) -> f32 {
-        self.width.max(self.height)
-    }
-
-    /// Intersection over union, 0 to 1.
-    pub fn iou(&self, other: &Self) -> f32 {
-        let overlap = Self {
-            x: 0.0,
-            y: 0.0,
-            width: (self.x + self.width).min(other.x + other.width) - self.x.max(other.x),
-            height: (self.y + self.height).min(other.y + other.height) - self.y.max(other.y),
-        }
-        .area();
-        let union = self.area() + other.area() - overlap;
-        if union > 0.0 { overlap / union } else { 0.0 }
-    }
 }
 
 /// The face mesh: x and y in frame pixels, z (towards the viewer is negative) in the same scale.

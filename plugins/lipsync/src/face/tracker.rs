@@ -20,7 +20,7 @@ use super::mesh::{Mesher, Roi};
 use super::selection::Select;
 use super::track::{Pose, Track, distance};
 use super::{Error, Face, Mesh, Rect};
-use crate::render::frame::Frame;
+use crate::picture::frame::Frame;
 
 /// How long a lost face is remembered.
 pub const MEMORY_SECONDS: f64 = 5.0;

@@ -90,11 +90,11 @@ impl LipSync {
             }
             state.loader.clone()
         };
-        let engine = loader
+        let animator = loader
             .as_ref()
             .and_then(|loader| loader.take())
             .ok_or(gst::FlowError::Flushing)?;
-        let mut stream = Box::new(Stream::new(engine));
+        let mut stream = Box::new(Stream::new(animator));
         stream.info = lock(&self.state).video_info.clone();
         self.counters.set_phase(Phase::Running);
         self.declare_latency(&stream);
@@ -134,7 +134,7 @@ impl LipSync {
 
     /// Frames that wait to be drawn besides the one in work.
     fn frames_held(settings: &Settings, stream: &Stream) -> usize {
-        stream.engine.batch_size() - 1 + usize::from(settings.end_mode == EndMode::Speech)
+        stream.animator.batch_size() - 1 + usize::from(settings.end_mode == EndMode::Speech)
     }
 
     fn declare_latency(&self, stream: &Stream) {
@@ -149,14 +149,14 @@ impl LipSync {
             })
             .unwrap_or(40 * gst::ClockTime::MSECOND);
         let later = gst::ClockTime::from_nseconds(settings.audio_offset.min(0).unsigned_abs());
-        let frames = Self::frames_held(&settings, stream) + stream.engine.frames_kept();
-        let latency = stream.engine.lookahead() + later + frame * frames as u64;
+        let frames = Self::frames_held(&settings, stream) + stream.animator.frames_kept();
+        let latency = stream.animator.lookahead() + later + frame * frames as u64;
         self.obj().set_latency(latency, None);
     }
 
     /// Takes speech from the pad until there is enough for `time`. False: wait for more.
     fn collect_speech(&self, stream: &mut Stream, time: i64) -> bool {
-        while !stream.speech_finished && !stream.engine.has_speech_for(time) {
+        while !stream.speech_finished && !stream.animator.has_speech_for(time) {
             if stream.head_taken {
                 self.audio.drop_buffer();
                 stream.head_taken = false;
@@ -165,7 +165,7 @@ impl LipSync {
                 if !self.audio.is_eos() {
                     return false;
                 }
-                stream.engine.finish_speech();
+                stream.animator.finish_speech();
                 stream.speech_finished = true;
                 break;
             };
@@ -188,18 +188,18 @@ impl LipSync {
         if buffer.flags().contains(gst::BufferFlags::GAP) && buffer.size() == 0 {
             if let Some((position, duration)) = position.zip(buffer.duration()) {
                 let count = samples(duration.nseconds() as i64);
-                stream.engine.speech_gap(position, position + count);
+                stream.animator.speech_gap(position, position + count);
             }
         } else if let Ok(map) = buffer.map_readable() {
             let started = std::time::Instant::now();
-            stream.engine.push_speech(position, &map);
+            stream.animator.push_speech(position, &map);
             self.counters
                 .audio_time
                 .fetch_add(started.elapsed().as_nanos() as u64, Relaxed);
         }
         self.counters
             .audio_position
-            .store(stream.engine.speech_until().max(0) as u64, Relaxed);
+            .store(stream.animator.speech_until().max(0) as u64, Relaxed);
     }
 
     /// Takes one frame further, if it and its speech are there.
@@ -251,7 +251,7 @@ impl LipSync {
     fn is_past_speech(&self, stream: &Stream, settings: &Settings, time: gst::ClockTime) -> bool {
         settings.end_mode != EndMode::Video
             && stream.speech_finished
-            && time.nseconds() as i64 >= stream.engine.speech_until()
+            && time.nseconds() as i64 >= stream.animator.speech_until()
     }
 
     /// The video has ended: gives what is held, and holds the last frame while there is speech if
@@ -327,7 +327,7 @@ impl LipSync {
         let mut batch: Vec<Held> = stream.held.drain(..count).collect();
         if let Some(info) = &stream.info {
             let drawn = stream
-                .engine
+                .animator
                 .draw(batch, drain, info, settings, &self.counters);
             batch = drawn.map_err(|error| {
                 post_error(&self.obj(), &error);

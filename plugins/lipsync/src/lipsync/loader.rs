@@ -6,7 +6,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::LipSync;
-use super::drawing::{Engine, error_kind, error_path};
+use super::animator::{Animator, error_kind, error_path};
 use super::settings::Settings;
 use crate::model;
 use crate::runtime::{self, lock};
@@ -16,7 +16,7 @@ const CODE: &str = "load-model";
 
 enum Outcome {
     Loading,
-    Loaded(Box<Engine>),
+    Loaded(Box<Animator>),
     Taken,
     Failed,
     Cancelled,
@@ -46,12 +46,12 @@ impl Loader {
                     gst::ProgressType::Start,
                     &format!("Loading {name}"),
                 );
-                let result = Engine::load(&settings);
+                let result = Animator::load(&settings);
                 let (outcome, kind, text) = match result {
-                    Ok(engine) => {
-                        let text = format!("Loaded {name} on {}", engine.provider().name());
+                    Ok(animator) => {
+                        let text = format!("Loaded {name} on {}", animator.provider().name());
                         (
-                            Outcome::Loaded(Box::new(engine)),
+                            Outcome::Loaded(Box::new(animator)),
                             gst::ProgressType::Complete,
                             text,
                         )
@@ -80,14 +80,14 @@ impl Loader {
 
     /// Waits for the model and takes it; `None` when it failed (the error has been posted) or the
     /// element was stopped.
-    pub fn take(&self) -> Option<Engine> {
+    pub fn take(&self) -> Option<Animator> {
         let (state, wake) = &*self.shared;
         let mut state = lock(state);
         while matches!(*state, Outcome::Loading) {
             state = wake.wait(state).unwrap_or_else(|e| e.into_inner());
         }
         match std::mem::replace(&mut *state, Outcome::Taken) {
-            Outcome::Loaded(engine) => Some(*engine),
+            Outcome::Loaded(animator) => Some(*animator),
             other => {
                 *state = other;
                 None

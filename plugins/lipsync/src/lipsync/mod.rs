@@ -1,8 +1,8 @@
 //! The element `lipsync`.
 
+mod animator;
 mod background;
-mod drawing;
-mod generation;
+mod generator;
 mod imp;
 mod loader;
 mod progress;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use gst::prelude::*;
 
-use super::drawing::Engine;
+use super::animator::Animator;
 
 /// A frame that has its speech and waits for its batch, or for its successor.
 pub struct Held {
@@ -15,7 +15,7 @@ pub struct Held {
 
 /// State of the streams, owned by the streaming thread while it works.
 pub struct Stream {
-    pub engine: Engine,
+    pub animator: Animator,
     pub info: Option<gst_video::VideoInfo>,
     pub held: VecDeque<Held>,
     /// The buffer at the head of the audio pad has been taken in already. It stays on the pad until
@@ -30,9 +30,9 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub fn new(engine: Engine) -> Self {
+    pub fn new(animator: Animator) -> Self {
         Self {
-            engine,
+            animator,
             info: None,
             held: VecDeque::new(),
             head_taken: false,
@@ -48,14 +48,14 @@ impl Stream {
         self.held.clear();
         self.video_end = None;
         self.last_time = None;
-        self.engine.reset_video();
+        self.animator.reset_video();
     }
 
     /// Forgets the speech.
     pub fn reset_speech(&mut self) {
         self.head_taken = false;
         self.speech_finished = false;
-        self.engine.reset_speech();
+        self.animator.reset_speech();
     }
 
     /// Running time of `buffer`, estimated from its predecessor where it has no timestamp.

@@ -4,9 +4,9 @@
 
 use super::{
     ease,
-    gallery::Gallery,
     lips::Lips,
     mix, smoothstep,
+    teeth::KeptTeeth,
     warp::{Column, Warp},
 };
 
@@ -24,7 +24,7 @@ const TEETH: [f32; 6] = [0.0, 0.135, 0.24, 0.335, 0.42, 0.5];
 #[derive(Clone, Copy, Debug)]
 pub struct Interior<'a> {
     /// This person's own teeth, where an earlier frame has shown them.
-    gallery: Option<&'a Gallery>,
+    kept: Option<&'a KeptTeeth>,
     /// Of the light against that in which they were seen.
     gain: [f32; 3],
     /// The line of the resting lips.
@@ -80,7 +80,7 @@ impl<'a> Interior<'a> {
     /// `pixel` is the size of a sample.
     pub fn new(
         complexion: &Complexion,
-        gallery: &'a Gallery,
+        kept: &'a KeptTeeth,
         warp: &Warp,
         lips: &Lips,
         pixel: f32,
@@ -95,8 +95,8 @@ impl<'a> Interior<'a> {
         let lip = complexion.lip;
         let red: [f32; 3] = std::array::from_fn(|i| 0.3 * lip[i] + 0.7 * flesh[i]);
         Self {
-            gallery: (!gallery.is_empty()).then_some(gallery),
-            gain: gallery.gain(skin),
+            kept: (!kept.is_empty()).then_some(kept),
+            gain: kept.gain(skin),
             middle: warp.line,
             teeth,
             tongue: red,
@@ -226,8 +226,8 @@ impl<'a> Interior<'a> {
         }
 
         // Where the source shows its own teeth, others would double them.
-        let kept = self.gallery.map(|gallery| {
-            let (seen, sure) = gallery.at(x, y - self.middle, self.gain);
+        let kept = self.kept.map(|kept| {
+            let (seen, sure) = kept.at(x, y - self.middle, self.gain);
             (seen, sure * (1.0 - self.own))
         });
         let (cover, tooth_light) = self.tooth(x, y, column);

@@ -4,10 +4,10 @@ use super::{
     Region, ease,
     frame::{Channel, FrameMut},
     interior::{Inside, Interior},
-    known::Acquaintance,
     lips::{HeadFrame, Lips},
     mix,
     patch::Patch,
+    person::Person,
     warp::Warp,
 };
 use crate::{face::Mesh, model::MouthParams};
@@ -62,7 +62,7 @@ const SMEARED: f32 = 1.5;
 /// track.
 #[derive(Default)]
 pub struct MouthRenderer {
-    known: Acquaintance,
+    known: Person,
     warp: Warp,
     patch: Patch,
     traced: Traced,
@@ -106,7 +106,7 @@ impl MouthRenderer {
 
     /// Forgets the face, for a new track or after a cut.
     pub fn reset(&mut self) {
-        self.known = Acquaintance::default();
+        self.known = Person::default();
     }
 
     /// Draws `shape` onto the face that `mesh` describes and says which pixels may have changed.
@@ -148,7 +148,7 @@ impl MouthRenderer {
                 self.warp
                     .set_smear(if subsampled { SMEARED * pixel } else { 0.0 });
                 let interior =
-                    Interior::new(&complexion, &self.known.gallery, &self.warp, &lips, pixel);
+                    Interior::new(&complexion, &self.known.teeth, &self.warp, &lips, pixel);
                 let traced = &mut self.traced;
                 traced.trace(&self.warp, &lips.frame, &interior, channel, target);
             }

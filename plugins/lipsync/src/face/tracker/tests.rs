@@ -3,7 +3,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::face::MESH_POINTS;
-use crate::render::frame::Layout;
+use crate::picture::frame::Layout;
 
 const FPS: f64 = 25.0;
 

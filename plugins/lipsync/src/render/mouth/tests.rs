@@ -4,8 +4,8 @@ use crate::{
     model::JAW_OF_OPENING,
     render::{
         frame::Layout,
-        gallery::Gallery,
         interior::Complexion,
+        teeth::KeptTeeth,
         testing::{self, AT, REST, UNIT, faces, shape, shapes},
         warp::Rest,
     },
@@ -251,10 +251,10 @@ fn subsampled_colour_has_as_much_of_the_line_between_the_lips_as_brightness_has(
         skin: [180.0, 140.0, 120.0],
         lip: [150.0, 90.0, 85.0],
     };
-    let gallery = Gallery::default();
+    let teeth = KeptTeeth::default();
     let column = warp.place([lips.centre, 0.0], UNIT).column;
     let [fine, coarse] = [1.0, 2.0].map(|size| {
-        let interior = Interior::new(&complexion, &gallery, &warp, &lips, size / UNIT);
+        let interior = Interior::new(&complexion, &teeth, &warp, &lips, size / UNIT);
         let at = |k: i32| interior.at([lips.centre, column.upper + 0.001 * k as f32], &column);
         (-200..200).filter_map(at).map(|i| i.coverage).sum::<f32>()
     });

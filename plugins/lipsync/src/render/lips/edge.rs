@@ -2,10 +2,10 @@
 //! the teeth for lip, which would then go wherever the lip goes.
 
 use super::{
+    Lips,
     fit::{Fit, Offset},
-    frame::Frame,
-    lips::Lips,
 };
+use crate::picture::frame::Frame;
 
 /// Places across the mouth where the edges are looked for.
 const PLACES: usize = 9;
@@ -92,10 +92,9 @@ fn end_of_lip(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::{
-        fit,
-        frame::{FrameMut, Layout},
-        testing,
+    use crate::{
+        picture::frame::{FrameMut, Layout},
+        render::{lips::fit, testing},
     };
 
     /// Red lips, and between them teeth above and the dark below; the lips end `offsets` from where

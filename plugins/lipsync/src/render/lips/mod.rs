@@ -1,10 +1,12 @@
 //! The face's own frame, and the lips and jaw of a mesh measured in it.
 
-use super::{
-    ease,
-    fit::{self, Offset},
-    mix, smoothstep,
-};
+pub mod edge;
+mod fit;
+pub mod line;
+
+use fit::Offset;
+
+use super::{ease, mix, smoothstep};
 use crate::face::Mesh;
 
 const UPPER: [usize; 11] = [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308];

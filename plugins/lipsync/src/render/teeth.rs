@@ -26,7 +26,7 @@ const LIP_MARGIN: f32 = 0.012;
 type Sample = [f32; 4];
 
 #[derive(Clone, Debug)]
-pub struct Gallery {
+pub struct KeptTeeth {
     samples: Box<[Sample; WIDTH * HEIGHT]>,
     /// Share of the samples that show the inside, weighted by how bright they are.
     worth: f32,
@@ -34,7 +34,7 @@ pub struct Gallery {
     skin: [f32; 3],
 }
 
-impl Default for Gallery {
+impl Default for KeptTeeth {
     fn default() -> Self {
         Self {
             samples: Box::new([[0.0; 4]; WIDTH * HEIGHT]),
@@ -51,7 +51,7 @@ fn place(i: usize, j: usize) -> [f32; 2] {
     [mix(-REACH, REACH, along), mix(-ABOVE, BELOW, down)]
 }
 
-impl Gallery {
+impl KeptTeeth {
     /// Keeps what `frame` shows of the inside of its own mouth, if that is more than before.
     /// `complexion` is the face's own; its mouth rests `drop` below where it is now.
     pub fn look(&mut self, frame: &Frame, lips: &Lips, complexion: &Complexion, drop: f32) {
@@ -212,7 +212,7 @@ mod tests {
     };
 
     /// Looks at a face whose inner lips are `gap` apart, everything being of one colour.
-    fn look(gallery: &mut Gallery, gap: f32, rgb: [u8; 3]) {
+    fn look(teeth: &mut KeptTeeth, gap: f32, rgb: [u8; 3]) {
         let layout = Layout::rgb(300, 240);
         let mut pixels: Vec<u8> = rgb.into_iter().cycle().take(300 * 240 * 3).collect();
         let frame = FrameMut {
@@ -220,46 +220,46 @@ mod tests {
             planes: [&mut pixels, &mut [], &mut []],
         };
         let lips = Lips::of(&testing::face_with_gap(AT, UNIT, gap)).unwrap();
-        gallery.look(&frame.as_ref(), &lips, &COMPLEXION, 0.0);
+        teeth.look(&frame.as_ref(), &lips, &COMPLEXION, 0.0);
     }
 
     #[test]
     fn only_an_open_mouth_with_teeth_is_kept() {
-        let mut gallery = Gallery::default();
-        look(&mut gallery, 0.02, [200, 190, 170]);
-        assert!(gallery.is_empty(), "the mouth is closed");
-        look(&mut gallery, 0.25, [60, 20, 20]);
-        assert!(gallery.is_empty(), "there is nothing but darkness");
-        look(&mut gallery, 0.25, [200, 190, 170]);
-        assert!(!gallery.is_empty());
-        let (colour, sure) = gallery.at(0.0, 0.03, [1.0; 3]);
+        let mut teeth = KeptTeeth::default();
+        look(&mut teeth, 0.02, [200, 190, 170]);
+        assert!(teeth.is_empty(), "the mouth is closed");
+        look(&mut teeth, 0.25, [60, 20, 20]);
+        assert!(teeth.is_empty(), "there is nothing but darkness");
+        look(&mut teeth, 0.25, [200, 190, 170]);
+        assert!(!teeth.is_empty());
+        let (colour, sure) = teeth.at(0.0, 0.03, [1.0; 3]);
         assert!(sure > 0.95 && (colour[0] - 200.0).abs() < 1.0, "{colour:?}");
         // On the lips and beyond the corners nothing was seen.
-        assert_eq!(gallery.at(0.0, 0.21, [1.0; 3]).1, 0.0);
-        assert_eq!(gallery.at(0.41, 0.03, [1.0; 3]).1, 0.0);
+        assert_eq!(teeth.at(0.0, 0.21, [1.0; 3]).1, 0.0);
+        assert_eq!(teeth.at(0.41, 0.03, [1.0; 3]).1, 0.0);
         // The teeth go on behind the upper lip.
-        assert!(gallery.at(0.0, -0.05, [1.0; 3]).1 > 0.95);
+        assert!(teeth.at(0.0, -0.05, [1.0; 3]).1 > 0.95);
     }
 
     #[test]
     fn what_is_kept_changes_only_for_the_better() {
-        let mut gallery = Gallery::default();
-        let red = |gallery: &Gallery| gallery.at(0.0, 0.03, [1.0; 3]).0[0];
-        look(&mut gallery, 0.2, [200, 190, 170]);
+        let mut teeth = KeptTeeth::default();
+        let red = |teeth: &KeptTeeth| teeth.at(0.0, 0.03, [1.0; 3]).0[0];
+        look(&mut teeth, 0.2, [200, 190, 170]);
         for (gap, colour) in [(0.12, 210), (0.2, 201)] {
-            look(&mut gallery, gap, [colour, 190, 170]);
-            assert!((red(&gallery) - 200.0).abs() < 0.1);
+            look(&mut teeth, gap, [colour, 190, 170]);
+            assert!((red(&teeth) - 200.0).abs() < 0.1);
         }
-        look(&mut gallery, 0.3, [210, 190, 170]);
-        assert!((red(&gallery) - 210.0).abs() < 0.1);
+        look(&mut teeth, 0.3, [210, 190, 170]);
+        assert!((red(&teeth) - 210.0).abs() < 0.1);
     }
 
     #[test]
     fn the_teeth_take_the_light_that_falls_on_the_skin() {
-        let mut gallery = Gallery::default();
-        look(&mut gallery, 0.25, [200, 190, 170]);
-        let gain = gallery.gain([95.0, 70.0, 110.0]);
-        let (colour, _) = gallery.at(0.0, 0.03, gain);
+        let mut teeth = KeptTeeth::default();
+        look(&mut teeth, 0.25, [200, 190, 170]);
+        let gain = teeth.gain([95.0, 70.0, 110.0]);
+        let (colour, _) = teeth.at(0.0, 0.03, gain);
         for (got, want) in colour.into_iter().zip([100.0, 95.0, 170.0]) {
             assert!((got - want).abs() < 1.0, "{colour:?}");
         }

@@ -3,13 +3,14 @@
 use std::cell::Cell;
 
 use super::{
-    Region,
-    crop::Order,
-    ease,
+    Region, ease,
     frame::{Channel, FrameMut},
     patch::Patch,
 };
-use crate::face::{Mesh, Rect};
+use crate::{
+    face::Mesh,
+    picture::{Rect, crop::Order},
+};
 
 /// A generator's picture of one face: three planes of `size` by `size` values from 0 to 1.
 #[derive(Clone, Copy, Debug)]
@@ -34,12 +35,12 @@ const PAST_JAW: f32 = 1.06;
 
 /// Blends generated faces into frames. Keeps its scratch memory.
 #[derive(Default)]
-pub struct Paster {
+pub struct CropBlender {
     mask: Patch,
     picture: Patch,
 }
 
-impl Paster {
+impl CropBlender {
     pub fn new() -> Self {
         Self::default()
     }
@@ -48,7 +49,7 @@ impl Paster {
     /// taken, and says which pixels may have changed. With a mesh the mask follows the jaw and stays
     /// below the nose; without one it is an ellipse in the lower half of the box. A box that is empty
     /// or outside the picture, or a generated picture of the wrong size, changes nothing.
-    pub fn paste(
+    pub fn blend(
         &mut self,
         frame: &mut FrameMut,
         generated: &Generated,
@@ -112,12 +113,12 @@ impl Paster {
             let (w, h) = (channel.width(layout.width), channel.height(layout.height));
             let target = region.subsampled(channel.sub_x, channel.sub_y, w, h);
             let plane = &mut *frame.planes[channel.plane];
-            self.blend(plane, channel, target, bounds, generated.size);
+            self.blend_channel(plane, channel, target, bounds, generated.size);
         }
         region
     }
 
-    fn blend(
+    fn blend_channel(
         &self,
         plane: &mut [u8],
         channel: &Channel,
@@ -257,7 +258,7 @@ mod tests {
             layout,
             planes: [a, b, c],
         };
-        Paster::new().paste(&mut frame, generated, bounds, mesh)
+        CropBlender::new().blend(&mut frame, generated, bounds, mesh)
     }
 
     #[test]

@@ -158,9 +158,9 @@ impl Frame<'_> {
             let (i, next_i, fx) = along(x, channel.sub_x, channel.width(*width));
             let (j, next_j, fy) = along(y, channel.sub_y, channel.height(*height));
             let sample = |i, j| Some(f32::from(*plane.get(channel.index(i, j))?));
-            let top = super::mix(sample(i, j)?, sample(next_i, j)?, fx);
-            let bottom = super::mix(sample(i, next_j)?, sample(next_i, next_j)?, fx);
-            *value = super::mix(top, bottom, fy);
+            let top = super::smooth::mix(sample(i, j)?, sample(next_i, j)?, fx);
+            let bottom = super::smooth::mix(sample(i, next_j)?, sample(next_i, next_j)?, fx);
+            *value = super::smooth::mix(top, bottom, fy);
         }
         Some(colour.to_rgb(values))
     }

@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::animator::{timed, with_frame};
 use super::background::Background;
-use super::drawing::{timed, with_frame};
 use super::progress::Counters;
 use super::settings::Settings;
 use super::stream::Held;
@@ -13,18 +13,18 @@ use crate::audio::Timeline;
 use crate::face::{Face, Mesh, Rect};
 use crate::model::{self, Generator};
 use crate::model::{Batch, BoxPadding, Channels, PaddingUnit};
-use crate::render::crop::{self, Affine, Order, Tensor};
-use crate::render::paste::{Generated, Paster};
+use crate::picture::crop::{self, Affine, Order, Tensor};
+use crate::render::blend::{CropBlender, Generated};
 use crate::{roi, video};
 
 /// A network of kind `generator` with what it needs between frames.
 ///
 /// The network works on one batch in a thread of its own while the faces of the next are cropped,
 /// and those of the one before are pasted: so frames come out one batch after they went in.
-pub struct Painter {
+pub struct GeneratorBackend {
     network: Generator,
     background: Background,
-    paster: Paster,
+    paster: CropBlender,
     /// The last boxes of each track, to be averaged.
     boxes: HashMap<u32, VecDeque<Rect>>,
     crop: Vec<f32>,
@@ -54,12 +54,12 @@ struct Working {
     finishes: u64,
 }
 
-impl Painter {
+impl GeneratorBackend {
     pub fn new(network: Generator) -> Result<Self, model::Error> {
         let size = network.spec().crop;
         Ok(Self {
             background: Background::start()?,
-            paster: Paster::new(),
+            paster: CropBlender::new(),
             boxes: HashMap::new(),
             crop: vec![0.0; 3 * size * size],
             frames: VecDeque::new(),
@@ -215,7 +215,7 @@ impl Painter {
             let held = &mut self.frames[(job.frame - self.first) as usize];
             with_frame(&mut held.buffer, info, |frame| {
                 self.paster
-                    .paste(frame, &generated, job.bounds, job.mesh.as_ref());
+                    .blend(frame, &generated, job.bounds, job.mesh.as_ref());
             });
         }
     }

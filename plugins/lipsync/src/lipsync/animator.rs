@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-use super::generation::Painter;
+use super::generator::GeneratorBackend;
 use super::imp::{CAT, SAMPLE_RATE};
 use super::progress::Counters;
 use super::settings::Settings;
@@ -13,8 +13,8 @@ use super::stream::Held;
 use crate::audio::Timeline;
 use crate::face::Face;
 use crate::model::{self, Kind, Model, MouthParams, Network};
+use crate::picture::frame::FrameMut;
 use crate::render::MouthRenderer;
-use crate::render::frame::FrameMut;
 use crate::{roi, runtime, video};
 
 /// Frames that a generator draws at once unless told otherwise.
@@ -25,21 +25,21 @@ const FORGET_AFTER: u64 = 250;
 const KEPT_COLUMNS: i64 = 160;
 
 /// A network with the speech it hears and what it knows about the faces it draws on.
-pub struct Engine {
+pub struct Animator {
     timeline: Timeline,
-    drawer: Drawer,
+    backend: Backend,
     provider: runtime::Provider,
     batch: usize,
     lookahead: gst::ClockTime,
     samples: Vec<f32>,
 }
 
-enum Drawer {
-    Mouth(Box<MouthDrawer>),
-    Painter(Box<Painter>),
+enum Backend {
+    MouthShape(Box<MouthShapeBackend>),
+    Generator(Box<GeneratorBackend>),
 }
 
-impl Engine {
+impl Animator {
     /// Loads the model that `settings` name and runs it once.
     pub fn load(settings: &Settings) -> Result<Self, model::Error> {
         let model = Model::resolve(settings.model_file.as_deref())?;
@@ -62,19 +62,23 @@ impl Engine {
         let timeline = Timeline::new(network.mel());
         let provider = network.session().provider;
         let lookahead = gst::ClockTime::from_nseconds(network.look_ahead_ns());
-        let (drawer, batch) = match network {
+        let (backend, batch) = match network {
             // Its network runs ahead in blocks of its own; holding frames back would gain nothing.
-            Network::MouthShape(network) => {
-                (Drawer::Mouth(Box::new(MouthDrawer::new(*network))), 1)
-            }
+            Network::MouthShape(network) => (
+                Backend::MouthShape(Box::new(MouthShapeBackend::new(*network))),
+                1,
+            ),
             Network::Generator(network) => {
                 let batch = network.batch_size();
-                (Drawer::Painter(Box::new(Painter::new(network)?)), batch)
+                (
+                    Backend::Generator(Box::new(GeneratorBackend::new(network)?)),
+                    batch,
+                )
             }
         };
         Ok(Self {
             timeline,
-            drawer,
+            backend,
             provider,
             batch,
             lookahead,
@@ -93,9 +97,9 @@ impl Engine {
 
     /// Frames that are kept back after they were drawn.
     pub fn frames_kept(&self) -> usize {
-        match &self.drawer {
-            Drawer::Mouth(_) => 0,
-            Drawer::Painter(_) => self.batch,
+        match &self.backend {
+            Backend::MouthShape(_) => 0,
+            Backend::Generator(_) => self.batch,
         }
     }
 
@@ -135,9 +139,9 @@ impl Engine {
 
     /// Whether a frame whose speech is at `ns` can be drawn.
     pub fn has_speech_for(&self, ns: i64) -> bool {
-        let columns = match &self.drawer {
-            Drawer::Mouth(drawer) => drawer.network.columns(ns),
-            Drawer::Painter(painter) => painter.columns(ns),
+        let columns = match &self.backend {
+            Backend::MouthShape(backend) => backend.network.columns(ns),
+            Backend::Generator(generator) => generator.columns(ns),
         };
         columns.end <= self.timeline.available_until()
     }
@@ -153,9 +157,9 @@ impl Engine {
     }
 
     pub fn reset_video(&mut self) {
-        match &mut self.drawer {
-            Drawer::Mouth(drawer) => drawer.renderers.clear(),
-            Drawer::Painter(painter) => painter.reset(),
+        match &mut self.backend {
+            Backend::MouthShape(backend) => backend.renderers.clear(),
+            Backend::Generator(generator) => generator.reset(),
         }
     }
 
@@ -170,15 +174,15 @@ impl Engine {
         counters: &Counters,
     ) -> Result<Vec<Held>, model::Error> {
         let last = batch.iter().filter_map(|held| held.time).max();
-        let drawn = match &mut self.drawer {
-            Drawer::Mouth(drawer) => {
+        let drawn = match &mut self.backend {
+            Backend::MouthShape(backend) => {
                 for held in &mut batch {
-                    drawer.draw(held, &self.timeline, info, settings, counters)?;
+                    backend.draw(held, &self.timeline, info, settings, counters)?;
                 }
                 batch
             }
-            Drawer::Painter(painter) => {
-                painter.draw(batch, drain, &self.timeline, info, settings, counters)?
+            Backend::Generator(generator) => {
+                generator.draw(batch, drain, &self.timeline, info, settings, counters)?
             }
         };
         if let Some(time) = last {
@@ -191,13 +195,13 @@ impl Engine {
 }
 
 /// Draws with a network of kind `mouth-shape`.
-struct MouthDrawer {
+struct MouthShapeBackend {
     network: model::MouthShape,
     renderers: HashMap<u32, (MouthRenderer, u64)>,
     frames: u64,
 }
 
-impl MouthDrawer {
+impl MouthShapeBackend {
     fn new(network: model::MouthShape) -> Self {
         Self {
             network,

@@ -2,7 +2,11 @@
 //! talking nor the noise of one frame shows in the drawing.
 
 use super::{
-    edge, frame::Frame, gallery::Gallery, interior::Complexion, line, lips::Lips, warp::Rest,
+    frame::Frame,
+    interior::Complexion,
+    lips::{Lips, edge, line},
+    teeth::KeptTeeth,
+    warp::Rest,
 };
 use crate::{face::Mesh, model::JAW_OF_OPENING};
 
@@ -72,7 +76,7 @@ const MOST_ROLLED_OUT: f32 = 0.1;
 
 /// What is known about the face from the frames so far.
 #[derive(Clone, Debug)]
-pub struct Acquaintance {
+pub struct Person {
     skin: Mean<3>,
     lip: Mean<3>,
     /// Where touching lips meet, against the mesh.
@@ -89,10 +93,10 @@ pub struct Acquaintance {
     drop: Steady,
     swelling: Steady,
     rolled_out: Steady,
-    pub gallery: Gallery,
+    pub teeth: KeptTeeth,
 }
 
-impl Default for Acquaintance {
+impl Default for Person {
     fn default() -> Self {
         Self {
             skin: Mean::of([180.0, 140.0, 120.0]),
@@ -105,12 +109,12 @@ impl Default for Acquaintance {
             drop: Steady { value: 0.0 },
             swelling: Steady { value: 0.0 },
             rolled_out: Steady { value: 0.0 },
-            gallery: Gallery::default(),
+            teeth: KeptTeeth::default(),
         }
     }
 }
 
-impl Acquaintance {
+impl Person {
     /// Looks at one more frame, before it is drawn on, and puts the line of touching lips right.
     pub fn look(&mut self, frame: &Frame, mesh: &Mesh, lips: &mut Lips) {
         if let Some(skin) = mean_colour(frame, mesh, &SKIN) {
@@ -152,9 +156,9 @@ impl Acquaintance {
         self.widening
             .follow(width / lips.width.max(0.05), WIDTH_NOISE);
         self.drop.follow(rests_at - line, LINE_NOISE);
-        // What the gallery keeps is drawn against the resting mouth.
+        // What the teeth keeps is drawn against the resting mouth.
         let drop = self.rest().drop;
-        self.gallery.look(frame, lips, &self.complexion(), drop);
+        self.teeth.look(frame, lips, &self.complexion(), drop);
     }
 
     pub fn complexion(&self) -> Complexion {

@@ -1,10 +1,10 @@
 //! Finds the dark line between touching lips, which the mesh misses by a few pixels.
 
 use super::{
+    Lips,
     fit::{Fit, Offset},
-    frame::{Colour, Frame},
-    lips::Lips,
 };
+use crate::picture::frame::{Colour, Frame};
 
 /// Places across the mouth where the line is looked for.
 const PLACES: usize = 11;
@@ -81,19 +81,22 @@ fn luma(frame: &Frame, [x, y]: [f32; 2]) -> Option<f32> {
         }
     };
     let (fx, fy) = (x - i as f32, y - j as f32);
-    let top = super::mix(sample(i, j)?, sample(i + 1, j)?, fx);
-    let bottom = super::mix(sample(i, j + 1)?, sample(i + 1, j + 1)?, fx);
-    Some(super::mix(top, bottom, fy))
+    let top = crate::picture::smooth::mix(sample(i, j)?, sample(i + 1, j)?, fx);
+    let bottom = crate::picture::smooth::mix(sample(i, j + 1)?, sample(i + 1, j + 1)?, fx);
+    Some(crate::picture::smooth::mix(top, bottom, fy))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::{fit, frame::FrameMut, testing};
+    use crate::{
+        picture::frame::FrameMut,
+        render::{lips::fit, testing},
+    };
 
     /// Draws a dark curve `offset` below the line of the face's lips.
     fn face_with_line(
-        layout: &crate::render::frame::Layout,
+        layout: &crate::picture::frame::Layout,
         lips: &Lips,
         offset: Offset,
     ) -> [Vec<u8>; 3] {

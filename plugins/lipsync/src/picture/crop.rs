@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
+use super::Rect;
 use super::frame::{Channel, Colour, Frame};
-use crate::face::Rect;
 
 /// Maps crop coordinates to frame coordinates.
 ///
@@ -402,7 +402,7 @@ fn blend<T: Copy + Into<f32>>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::frame::Layout;
+    use crate::picture::frame::Layout;
 
     const WIDTH: usize = 16;
     const HEIGHT: usize = 12;
