@@ -5,6 +5,7 @@
 //! sound exactly as long as the picture.
 
 pub mod audio;
+pub mod bank;
 pub mod face;
 mod facesource;
 mod facetrack;

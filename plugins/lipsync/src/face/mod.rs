@@ -3,8 +3,10 @@
 //! Coordinates are continuous frame pixels: (0, 0) is the top left corner of the first pixel.
 
 pub mod detector;
+pub mod lips;
 pub mod mesh;
 pub mod one_euro;
+pub mod pose;
 pub mod selection;
 mod track;
 pub mod tracker;
@@ -49,20 +51,7 @@ pub struct Mesh(pub Box<[[f32; 3]; MESH_POINTS]>);
 impl Mesh {
     /// The box around all points.
     pub fn bounds(&self) -> Rect {
-        let mut low = [f32::MAX; 2];
-        let mut high = [f32::MIN; 2];
-        for point in self.0.iter() {
-            for axis in 0..2 {
-                low[axis] = low[axis].min(point[axis]);
-                high[axis] = high[axis].max(point[axis]);
-            }
-        }
-        Rect {
-            x: low[0],
-            y: low[1],
-            width: high[0] - low[0],
-            height: high[1] - low[1],
-        }
+        Rect::around(&self.0.map(|[x, y, _]| [x, y]))
     }
 }
 

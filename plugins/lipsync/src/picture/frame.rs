@@ -137,12 +137,17 @@ pub struct Frame<'a> {
 
 impl Frame<'_> {
     /// R'G'B' at a place in pixels, between samples; `None` outside the picture.
-    pub fn rgb_at(&self, [x, y]: [f32; 2]) -> Option<[f32; 3]> {
+    pub fn rgb_at(&self, place: [f32; 2]) -> Option<[f32; 3]> {
+        Some(self.layout.colour.to_rgb(self.values_at(place)?))
+    }
+
+    /// The channels' values at a place in pixels, between samples; `None` outside the picture.
+    pub fn values_at(&self, [x, y]: [f32; 2]) -> Option<[f32; 3]> {
         let Layout {
             width,
             height,
             channels,
-            colour,
+            ..
         } = &self.layout;
         if !(x >= 0.0 && y >= 0.0 && x < *width as f32 && y < *height as f32) {
             return None;
@@ -162,7 +167,31 @@ impl Frame<'_> {
             let bottom = super::smooth::mix(sample(i, next_j)?, sample(next_i, next_j)?, fx);
             *value = super::smooth::mix(top, bottom, fy);
         }
-        Some(colour.to_rgb(values))
+        Some(values)
+    }
+}
+
+impl Frame<'_> {
+    /// Brightness of a pixel, 0 to 255 as in R'G'B'; beyond the picture its last pixels repeat.
+    #[inline]
+    pub fn luma_at(&self, x: usize, y: usize) -> f32 {
+        let layout = &self.layout;
+        let (x, y) = (
+            x.min(layout.width.saturating_sub(1)),
+            y.min(layout.height.saturating_sub(1)),
+        );
+        let value = |c: usize| {
+            let channel = &layout.channels[c];
+            let plane = self.planes[channel.plane];
+            f32::from(plane.get(channel.index(x, y)).copied().unwrap_or_default())
+        };
+        match layout.colour {
+            Colour::Rgb => 0.299 * value(0) + 0.587 * value(1) + 0.114 * value(2),
+            Colour::Yuv {
+                full_range: true, ..
+            } => value(0),
+            Colour::Yuv { .. } => (value(0) - 16.0) * (255.0 / 219.0),
+        }
     }
 }
 

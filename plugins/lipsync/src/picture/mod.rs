@@ -17,6 +17,26 @@ pub struct Rect {
 }
 
 impl Rect {
+    /// The smallest one that has all of `points` in it; nothing around no points.
+    pub fn around(points: &[[f32; 2]]) -> Self {
+        let Some(&first) = points.first() else {
+            return Self::default();
+        };
+        let (mut low, mut high) = (first, first);
+        for point in points {
+            for axis in 0..2 {
+                low[axis] = low[axis].min(point[axis]);
+                high[axis] = high[axis].max(point[axis]);
+            }
+        }
+        Self {
+            x: low[0],
+            y: low[1],
+            width: high[0] - low[0],
+            height: high[1] - low[1],
+        }
+    }
+
     pub fn centre(&self) -> [f32; 2] {
         [self.x + self.width / 2.0, self.y + self.height / 2.0]
     }

@@ -1,17 +1,20 @@
 //! Drawing into pictures: a generator's crops, the mouth warp and the mouth's interior.
 //! No GStreamer types here.
 
+mod bend;
 pub mod blend;
 mod interior;
-mod lips;
+mod lay;
 mod mouth;
+pub mod own;
 mod person;
 mod teeth;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod warp;
 
 // What drawing is made of, at hand in every module of it.
+use crate::face::lips;
 use crate::picture::{
     Region, frame, patch,
     smooth::{ease, mix, smoothstep},

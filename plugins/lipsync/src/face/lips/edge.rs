@@ -93,8 +93,9 @@ fn end_of_lip(
 mod tests {
     use super::*;
     use crate::{
+        face::lips::fit,
         picture::frame::{FrameMut, Layout},
-        render::{lips::fit, testing},
+        render::testing,
     };
 
     /// Red lips, and between them teeth above and the dark below; the lips end `offsets` from where

@@ -89,10 +89,7 @@ fn luma(frame: &Frame, [x, y]: [f32; 2]) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        picture::frame::FrameMut,
-        render::{lips::fit, testing},
-    };
+    use crate::{face::lips::fit, picture::frame::FrameMut, render::testing};
 
     /// Draws a dark curve `offset` below the line of the face's lips.
     fn face_with_line(

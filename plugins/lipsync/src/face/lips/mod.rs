@@ -1,13 +1,13 @@
 //! The face's own frame, and the lips and jaw of a mesh measured in it.
 
 pub mod edge;
-mod fit;
+pub mod fit;
 pub mod line;
 
-use fit::Offset;
+pub use fit::{Offset, solve};
 
-use super::{ease, mix, smoothstep};
-use crate::face::Mesh;
+use super::Mesh;
+use crate::picture::smooth::{ease, mix, smoothstep};
 
 const UPPER: [usize; 11] = [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308];
 const LOWER: [usize; 11] = [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308];
@@ -33,7 +33,7 @@ pub struct HeadFrame {
 
 impl HeadFrame {
     /// `None` where the points do not make a face: collapsed, or not finite.
-    fn of(mesh: &Mesh) -> Option<(Self, f32)> {
+    pub fn of(mesh: &Mesh) -> Option<(Self, f32)> {
         let [left, right] = [LEFT_EYE, RIGHT_EYE].map(|pair| middle(mesh, pair));
         let eyes: [f32; 3] = std::array::from_fn(|i| right[i] - left[i]);
         let flat = eyes[0].hypot(eyes[1]);

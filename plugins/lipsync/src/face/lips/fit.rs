@@ -42,7 +42,7 @@ impl Fit {
 }
 
 /// Cramer's rule.
-fn solve(m: [[f32; 3]; 3], r: [f32; 3]) -> Option<Offset> {
+pub fn solve(m: [[f32; 3]; 3], r: [f32; 3]) -> Option<Offset> {
     let det = |m: &[[f32; 3]; 3]| {
         m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1])
             - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])

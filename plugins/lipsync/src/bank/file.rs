@@ -1,0 +1,477 @@
+//! The face file.
+//!
+//! Magic, version, length of the header and sha256 of all that follows (56 bytes); the header as
+//! JSON; the points of every frame, by time; then for each mouth what is known of it, and last
+//! the pixels of all. Numbers are little-endian. It is read as a memory map: what is not used is not
+//! loaded.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use memmap2::Mmap;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::Error;
+use super::mouth::{Look, Mouth, Pixels, Shape, packed, packed_len};
+use super::points::{self, FRAME_LEN, FramePoints, MESH_LEN};
+use crate::face::pose::Pose;
+use crate::picture::{
+    Region,
+    frame::{Channel, Colour, Frame, Layout},
+};
+
+/// Changes with the format, and with what is learnt: older files are made anew.
+pub const VERSION: u32 = 1;
+
+const MAGIC: [u8; 8] = *b"LIPFACE\n";
+const PREFIX: usize = 8 + 4 + 4 + 8 + 32;
+/// A header is never longer.
+const MOST_HEADER: usize = 64 * 1024;
+/// Numbers of a mouth's look: see `pack_look`.
+const LOOK_NUMBERS: usize = 21;
+const MOUTH_LEN: usize = 8 + 8 + 4 * 4 + 8 + 8 + 4 * LOOK_NUMBERS + MESH_LEN;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Header {
+    pub source_id: String,
+    pub width: u32,
+    pub height: u32,
+    /// log2 of the subsampling of the colour.
+    pub sub: [u8; 2],
+    /// Luma coefficients and whether the range is full; R'G'B' without.
+    pub yuv: Option<(f32, f32, bool)>,
+    pub frames_seen: u64,
+    pub frames_with_face: u64,
+    pub duration_ns: u64,
+    pub frames: usize,
+    pub mouths: usize,
+}
+
+impl Header {
+    pub fn layout(&self) -> Layout {
+        let channel = |sub: [u8; 2]| Channel {
+            plane: 0,
+            offset: 0,
+            step: 1,
+            stride: 0,
+            sub_x: sub[0],
+            sub_y: sub[1],
+        };
+        Layout {
+            width: self.width as usize,
+            height: self.height as usize,
+            channels: [channel([0, 0]), channel(self.sub), channel(self.sub)],
+            colour: match self.yuv {
+                Some((kr, kb, full_range)) => Colour::Yuv { kr, kb, full_range },
+                None => Colour::Rgb,
+            },
+        }
+    }
+}
+
+/// What a face file says of its face.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    pub frames: u64,
+    pub frames_with_face: u64,
+    /// Of the source that was looked at.
+    #[serde(serialize_with = "seconds")]
+    pub duration: Duration,
+    pub mouths: usize,
+    pub bytes: u64,
+    pub width: u32,
+    pub height: u32,
+    /// Pixels between the eyes, in the middle of all mouths.
+    pub eyes: f32,
+    /// Least and most of what was seen, in units of the distance between the eyes.
+    pub opening: [f32; 2],
+    pub width_range: [f32; 2],
+    /// In degrees.
+    pub yaw: [f32; 2],
+    /// Sharpness in the middle of all mouths: 0.01 is soft, 0.05 is crisp.
+    pub sharp: f32,
+    /// Share of the mouths that are hidden or oddly lit.
+    pub occluded: f32,
+    pub closed_mouths: usize,
+    pub open_mouths: usize,
+}
+
+fn seconds<S: serde::Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(duration.as_secs_f64())
+}
+
+/// Below this the lips touch, and above that a mouth is open.
+const CLOSED: f32 = 0.012;
+const OPEN: f32 = 0.1;
+
+/// A face that was learnt.
+pub struct FaceFile {
+    map: Arc<Mmap>,
+    header: Header,
+    frames_at: usize,
+    mouths: Vec<Mouth>,
+    /// Index of each frame by its time.
+    by_time: HashMap<u64, usize>,
+}
+
+impl FaceFile {
+    /// Reads and checks a face file; nothing in it is trusted before.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let unreadable = |e: std::io::Error| Error::Unreadable {
+            path: path.into(),
+            reason: e.to_string(),
+        };
+        let file = File::open(path).map_err(unreadable)?;
+        // SAFETY: face files are written under another name and renamed, never changed in place, so
+        // that the mapped bytes stay as they are.
+        let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
+        Self::read(Arc::new(map), path)
+    }
+
+    fn read(map: Arc<Mmap>, path: &Path) -> Result<Self, Error> {
+        let damaged = |reason: &str| Error::Damaged {
+            path: path.into(),
+            reason: reason.into(),
+        };
+        let bytes: &[u8] = &map;
+        let Some(prefix) = bytes.get(..PREFIX).filter(|p| p[..8] == MAGIC) else {
+            return Err(Error::Foreign(path.into()));
+        };
+        let mut prefix = Reader(&prefix[8..]);
+        let found = prefix.u32().unwrap_or_default();
+        if found != VERSION {
+            return Err(Error::Version {
+                path: path.into(),
+                found,
+            });
+        }
+        let header_len = prefix.u32().unwrap_or_default() as usize;
+        let length = prefix.u64().unwrap_or_default();
+        if length != bytes.len() as u64 {
+            return Err(damaged("it is cut off"));
+        }
+        if Sha256::digest(&bytes[PREFIX..])[..] != *prefix.0 {
+            return Err(damaged("its checksum is wrong"));
+        }
+        let header = bytes
+            .get(PREFIX..PREFIX.saturating_add(header_len))
+            .filter(|header| header.len() <= MOST_HEADER)
+            .and_then(|header| serde_json::from_slice::<Header>(header).ok())
+            .filter(sound)
+            .ok_or_else(|| damaged("its header says nothing"))?;
+        let frames_at = PREFIX + header_len;
+        let mouths_at = header
+            .frames
+            .checked_mul(FRAME_LEN)
+            .and_then(|length| length.checked_add(frames_at));
+        let parts = mouths_at.and_then(|mouths_at| {
+            let length = header.mouths.checked_mul(MOUTH_LEN)?;
+            let frames = bytes.get(frames_at..mouths_at)?;
+            Some((
+                frames,
+                bytes.get(mouths_at..mouths_at.checked_add(length)?)?,
+            ))
+        });
+        let (frames, mouths) = parts.ok_or_else(|| damaged("parts of it are missing"))?;
+        let by_time = frames.chunks_exact(FRAME_LEN).enumerate();
+        let by_time = by_time
+            .filter_map(|(i, frame)| Some((points::time_of(frame)?, i)))
+            .collect();
+        let layout = header.layout();
+        let mouths = mouths
+            .chunks_exact(MOUTH_LEN)
+            .map(|packed| unpack_mouth(packed, &layout, &map))
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| damaged("a mouth in it is none"))?;
+        Ok(Self {
+            map,
+            header,
+            frames_at,
+            mouths,
+            by_time,
+        })
+    }
+
+    /// What identifies the content of the face video.
+    pub fn source_id(&self) -> &str {
+        &self.header.source_id
+    }
+
+    /// The size of the source's picture, and how the mouths' samples lie and what they mean.
+    pub fn layout(&self) -> Layout {
+        self.header.layout()
+    }
+
+    pub fn mouths(&self) -> &[Mouth] {
+        &self.mouths
+    }
+
+    /// The points of the frame at `time` (nanoseconds, in the source).
+    pub fn points_at(&self, time: u64) -> Option<FramePoints> {
+        let start = self.frames_at + self.by_time.get(&time)? * FRAME_LEN;
+        FramePoints::unpack(self.map.get(start..start + FRAME_LEN)?)
+    }
+
+    pub fn summary(&self) -> Summary {
+        let all = |value: fn(&Look) -> f32| {
+            let mut values: Vec<f32> = self.mouths.iter().map(|m| value(&m.look)).collect();
+            values.sort_by(f32::total_cmp);
+            values
+        };
+        let ends = |values: &[f32]| {
+            let end = |value: Option<&f32>| value.copied().unwrap_or_default();
+            [end(values.first()), end(values.last())]
+        };
+        let middle = |values: &[f32]| values.get(values.len() / 2).copied().unwrap_or_default();
+        let count = |is: fn(&Look) -> bool| self.mouths.iter().filter(|m| is(&m.look)).count();
+        Summary {
+            frames: self.header.frames_seen,
+            frames_with_face: self.header.frames_with_face,
+            duration: Duration::from_nanos(self.header.duration_ns),
+            mouths: self.mouths.len(),
+            bytes: self.map.len() as u64,
+            width: self.header.width,
+            height: self.header.height,
+            eyes: middle(&all(|look| look.unit)),
+            opening: ends(&all(|look| look.shape.opening)),
+            width_range: ends(&all(|look| look.shape.width)),
+            yaw: ends(&all(|look| look.pose.yaw.to_degrees())),
+            sharp: middle(&all(|look| look.sharpness)),
+            occluded: count(|look| look.odd) as f32 / self.mouths.len().max(1) as f32,
+            closed_mouths: count(|look| look.shape.opening < CLOSED),
+            open_mouths: count(|look| look.shape.opening > OPEN),
+        }
+    }
+
+    /// Mouth number `index` as packed R'G'B', upright and in the middle; empty if there is none.
+    pub fn mouth_rgb(&self, index: usize, width: usize, height: usize) -> Vec<u8> {
+        let Some(mouth) = self.mouths.get(index) else {
+            return Vec::new();
+        };
+        let Some((head, _)) = crate::face::lips::HeadFrame::of(&mouth.mesh) else {
+            return Vec::new();
+        };
+        let layout = packed(&self.layout(), mouth.region);
+        let bytes = mouth.pixels.bytes();
+        let frame = Frame {
+            layout,
+            planes: [bytes, &[], &[]],
+        };
+        let (x0, y0) = (mouth.region.x as f32, mouth.region.y as f32);
+        let reach = 1.5;
+        let mut rgb = Vec::with_capacity(width * height * 3);
+        for j in 0..height {
+            for i in 0..width {
+                let u = ((i as f32 + 0.5) / width as f32 - 0.5) * reach;
+                let v = ((j as f32 + 0.5) / height as f32 - 0.45) * reach * height as f32
+                    / width as f32;
+                let [x, y] = head.to_pixel([u, v]);
+                let colour = frame.rgb_at([x - x0, y - y0]).unwrap_or_default();
+                rgb.extend(colour.map(|v| v.clamp(0.0, 255.0) as u8));
+            }
+        }
+        rgb
+    }
+}
+
+fn sound(header: &Header) -> bool {
+    let size = |v: u32| (1..=32_768).contains(&v);
+    size(header.width)
+        && size(header.height)
+        && header.sub.iter().all(|sub| *sub <= 1)
+        && header
+            .yuv
+            .is_none_or(|(kr, kb, _)| kr > 0.0 && kb > 0.0 && kr + kb < 0.9)
+}
+
+/// Writes a face file under its name when it is whole, for nobody but its owner to read.
+pub(super) fn write(
+    path: &Path,
+    header: &Header,
+    frames: &[u8],
+    mouths: &[Mouth],
+) -> Result<(), Error> {
+    let unwritable = |e: std::io::Error| Error::Unwritable {
+        path: path.into(),
+        reason: e.to_string(),
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let json = serde_json::to_vec(header).map_err(|e| unwritable(e.into()))?;
+    let mut index = Vec::with_capacity(mouths.len() * MOUTH_LEN);
+    let mut pixels_at = (PREFIX + json.len() + frames.len() + mouths.len() * MOUTH_LEN) as u64;
+    for mouth in mouths {
+        let length = mouth.pixels.bytes().len() as u64;
+        pack_mouth(mouth, pixels_at, length, &mut index);
+        pixels_at += length;
+    }
+    let parts = [&json[..], frames, &index].into_iter();
+    let parts = parts.chain(mouths.iter().map(|mouth| mouth.pixels.bytes()));
+    let mut sum = Sha256::new();
+    parts.clone().for_each(|part| sum.update(part));
+
+    let mut prefix = MAGIC.to_vec();
+    prefix.extend(VERSION.to_le_bytes());
+    prefix.extend((json.len() as u32).to_le_bytes());
+    prefix.extend(pixels_at.to_le_bytes());
+    prefix.extend(sum.finalize());
+    // Its mode is 0600 from the start.
+    let mut staged = tempfile::Builder::new()
+        .prefix(".face-")
+        .tempfile_in(&folder)
+        .map_err(unwritable)?;
+    staged.write_all(&prefix).map_err(unwritable)?;
+    for part in parts {
+        staged.write_all(part).map_err(unwritable)?;
+    }
+    staged.as_file().sync_all().map_err(unwritable)?;
+    staged.persist(path).map_err(|e| unwritable(e.error))?;
+    File::open(&folder)
+        .and_then(|f| f.sync_all())
+        .map_err(unwritable)
+}
+
+fn pack_mouth(mouth: &Mouth, pixels_at: u64, length: u64, to: &mut Vec<u8>) {
+    let Look {
+        frame,
+        time,
+        shape,
+        pose,
+        unit,
+        skin,
+        sharpness,
+        line,
+        ends,
+        odd,
+    } = &mouth.look;
+    to.extend(frame.to_le_bytes());
+    to.extend(time.to_le_bytes());
+    let Region {
+        x,
+        y,
+        width,
+        height,
+    } = mouth.region;
+    for value in [x, y, width, height] {
+        to.extend((value as u32).to_le_bytes());
+    }
+    to.extend(pixels_at.to_le_bytes());
+    to.extend(length.to_le_bytes());
+    let numbers = [
+        shape.opening,
+        shape.width,
+        shape.lips,
+        pose.yaw,
+        pose.pitch,
+        pose.roll,
+        *unit,
+    ]
+    .into_iter()
+    .chain(*skin)
+    .chain([*sharpness, f32::from(u8::from(*odd))])
+    .chain(*line)
+    .chain(ends.iter().flatten().copied());
+    let start = to.len();
+    numbers.for_each(|v| to.extend(v.to_le_bytes()));
+    debug_assert_eq!(to.len() - start, 4 * LOOK_NUMBERS);
+    points::pack(&mouth.mesh, to);
+}
+
+fn unpack_mouth(bytes: &[u8], source: &Layout, map: &Arc<Mmap>) -> Option<Mouth> {
+    let mut from = Reader(bytes);
+    let (frame, time) = (from.u64()?, from.u64()?);
+    let mut size = || from.u32().map(|v| v as usize);
+    let region = Region {
+        x: size()?,
+        y: size()?,
+        width: size()?,
+        height: size()?,
+    };
+    let even = |v: usize| v & 1 == 0;
+    let fits = |start: usize, length: usize, limit: usize| {
+        even(start) && length > 0 && start.checked_add(length).is_some_and(|end| end <= limit)
+    };
+    if !fits(region.x, region.width, source.width) || !fits(region.y, region.height, source.height)
+    {
+        return None;
+    }
+    let (start, length) = (from.u64()? as usize, from.u64()? as usize);
+    let end = start.checked_add(length)?;
+    if end > map.len() || length != packed_len(&packed(source, region)) {
+        return None;
+    }
+    let mut numbers = [0.0; LOOK_NUMBERS];
+    for number in &mut numbers {
+        *number = from.f32().filter(|v| v.abs() < 1e6)?;
+    }
+    let [
+        opening,
+        width,
+        lips,
+        yaw,
+        pitch,
+        roll,
+        unit,
+        r,
+        g,
+        b,
+        sharpness,
+        odd,
+        rest @ ..,
+    ] = numbers;
+    let [l0, l1, l2, a0, a1, a2, b0, b1, b2] = rest;
+    if unit < 2.0 {
+        return None;
+    }
+    Some(Mouth {
+        look: Look {
+            frame,
+            time,
+            shape: Shape {
+                opening,
+                width,
+                lips,
+            },
+            pose: Pose { yaw, pitch, roll },
+            unit,
+            skin: [r, g, b],
+            sharpness,
+            line: [l0, l1, l2],
+            ends: [[a0, a1, a2], [b0, b1, b2]],
+            odd: odd != 0.0,
+        },
+        mesh: Arc::new(points::unpack(from.0)?),
+        region,
+        pixels: Pixels::Mapped(map.clone(), start..end),
+    })
+}
+
+/// Takes numbers from the front of bytes.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn f32(&mut self) -> Option<f32> {
+        self.take().map(f32::from_le_bytes)
+    }
+}

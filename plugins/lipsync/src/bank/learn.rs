@@ -1,0 +1,209 @@
+//! Learns a face from the frames of its video, in bounded memory.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Error;
+use super::file::{self, Header};
+use super::mouth::{self, Mouth, Pixels};
+use super::points::{self, FRAME_LEN, FramePoints};
+use crate::face::Face;
+use crate::picture::frame::{Colour, Frame, Layout};
+
+/// What a face file may take unless told otherwise.
+pub const DEFAULT_BYTES: u64 = 64 << 20;
+
+/// Share of the bytes that the points of frames may take; the rest is mouths.
+const SHARE_OF_POINTS: f64 = 0.3;
+
+/// Bounds of the variety in which mouths are counted: a cell is so wide in opening, width (units),
+/// yaw and pitch (radians).
+const CELL: [f32; 4] = [0.025, 0.05, 0.09, 0.09];
+
+/// What differs from the middle of all by more than so many usual differences is odd, and by no
+/// less than so much of the range of brightness.
+const ODD: f32 = 7.0;
+const LEAST_ODD: f32 = 22.0;
+
+type Cell = [i16; 4];
+
+/// Looks at frames and keeps what is worth it.
+pub struct Learner {
+    max_bytes: u64,
+    layout: Option<Layout>,
+    points: Vec<u8>,
+    times: HashSet<u64>,
+    mouths: Vec<Mouth>,
+    mouth_bytes: u64,
+    cells: HashMap<Cell, u32>,
+    frames_seen: u64,
+    frames_with_face: u64,
+    duration: u64,
+    last_time: Option<u64>,
+}
+
+impl Learner {
+    pub fn new(max_bytes: u64) -> Self {
+        Self {
+            max_bytes,
+            layout: None,
+            points: Vec::new(),
+            times: HashSet::new(),
+            mouths: Vec::new(),
+            mouth_bytes: 0,
+            cells: HashMap::new(),
+            frames_seen: 0,
+            frames_with_face: 0,
+            duration: 0,
+            last_time: None,
+        }
+    }
+
+    pub fn frames_seen(&self) -> u64 {
+        self.frames_seen
+    }
+
+    pub fn frames_with_face(&self) -> u64 {
+        self.frames_with_face
+    }
+
+    pub fn mouths(&self) -> &[Mouth] {
+        &self.mouths
+    }
+
+    /// How the samples of the mouths lie and what they mean; absent before the first frame.
+    pub fn layout(&self) -> Option<Layout> {
+        self.layout
+    }
+
+    /// Looks at one frame, whose time in the source is `time` (nanoseconds), and the face in it.
+    /// Frames that were seen before, or have another format than the first, teach nothing.
+    pub fn look(&mut self, frame: &Frame, face: Option<&Face>, time: u64) {
+        if !self.times.insert(time) {
+            return;
+        }
+        self.frames_seen += 1;
+        if let Some(last) = self.last_time
+            && time > last
+        {
+            self.duration += (time - last).min(1_000_000_000);
+        }
+        self.last_time = Some(time);
+        let layout = self.layout.get_or_insert(frame.layout);
+        let format = |l: &Layout| {
+            let [_, colour, _] = l.channels;
+            (l.width, l.height, colour.sub_x, colour.sub_y, l.colour)
+        };
+        if format(layout) != format(&frame.layout) {
+            return;
+        }
+        let Some(mesh) = face.and_then(|face| face.mesh.as_ref()) else {
+            return;
+        };
+        self.frames_with_face += 1;
+        let score = face.map_or(0.0, |face| face.score);
+        let share = self.max_bytes as f64 * SHARE_OF_POINTS;
+        if ((self.points.len() + FRAME_LEN) as f64) < share {
+            FramePoints {
+                time,
+                score,
+                print: points::fingerprint(frame, mesh.bounds()),
+                mesh: mesh.clone(),
+            }
+            .pack(&mut self.points);
+        }
+        let number = self.frames_seen - 1;
+        let Some((look, region)) = mouth::look(frame, mesh, number, time) else {
+            return;
+        };
+        let pixels = mouth::copy(frame, region);
+        self.mouth_bytes += pixels.len() as u64 + FRAME_LEN as u64;
+        let mouth = Mouth {
+            look,
+            mesh: Arc::new(mesh.clone()),
+            region,
+            pixels: Pixels::Owned(pixels.into()),
+        };
+        *self.cells.entry(cell(&mouth)).or_default() += 1;
+        self.mouths.push(mouth);
+        let share = (self.max_bytes as f64 * (1.0 - SHARE_OF_POINTS)) as u64;
+        while self.mouth_bytes > share && self.mouths.len() > 1 {
+            self.forget_one();
+        }
+    }
+
+    /// Forgets the mouth of which there are most like it: of those the softest.
+    fn forget_one(&mut self) {
+        let crowded = |mouth: &Mouth| self.cells.get(&cell(mouth)).copied().unwrap_or_default();
+        let most = self.mouths.iter().map(crowded).max().unwrap_or_default();
+        let candidates = self.mouths.iter().enumerate();
+        let worst = candidates
+            .filter(|(_, mouth)| crowded(mouth) == most)
+            .min_by(|(_, a), (_, b)| a.look.sharpness.total_cmp(&b.look.sharpness))
+            .map(|(i, _)| i);
+        if let Some(worst) = worst {
+            let mouth = self.mouths.remove(worst);
+            self.mouth_bytes -= mouth.pixels.bytes().len() as u64 + FRAME_LEN as u64;
+            if let Some(count) = self.cells.get_mut(&cell(&mouth)) {
+                *count -= 1;
+            }
+        }
+    }
+
+    /// Writes what was learnt.
+    pub fn write(&mut self, path: &Path, source_id: &str) -> Result<(), Error> {
+        let (Some(layout), false) = (self.layout, self.mouths.is_empty()) else {
+            return Err(Error::NoFace);
+        };
+        mark_odd(&mut self.mouths);
+        self.mouths.sort_by_key(|mouth| mouth.look.time);
+        let [_, colour, _] = layout.channels;
+        let header = Header {
+            source_id: source_id.into(),
+            width: layout.width as u32,
+            height: layout.height as u32,
+            sub: [colour.sub_x, colour.sub_y],
+            yuv: match layout.colour {
+                Colour::Rgb => None,
+                Colour::Yuv { kr, kb, full_range } => Some((kr, kb, full_range)),
+            },
+            frames_seen: self.frames_seen,
+            frames_with_face: self.frames_with_face,
+            duration_ns: self.duration,
+            frames: self.points.len() / FRAME_LEN,
+            mouths: self.mouths.len(),
+        };
+        file::write(path, &header, &self.points, &self.mouths)
+    }
+}
+
+fn cell(mouth: &Mouth) -> Cell {
+    let look = &mouth.look;
+    let place = [
+        look.shape.opening,
+        look.shape.width,
+        look.pose.yaw,
+        look.pose.pitch,
+    ];
+    std::array::from_fn(|i| (place[i] / CELL[i]).round().clamp(-1e4, 1e4) as i16)
+}
+
+/// Marks the mouths around which the skin looks unlike that of the others: something is before it.
+fn mark_odd(mouths: &mut [Mouth]) {
+    for channel in 0..3 {
+        let mut values: Vec<f32> = mouths.iter().map(|m| m.look.skin[channel]).collect();
+        let middle = middle(&mut values);
+        values.iter_mut().for_each(|v| *v = (*v - middle).abs());
+        let usual = self::middle(&mut values);
+        let limit = (ODD * usual).max(LEAST_ODD);
+        for mouth in mouths.iter_mut() {
+            mouth.look.odd |= (mouth.look.skin[channel] - middle).abs() > limit;
+        }
+    }
+}
+
+fn middle(values: &mut [f32]) -> f32 {
+    values.sort_by(f32::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}

@@ -1,0 +1,39 @@
+//! A face that was learnt: the points of every frame of its video, and a bank of its own mouths.
+//! No GStreamer types here.
+//!
+//! [`Learner`] looks at the frames of a video and keeps what is worth it, [`FaceFile`] is what it
+//! wrote, and [`Chooser`] finds the mouth that a frame is to get.
+
+mod choose;
+mod file;
+mod learn;
+mod mouth;
+mod points;
+
+use std::path::PathBuf;
+
+pub use choose::{Ask, Choice, Chooser};
+pub use file::{FaceFile, Summary, VERSION};
+pub use learn::{DEFAULT_BYTES, Learner};
+pub use mouth::{Look, Mouth, Pixels, Shape, copy, look, packed};
+pub use points::{FramePoints, fingerprint};
+
+/// What can be wrong with a face file.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the face file {path} can't be read: {reason}")]
+    Unreadable { path: PathBuf, reason: String },
+    #[error("{0} is not a face file")]
+    Foreign(PathBuf),
+    #[error(
+        "the face file {path} is of version {found}, and this is version {}: it has to be made anew",
+        VERSION
+    )]
+    Version { path: PathBuf, found: u32 },
+    #[error("the face file {path} is damaged ({reason}): it has to be made anew")]
+    Damaged { path: PathBuf, reason: String },
+    #[error("the face file {path} can't be written: {reason}")]
+    Unwritable { path: PathBuf, reason: String },
+    #[error("nothing was learnt: no frame shows a face")]
+    NoFace,
+}

@@ -1,0 +1,240 @@
+//! One mouth of a person: pixels of the lower face and what they show.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use memmap2::Mmap;
+
+use crate::face::{
+    Mesh,
+    lips::{HeadFrame, Lips, edge, line},
+    pose::Pose,
+};
+use crate::picture::{
+    Rect, Region,
+    frame::{Channel, Frame, Layout},
+};
+
+/// What is kept of a face around the middle of its mouth, in units of the distance between the eyes.
+const ABOVE: f32 = 0.72;
+const BELOW: f32 = 1.12;
+const BESIDE: f32 = 1.12;
+
+/// How a mouth is shaped, in units of the distance between the eyes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Shape {
+    /// Between the inner edges of the lips.
+    pub opening: f32,
+    /// Between the corners, the turn of the head undone.
+    pub width: f32,
+    /// Between the outer edges of the lips, less the opening: how much of the lips is seen.
+    pub lips: f32,
+}
+
+impl Shape {
+    pub fn of(lips: &Lips) -> Self {
+        let [top, .., bottom] = lips.contours(lips.centre);
+        let opening = lips.gap * lips.parted;
+        Self {
+            opening,
+            width: lips.width,
+            lips: (bottom - top - opening).max(0.0),
+        }
+    }
+}
+
+/// What is known of a mouth beside its pixels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    /// Number of the frame in the source, and its time there in nanoseconds.
+    pub frame: u64,
+    pub time: u64,
+    pub shape: Shape,
+    pub pose: Pose,
+    /// Pixels in a unit.
+    pub unit: f32,
+    /// Mean R'G'B' of the skin.
+    pub skin: [f32; 3],
+    /// Mean change of brightness from pixel to pixel around the lips, as a part of the brightness.
+    pub sharpness: f32,
+    /// Where touching lips meet, and where the lips of an open mouth end, against the mesh.
+    pub line: [f32; 3],
+    pub ends: [[f32; 3]; 2],
+    /// What is seen differs from what the others show, as with a hand before it.
+    pub odd: bool,
+}
+
+/// Samples of a mouth's channels, in the file or in memory.
+#[derive(Clone, Debug)]
+pub enum Pixels {
+    Owned(Arc<[u8]>),
+    Mapped(Arc<Mmap>, Range<usize>),
+}
+
+impl Pixels {
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Mapped(map, range) => map.get(range.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// One mouth.
+#[derive(Clone, Debug)]
+pub struct Mouth {
+    pub look: Look,
+    pub mesh: Arc<Mesh>,
+    /// Which part of the source's picture the pixels are.
+    pub region: Region,
+    pub pixels: Pixels,
+}
+
+/// The part of a picture that is kept of a face; empty where the mesh is none.
+pub fn region(head: &HeadFrame, width: usize, height: usize) -> Region {
+    let corners = [
+        [-BESIDE, -ABOVE],
+        [BESIDE, -ABOVE],
+        [BESIDE, BELOW],
+        [-BESIDE, BELOW],
+    ]
+    .map(|p| head.to_pixel(p));
+    let Rect {
+        x,
+        y,
+        width: w,
+        height: h,
+    } = Rect::around(&corners);
+    Region::covering([x, y], [x + w, y + h], width, height)
+}
+
+/// Channels in planes of their own, each without padding, as mouths are kept.
+pub fn packed(layout: &Layout, region: Region) -> Layout {
+    let mut offset = 0;
+    let channels = layout.channels.map(|channel| {
+        let part = region.subsampled(
+            channel.sub_x,
+            channel.sub_y,
+            channel.width(layout.width),
+            channel.height(layout.height),
+        );
+        let kept = Channel {
+            plane: 0,
+            offset,
+            step: 1,
+            stride: part.width,
+            ..channel
+        };
+        offset += part.width * part.height;
+        kept
+    });
+    Layout {
+        width: region.width,
+        height: region.height,
+        channels,
+        colour: layout.colour,
+    }
+}
+
+/// Bytes that a mouth takes.
+pub fn packed_len(layout: &Layout) -> usize {
+    let last = &layout.channels[2];
+    last.offset + last.stride * last.height(layout.height)
+}
+
+/// Copies a region of a frame.
+pub fn copy(frame: &Frame, region: Region) -> Vec<u8> {
+    let kept = packed(&frame.layout, region);
+    let mut bytes = Vec::with_capacity(packed_len(&kept));
+    for (from, to) in frame.layout.channels.iter().zip(&kept.channels) {
+        let plane = frame.planes[from.plane];
+        let (x, y) = (region.x >> from.sub_x, region.y >> from.sub_y);
+        for row in 0..to.height(kept.height) {
+            let start = from.index(x, y + row);
+            let line = plane[start..].iter().step_by(from.step);
+            bytes.extend(line.take(to.stride));
+        }
+    }
+    bytes
+}
+
+/// Looks at the mouth of a frame: what it shows, and its pixels. `None` where the mesh is no face
+/// that lies in the picture.
+pub fn look(frame: &Frame, mesh: &Mesh, number: u64, time: u64) -> Option<(Look, Region)> {
+    let mut lips = Lips::of(mesh)?;
+    let head = lips.frame;
+    let (width, height) = (frame.layout.width, frame.layout.height);
+    let region = region(&head, width, height);
+    // A mouth that the picture's border cuts is none to keep.
+    let inside = |p: [f32; 2]| {
+        let [x, y] = head.to_pixel(p);
+        x >= 1.0 && y >= 1.0 && x < width as f32 - 1.0 && y < height as f32 - 1.0
+    };
+    if region.is_empty()
+        || ![[-0.5, 0.0], [0.5, 0.0], [0.0, 0.35], [0.0, -0.35]].map(inside)[..]
+            .iter()
+            .all(|i| *i)
+    {
+        return None;
+    }
+    if lips.open < 0.3
+        && let Some(found) = line::find(frame, &lips)
+    {
+        lips.line = found;
+    }
+    if lips.open > 0.0 {
+        lips.ends = edge::find(frame, &lips).map(Option::unwrap_or_default);
+    }
+    let look = Look {
+        frame: number,
+        time,
+        shape: Shape::of(&lips),
+        pose: Pose::of(mesh),
+        unit: head.unit,
+        skin: skin(frame, mesh),
+        sharpness: sharpness(frame, &head),
+        line: lips.line,
+        ends: lips.ends,
+        odd: false,
+    };
+    Some((look, region))
+}
+
+/// Cheeks, chin and nose: skin whatever the mouth does.
+const SKIN: [usize; 8] = [50, 280, 205, 425, 117, 346, 199, 4];
+
+fn skin(frame: &Frame, mesh: &Mesh) -> [f32; 3] {
+    let seen = SKIN.map(|i| frame.rgb_at([mesh.0[i][0], mesh.0[i][1]]));
+    let count = seen.iter().flatten().count().max(1) as f32;
+    std::array::from_fn(|c| seen.iter().flatten().map(|rgb| rgb[c]).sum::<f32>() / count)
+}
+
+/// Samples along each side of the box that is looked at.
+const SHARP_SAMPLES: usize = 48;
+
+fn sharpness(frame: &Frame, head: &HeadFrame) -> f32 {
+    let at = |i: usize, j: usize| {
+        let place = |k: usize| k as f32 / (SHARP_SAMPLES - 1) as f32 - 0.5;
+        let [x, y] = head.to_pixel([place(i), 0.8 * place(j)]);
+        // Whole pixels: between them the picture is blurred.
+        frame.luma_at(x as usize, y as usize)
+    };
+    let (mut change, mut light) = (0.0, 0.0);
+    for j in 0..SHARP_SAMPLES {
+        for i in 0..SHARP_SAMPLES {
+            let [x, y] = head.to_pixel([
+                i as f32 / (SHARP_SAMPLES - 1) as f32 - 0.5,
+                0.8 * (j as f32 / (SHARP_SAMPLES - 1) as f32 - 0.5),
+            ]);
+            let (x, y) = (x as usize, y as usize);
+            let middle = at(i, j);
+            let around = frame.luma_at(x.saturating_sub(1), y)
+                + frame.luma_at(x + 1, y)
+                + frame.luma_at(x, y.saturating_sub(1))
+                + frame.luma_at(x, y + 1);
+            change += (middle - 0.25 * around).abs();
+            light += middle;
+        }
+    }
+    change / f32::max(light, 1.0)
+}

@@ -1,0 +1,203 @@
+//! Bends a laid mouth the rest of the way to the shape that is asked for.
+//!
+//! A backward map in the head's frame: for a point of the bent face, where in the laid one it is.
+//! The lower lip takes four fifths of a change of the opening and hands it on to the chin, the
+//! upper lip the rest. What is between the lips is stretched as they part; as they close it stays
+//! where it is, as teeth do, and the lips cover it.
+
+use super::{lips::Lips, smoothstep};
+
+/// Columns in which the lips are tabulated.
+const COLUMNS: usize = 128;
+/// The table reaches so far to both sides of the middle, in units.
+const REACH: f32 = 0.75;
+const UPPER_SHARE: f32 = 0.2;
+/// A change fades over so much above the lips and below them.
+const ABOVE: f32 = 0.34;
+const BELOW: f32 = 0.85;
+/// A lip keeps its form up to here from its edge.
+const FIRM: f32 = 0.1;
+/// What is between lips is stretched to no more than this, and this much more.
+const STRETCH: f32 = 1.7;
+const STRETCH_MORE: f32 = 0.012;
+/// Smaller changes are not worth a second look.
+const NOTHING: f32 = 0.002;
+
+/// Lips at one x: of the laid mouth and of the bent one.
+#[derive(Clone, Copy, Default)]
+struct Column {
+    upper: f32,
+    lower: f32,
+    to_upper: f32,
+    to_lower: f32,
+}
+
+/// The map of one frame. Keeps its memory.
+#[derive(Default)]
+pub struct Bend {
+    columns: Vec<Column>,
+    centre: f32,
+    half: f32,
+    /// Width of the laid mouth over that of the bent one.
+    squeeze: f32,
+    line: f32,
+    idle: bool,
+    closes: bool,
+}
+
+/// Where a point of the bent face is in the laid one, as a displacement in units.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bent {
+    pub moved: [f32; 2],
+    /// At the edge of a lip that covers what was between: the other side, and its share.
+    pub other: Option<([f32; 2], f32)>,
+}
+
+impl Bend {
+    /// From `lips` to the opening and the width that are asked for, in units. Gives the opening that
+    /// is reached.
+    pub fn prepare(&mut self, lips: &Lips, opening: f32, width: f32) -> f32 {
+        let own = lips.gap * lips.parted;
+        let most = own * STRETCH + STRETCH_MORE;
+        let opening = opening.clamp(0.0, most);
+        let change = opening - own;
+        let ratio = (width / lips.width.max(0.1)).clamp(0.8, 1.2);
+        self.idle = change.abs() < NOTHING && (ratio - 1.0).abs() < NOTHING;
+        self.closes = change < 0.0;
+        self.squeeze = 1.0 / ratio;
+        self.centre = lips.centre;
+        self.half = 0.5 * (lips.right - lips.left);
+        self.line = lips.edges(lips.centre)[2];
+        self.columns.clear();
+        for i in 0..=COLUMNS {
+            let x = self.centre + (i as f32 / COLUMNS as f32 * 2.0 - 1.0) * REACH;
+            let from = self.centre + (x - self.centre) * self.squeeze;
+            let [upper, lower, _] = lips.edges(from);
+            let t = (from - self.centre) / self.half.max(0.05);
+            let lens = (1.0 - t * t).max(0.0).powf(0.8);
+            let gap = lower - upper;
+            // A mouth that closes closes everywhere.
+            let change = if own > 0.01 && change < 0.0 {
+                gap * change / own
+            } else {
+                change * lens
+            };
+            let change = change.max(-gap);
+            self.columns.push(Column {
+                upper,
+                lower,
+                to_upper: upper - UPPER_SHARE * change,
+                to_lower: lower + (1.0 - UPPER_SHARE) * change,
+            });
+        }
+        opening
+    }
+
+    /// Whether nothing is bent at all.
+    pub fn is_idle(&self) -> bool {
+        self.idle
+    }
+
+    /// Whether a point can be displaced.
+    #[inline]
+    pub fn touches(&self, [x, y]: [f32; 2]) -> bool {
+        !self.idle && (x - self.centre).abs() < REACH && y > self.line - 0.6 && y < self.line + 1.2
+    }
+
+    /// Where the point is in the laid face; `pixel` is the size of a sample.
+    #[inline]
+    pub fn at(&self, [x, y]: [f32; 2], pixel: f32) -> Bent {
+        let off = (x - self.centre) / REACH;
+        let side = 1.0 - smoothstep(0.55, 1.0, off.abs());
+        if side <= 0.0 {
+            return Bent::default();
+        }
+        let at = ((off * 0.5 + 0.5) * COLUMNS as f32).clamp(0.0, COLUMNS as f32 - 0.001);
+        let i = at as i32 as usize;
+        let t = at - i as f32;
+        let (a, b) = (&self.columns[i], &self.columns[i + 1]);
+        let lerp = |a: f32, b: f32| a + (b - a) * t;
+        let column = Column {
+            upper: lerp(a.upper, b.upper),
+            lower: lerp(a.lower, b.lower),
+            to_upper: lerp(a.to_upper, b.to_upper),
+            to_lower: lerp(a.to_lower, b.to_lower),
+        };
+        // Sideways, fading above and below the lips.
+        let tall = 1.0 - smoothstep(0.12, 0.5, (y - self.line).abs());
+        let dx = (x - self.centre) * (self.squeeze - 1.0) * tall * side;
+        let dy = column.displacement(y, self.closes);
+        let mut bent = Bent {
+            moved: [dx, dy * side],
+            other: None,
+        };
+        if self.closes {
+            bent.other = column
+                .across(y, 0.7 * pixel)
+                .map(|(dy, share)| ([dx, dy * side], share));
+        }
+        bent
+    }
+}
+
+impl Column {
+    /// Source minus target at `y`, of this side of the lips' edges.
+    #[inline]
+    fn displacement(&self, y: f32, closes: bool) -> f32 {
+        if y <= self.to_upper {
+            self.above(y)
+        } else if y >= self.to_lower {
+            self.below(y)
+        } else {
+            self.between(y, closes)
+        }
+    }
+
+    #[inline]
+    fn above(&self, y: f32) -> f32 {
+        (self.upper - self.to_upper) * (1.0 - smoothstep(FIRM, ABOVE, self.to_upper - y))
+    }
+
+    #[inline]
+    fn below(&self, y: f32) -> f32 {
+        (self.lower - self.to_lower) * (1.0 - smoothstep(FIRM, BELOW, y - self.to_lower))
+    }
+
+    #[inline]
+    fn between(&self, y: f32, closes: bool) -> f32 {
+        if closes {
+            return 0.0;
+        }
+        let t = (y - self.to_upper) / (self.to_lower - self.to_upper).max(1e-4);
+        self.upper + t * (self.lower - self.upper) - y
+    }
+
+    /// Near an edge, what the other side of it would show.
+    #[inline]
+    fn across(&self, y: f32, soft: f32) -> Option<(f32, f32)> {
+        let share = |off: f32| 0.5 - 0.5 * off / soft;
+        let (up, low) = (y - self.to_upper, y - self.to_lower);
+        let thin = self.to_lower - self.to_upper < soft;
+        if up.abs() < soft && (!thin || up.abs() <= low.abs()) {
+            let other = if up > 0.0 {
+                self.above(y)
+            } else if thin {
+                self.below(y)
+            } else {
+                0.0
+            };
+            return Some((other, share(up.abs())));
+        }
+        if low.abs() < soft {
+            let other = if low < 0.0 {
+                self.below(y)
+            } else if thin {
+                self.above(y)
+            } else {
+                0.0
+            };
+            return Some((other, share(low.abs())));
+        }
+        None
+    }
+}
