@@ -13,7 +13,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
-use gstlipsync::bank::{Ask, Chooser, Learner, look};
+use gstlipsync::bank::{Ask, Chooser, Held, Learner, look};
 use gstlipsync::face::Face;
 use gstlipsync::face::lips::HeadFrame;
 use gstlipsync::picture::frame::{Frame, FrameMut, Layout};
@@ -65,9 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (look, _) = look(&shot.frame(), mesh, i as u64, shot.time)?;
             Some(Ask {
                 shape: look.shape,
-                pose: look.pose,
-                unit: look.unit,
-                skin: look.skin,
+                held: Held::of(&shot.frame(), mesh)?,
                 barred: shot.time.saturating_sub(BARRED)..shot.time + BARRED + 1,
             })
         })

@@ -7,8 +7,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::mouth::{Look, Mouth, Shape};
-use crate::face::pose::Pose;
+use super::mouth::{Held, Look, Mouth, Shape};
 
 /// So many of the best mouths for a frame are looked at.
 const CANDIDATES: usize = 40;
@@ -39,11 +38,7 @@ const JUMP: f32 = 6.0;
 #[derive(Clone, Debug, Default)]
 pub struct Ask {
     pub shape: Shape,
-    pub pose: Pose,
-    /// Pixels between the eyes.
-    pub unit: f32,
-    /// Mean R'G'B' of the skin.
-    pub skin: [f32; 3],
+    pub held: Held,
     /// Times in the source from which nothing is taken: for measuring, else empty.
     pub barred: Range<u64>,
 }
@@ -73,6 +68,8 @@ pub struct Chooser {
     /// What was decided last.
     last: Option<(usize, Shape)>,
     sharpest: f32,
+    /// So many mouths there were when the sharpest were looked for.
+    counted: usize,
 }
 
 impl Chooser {
@@ -89,7 +86,8 @@ impl Chooser {
 
     /// Adds the next frame.
     pub fn ask(&mut self, mouths: &[Mouth], ask: &Ask) {
-        if self.sharpest == 0.0 {
+        if mouths.len() > self.counted + self.counted / 8 {
+            self.counted = mouths.len();
             self.sharpest = upper_quartile(mouths.iter().map(|m| m.look.sharpness));
         }
         let mut candidates: Vec<Candidate> = mouths
@@ -165,15 +163,16 @@ impl Chooser {
 
     fn cost(&self, ask: &Ask, look: &Look) -> f32 {
         let off = |a: f32, b: f32| (a - b).abs();
-        let light: f32 = (0..3).map(|i| off(ask.skin[i], look.skin[i])).sum();
+        let Held { pose, unit, skin } = ask.held;
+        let light: f32 = (0..3).map(|i| off(skin[i], look.skin[i])).sum();
         let soft = (1.0 - look.sharpness / self.sharpest.max(1e-6)).max(0.0);
         OPENING * off(ask.shape.opening, look.shape.opening)
             + WIDTH * off(ask.shape.width, look.shape.width)
             + LIPS * off(ask.shape.lips, look.shape.lips)
-            + YAW * off(ask.pose.yaw, look.pose.yaw)
-            + PITCH * off(ask.pose.pitch, look.pose.pitch)
-            + ROLL * off(ask.pose.roll, look.pose.roll)
-            + SIZE * (ask.unit / look.unit).ln().abs()
+            + YAW * off(pose.yaw, look.pose.yaw)
+            + PITCH * off(pose.pitch, look.pose.pitch)
+            + ROLL * off(pose.roll, look.pose.roll)
+            + SIZE * (unit / look.unit).ln().abs()
             + LIGHT * light
             + SOFT * soft
             + if look.odd { HIDDEN } else { 0.0 }

@@ -126,15 +126,17 @@ impl Learner {
             pixels: Pixels::Owned(pixels.into()),
         };
         *self.cells.entry(cell(&mouth)).or_default() += 1;
-        self.mouths.push(mouth);
         let share = (self.max_bytes as f64 * (1.0 - SHARE_OF_POINTS)) as u64;
-        while self.mouth_bytes > share && self.mouths.len() > 1 {
-            self.forget_one();
+        if self.mouth_bytes > share && !self.mouths.is_empty() {
+            self.replace_one(mouth);
+        } else {
+            self.mouths.push(mouth);
         }
     }
 
-    /// Forgets the mouth of which there are most like it: of those the softest.
-    fn forget_one(&mut self) {
+    /// Puts `new` in the place of the mouth of which there are most like it: of those the softest.
+    /// All others keep their places.
+    fn replace_one(&mut self, new: Mouth) {
         let crowded = |mouth: &Mouth| self.cells.get(&cell(mouth)).copied().unwrap_or_default();
         let most = self.mouths.iter().map(crowded).max().unwrap_or_default();
         let candidates = self.mouths.iter().enumerate();
@@ -143,7 +145,7 @@ impl Learner {
             .min_by(|(_, a), (_, b)| a.look.sharpness.total_cmp(&b.look.sharpness))
             .map(|(i, _)| i);
         if let Some(worst) = worst {
-            let mouth = self.mouths.remove(worst);
+            let mouth = std::mem::replace(&mut self.mouths[worst], new);
             self.mouth_bytes -= mouth.pixels.bytes().len() as u64 + FRAME_LEN as u64;
             if let Some(count) = self.cells.get_mut(&cell(&mouth)) {
                 *count -= 1;

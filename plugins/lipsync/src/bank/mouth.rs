@@ -43,6 +43,27 @@ impl Shape {
     }
 }
 
+/// How a face is held and lit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Held {
+    pub pose: Pose,
+    /// Pixels between the eyes.
+    pub unit: f32,
+    /// Mean R'G'B' of the skin.
+    pub skin: [f32; 3],
+}
+
+impl Held {
+    /// `None` where the mesh is no face.
+    pub fn of(frame: &Frame, mesh: &Mesh) -> Option<Self> {
+        Some(Self {
+            pose: Pose::of(mesh),
+            unit: HeadFrame::of(mesh)?.0.unit,
+            skin: skin(frame, mesh),
+        })
+    }
+}
+
 /// What is known of a mouth beside its pixels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {

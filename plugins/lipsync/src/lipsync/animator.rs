@@ -1,26 +1,24 @@
 //! The loaded model at work: speech in, mouths out.
 
-use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use super::generator::GeneratorBackend;
 use super::imp::{CAT, SAMPLE_RATE};
+use super::mouth_shape::MouthShapeBackend;
 use super::progress::Counters;
 use super::settings::Settings;
 use super::stream::Held;
 use crate::audio::Timeline;
-use crate::face::Face;
-use crate::model::{self, Kind, Model, MouthParams, Network};
+use crate::bank::FaceFile;
+use crate::model::{self, Kind, Model, Network};
 use crate::picture::frame::FrameMut;
-use crate::render::MouthRenderer;
-use crate::{roi, runtime, video};
+use crate::{runtime, video};
 
 /// Frames that a generator draws at once unless told otherwise.
 const DEFAULT_BATCH: usize = 4;
-/// Renderers of tracks that were not seen for so many frames are forgotten.
-const FORGET_AFTER: u64 = 250;
 /// Columns that are kept before those of the last frame, for frames that come a little out of order.
 const KEPT_COLUMNS: i64 = 160;
 
@@ -64,10 +62,12 @@ impl Animator {
         let lookahead = gst::ClockTime::from_nseconds(network.look_ahead_ns());
         let (backend, batch) = match network {
             // Its network runs ahead in blocks of its own; holding frames back would gain nothing.
-            Network::MouthShape(network) => (
-                Backend::MouthShape(Box::new(MouthShapeBackend::new(*network))),
-                1,
-            ),
+            Network::MouthShape(network) => {
+                let face_file = settings.face_file.as_deref().and_then(open_face_file);
+                let look_ahead = settings.look_ahead as usize;
+                let backend = MouthShapeBackend::new(*network, face_file, look_ahead);
+                (Backend::MouthShape(Box::new(backend)), 1)
+            }
             Network::Generator(network) => {
                 let batch = network.batch_size();
                 (
@@ -98,7 +98,7 @@ impl Animator {
     /// Frames that are kept back after they were drawn.
     pub fn frames_kept(&self) -> usize {
         match &self.backend {
-            Backend::MouthShape(_) => 0,
+            Backend::MouthShape(backend) => backend.look_ahead(),
             Backend::Generator(_) => self.batch,
         }
     }
@@ -140,7 +140,7 @@ impl Animator {
     /// Whether a frame whose speech is at `ns` can be drawn.
     pub fn has_speech_for(&self, ns: i64) -> bool {
         let columns = match &self.backend {
-            Backend::MouthShape(backend) => backend.network.columns(ns),
+            Backend::MouthShape(backend) => backend.columns(ns),
             Backend::Generator(generator) => generator.columns(ns),
         };
         columns.end <= self.timeline.available_until()
@@ -158,7 +158,7 @@ impl Animator {
 
     pub fn reset_video(&mut self) {
         match &mut self.backend {
-            Backend::MouthShape(backend) => backend.renderers.clear(),
+            Backend::MouthShape(backend) => backend.reset(),
             Backend::Generator(generator) => generator.reset(),
         }
     }
@@ -167,7 +167,7 @@ impl Animator {
     /// a while; with `drain` all are given back.
     pub fn draw(
         &mut self,
-        mut batch: Vec<Held>,
+        batch: Vec<Held>,
         drain: bool,
         info: &gst_video::VideoInfo,
         settings: &Settings,
@@ -176,10 +176,7 @@ impl Animator {
         let last = batch.iter().filter_map(|held| held.time).max();
         let drawn = match &mut self.backend {
             Backend::MouthShape(backend) => {
-                for held in &mut batch {
-                    backend.draw(held, &self.timeline, info, settings, counters)?;
-                }
-                batch
+                backend.draw(batch, drain, &self.timeline, info, settings, counters)?
             }
             Backend::Generator(generator) => {
                 generator.draw(batch, drain, &self.timeline, info, settings, counters)?
@@ -194,65 +191,11 @@ impl Animator {
     }
 }
 
-/// Draws with a network of kind `mouth-shape`.
-struct MouthShapeBackend {
-    network: model::MouthShape,
-    renderers: HashMap<u32, (MouthRenderer, u64)>,
-    frames: u64,
-}
-
-impl MouthShapeBackend {
-    fn new(network: model::MouthShape) -> Self {
-        Self {
-            network,
-            renderers: HashMap::new(),
-            frames: 0,
-        }
-    }
-
-    fn draw(
-        &mut self,
-        held: &mut Held,
-        timeline: &Timeline,
-        info: &gst_video::VideoInfo,
-        settings: &Settings,
-        counters: &Counters,
-    ) -> Result<(), model::Error> {
-        let Some(time) = held.time else {
-            return Ok(());
-        };
-        self.frames += 1;
-        let faces = roi::faces(&held.buffer);
-        if !faces.iter().any(|face| face.mesh.is_some()) {
-            counters.frames_without_face.fetch_add(1, Relaxed);
-            return Ok(());
-        }
-        let params = timed(&counters.inference_time, || {
-            self.network
-                .params_at(timeline, settings.speech_time(time), None)
-        })?;
-        // Without its speech, a live frame has its mouth closed.
-        let shape = params.unwrap_or_default();
-        timed(&counters.render_time, || {
-            with_frame(&mut held.buffer, info, |frame| {
-                self.render(frame, &faces, &shape, settings.strength as f32);
-            });
-        });
-        Ok(())
-    }
-
-    fn render(&mut self, frame: &mut FrameMut, faces: &[Face], shape: &MouthParams, strength: f32) {
-        let frames = self.frames;
-        for face in faces {
-            if let Some(mesh) = &face.mesh {
-                let (renderer, last) = self.renderers.entry(face.id).or_default();
-                *last = frames;
-                renderer.render(frame, mesh, shape, strength);
-            }
-        }
-        self.renderers
-            .retain(|_, (_, last)| *last + FORGET_AFTER >= frames);
-    }
+/// What was learnt of the face; a file that can't be used is told, and done without.
+fn open_face_file(path: &Path) -> Option<Arc<FaceFile>> {
+    FaceFile::shared(path)
+        .inspect_err(|error| gst::warning!(CAT, "{error}. The mouth is drawn without it"))
+        .ok()
 }
 
 /// Gives `draw` the pixels of `buffer`. They are only copied if somebody else, such as a decoder

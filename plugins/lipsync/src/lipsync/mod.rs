@@ -5,6 +5,7 @@ mod background;
 mod generator;
 mod imp;
 mod loader;
+mod mouth_shape;
 mod progress;
 mod properties;
 mod settings;

@@ -58,8 +58,7 @@ impl Bend {
     /// is reached.
     pub fn prepare(&mut self, lips: &Lips, opening: f32, width: f32) -> f32 {
         let own = lips.gap * lips.parted;
-        let most = own * STRETCH + STRETCH_MORE;
-        let opening = opening.clamp(0.0, most);
+        let opening = opening.clamp(0.0, Self::most(own));
         let change = opening - own;
         let ratio = (width / lips.width.max(0.1)).clamp(0.8, 1.2);
         self.idle = change.abs() < NOTHING && (ratio - 1.0).abs() < NOTHING;
@@ -91,6 +90,11 @@ impl Bend {
             });
         }
         opening
+    }
+
+    /// The widest that a mouth whose opening is `own` can be bent to.
+    pub fn most(own: f32) -> f32 {
+        own * STRETCH + STRETCH_MORE
     }
 
     /// Whether nothing is bent at all.

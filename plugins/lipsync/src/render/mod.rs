@@ -20,4 +20,4 @@ use crate::picture::{
     smooth::{ease, mix, smoothstep},
 };
 
-pub use mouth::MouthRenderer;
+pub use mouth::{MouthRenderer, tamed};

@@ -23,7 +23,7 @@ fn adapted(shape: &MouthParams, gain: f32) -> MouthParams {
 
 /// `shape` scaled by `strength` and brought into the range that a face can do; what is not a number
 /// becomes rest.
-pub(super) fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
+pub fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
     let strength = number(strength).clamp(0.0, 2.0);
     let take = |v: f32, lo: f32, hi: f32| (number(v) * strength).clamp(lo, hi);
     let opening = take(shape.opening, -0.1, 0.45);

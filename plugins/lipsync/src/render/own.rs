@@ -55,8 +55,13 @@ pub struct OwnMouth {
 }
 
 impl OwnMouth {
+    /// How far a mouth whose opening is `own` stays off the one that is asked for.
+    pub fn off(own: f32, asked: f32) -> f32 {
+        (asked - Bend::most(own)).max(0.0)
+    }
+
     /// Draws the layers, whose samples lie as `source` says, onto the face that `mesh` describes.
-    /// Gives the pixels that may have changed, and the opening that was reached; `None`, and nothing
+    /// Gives the opening that was reached; `None`, and nothing
     /// changed, where there is no face or nothing that fits.
     pub fn draw(
         &mut self,
@@ -66,7 +71,7 @@ impl OwnMouth {
         layers: &[Layer],
         wanted: Wanted,
         strength: f32,
-    ) -> Option<Region> {
+    ) -> Option<f32> {
         let (head, _) = HeadFrame::of(mesh)?;
         let layout = frame.layout;
         let region = target(&head, layout.width, layout.height);
@@ -75,8 +80,9 @@ impl OwnMouth {
         }
         let sum: f32 = layers.iter().map(|layer| layer.share).sum();
         let mut first = true;
+        let mut reached = 0.0;
         for layer in layers {
-            self.lay(
+            reached = self.lay(
                 &frame.as_ref(),
                 mesh,
                 &head,
@@ -103,7 +109,7 @@ impl OwnMouth {
         for c in 0..3 {
             self.blend(frame, region, c, strength);
         }
-        Some(region)
+        Some(reached)
     }
 
     /// Lays one mouth: the grid, the bend and the light.
@@ -116,13 +122,13 @@ impl OwnMouth {
         source: &Layout,
         mouth: &Mouth,
         wanted: Wanted,
-    ) -> Option<()> {
+    ) -> Option<f32> {
         self.laid.lay(&mouth.mesh, mesh, head)?;
         let laid = self.laid.mesh()?;
         let mut lips = Lips::of(&laid)?;
         lips.line = mouth.look.line;
         lips.ends = mouth.look.ends;
-        self.bend.prepare(&lips, wanted.opening, wanted.width);
+        let reached = self.bend.prepare(&lips, wanted.opening, wanted.width);
         self.laid.trace(region, mesh, head);
         let own = Lips::of(mesh)?;
         let kept = packed(source, mouth.region);
@@ -132,7 +138,7 @@ impl OwnMouth {
         };
         self.light
             .measure(frame, &other, mouth.region, &self.laid, [&own, &lips], head);
-        Some(())
+        Some(reached)
     }
 
     #[expect(
