@@ -17,7 +17,7 @@ use gstlipsync::bank::{Ask, Chooser, Held, Learner, look};
 use gstlipsync::face::Face;
 use gstlipsync::face::lips::HeadFrame;
 use gstlipsync::picture::frame::{Frame, FrameMut, Layout};
-use gstlipsync::render::own::{Layer, OwnMouth, Wanted};
+use gstlipsync::render::own::{Layer, OwnMouth, Target, Wanted};
 use gstlipsync::{roi, video};
 
 /// Frames that are looked ahead, and what is barred around each, in nanoseconds.
@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             })
         })
         .collect();
-    let (mut ssims, mut psnrs) = (Vec::new(), Vec::new());
+    let (mut ssims, mut psnrs, mut mismatches) = (Vec::new(), Vec::new(), Vec::new());
     let (mut choosing, mut drawing) = (Duration::ZERO, Duration::ZERO);
     let mut pictures = Vec::new();
     let mut cuts = 0;
@@ -107,11 +107,19 @@ fn main() -> Result<(), Box<dyn Error>> {
             width: ask.shape.width,
         };
         let begin = Instant::now();
-        let drawn = own.draw(&mut frame, mesh, &source, &[layer], wanted, 1.0);
+        let drawn = own.draw(
+            &mut frame,
+            Target {
+                mesh,
+                source: &source,
+            },
+            &[layer],
+            wanted,
+            1.0,
+        );
         drawing += begin.elapsed();
-        if drawn.is_none() {
-            continue;
-        }
+        let Some(drawn) = drawn else { continue };
+        mismatches.push(f64::from(drawn.mismatch));
         let (head, _) = HeadFrame::of(mesh).ok_or("no face")?;
         let corner = |x: f32, y: f32| head.to_pixel([x, y]);
         let [x0, y0] = corner(-0.6, -0.35);
@@ -129,7 +137,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let n = ssims.len().max(1) as f64;
     let ms = |d: Duration| d.as_secs_f64() * 1e3 / n;
     println!(
-        "{clip}: SSIM {:.3} PSNR {:.1} dB drawn {}/{} mouths {} cuts {cuts} look {:.2} choose {:.2} draw {:.2} ms",
+        "{clip}: SSIM {:.3} PSNR {:.1} dB drawn {}/{} mouths {} cuts {cuts} look {:.2} choose {:.2} draw {:.2} ms mismatch {:.1} to {:.1}",
         mean(&ssims),
         mean(&psnrs),
         ssims.len(),
@@ -137,7 +145,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         mouths.len(),
         looked.as_secs_f64() * 1e3 / shots.len().max(1) as f64,
         ms(choosing),
-        ms(drawing)
+        ms(drawing),
+        mean(&mismatches),
+        mismatches.iter().copied().fold(0.0, f64::max)
     );
     if let Some(sheet) = sheet {
         write_sheet(&sheet, &pictures)?;

@@ -290,13 +290,9 @@ impl FaceFile {
         let Some((head, _)) = crate::face::lips::HeadFrame::of(&mouth.mesh) else {
             return Vec::new();
         };
-        let layout = packed(&self.layout(), mouth.region);
-        let bytes = mouth.pixels.bytes();
-        let frame = Frame {
-            layout,
-            planes: [bytes, &[], &[]],
-        };
-        let (x0, y0) = (mouth.region.x as f32, mouth.region.y as f32);
+        let layout = self.layout();
+        let frame = mouth.frame(&layout);
+        let [x0, y0] = mouth.corner();
         let reach = 1.5;
         let mut rgb = Vec::with_capacity(width * height * 3);
         for j in 0..height {
@@ -340,7 +336,7 @@ pub(super) fn write(
     path: &Path,
     header: &Header,
     frames: &[u8],
-    mouths: &[Mouth],
+    mouths: &[&Mouth],
 ) -> Result<(), Error> {
     let unwritable = |e: std::io::Error| Error::Unwritable {
         path: path.into(),
@@ -521,3 +517,6 @@ impl Reader<'_> {
         self.take().map(f32::from_le_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

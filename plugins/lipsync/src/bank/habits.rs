@@ -1,9 +1,11 @@
 //! How a person's mouth is shaped at rest and as it opens, and with that what a network's
 //! parameters ask of it.
 
-use super::mouth::{Mouth, Shape};
+use super::mouth::{Held, Mouth, Shape};
+use super::odd::Usual;
 use crate::face::lips::Lips;
 use crate::model::{JAW_OF_OPENING, MouthParams};
+use crate::picture::frame::Layout;
 
 /// From the base of the nose to the chin, in the middle of many faces.
 const USUAL_HEIGHT: f32 = 1.06;
@@ -13,8 +15,12 @@ const TOUCHING: f32 = 0.012;
 const PRESSED: f32 = 0.05;
 const TUCKED: f32 = 0.05;
 
+/// With fewer mouths than this, or all as far open, there is nothing to choose from.
+const LEAST_MOUTHS: usize = 12;
+const LEAST_RANGE: f32 = 0.05;
+
 /// What is usual for a person.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Habits {
     /// Width of the resting mouth.
     width: f32,
@@ -23,6 +29,9 @@ pub struct Habits {
     /// How much further than the usual face this one opens its mouth: a long lower face goes with a
     /// long jaw.
     gain: f32,
+    /// From the most closed to the widest of the mouths, a few at each end apart.
+    range: f32,
+    around: Usual,
     /// Mouths that this was read from.
     count: usize,
 }
@@ -33,13 +42,16 @@ impl Default for Habits {
             width: 0.75,
             lips: [0.24, 0.1],
             gain: 1.0,
+            range: 0.0,
+            around: Usual::of(&[]),
             count: 0,
         }
     }
 }
 
 impl Habits {
-    pub fn of(mouths: &[Mouth]) -> Self {
+    /// Read from mouths whose samples lie in their source as `source` says.
+    pub fn of(mouths: &[Mouth], source: &Layout) -> Self {
         let usual = Self::default();
         let mut closed: Vec<f32> = widths(mouths, |shape| shape.opening < TOUCHING);
         if closed.len() < 5 {
@@ -58,8 +70,20 @@ impl Habits {
             width: middle(&mut closed).unwrap_or(usual.width),
             lips: lips(mouths).unwrap_or(usual.lips),
             gain: (height / USUAL_HEIGHT).clamp(0.85, 1.15),
+            range: range(mouths),
+            around: Usual::of(&mouths.iter().map(|m| m.skin(source)).collect::<Vec<_>>()),
             count: mouths.len(),
         }
+    }
+
+    /// Whether the person was seen with mouths that differ enough to choose among them.
+    pub fn are_varied(&self) -> bool {
+        self.count >= LEAST_MOUTHS && self.range > LEAST_RANGE
+    }
+
+    /// Whether something is before the face.
+    pub fn is_hidden(&self, held: &Held) -> bool {
+        self.around.is_odd(&held.around)
     }
 
     /// Whether there are so many mouths more by now that it is worth reading them again.
@@ -81,6 +105,13 @@ impl Habits {
             lips: lips.max(0.05),
         }
     }
+}
+
+fn range(mouths: &[Mouth]) -> f32 {
+    let mut openings: Vec<f32> = mouths.iter().map(|m| m.look.shape.opening).collect();
+    openings.sort_by(f32::total_cmp);
+    let at = |part: usize| openings.get(openings.len() * part / 100).copied();
+    at(97).zip(at(3)).map_or(0.0, |(most, least)| most - least)
 }
 
 fn widths(mouths: &[Mouth], is: impl Fn(&Shape) -> bool) -> Vec<f32> {

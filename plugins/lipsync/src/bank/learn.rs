@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Error;
 use super::file::{self, Header};
 use super::mouth::{self, Mouth, Pixels};
+use super::odd::Usual;
 use super::points::{self, FRAME_LEN, FramePoints};
 use crate::face::Face;
 use crate::picture::frame::{Colour, Frame, Layout};
@@ -20,11 +21,6 @@ const SHARE_OF_POINTS: f64 = 0.3;
 /// Bounds of the variety in which mouths are counted: a cell is so wide in opening, width (units),
 /// yaw and pitch (radians).
 const CELL: [f32; 4] = [0.025, 0.05, 0.09, 0.09];
-
-/// What differs from the middle of all by more than so many usual differences is odd, and by no
-/// less than so much of the range of brightness.
-const ODD: f32 = 7.0;
-const LEAST_ODD: f32 = 22.0;
 
 type Cell = [i16; 4];
 
@@ -158,8 +154,13 @@ impl Learner {
         let (Some(layout), false) = (self.layout, self.mouths.is_empty()) else {
             return Err(Error::NoFace);
         };
-        mark_odd(&mut self.mouths);
-        self.mouths.sort_by_key(|mouth| mouth.look.time);
+        let skins: Vec<_> = self.mouths.iter().map(|m| m.skin(&layout)).collect();
+        let usual = Usual::of(&skins);
+        for (mouth, skin) in self.mouths.iter_mut().zip(&skins) {
+            mouth.look.odd = usual.is_odd(skin);
+        }
+        let mut mouths: Vec<&Mouth> = self.mouths.iter().collect();
+        mouths.sort_by_key(|mouth| mouth.look.time);
         let [_, colour, _] = layout.channels;
         let header = Header {
             source_id: source_id.into(),
@@ -176,7 +177,7 @@ impl Learner {
             frames: self.points.len() / FRAME_LEN,
             mouths: self.mouths.len(),
         };
-        file::write(path, &header, &self.points, &self.mouths)
+        file::write(path, &header, &self.points, &mouths)
     }
 }
 
@@ -189,23 +190,4 @@ fn cell(mouth: &Mouth) -> Cell {
         look.pose.pitch,
     ];
     std::array::from_fn(|i| (place[i] / CELL[i]).round().clamp(-1e4, 1e4) as i16)
-}
-
-/// Marks the mouths around which the skin looks unlike that of the others: something is before it.
-fn mark_odd(mouths: &mut [Mouth]) {
-    for channel in 0..3 {
-        let mut values: Vec<f32> = mouths.iter().map(|m| m.look.skin[channel]).collect();
-        let middle = middle(&mut values);
-        values.iter_mut().for_each(|v| *v = (*v - middle).abs());
-        let usual = self::middle(&mut values);
-        let limit = (ODD * usual).max(LEAST_ODD);
-        for mouth in mouths.iter_mut() {
-            mouth.look.odd |= (mouth.look.skin[channel] - middle).abs() > limit;
-        }
-    }
-}
-
-fn middle(values: &mut [f32]) -> f32 {
-    values.sort_by(f32::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }

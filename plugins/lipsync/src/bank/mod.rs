@@ -9,6 +9,7 @@ mod file;
 mod habits;
 mod learn;
 mod mouth;
+mod odd;
 mod points;
 
 use std::path::PathBuf;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
+use super::odd::{self, Skin};
 use crate::face::{
     Mesh,
     lips::{HeadFrame, Lips, edge, line},
@@ -44,13 +45,15 @@ impl Shape {
 }
 
 /// How a face is held and lit.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Held {
     pub pose: Pose,
     /// Pixels between the eyes.
     pub unit: f32,
     /// Mean R'G'B' of the skin.
     pub skin: [f32; 3],
+    /// How the skin around the mouth looks, place by place.
+    pub around: Skin,
 }
 
 impl Held {
@@ -60,6 +63,7 @@ impl Held {
             pose: Pose::of(mesh),
             unit: HeadFrame::of(mesh)?.0.unit,
             skin: skin(frame, mesh),
+            around: odd::skin(frame, [0.0; 2], mesh),
         })
     }
 }
@@ -109,6 +113,26 @@ pub struct Mouth {
     /// Which part of the source's picture the pixels are.
     pub region: Region,
     pub pixels: Pixels,
+}
+
+impl Mouth {
+    /// The picture, whose samples lie in the source as `source` says.
+    pub fn frame(&self, source: &Layout) -> Frame<'_> {
+        Frame {
+            layout: packed(source, self.region),
+            planes: [self.pixels.bytes(), &[], &[]],
+        }
+    }
+
+    /// Where its picture's corner is in the source.
+    pub fn corner(&self) -> [f32; 2] {
+        [self.region.x as f32, self.region.y as f32]
+    }
+
+    /// The skin around it.
+    pub fn skin(&self, source: &Layout) -> Skin {
+        odd::skin(&self.frame(source), self.corner(), &self.mesh)
+    }
 }
 
 /// The part of a picture that is kept of a face; empty where the mesh is none.

@@ -15,7 +15,7 @@ use crate::bank::{self, Ask, Choice, Chooser, FaceFile, Habits, Learner, Mouth};
 use crate::face::{Face, Mesh};
 use crate::model::{self, MouthParams};
 use crate::picture::frame::{FrameMut, Layout};
-use crate::render::own::{Layer, OwnMouth, Wanted};
+use crate::render::own::{Layer, OwnMouth, Target, Wanted};
 use crate::render::{MouthRenderer, tamed};
 use crate::{roi, source_time, video};
 
@@ -23,8 +23,6 @@ use crate::{roi, source_time, video};
 const FORGET_AFTER: u64 = 250;
 /// What may be kept of a face that is learnt while it is shown.
 const BYTES_ON_THE_WAY: u64 = 32 << 20;
-/// With fewer mouths than this there is nothing to choose from.
-const LEAST_MOUTHS: usize = 12;
 /// So far off what is asked, in units of the distance between the eyes, a mouth of the person's own
 /// may be; further off the warp draws.
 const MOST_OFF: f32 = 0.05;
@@ -65,6 +63,16 @@ struct Pending {
     params: MouthParams,
     /// The bank was asked for a mouth.
     asked: bool,
+    /// Something is before the face.
+    hidden: bool,
+}
+
+/// What is asked of the mouths in a frame.
+struct Asked {
+    params: MouthParams,
+    strength: f32,
+    /// Something is before the first face.
+    hidden: bool,
 }
 
 /// A network with what it knows of the faces it draws on.
@@ -101,7 +109,7 @@ impl MouthShapeBackend {
             network,
             renderers: HashMap::new(),
             frames: 0,
-            habits: Habits::of(bank.mouths()),
+            habits: habits(&bank),
             bank,
             chooser: Chooser::default(),
             own: OwnMouth::default(),
@@ -174,6 +182,7 @@ impl MouthShapeBackend {
             faces,
             params: MouthParams::default(),
             asked: false,
+            hidden: false,
         };
         if let Some(time) = pending.held.time {
             if pending.faces.iter().any(|face| face.mesh.is_some()) {
@@ -228,16 +237,17 @@ impl MouthShapeBackend {
             }
         }
         let mouths = self.bank.mouths();
-        if mouths.len() < LEAST_MOUTHS {
-            return;
-        }
         if self.habits.is_outdated(mouths) {
-            self.habits = Habits::of(mouths);
+            self.habits = habits(&self.bank);
+        }
+        if !self.habits.are_varied() {
+            return;
         }
         let Some(held) = bank::Held::of(&frame, mesh) else {
             return;
         };
         let params = tamed(&pending.params, settings.strength as f32);
+        pending.hidden = self.habits.is_hidden(&held);
         self.chooser.ask(
             mouths,
             &Ask {
@@ -266,14 +276,16 @@ impl MouthShapeBackend {
                     self.forget_shown();
                     None
                 };
-                let Pending {
-                    held,
-                    faces,
-                    params,
-                    ..
-                } = &mut pending;
+                // It is known some frames before, so that the mouth fades in time.
+                let hidden = pending.hidden || self.pending.iter().any(|later| later.hidden);
+                let asked = Asked {
+                    params: pending.params,
+                    strength: settings.strength as f32,
+                    hidden,
+                };
+                let Pending { held, faces, .. } = &mut pending;
                 with_frame(&mut held.buffer, info, |frame| {
-                    self.render(frame, faces, params, choice, settings.strength as f32);
+                    self.render(frame, faces, choice, &asked);
                 });
             });
         }
@@ -284,17 +296,16 @@ impl MouthShapeBackend {
         &mut self,
         frame: &mut FrameMut,
         faces: &[Face],
-        params: &MouthParams,
         choice: Option<Choice>,
-        strength: f32,
+        asked: &Asked,
     ) {
         let mut choice = choice;
         for face in faces {
             let Some(mesh) = &face.mesh else { continue };
             // The bank is of the first face.
             match choice.take() {
-                Some(choice) => self.render_own(frame, face.id, mesh, params, choice, strength),
-                None => self.warp(frame, face.id, mesh, params, strength),
+                Some(choice) => self.render_own(frame, face.id, mesh, choice, asked),
+                None => self.warp(frame, face.id, mesh, asked),
             }
         }
         let frames = self.frames;
@@ -309,18 +320,17 @@ impl MouthShapeBackend {
         frame: &mut FrameMut,
         track: u32,
         mesh: &Mesh,
-        params: &MouthParams,
         choice: Choice,
-        strength: f32,
+        asked: &Asked,
     ) {
-        let shape = self.habits.shape(&tamed(params, strength));
+        let shape = self.habits.shape(&tamed(&asked.params, asked.strength));
         let own_opening = |mouth: usize| {
             let mouths = self.bank.mouths();
             mouths.get(mouth).map_or(0.0, |m| m.look.shape.opening)
         };
         let fits = OwnMouth::off(own_opening(choice.mouth), shape.opening) < MOST_OFF;
         let first = self.shown.is_none();
-        let to = if fits { 1.0 } else { 0.0 };
+        let to = if fits && !asked.hidden { 1.0 } else { 0.0 };
         self.own_share += (to - self.own_share).clamp(-CHANGE, CHANGE);
         if first {
             self.own_share = to;
@@ -335,8 +345,10 @@ impl MouthShapeBackend {
                 && OwnMouth::off(own_opening(*mouth), shape.opening) < 0.5 * MOST_OFF
         });
         self.shown = Some(choice);
-        if self.own_share < 1.0 {
-            self.warp(frame, track, mesh, params, strength);
+        // What is before a face stays as it is.
+        let warps = !asked.hidden;
+        if self.own_share < 1.0 && warps {
+            self.warp(frame, track, mesh, asked);
         }
         let mouths = self.bank.mouths();
         let (Some(source), Some(mouth)) = (self.bank.layout(), mouths.get(choice.mouth)) else {
@@ -354,30 +366,44 @@ impl MouthShapeBackend {
         let share = 1.0 - before.map_or(0.0, |before| before.share);
         // The mask is that of the last.
         let layers: Vec<Layer> = before.into_iter().chain([Layer { mouth, share }]).collect();
+        let target = Target {
+            mesh,
+            source: &source,
+        };
         let wanted = Wanted {
             opening: shape.opening,
             width: shape.width,
         };
         let drawn = self
             .own
-            .draw(frame, mesh, &source, &layers, wanted, self.own_share);
-        if drawn.is_none() && self.own_share >= 1.0 {
-            self.warp(frame, track, mesh, params, strength);
+            .draw(frame, target, &layers, wanted, self.own_share);
+        match drawn {
+            Some(drawn) => gst::log!(
+                CAT,
+                "frame {}: {:?} of frame {}, opening {:.3} for {:.3}, mismatch {:.1}, share {:.2}",
+                self.frames,
+                choice,
+                mouth.look.frame,
+                mouth.look.shape.opening,
+                shape.opening,
+                drawn.mismatch,
+                self.own_share
+            ),
+            None if self.own_share >= 1.0 && warps => self.warp(frame, track, mesh, asked),
+            None => {}
         }
     }
 
-    fn warp(
-        &mut self,
-        frame: &mut FrameMut,
-        track: u32,
-        mesh: &Mesh,
-        params: &MouthParams,
-        strength: f32,
-    ) {
+    fn warp(&mut self, frame: &mut FrameMut, track: u32, mesh: &Mesh, asked: &Asked) {
         let (renderer, last) = self.renderers.entry(track).or_default();
         *last = self.frames;
-        renderer.render(frame, mesh, params, strength);
+        renderer.render(frame, mesh, &asked.params, asked.strength);
     }
+}
+
+fn habits(bank: &Bank) -> Habits {
+    bank.layout()
+        .map_or_else(Habits::default, |source| Habits::of(bank.mouths(), &source))
 }
 
 fn learning() -> Bank {

@@ -5,6 +5,7 @@ mod bend;
 pub mod blend;
 mod interior;
 mod lay;
+mod light;
 mod mouth;
 pub mod own;
 mod person;
