@@ -10,6 +10,7 @@ pub mod event;
 pub mod job;
 pub mod journal;
 pub mod live;
+pub mod lock;
 pub mod pipeline;
 pub mod progress;
 pub mod publish;
