@@ -185,6 +185,7 @@ impl JobOptions {
         if let Some(offset) = self.face.av_offset {
             set("audio-offset", offset.nanoseconds.to_string());
         }
+        check_settings(&self.settings)?;
         parameters.extend(self.settings.iter().cloned());
         Ok(Job {
             face,
@@ -200,6 +201,27 @@ impl JobOptions {
             dry_run: false,
         })
     }
+}
+
+/// Parameters that the job itself fills in, and what says them. Set past it, they would not be checked,
+/// and a file would be written as it stands.
+const FILLED_IN: [(&str, &str); 5] = [
+    ("face", "the face that the job is given"),
+    ("speech", "the speech that the job is given"),
+    ("output", "the output that the job is given"),
+    ("end-mode", "--end-mode"),
+    ("loop-mode", "--loop-mode"),
+];
+
+fn check_settings(settings: &[(String, String)]) -> Result<(), Failure> {
+    for (name, _) in settings {
+        if let Some((_, instead)) = FILLED_IN.iter().find(|(filled_in, _)| filled_in == name) {
+            return Err(Failure::new(FailureKind::Usage)
+                .because(format_args!("`{name}` can't be set as a parameter"))
+                .advice(format_args!("It is {instead}")));
+        }
+    }
+    Ok(())
 }
 
 /// A model that is given as a file must be one; a name is looked up by the element.
@@ -251,6 +273,21 @@ mod tests {
         let given = job_of(&Line::parse_from(line).options);
         assert_eq!(given, job_of(&options));
         assert_ne!(given, job_of(&Line::parse_from(["lipflow"]).options));
+    }
+
+    #[test]
+    fn files_can_not_be_named_past_the_job() {
+        for name in ["face", "speech", "output", "end-mode", "loop-mode"] {
+            let options = Line::parse_from(["lipflow", "--set", &format!("{name}=/x")]).options;
+            let mut column = Line::parse_from(["lipflow"]).options;
+            column.set(&format!("set.{name}"), "/x").unwrap();
+            for options in [options, column] {
+                let job = options.job("f".into(), "s".into(), None, IfExists::Refuse);
+                let failure = job.unwrap_err();
+                assert_eq!(failure.kind, FailureKind::Usage);
+                assert!(failure.to_string().contains(name), "{failure}");
+            }
+        }
     }
 
     #[test]
