@@ -5,6 +5,7 @@ pub mod files;
 pub mod identity;
 pub mod list;
 pub mod pattern;
+pub mod place;
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -51,7 +52,7 @@ pub fn common_folder<'a>(mut outputs: impl Iterator<Item = &'a Path>) -> Option<
     Some(common)
 }
 
-/// Refuses a batch in which two jobs would write one file.
+/// Refuses a batch in which two jobs would write one file, or one reads what another one writes.
 pub fn check_outputs(jobs: &[Planned]) -> Result<(), Failure> {
     let mut seen = HashMap::new();
     for (index, planned) in jobs.iter().enumerate() {
@@ -68,7 +69,27 @@ pub fn check_outputs(jobs: &[Planned]) -> Result<(), Failure> {
                 ));
         }
     }
+    let outputs: HashMap<_, _> = seen.iter().map(|(path, i)| (real(path), *i)).collect();
+    for (index, planned) in jobs.iter().enumerate() {
+        for input in [&planned.job.face, &planned.job.speech] {
+            // Its own output is refused by the job itself.
+            if let Some(writer) = outputs.get(&real(input)).filter(|w| **w != index) {
+                return Err(Failure::of(FailureKind::Usage, input)
+                    .because(format_args!(
+                        "job {} reads what job {} writes",
+                        index + 1,
+                        writer + 1
+                    ))
+                    .advice("Write to a folder of its own, and leave earlier outputs out"));
+            }
+        }
+    }
     Ok(())
+}
+
+/// The file itself, where there are links to it.
+fn real(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]
@@ -89,6 +110,34 @@ mod tests {
         ] {
             assert_eq!(settled(&root.join(spelling)), expected, "{spelling}");
         }
+    }
+
+    #[test]
+    fn no_job_reads_what_another_one_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = folder.path().join("made.mp4");
+        std::fs::write(&made, "earlier").unwrap();
+        let link = folder.path().join("link.mp4");
+        std::os::unix::fs::symlink(&made, &link).unwrap();
+        let planned = |face: &Path, output: &Path| Planned {
+            job: serde_json::from_value(serde_json::json!({
+                "face": face, "speech": "/s.wav", "output": output, "template": "file",
+                "parameters": [], "end_mode": "speech", "loop_mode": null,
+                "if_exists": "refuse", "stuck_after": {"secs": 30, "nanos": 0},
+                "graph": null, "dry_run": false
+            }))
+            .unwrap(),
+            output: output.to_owned(),
+        };
+        let other = folder.path().join("other.mp4");
+        for face in [&made, &link] {
+            let jobs = [planned(Path::new("/f.mp4"), &made), planned(face, &other)];
+            let failure = check_outputs(&jobs).unwrap_err();
+            assert_eq!(failure.kind, FailureKind::Usage);
+            assert_eq!(failure.reason(), "job 2 reads what job 1 writes");
+        }
+        let jobs = [planned(Path::new("/f.mp4"), &made), planned(&other, &link)];
+        assert_eq!(check_outputs(&jobs), Ok(()));
     }
 
     #[test]

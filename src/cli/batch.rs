@@ -1,5 +1,6 @@
 //! `lipflow batch`: many jobs, by worker processes, with a journal.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,7 +11,7 @@ use super::options::{ExistingOptions, JobOptions, ShowOptions};
 use crate::batch::files::{self, Pairing};
 use crate::batch::identity::Identifier;
 use crate::batch::pattern::Pattern;
-use crate::batch::{self, list};
+use crate::batch::{self, list, place};
 use crate::cancel::Stop;
 use crate::error::{Failure, FailureKind};
 use crate::event::Event;
@@ -65,7 +66,7 @@ pub struct BatchArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Work")]
 struct WorkOptions {
-    /// Folder of the journal; by default `.lipflow` in the folder of the outputs
+    /// Folder of the journal; by default `.lipflow` in the folder of the outputs, or where it was before
     #[arg(long, value_name = "FOLDER")]
     state: Option<PathBuf>,
     /// Worker processes; by default what fits the machine
@@ -94,6 +95,9 @@ struct Plan {
     /// What makes two starts the same batch.
     source: String,
     root: PathBuf,
+    /// Where the journal is.
+    state: PathBuf,
+    zip: Option<PathBuf>,
 }
 
 impl BatchArgs {
@@ -103,14 +107,30 @@ impl BatchArgs {
             None => self.jobs_of_pairs()?,
         };
         batch::check_outputs(&jobs)?;
-        let outputs = jobs.iter().map(|planned| planned.output.as_path());
-        let root = batch::common_folder(outputs).ok_or_else(|| {
+        let outputs: Vec<_> = jobs
+            .iter()
+            .map(|planned| planned.output.as_path())
+            .collect();
+        let root = batch::common_folder(outputs.iter().copied()).ok_or_else(|| {
             Failure::new(FailureKind::Usage).because("the outputs have no folder in common")
         })?;
+        let source = self.source();
+        let state = match &self.work.state {
+            Some(state) => state.clone(),
+            None => place::of_batch(&root, &source, &outputs),
+        };
+        let zip = self.work.zip.as_deref().map(batch::settled);
+        if let Some(zip) = zip.as_ref().filter(|zip| outputs.contains(&zip.as_path())) {
+            return Err(Failure::of(FailureKind::Usage, zip)
+                .because("the zip file has the name of an output")
+                .advice("Give --zip another name"));
+        }
         Ok(Plan {
-            source: self.source(),
-            jobs,
+            source,
             root,
+            state,
+            zip,
+            jobs,
         })
     }
 
@@ -130,8 +150,14 @@ impl BatchArgs {
     }
 
     fn jobs_of_pairs(&self) -> Result<Vec<Planned>, Failure> {
-        let faces = files::expand(&self.faces, Role::Face)?;
-        let speeches = files::expand(&self.speeches, Role::Speech)?;
+        let journals = self.earlier();
+        let is_output = |file: &Path| {
+            let file = batch::settled(file);
+            let known = |journal: &Journal| journal.has_output(&file).unwrap_or(false);
+            journals.iter().any(known)
+        };
+        let faces = files::expand(&self.faces, Role::Face, &is_output)?;
+        let speeches = files::expand(&self.speeches, Role::Speech, &is_output)?;
         let pattern = self.output.as_ref().ok_or_else(|| {
             Failure::new(FailureKind::Usage)
                 .because("where to write is not said")
@@ -146,6 +172,22 @@ impl BatchArgs {
                 self.planned(&self.options, face, speech, output)
             })
             .collect()
+    }
+
+    /// Journals that may know files in the folders of the inputs.
+    fn earlier(&self) -> Vec<Journal> {
+        if let Some(state) = &self.work.state {
+            return Journal::read(state).into_iter().collect();
+        }
+        let folders: BTreeSet<_> = self
+            .faces
+            .iter()
+            .chain(&self.speeches)
+            // A glob may have any folder behind its first wildcard.
+            .filter_map(|path| path.ancestors().find(|folder| folder.is_dir()))
+            .collect();
+        let journals = folders.into_iter().map(place::at_or_above);
+        journals.flatten().collect()
     }
 
     fn jobs_of_list(&self, path: &Path) -> Result<Vec<Planned>, Failure> {
@@ -212,7 +254,7 @@ impl BatchArgs {
         Ok(Planned { job, output })
     }
 
-    fn work(&self) -> Options {
+    fn work(&self, root: &Path) -> Options {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let jobs_per_worker = usize::from(self.work.jobs_per_worker);
         let workers = match self.work.workers {
@@ -226,6 +268,7 @@ impl BatchArgs {
             attempts: self.work.attempts,
             min_free: self.work.min_free * 1_000_000,
             threads: (pipelines > 1).then(|| (cores / pipelines).max(1)),
+            root: root.to_owned(),
         }
     }
 }
@@ -241,12 +284,10 @@ pub fn run(args: BatchArgs) -> anyhow::Result<ExitCode> {
         Ok(plan) => plan,
         Err(failure) => return Ok(nothing_started(&failure)),
     };
-    let state = args.work.state.clone();
-    let state = state.unwrap_or_else(|| plan.root.join(super::STATE_FOLDER));
     if args.dry_run {
-        return super::batch_plan::run(&plan.jobs, &state);
+        return super::batch_plan::run(&plan.jobs, &plan.state);
     }
-    match start(&args, &plan, &state) {
+    match start(&args, &plan) {
         Ok(code) => Ok(code),
         Err(Stopped::Before(failure)) => Ok(nothing_started(&failure)),
         Err(Stopped::Within(error)) => Err(error),
@@ -259,7 +300,8 @@ enum Stopped {
     Within(anyhow::Error),
 }
 
-fn start(args: &BatchArgs, plan: &Plan, state: &Path) -> Result<ExitCode, Stopped> {
+fn start(args: &BatchArgs, plan: &Plan) -> Result<ExitCode, Stopped> {
+    let state = &plan.state;
     let before = |e: crate::journal::Error| Stopped::Before(e.failure(state));
     let internal =
         |e: std::io::Error| Stopped::Before(Failure::new(FailureKind::Internal).detail(e));
@@ -278,10 +320,10 @@ fn start(args: &BatchArgs, plan: &Plan, state: &Path) -> Result<ExitCode, Stoppe
         })?),
         None => None,
     };
-    let zip = match &args.work.zip {
+    let zip = match &plan.zip {
         Some(path) => {
             let jobs = journal.jobs(begun.batch, false).map_err(before)?;
-            Some(Zip::start(path, &plan.root, &jobs).map_err(Stopped::Before)?)
+            Some(Zip::start(&journal, path, &plan.root, &jobs).map_err(Stopped::Before)?)
         }
         None => None,
     };
@@ -296,15 +338,15 @@ fn start(args: &BatchArgs, plan: &Plan, state: &Path) -> Result<ExitCode, Stoppe
             zip.note(event);
         }
     };
-    let supervisor = Supervisor::new(&journal, begun, args.work(), stop, &mut emit);
+    let supervisor = Supervisor::new(&journal, begun, args.work(&plan.root), stop, &mut emit);
     let summary = supervisor
         .run()
         .context("The batch had to stop; start it again and it goes on")
         .map_err(Stopped::Within)?;
     let jobs = journal.jobs(begun.batch, true);
     let jobs = jobs.context("the report").map_err(Stopped::Within)?;
-    let mut notes = report::write(&plan.root, &summary.progress, &jobs);
-    notes.extend(zip.map(Zip::finish));
+    let mut notes = report::write(&journal, &plan.root, &summary.progress, &jobs);
+    notes.extend(zip.map(|zip| zip.finish(&journal)));
     renderer.end(&summary, &jobs, &notes);
     Ok(if summary.is_interrupted {
         ExitCode::from(130)

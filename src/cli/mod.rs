@@ -31,9 +31,6 @@ pub struct Cli {
     command: Command,
 }
 
-/// Where the journal of a batch is, in the folder of its outputs.
-const STATE_FOLDER: &str = ".lipflow";
-
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::STATE_FOLDER;
+use crate::batch::place;
 use crate::event::JobState;
 use crate::journal::{BatchRow, Counts, JobRow, Journal};
 use crate::progress::clock;
@@ -30,7 +30,7 @@ impl JournalOptions {
     fn path(&self) -> PathBuf {
         match &self.state {
             Some(state) => state.clone(),
-            None => self.folder.join(STATE_FOLDER),
+            None => place::of_folder(&self.folder),
         }
     }
 
