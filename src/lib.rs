@@ -11,6 +11,7 @@ pub mod job;
 pub mod journal;
 pub mod live;
 pub mod lock;
+pub mod path;
 pub mod pipeline;
 pub mod progress;
 pub mod publish;

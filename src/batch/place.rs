@@ -4,8 +4,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-use super::settled;
 use crate::journal::Journal;
+use crate::path::settled;
 
 /// The journal's folder, in a folder of outputs.
 pub const STATE_FOLDER: &str = ".lipflow";

@@ -17,6 +17,7 @@ use crate::error::{Failure, FailureKind};
 use crate::event::Event;
 use crate::job::{IfExists, Job, check_output_name};
 use crate::journal::{Begun, Journal, Planned};
+use crate::path::settled;
 use crate::pipeline::probe::Role;
 use crate::pipeline::template::for_shell;
 use crate::progress;
@@ -119,7 +120,7 @@ impl BatchArgs {
             Some(state) => state.clone(),
             None => place::of_batch(&root, &source, &outputs),
         };
-        let zip = self.work.zip.as_deref().map(batch::settled);
+        let zip = self.work.zip.as_deref().map(settled);
         if let Some(zip) = zip.as_ref().filter(|zip| outputs.contains(&zip.as_path())) {
             return Err(Failure::of(FailureKind::Usage, zip)
                 .because("the zip file has the name of an output")
@@ -135,7 +136,7 @@ impl BatchArgs {
     }
 
     fn source(&self) -> String {
-        let path = |path: &PathBuf| batch::settled(path).display().to_string();
+        let path = |path: &PathBuf| settled(path).display().to_string();
         match &self.list {
             Some(list) => format!("list {}", path(list)),
             None => {
@@ -152,7 +153,7 @@ impl BatchArgs {
     fn jobs_of_pairs(&self) -> Result<Vec<Planned>, Failure> {
         let journals = self.earlier();
         let is_output = |file: &Path| {
-            let file = batch::settled(file);
+            let file = settled(file);
             let known = |journal: &Journal| journal.has_output(&file).unwrap_or(false);
             journals.iter().any(known)
         };
@@ -239,8 +240,8 @@ impl BatchArgs {
         output: PathBuf,
     ) -> Result<Planned, Failure> {
         // Workers and later starts may run elsewhere.
-        let (face, speech) = (batch::settled(&face), batch::settled(&speech));
-        let output = batch::settled(&output);
+        let (face, speech) = (settled(&face), settled(&speech));
+        let output = settled(&output);
         check_output_name(&output)?;
         for path in [&face, &speech, &output] {
             if path.to_str().is_none() {

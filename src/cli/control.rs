@@ -61,7 +61,10 @@ impl What {
 }
 
 pub fn run(args: &ControlArgs) -> anyhow::Result<ExitCode> {
-    let path = args.control.clone().unwrap_or_else(control::default_path);
+    let path = match &args.control {
+        Some(path) => path.clone(),
+        None => control::default_path()?,
+    };
     let reply = control::ask(&path, &args.what.wish()).map_err(|e| {
         anyhow::anyhow!(
             "{}: no broadcast answers there: {e}. Start one with `lipflow live`, or give its --control",

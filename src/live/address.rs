@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::net::{TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::event::DestinationCause;
+use crate::path::settled;
 
 /// How long a host may take to answer at all.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -182,6 +183,21 @@ impl Address {
         let error = TcpStream::connect_timeout(&place, ANSWER_LIMIT).err()?;
         let reason = format!("{place} can't be connected to: {error}");
         Some((DestinationCause::Refused, reason))
+    }
+
+    /// Whether both lead to one place, however a file is spelled.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self.file(), other.file()) {
+            (Some(own), Some(other)) => settled(own) == settled(other),
+            _ => self == other,
+        }
+    }
+
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Hls(path) | Self::Matroska(path) | Self::Mp4(path) => Some(path),
+            Self::Rtmp(_) | Self::Srt(_) | Self::Rtsp(_) => None,
+        }
     }
 
     /// The template that sends there, and the parameter that takes the address.

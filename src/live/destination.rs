@@ -14,6 +14,7 @@ use gst::prelude::*;
 use super::Said;
 use super::address::{Address, back_off};
 use super::fan::{Fan, Packet, Stream, Subscription};
+use super::stall::Stall;
 use crate::event::{DestinationCause, DestinationState, DestinationStatus};
 use crate::job::folder_of;
 use crate::pipeline::template::{Template, Values};
@@ -202,11 +203,9 @@ impl Sender {
             Address::Hls(path) => {
                 make_folder(path)?;
                 remove_segments(path);
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                let segments = path.with_file_name(format!("{stem}-%05d.ts"));
                 values
                     .set("playlist", path.display().to_string())
-                    .set("segments", segments.display().to_string())
+                    .set("segments", segments_of(path))
             }
         };
         template.build(&values).map_err(|e| e.to_string())
@@ -306,8 +305,7 @@ impl Sender {
 struct Patience {
     sent: u64,
     is_owed: bool,
-    waited: Duration,
-    asked: Instant,
+    stall: Stall,
 }
 
 impl Patience {
@@ -315,8 +313,7 @@ impl Patience {
         Self {
             sent: 0,
             is_owed: false,
-            waited: Duration::ZERO,
-            asked: now,
+            stall: Stall::new(4 * TICK, now),
         }
     }
 
@@ -326,17 +323,11 @@ impl Patience {
 
     /// Whether it has been too long. `sent` is what the sink has taken so far.
     fn is_over(&mut self, sent: u64, now: Instant) -> bool {
-        // While this process was stopped, nobody waited.
-        let passed = (now - self.asked).min(4 * TICK);
-        self.asked = now;
         if sent != self.sent {
             self.sent = sent;
             self.is_owed = false;
-            self.waited = Duration::ZERO;
-        } else if self.is_owed {
-            self.waited += passed;
         }
-        self.waited > STALL_LIMIT
+        self.stall.waited(sent, self.is_owed, now) > STALL_LIMIT
     }
 }
 
@@ -465,6 +456,13 @@ fn unwritten(path: &Path) -> PathBuf {
         .unwrap_or_else(|| path.to_owned())
 }
 
+/// The pattern of a playlist's segments, beside it. The sink prints the number into it as C does, so a
+/// percent sign of the operator's must not be one to it.
+fn segments_of(playlist: &Path) -> String {
+    let name = playlist.with_extension("").display().to_string();
+    format!("{}-%05d.ts", name.replace('%', "%%"))
+}
+
 /// Removes the segments that an earlier broadcast left beside the playlist: numbers begin anew, and
 /// those above would stay for ever.
 fn remove_segments(playlist: &Path) {
@@ -505,6 +503,13 @@ mod tests {
         std::fs::write(file("tape.mkv"), "yesterday").unwrap();
         std::fs::write(file("tape-2.mkv"), "this morning").unwrap();
         assert_eq!(unwritten(&file("tape.mkv")), file("tape-3.mkv"));
+    }
+
+    #[test]
+    fn a_percent_sign_in_a_path_is_no_number() {
+        let segments = |path: &str| segments_of(Path::new(path));
+        assert_eq!(segments("air/index.m3u8"), "air/index-%05d.ts");
+        assert_eq!(segments("100%s/5%n.v2.m3u8"), "100%%s/5%%n.v2-%05d.ts");
     }
 
     #[test]
