@@ -3,12 +3,15 @@
 mod run_support;
 
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use run_support::batch::{
-    batch, outputs, short_jobs, short_speech, signal, start, wait, wait_for, wait_until_moving,
+    LIMIT, batch, outputs, short_jobs, short_speech, signal, start, wait, wait_for,
+    wait_until_moving,
 };
 use run_support::{Desk, face, finish, lipflow, speech, stderr};
 use rusqlite::Connection;
@@ -240,5 +243,27 @@ fn a_program_that_can_not_start_sets_nothing_aside() {
     fs::remove_file(&update).unwrap();
     let last = wait_for(&mut reader, |event| event["event"] == "batch-result");
     assert_eq!((&last["done"], &last["failed"]), (&2.into(), &0.into()));
+    assert_eq!(wait(child).status.code(), Some(0));
+}
+
+#[test]
+fn a_reader_that_takes_nothing_holds_up_no_job() {
+    let desk = Desk::new();
+    let (child, mut reader) = start(short_jobs(&desk, 3).args(["--progress", "json"]));
+    // As little as a pipe can hold.
+    // SAFETY: the descriptor is the reader's, and the call changes nothing but the pipe's size.
+    let size = unsafe { libc::fcntl(reader.get_ref().as_raw_fd(), libc::F_SETPIPE_SZ, 4096) };
+    assert!(size > 0);
+    let begin = Instant::now();
+    while !desk.file("out/2.mp4").exists() {
+        assert!(begin.elapsed() < LIMIT, "the jobs stand still");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut results = 0;
+    wait_for(&mut reader, |event| {
+        results += usize::from(event["event"] == "result");
+        event["event"] == "batch-result"
+    });
+    assert_eq!(results, 3);
     assert_eq!(wait(child).status.code(), Some(0));
 }

@@ -20,7 +20,7 @@ use crate::journal::{Begun, Journal, Planned};
 use crate::path::settled;
 use crate::pipeline::probe::Role;
 use crate::pipeline::template::for_shell;
-use crate::progress;
+use crate::progress::{self, aside::Aside};
 use crate::report::{self, zip::Zip};
 use crate::serve::Server;
 use crate::supervisor::{Options, Supervisor};
@@ -328,8 +328,8 @@ fn start(args: &BatchArgs, plan: &Plan) -> Result<ExitCode, Stopped> {
         }
         None => None,
     };
-    let mut renderer = progress::batch_renderer(args.show.progress);
-    renderer.begin(&begun);
+    let renderer = progress::batch_renderer(args.show.progress);
+    let renderer = Aside::start(renderer, begun).map_err(internal)?;
     let mut emit = |event: &Event| {
         renderer.show(event);
         if let Some(server) = &server {

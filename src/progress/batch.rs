@@ -16,7 +16,7 @@ use crate::supervisor::Summary;
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Shows a batch to someone.
-pub trait BatchRenderer {
+pub trait BatchRenderer: Send {
     fn begin(&mut self, begun: &Begun);
     fn show(&mut self, event: &Event);
     /// `notes` say what else was written.
@@ -39,7 +39,7 @@ pub fn batch_renderer(style: Style) -> Box<dyn BatchRenderer> {
 
 struct Json<W>(json::Json<W>);
 
-impl<W: Write> BatchRenderer for Json<W> {
+impl<W: Write + Send> BatchRenderer for Json<W> {
     fn begin(&mut self, _: &Begun) {}
 
     fn show(&mut self, event: &Event) {
@@ -173,7 +173,7 @@ impl<W: Write> Lines<W> {
     }
 }
 
-impl<W: Write> BatchRenderer for Lines<W> {
+impl<W: Write + Send> BatchRenderer for Lines<W> {
     fn begin(&mut self, begun: &Begun) {
         for line in begun_lines(begun) {
             self.line(&line);

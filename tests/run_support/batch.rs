@@ -98,7 +98,7 @@ pub fn wait_until_moving(reader: &mut impl BufRead) -> Value {
 }
 
 /// Waits for an event that fits, reading the stream of a batch that runs.
-pub fn wait_for(reader: &mut impl BufRead, fits: impl Fn(&Value) -> bool) -> Value {
+pub fn wait_for(reader: &mut impl BufRead, mut fits: impl FnMut(&Value) -> bool) -> Value {
     let mut line = String::new();
     loop {
         line.clear();
