@@ -343,3 +343,6 @@ impl<'a> Supervisor<'a> {
         Ok(self.counts.open() == 0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,6 +48,14 @@ impl Worker {
         if is_background {
             command.arg("--background");
         }
+        Self::spawn(command, serial, inbox)
+    }
+
+    pub(super) fn spawn(
+        mut command: Command,
+        serial: u64,
+        inbox: &mpsc::Sender<Input>,
+    ) -> std::io::Result<Self> {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
