@@ -2,8 +2,10 @@
 
 mod run_support;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -266,4 +268,62 @@ fn a_reader_that_takes_nothing_holds_up_no_job() {
     });
     assert_eq!(results, 3);
     assert_eq!(wait(child).status.code(), Some(0));
+}
+
+#[test]
+fn files_of_a_list_are_beside_it_and_a_confined_one_brings_no_code() {
+    let desk = Desk::new();
+    short_jobs(&desk, 1);
+    let folder = desk.file("lists");
+    fs::create_dir(&folder).unwrap();
+    fs::rename(desk.template_with("identity"), folder.join("own.launch")).unwrap();
+    for (name, file) in [("f.mp4", face()), ("s.wav", desk.file("short.wav"))] {
+        fs::copy(file, folder.join(name)).unwrap();
+    }
+    let list = "face;speech;output;template\n#1.mp4;s.wav;o1.mp4;own.launch\nf.mp4;s.wav;o2.mp4;own.launch\n";
+    fs::copy(face(), folder.join("#1.mp4")).unwrap();
+    fs::write(folder.join("jobs.csv"), list).unwrap();
+    let batch = || {
+        let mut command = lipflow();
+        command.current_dir(desk.path());
+        command.args([
+            "batch",
+            "lists/jobs.csv",
+            "--min-free",
+            "0",
+            "--progress",
+            "plain",
+        ]);
+        command
+    };
+    let refused = finish(batch().args(["--confine", "lists"]));
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    assert!(
+        stderr(&refused).contains("can't bring a template"),
+        "{}",
+        stderr(&refused)
+    );
+    let output = finish(&mut batch());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(folder.join("o1.mp4").is_file() && folder.join("o2.mp4").is_file());
+}
+
+#[test]
+fn one_name_that_a_journal_can_not_have_stops_no_other_job() {
+    let desk = Desk::new();
+    let sound = short_speech(&desk);
+    let faces = desk.file("faces");
+    fs::create_dir(&faces).unwrap();
+    fs::copy(face(), faces.join("a.mp4")).unwrap();
+    fs::copy(face(), faces.join(OsStr::from_bytes(b"\xc1\xb3.mp4"))).unwrap();
+    let mut command = lipflow();
+    command
+        .current_dir(desk.path())
+        .args(["batch", "--face", "faces", "--min-free", "0"]);
+    command.arg("--speech").arg(sound);
+    command.args(["-o", "out/{face.stem}.mp4", "--progress", "plain"]);
+    let output = finish(&mut command);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("left out"), "{}", stderr(&output));
+    assert!(desk.file("out/a.mp4").is_file());
 }

@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::options::{ExistingOptions, JobOptions, ShowOptions};
+use crate::batch::confine::Confine;
 use crate::batch::files::{self, Pairing};
 use crate::batch::identity::Identifier;
 use crate::batch::pattern::Pattern;
@@ -33,7 +34,8 @@ use crate::supervisor::{Options, Supervisor};
 #[derive(Args, Debug)]
 pub struct BatchArgs {
     /// A job list: CSV with a header, or JSON Lines. Columns: face, speech, output, and the options of
-    /// `lipflow run`, such as strength or set.crf. Paths in it are relative to it
+    /// `lipflow run`, such as strength or set.crf. Paths in it are relative to it. A list can name
+    /// templates and outputs: one from somebody else wants --confine
     #[arg(value_name = "LIST", conflicts_with_all = ["faces", "speeches"], required_unless_present_all = ["faces", "speeches"])]
     list: Option<PathBuf>,
     /// A face: a file, a folder, or a quoted glob
@@ -88,6 +90,9 @@ struct WorkOptions {
     /// Puts the results into a zip file, stored as they are, while the batch runs
     #[arg(long, value_name = "FILE")]
     zip: Option<PathBuf>,
+    /// Refuses a list that names files outside this folder, or templates that are files: those are code
+    #[arg(long, value_name = "FOLDER")]
+    confine: Option<PathBuf>,
 }
 
 /// The batch as the arguments say it.
@@ -99,14 +104,25 @@ struct Plan {
     /// Where the journal is.
     state: PathBuf,
     zip: Option<PathBuf>,
+    /// Jobs that can't be in a journal, and why.
+    left_out: Vec<Failure>,
 }
 
 impl BatchArgs {
     fn plan(&self) -> Result<Plan, Failure> {
+        let mut options = self.options.clone();
+        options.place_files(&|file| settled(Path::new(file)).display().to_string());
+        let mut left_out = Vec::new();
         let jobs = match &self.list {
-            Some(list) => self.jobs_of_list(list)?,
-            None => self.jobs_of_pairs()?,
+            Some(list) => self.jobs_of_list(list, &options)?,
+            None => self.jobs_of_pairs(&options, &mut left_out)?,
         };
+        if let Some(folder) = &self.work.confine {
+            let confine = Confine::to(folder)?;
+            for planned in &jobs {
+                confine.check(&planned.job, &options.names())?;
+            }
+        }
         batch::check_outputs(&jobs)?;
         let outputs: Vec<_> = jobs
             .iter()
@@ -131,6 +147,7 @@ impl BatchArgs {
             root,
             state,
             zip,
+            left_out,
             jobs,
         })
     }
@@ -150,7 +167,11 @@ impl BatchArgs {
         }
     }
 
-    fn jobs_of_pairs(&self) -> Result<Vec<Planned>, Failure> {
+    fn jobs_of_pairs(
+        &self,
+        options: &JobOptions,
+        left_out: &mut Vec<Failure>,
+    ) -> Result<Vec<Planned>, Failure> {
         let journals = self.earlier();
         let is_output = |file: &Path| {
             let file = settled(file);
@@ -165,14 +186,22 @@ impl BatchArgs {
                 .advice("Give --output, as in --output 'out/{speech.stem}-{face.stem}.mp4'")
         })?;
         let pairs = files::pair(&faces, &speeches, self.pair)?;
-        pairs
-            .into_iter()
-            .enumerate()
-            .map(|(index, (face, speech))| {
-                let output = pattern.output(&face, &speech, index + 1);
-                self.planned(&self.options, face, speech, output)
-            })
-            .collect()
+        let mut jobs = Vec::with_capacity(pairs.len());
+        for (index, (face, speech)) in pairs.into_iter().enumerate() {
+            // One such name is no reason not to make the others.
+            if let Some(failure) = [&face, &speech].into_iter().find_map(|file| not_utf8(file)) {
+                if !left_out.contains(&failure) {
+                    left_out.push(failure);
+                }
+                continue;
+            }
+            let output = pattern.output(&face, &speech, index + 1);
+            jobs.push(self.planned(options, face, speech, output)?);
+        }
+        match left_out.first() {
+            Some(failure) if jobs.is_empty() => Err(failure.clone()),
+            _ => Ok(jobs),
+        }
     }
 
     /// Journals that may know files in the folders of the inputs.
@@ -191,7 +220,7 @@ impl BatchArgs {
         journals.flatten().collect()
     }
 
-    fn jobs_of_list(&self, path: &Path) -> Result<Vec<Planned>, Failure> {
+    fn jobs_of_list(&self, path: &Path, shared: &JobOptions) -> Result<Vec<Planned>, Failure> {
         let rows = list::read(path).map_err(|e| {
             Failure::of(FailureKind::Usage, path)
                 .because(e)
@@ -204,7 +233,8 @@ impl BatchArgs {
                     .because(format_args!("line {}: {reason}", row.line))
                     .advice("Mend the line; nothing was started")
             };
-            let mut options = self.options.clone();
+            let beside = |file: &str| settled(&list::beside(path, file)).display().to_string();
+            let mut options = shared.clone();
             let (mut face, mut speech, mut output) = (None, None, None);
             for (name, value) in &row.fields {
                 match name.as_str() {
@@ -214,6 +244,7 @@ impl BatchArgs {
                     name => options.set(name, value).map_err(|e| wrong(&e))?,
                 }
             }
+            options.place_files(&beside);
             let face = face.ok_or_else(|| wrong(&"it has no face"))?;
             let speech = speech.ok_or_else(|| wrong(&"it has no speech"))?;
             let output = match (output, &self.output) {
@@ -243,12 +274,11 @@ impl BatchArgs {
         let (face, speech) = (settled(&face), settled(&speech));
         let output = settled(&output);
         check_output_name(&output)?;
-        for path in [&face, &speech, &output] {
-            if path.to_str().is_none() {
-                return Err(Failure::of(FailureKind::Usage, path)
-                    .because("its name is not UTF-8, which a batch's journal needs")
-                    .advice("Rename it"));
-            }
+        if let Some(failure) = [&face, &speech, &output]
+            .into_iter()
+            .find_map(|f| not_utf8(f))
+        {
+            return Err(failure);
         }
         let if_exists: IfExists = self.existing.into();
         let job = options.job(face, speech, Some(output.clone()), if_exists)?;
@@ -274,6 +304,15 @@ impl BatchArgs {
     }
 }
 
+/// What is wrong with a name that a journal can't have.
+fn not_utf8(path: &Path) -> Option<Failure> {
+    path.to_str().is_none().then(|| {
+        Failure::of(FailureKind::Usage, path)
+            .because("its name is not UTF-8, which a batch's journal needs")
+            .advice("Rename it")
+    })
+}
+
 /// One pipeline a core: its stages wait for each other now and then, so two on two cores do a third more
 /// than one with two threads everywhere.
 fn default_workers(cores: usize, jobs_per_worker: usize) -> usize {
@@ -285,6 +324,9 @@ pub fn run(args: BatchArgs) -> anyhow::Result<ExitCode> {
         Ok(plan) => plan,
         Err(failure) => return Ok(nothing_started(&failure)),
     };
+    for failure in &plan.left_out {
+        eprintln!("lipflow: left out: {failure}");
+    }
     if args.dry_run {
         return super::batch_plan::run(&plan.jobs, &plan.state);
     }
@@ -351,7 +393,8 @@ fn start(args: &BatchArgs, plan: &Plan) -> Result<ExitCode, Stopped> {
     renderer.end(&summary, &jobs, &notes);
     Ok(if summary.is_interrupted {
         ExitCode::from(130)
-    } else if summary.progress.failed + summary.progress.cancelled > 0 {
+    } else if summary.progress.failed + summary.progress.cancelled > 0 || !plan.left_out.is_empty()
+    {
         ExitCode::from(1)
     } else {
         ExitCode::SUCCESS

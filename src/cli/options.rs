@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::batch::confine::{is_model_file, is_template_file};
 use crate::error::{Failure, FailureKind};
 use crate::job::{EndMode, IfExists, Job, LoopMode, Offset};
 use crate::progress::Style;
@@ -157,6 +158,24 @@ impl JobOptions {
         Ok(())
     }
 
+    /// Makes names of files those that `place` gives for them: workers and later starts may run in another
+    /// folder, and in a list they are relative to it.
+    pub fn place_files(&mut self, place: &dyn Fn(&str) -> String) {
+        if is_template_file(&self.template) {
+            self.template = place(&self.template);
+        }
+        if let Some(model) = self.model.as_mut().filter(|model| is_model_file(model)) {
+            *model = place(model);
+        }
+    }
+
+    /// Template and model, as they are named.
+    pub fn names(&self) -> Vec<&str> {
+        std::iter::once(self.template.as_str())
+            .chain(self.model.as_deref())
+            .collect()
+    }
+
     /// Makes a job of the options and its files.
     pub fn job(
         &self,
@@ -226,8 +245,7 @@ fn check_settings(settings: &[(String, String)]) -> Result<(), Failure> {
 
 /// A model that is given as a file must be one; a name is looked up by the element.
 fn check_model(model: &str) -> Result<(), Failure> {
-    let is_file_name = model.contains('/') || model.ends_with(".onnx") || model.ends_with(".toml");
-    if is_file_name && !Path::new(model).is_file() {
+    if is_model_file(model) && !Path::new(model).is_file() {
         return Err(Failure::of(FailureKind::ModelMissing, Path::new(model)));
     }
     Ok(())
