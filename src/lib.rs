@@ -18,6 +18,7 @@ pub mod publish;
 pub mod report;
 pub mod serve;
 pub mod supervisor;
+pub mod terminal;
 pub mod worker;
 
 use std::path::PathBuf;

@@ -23,8 +23,9 @@ use crate::pipeline::probe::Role;
 use crate::pipeline::template::for_shell;
 use crate::progress::{self, aside::Aside};
 use crate::report::{self, zip::Zip};
-use crate::serve::Server;
+use crate::serve::{self, Server};
 use crate::supervisor::{Options, Supervisor};
+use crate::terminal::plain;
 
 /// Makes many videos: a job list, or faces and speeches put together.
 ///
@@ -84,7 +85,8 @@ struct WorkOptions {
     /// Megabytes that stay free on the disks; below, the batch pauses until there is room
     #[arg(long, value_name = "MB", default_value_t = 500)]
     min_free: u64,
-    /// Serves the events to browsers and curl at this address, as in 127.0.0.1:8080
+    /// Serves the events to browsers and curl at this address, as in 127.0.0.1:8080. Whoever can reach it
+    /// reads them
     #[arg(long, value_name = "ADDRESS")]
     serve_events: Option<std::net::SocketAddr>,
     /// Puts the results into a zip file, stored as they are, while the batch runs
@@ -325,7 +327,7 @@ pub fn run(args: BatchArgs) -> anyhow::Result<ExitCode> {
         Err(failure) => return Ok(nothing_started(&failure)),
     };
     for failure in &plan.left_out {
-        eprintln!("lipflow: left out: {failure}");
+        eprintln!("lipflow: left out: {}", plain(failure));
     }
     if args.dry_run {
         return super::batch_plan::run(&plan.jobs, &plan.state);
@@ -353,6 +355,9 @@ fn start(args: &BatchArgs, plan: &Plan) -> Result<ExitCode, Stopped> {
     journal.sign_in().map_err(before)?;
     journal.recover().map_err(before)?;
     let begun = begin(args, plan, &mut journal).map_err(before)?;
+    if let Some(text) = args.work.serve_events.and_then(|a| serve::exposure(a.ip())) {
+        eprintln!("lipflow: {text}");
+    }
     let server = match args.work.serve_events {
         Some(address) => Some(Server::start(address, state, begun.batch).map_err(|e| {
             Stopped::Before(
@@ -433,7 +438,7 @@ fn begin(
 }
 
 fn nothing_started(failure: &Failure) -> ExitCode {
-    eprintln!("lipflow: {failure}");
+    eprintln!("lipflow: {}", plain(failure));
     ExitCode::from(2)
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::live::control::{self, Wish};
+use crate::terminal::plain;
 
 /// Changes a broadcast while it is on air.
 #[derive(Args, Debug)]
@@ -73,7 +74,10 @@ pub fn run(args: &ControlArgs) -> anyhow::Result<ExitCode> {
     })?;
     if let Some(error) = reply.error {
         let file = error.file.map_or(String::new(), |file| format!("{file}: "));
-        eprintln!("lipflow: {file}{}. {}.", error.reason, error.remedy);
+        eprintln!(
+            "lipflow: {}",
+            plain(format_args!("{file}{}. {}.", error.reason, error.remedy))
+        );
         return Ok(ExitCode::from(error.exit_code));
     }
     if let (What::Status, Some(status)) = (&args.what, reply.status) {

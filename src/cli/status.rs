@@ -11,6 +11,7 @@ use crate::batch::place;
 use crate::event::JobState;
 use crate::journal::{BatchRow, Counts, JobRow, Journal};
 use crate::progress::clock;
+use crate::terminal::plain;
 
 /// Where the journal is, as all commands about a batch take it.
 #[derive(Args, Debug)]
@@ -156,7 +157,7 @@ fn text(status: &Status) -> String {
             progress.phase.name(),
             clock(progress.position_s),
             progress.duration_s.map_or("?".into(), clock),
-            job.output.display(),
+            plain(job.output.display()),
         );
     }
     if !status.attended && status.counts.open() > 0 {
