@@ -16,6 +16,7 @@ pub mod pipeline;
 pub mod progress;
 pub mod publish;
 pub mod report;
+pub mod secret;
 pub mod serve;
 pub mod supervisor;
 pub mod terminal;

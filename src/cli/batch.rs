@@ -23,6 +23,7 @@ use crate::pipeline::probe::Role;
 use crate::pipeline::template::for_shell;
 use crate::progress::{self, aside::Aside};
 use crate::report::{self, zip::Zip};
+use crate::secret;
 use crate::serve::{self, Server};
 use crate::supervisor::{Options, Supervisor};
 use crate::terminal::plain;
@@ -413,7 +414,7 @@ fn begin(
 ) -> Result<Begun, crate::journal::Error> {
     let identifier = Identifier::default();
     let command: Vec<_> = std::env::args()
-        .map(|a| for_shell(&a).into_owned())
+        .map(|a| for_shell(&secret::public_argument(&a)).into_owned())
         .collect();
     journal.begin(
         &plan.source,

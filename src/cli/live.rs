@@ -17,6 +17,7 @@ use crate::live::speech::{Pcm, Speech};
 use crate::live::{self, Options, control};
 use crate::pipeline::template::{Template, Values};
 use crate::progress;
+use crate::secret;
 
 /// Puts a speaking face on air: to RTMP, RTSP, SRT, HLS and files at once.
 ///
@@ -28,13 +29,14 @@ pub struct LiveArgs {
     #[arg(long, value_name = "FILE")]
     face: PathBuf,
     /// A destination, again for more: rtmp://HOST/APP/KEY, rtmps://, rtsp://HOST:PORT/PATH,
-    /// srt://HOST:PORT, or a file that ends in .m3u8, .mkv or .mp4
+    /// srt://HOST:PORT, or a file that ends in .m3u8, .mkv or .mp4. As @FILE (its first line) or
+    /// env:NAME its key is kept from `ps`
     #[arg(long, value_name = "URL|FILE")]
     to: Vec<String>,
     /// The same, without which there is no point: the broadcast ends if it can't be reached
     #[arg(long, value_name = "URL|FILE")]
     must: Vec<String>,
-    /// Something to say, again for more: a file, or the URI of another stream
+    /// Something to say, again for more: a file, or the URI of another stream, likewise
     #[arg(long, value_name = "FILE|URI")]
     speech: Vec<String>,
     /// Says files that appear in this folder
@@ -107,6 +109,7 @@ impl LiveArgs {
         let to = destinations(&self.to, &self.must)?;
         let mut speech = Vec::new();
         for text in self.speech {
+            let text = secret::given(&text)?;
             speech.push(if text.contains("://") {
                 Speech::Uri(text)
             } else {
@@ -180,7 +183,7 @@ fn destinations(to: &[String], must: &[String]) -> Result<Vec<(Address, bool)>, 
         .chain(must.iter().map(with("--must", true)));
     let mut found: Vec<(Address, bool)> = Vec::new();
     for (option, must, text) in texts {
-        let address: Address = text.parse().map_err(|e| {
+        let address: Address = secret::given(text)?.parse().map_err(|e| {
             usage(
                 &format_args!("a value of {option} is no destination: {e}"),
                 "See `lipflow live --help`",

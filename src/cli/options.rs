@@ -11,6 +11,7 @@ use crate::batch::confine::{is_model_file, is_template_file};
 use crate::error::{Failure, FailureKind};
 use crate::job::{EndMode, IfExists, Job, LoopMode, Offset};
 use crate::progress::Style;
+use crate::secret;
 
 /// All that says how a job is done; the files are apart.
 #[derive(Args, Clone, Debug)]
@@ -21,7 +22,7 @@ pub struct JobOptions {
     /// The model: a name from `lipflow model list`, or a file; the one built in by default
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
-    /// Sets a parameter of the template
+    /// Sets a parameter of the template. A `url` can be @FILE or env:NAME, which keeps its key from `ps`
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = super::parse_setting)]
     settings: Vec<(String, String)>,
     /// Seconds without movement after which a job is given up
@@ -205,7 +206,14 @@ impl JobOptions {
             set("audio-offset", offset.nanoseconds.to_string());
         }
         check_settings(&self.settings)?;
-        parameters.extend(self.settings.iter().cloned());
+        for (name, value) in &self.settings {
+            // Where a stream goes may have its key in it.
+            let value = match name.as_str() {
+                "url" => secret::given(value)?,
+                _ => value.clone(),
+            };
+            parameters.push((name.clone(), value));
+        }
         Ok(Job {
             face,
             speech,

@@ -19,7 +19,7 @@ pub use work::{Applied, Change, Claim, DEATHS_ALLOWED, Ending, Lease};
 use controller::Controller;
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -147,7 +147,9 @@ impl Journal {
         if let Some(name) = medium::network_name(folder) {
             return Err(Error::Network(name));
         }
-        let db = Connection::open(folder.join(FILE))?;
+        let path = folder.join(FILE);
+        keep_private(&path)?;
+        let db = Connection::open(path)?;
         db.busy_timeout(BUSY)?;
         let mode =
             db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
@@ -206,6 +208,18 @@ impl Journal {
             .optional()?;
         Ok(found.flatten())
     }
+}
+
+/// Jobs may have keys of streams in their parameters. SQLite gives the files beside it the same rights.
+fn keep_private(path: &Path) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let file = options.create(true).append(true).mode(0o600).open(path)?;
+    let mode = file.metadata()?.mode();
+    if mode & 0o077 != 0 {
+        // It may be somebody else's, who has let us write.
+        let _ = file.set_permissions(fs::Permissions::from_mode(mode & 0o700));
+    }
+    Ok(())
 }
 
 /// Seconds since 1970.

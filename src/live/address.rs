@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::event::DestinationCause;
 use crate::path::settled;
+use crate::secret::{Parts, public_url, redact};
 
 /// How long a host may take to answer at all.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -73,85 +74,6 @@ impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-/// The parts of a URL.
-struct Parts<'a> {
-    scheme: &'a str,
-    /// Name and password.
-    user: &'a str,
-    /// With the port.
-    host: &'a str,
-    path: &'a str,
-    query: &'a str,
-}
-
-impl<'a> Parts<'a> {
-    fn of(url: &'a str) -> Option<Self> {
-        let (scheme, rest) = url.split_once("://")?;
-        let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        Some(Self {
-            scheme,
-            user,
-            host,
-            path: path.trim_matches('/'),
-            query,
-        })
-    }
-
-    /// What may be shown of the path, and what may not. Behind the application of an RTMP server
-    /// comes the key.
-    fn split_path(&self) -> (&'a str, Option<&'a str>) {
-        if !self.scheme.to_ascii_lowercase().starts_with("rtmp") {
-            return (self.path, None);
-        }
-        let (application, key) = self.path.split_once('/').unwrap_or((self.path, ""));
-        (application, Some(key))
-    }
-}
-
-/// `url` without what is secret in it: name and password, the key of an RTMP stream, the query.
-pub fn public_url(url: &str) -> String {
-    let Some(parts) = Parts::of(url) else {
-        return "...".into();
-    };
-    let mut public = format!("{}://{}", parts.scheme, parts.host);
-    let (path, key) = parts.split_path();
-    for part in [path, key.map_or("", |_| "...")] {
-        if !part.is_empty() {
-            public.push('/');
-            public.push_str(part);
-        }
-    }
-    public
-}
-
-/// Takes what is secret in `url` out of a text that a library wrote.
-pub fn redact(url: &str, text: &str) -> String {
-    let Some(parts) = Parts::of(url) else {
-        return text.into();
-    };
-    let key = parts.split_path().1.unwrap_or("");
-    let mut secrets = vec![parts.user, key, parts.query];
-    secrets.extend(parts.user.split(':'));
-    secrets.extend(key.split('/'));
-    let values = parts
-        .query
-        .split(['&', ';'])
-        .filter_map(|p| p.split_once('='));
-    secrets.extend(values.map(|(_, value)| value));
-    // One that is part of another would leave the rest of that.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    let mut clean = text.replace(url, &public_url(url));
-    for secret in secrets {
-        // A secret of a letter or two would spoil every other word.
-        if secret.len() > 2 {
-            clean = clean.replace(secret, "...");
-        }
-    }
-    clean
 }
 
 impl Address {

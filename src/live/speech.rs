@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
-use super::address::{public_url, redact};
 use super::lock;
 use super::mix::{RATE, Source, Supply};
 use crate::error::{Failure, FailureKind};
 use crate::job::uri_of;
+use crate::secret::{public_url, redact};
 
 const DECODE: &str = "uridecodebin name=speech caps=audio/x-raw expose-all-streams=false";
 /// What the mixer takes.

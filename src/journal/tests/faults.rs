@@ -299,3 +299,20 @@ fn a_journal_of_the_first_version_opens() {
     assert_eq!(claim.spec.if_exists, IfExists::Refuse, "it is not ours");
     assert!(journal.is_artifact(&desk.path("manifest.json")).unwrap());
 }
+
+#[test]
+fn nobody_else_reads_a_journal() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let desk = Desk::new();
+    let journal = desk.journal();
+    let path = desk.path(".lipflow/journal.db");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(mode(&desk.path(".lipflow/journal.db-wal")), 0o600);
+    drop(journal);
+    // One of an earlier version.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    drop(desk.journal());
+    assert_eq!(mode(&path), 0o600);
+}
