@@ -288,7 +288,7 @@ impl BatchArgs {
         Ok(Planned { job, output })
     }
 
-    fn work(&self, root: &Path) -> Options {
+    fn work(&self) -> Options {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let jobs_per_worker = usize::from(self.work.jobs_per_worker);
         let workers = match self.work.workers {
@@ -302,7 +302,6 @@ impl BatchArgs {
             attempts: self.work.attempts,
             min_free: self.work.min_free * 1_000_000,
             threads: (pipelines > 1).then(|| (cores / pipelines).max(1)),
-            root: root.to_owned(),
         }
     }
 }
@@ -387,7 +386,7 @@ fn start(args: &BatchArgs, plan: &Plan) -> Result<ExitCode, Stopped> {
             zip.note(event);
         }
     };
-    let supervisor = Supervisor::new(&journal, begun, args.work(&plan.root), stop, &mut emit);
+    let supervisor = Supervisor::new(&journal, begun, args.work(), stop, &mut emit);
     let summary = supervisor
         .run()
         .context("The batch had to stop; start it again and it goes on")

@@ -205,7 +205,7 @@ impl Sender {
                 remove_segments(path);
                 values
                     .set("playlist", path.display().to_string())
-                    .set("segments", segments_of(path))
+                    .set("segments", segments_of(path, crate::journal::now() as u64))
             }
         };
         template.build(&values).map_err(|e| e.to_string())
@@ -457,10 +457,11 @@ fn unwritten(path: &Path) -> PathBuf {
 }
 
 /// The pattern of a playlist's segments, beside it. The sink prints the number into it as C does, so a
-/// percent sign of the operator's must not be one to it.
-fn segments_of(playlist: &Path) -> String {
+/// percent sign of the operator's must not be one to it. It counts from 0 each time: `begun`, in seconds
+/// since 1970, keeps a name from coming again with another content, which caches would not notice.
+fn segments_of(playlist: &Path, begun: u64) -> String {
     let name = playlist.with_extension("").display().to_string();
-    format!("{}-%05d.ts", name.replace('%', "%%"))
+    format!("{}-{begun:010}-%05d.ts", name.replace('%', "%%"))
 }
 
 /// Removes the segments that an earlier broadcast left beside the playlist: numbers begin anew, and
@@ -471,8 +472,13 @@ fn remove_segments(playlist: &Path) {
         let number = name
             .strip_prefix(&*stem)
             .and_then(|rest| rest.strip_prefix('-'));
-        let number = number.and_then(|rest| rest.strip_suffix(".ts"));
-        number.is_some_and(|n| n.len() >= 5 && n.bytes().all(|digit| digit.is_ascii_digit()))
+        let Some(number) = number.and_then(|rest| rest.strip_suffix(".ts")) else {
+            return false;
+        };
+        // Earlier versions gave no time.
+        let (begun, number) = number.split_once('-').unwrap_or(("0000000000", number));
+        let is_number = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit());
+        begun.len() == 10 && number.len() >= 5 && is_number(begun) && is_number(number)
     };
     for entry in std::fs::read_dir(folder_of(playlist))
         .into_iter()
@@ -507,9 +513,12 @@ mod tests {
 
     #[test]
     fn a_percent_sign_in_a_path_is_no_number() {
-        let segments = |path: &str| segments_of(Path::new(path));
-        assert_eq!(segments("air/index.m3u8"), "air/index-%05d.ts");
-        assert_eq!(segments("100%s/5%n.v2.m3u8"), "100%%s/5%%n.v2-%05d.ts");
+        let segments = |path: &str| segments_of(Path::new(path), 1_700_000_000);
+        assert_eq!(segments("air/index.m3u8"), "air/index-1700000000-%05d.ts");
+        assert_eq!(
+            segments("100%s/5%n.v2.m3u8"),
+            "100%%s/5%%n.v2-1700000000-%05d.ts"
+        );
     }
 
     #[test]
@@ -517,17 +526,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let names = [
             "air-00012.ts",
+            "air-1700000000-00012.ts",
             "air.m3u8",
             "air-x.ts",
             "other-00012.ts",
             "air-00013.mkv",
+            // Of the playlist air-5.m3u8.
+            "air-5-00012.ts",
+            "air-5-1700000000-00012.ts",
         ];
         for name in names {
             std::fs::write(folder.path().join(name), "x").unwrap();
         }
         remove_segments(&folder.path().join("air.m3u8"));
         let left = names.map(|name| folder.path().join(name).exists());
-        assert_eq!(left, [false, true, true, true, true]);
+        assert_eq!(left, [false, false, true, true, true, true, true, true]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod waiting;
 mod watch;
 mod worker;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -57,8 +57,6 @@ pub struct Options {
     pub min_free: u64,
     /// Threads of the model and of the encoder in each pipeline; none leaves it to them.
     pub threads: Option<usize>,
-    /// The folder that all outputs are in.
-    pub root: PathBuf,
 }
 
 /// What comes in from workers, and from threads that read whole files.
@@ -147,8 +145,8 @@ pub struct Supervisor<'a> {
     video_s: f64,
     /// Why nothing moves, where that is on purpose.
     paused: Option<String>,
-    /// The file systems of the outputs' folder and of those above it.
-    devices: Vec<u64>,
+    /// The file systems of the outputs' folders and of those above each.
+    devices: HashMap<PathBuf, Vec<u64>>,
     journal_fails_since: Option<Instant>,
     said_finishing: bool,
     last_batch: Option<Instant>,
@@ -194,7 +192,7 @@ impl<'a> Supervisor<'a> {
             begin: now,
             video_s: 0.0,
             paused: None,
-            devices: Vec::new(),
+            devices: HashMap::new(),
             journal_fails_since: None,
             said_finishing: false,
             last_batch: None,
@@ -209,9 +207,8 @@ impl<'a> Supervisor<'a> {
             self.estimator.learn_media(path, media);
         }
         self.counts = self.journal.counts(self.begun.batch)?;
-        // What is wrong with it is said by the jobs.
-        let _ = std::fs::create_dir_all(&self.options.root);
-        self.devices = watch::devices_of(&self.options.root);
+        self.waiting.read(self.journal, self.begun.batch)?;
+        self.remember_disks();
         loop {
             self.take_in()?;
             self.watch_limits();

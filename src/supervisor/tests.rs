@@ -8,7 +8,8 @@ use crate::journal::Planned;
 
 /// A batch of one job that is in a worker, which is a program that says nothing.
 struct Shop {
-    folder: TempDir,
+    /// Kept until the test is over.
+    _folder: TempDir,
     journal: Journal,
     begun: Begun,
 }
@@ -32,7 +33,7 @@ impl Shop {
         Self {
             begun: begun.unwrap(),
             journal,
-            folder,
+            _folder: folder,
         }
     }
 
@@ -43,7 +44,6 @@ impl Shop {
             attempts: 3,
             min_free: 0,
             threads: None,
-            root: self.folder.path().into(),
         };
         let mut emit = |_: &Event| {};
         let mut supervisor = Supervisor::new(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{Cancellation, Supervisor, WISHES_INTERVAL, policy};
@@ -138,18 +138,40 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Why nothing can be written where the outputs are to be: their disk was unmounted, and what lies
-    /// under it would fill up instead.
-    fn gone_disk(&mut self) -> Option<String> {
-        let root = &self.options.root;
-        let now = devices_of(root);
-        if is_unmounted(&self.devices, &now) {
-            return Some(format!(
-                "{}: its disk is not mounted any more. Mount it, and it goes on by itself",
-                root.display()
-            ));
+    /// Notes on which disks the outputs are to be, before any of them can vanish.
+    pub(super) fn remember_disks(&mut self) {
+        for job in self.waiting.jobs() {
+            if let Some(folder) = job.output.as_deref().map(folder_of)
+                && !self.devices.contains_key(folder)
+            {
+                self.devices.insert(folder.into(), devices_of(folder));
+            }
         }
-        self.devices = now;
+    }
+
+    /// Where is written now, and will be next.
+    fn folders(&self) -> BTreeSet<PathBuf> {
+        let waiting = self.waiting.jobs().next();
+        let jobs = self.jobs.values().map(|active| &active.claim.spec);
+        jobs.chain(waiting)
+            .filter_map(|job| Some(folder_of(job.output.as_deref()?).to_owned()))
+            .collect()
+    }
+
+    /// Why nothing can be written where outputs are to be: their disk was unmounted, and what lies under
+    /// it would fill up instead.
+    fn gone_disk(&mut self) -> Option<String> {
+        for folder in self.folders() {
+            let now = devices_of(&folder);
+            let before = self.devices.get(&folder);
+            if before.is_some_and(|before| is_unmounted(before, &now)) {
+                return Some(format!(
+                    "{}: its disk is not mounted any more. Mount it, and it goes on by itself",
+                    folder.display()
+                ));
+            }
+            self.devices.insert(folder, now);
+        }
         None
     }
 
@@ -157,19 +179,13 @@ impl Supervisor<'_> {
         if self.options.min_free == 0 {
             return None;
         }
-        let waiting = self.waiting.jobs().next();
-        let jobs = self.jobs.values().map(|active| &active.claim.spec);
-        let folders: BTreeSet<_> = jobs
-            .chain(waiting)
-            .filter_map(|job| job.output.as_deref().map(folder_of))
-            .collect();
         let floor = self.options.min_free as f64;
         let floor = if self.paused.is_some() {
             floor * ROOM_AGAIN
         } else {
             floor
         };
-        folders.into_iter().find_map(|folder| {
+        self.folders().into_iter().find_map(|folder| {
             // It may not have been made yet.
             let free = folder.ancestors().find_map(free_space)?;
             ((free as f64) < floor).then(|| {
