@@ -1,6 +1,6 @@
 //! The loaded model at work: speech in, mouths out.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -19,8 +19,8 @@ use crate::{roi, runtime, video};
 
 /// Frames that a generator draws at once unless told otherwise.
 const DEFAULT_BATCH: usize = 4;
-/// Renderers of tracks that were not seen for so many frames are forgotten.
-const FORGET_AFTER: u64 = 250;
+/// Renderers of tracks that were not seen for so long are forgotten.
+const FORGET_AFTER: gst::ClockTime = gst::ClockTime::from_seconds(10);
 /// Columns that are kept before those of the last frame, for frames that come a little out of order.
 const KEPT_COLUMNS: i64 = 160;
 
@@ -158,7 +158,10 @@ impl Animator {
 
     pub fn reset_video(&mut self) {
         match &mut self.backend {
-            Backend::MouthShape(backend) => backend.renderers.clear(),
+            Backend::MouthShape(backend) => {
+                backend.renderers.clear();
+                backend.last = None;
+            }
             Backend::Generator(generator) => generator.reset(),
         }
     }
@@ -197,16 +200,18 @@ impl Animator {
 /// Draws with a network of kind `mouth-shape`.
 struct MouthShapeBackend {
     network: model::MouthShape,
-    renderers: HashMap<u32, (MouthRenderer, u64)>,
-    frames: u64,
+    /// By track, with the time at which its face was last found.
+    renderers: BTreeMap<u32, (MouthRenderer, gst::ClockTime)>,
+    /// Time of the last frame.
+    last: Option<gst::ClockTime>,
 }
 
 impl MouthShapeBackend {
     fn new(network: model::MouthShape) -> Self {
         Self {
             network,
-            renderers: HashMap::new(),
-            frames: 0,
+            renderers: BTreeMap::new(),
+            last: None,
         }
     }
 
@@ -221,11 +226,13 @@ impl MouthShapeBackend {
         let Some(time) = held.time else {
             return Ok(());
         };
-        self.frames += 1;
+        let since = time.saturating_sub(self.last.replace(time).unwrap_or(time));
         let faces = roi::faces(&held.buffer);
         if !faces.iter().any(|face| face.mesh.is_some()) {
             counters.frames_without_face.fetch_add(1, Relaxed);
-            return Ok(());
+            if !self.renderers.values().any(|(face, _)| face.holds()) {
+                return Ok(());
+            }
         }
         let params = timed(&counters.inference_time, || {
             self.network
@@ -235,23 +242,37 @@ impl MouthShapeBackend {
         let shape = params.unwrap_or_default();
         timed(&counters.render_time, || {
             with_frame(&mut held.buffer, info, |frame| {
-                self.render(frame, &faces, &shape, settings.strength as f32);
+                self.render(frame, &faces, &shape, settings.strength as f32, time, since);
             });
         });
         Ok(())
     }
 
-    fn render(&mut self, frame: &mut FrameMut, faces: &[Face], shape: &MouthParams, strength: f32) {
-        let frames = self.frames;
+    /// Draws onto the frame at `time`, which comes `since` after the last.
+    fn render(
+        &mut self,
+        frame: &mut FrameMut,
+        faces: &[Face],
+        shape: &MouthParams,
+        strength: f32,
+        time: gst::ClockTime,
+        since: gst::ClockTime,
+    ) {
+        let seconds = since.nseconds() as f32 * 1e-9;
         for face in faces {
             if let Some(mesh) = &face.mesh {
-                let (renderer, last) = self.renderers.entry(face.id).or_default();
-                *last = frames;
-                renderer.render(frame, mesh, shape, strength);
+                let (renderer, found) = self.renderers.entry(face.id).or_default();
+                *found = time;
+                renderer.render(frame, mesh, shape, strength, seconds);
+            }
+        }
+        for (renderer, found) in self.renderers.values_mut() {
+            if *found != time {
+                renderer.hold(frame, faces, shape, strength, seconds);
             }
         }
         self.renderers
-            .retain(|_, (_, last)| *last + FORGET_AFTER >= frames);
+            .retain(|_, (_, found)| *found + FORGET_AFTER >= time);
     }
 }
 

@@ -3,11 +3,13 @@
 
 mod bend;
 pub mod blend;
+mod cut;
 mod interior;
 mod lay;
 mod mouth;
 pub mod own;
 mod person;
+mod presence;
 mod teeth;
 #[cfg(test)]
 pub(crate) mod testing;
