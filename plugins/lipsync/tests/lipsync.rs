@@ -570,6 +570,35 @@ fn only_pixels_around_the_mouth_change_in_every_family_of_formats() {
 }
 
 #[test]
+fn a_face_that_is_lost_is_held_for_a_moment_and_its_mouth_fades() {
+    let real = &real_frames("I420", "identity", 1600)[0];
+    let source = bytes(real);
+    let faces = gstlipsync::roi::faces(real.buffer().unwrap());
+    let info = gst_video::VideoInfo::from_caps(real.caps().unwrap()).unwrap();
+    // Found in the first frames, then lost for good.
+    let frames = (0..30)
+        .map(|number| {
+            let mut buffer = gst::Buffer::from_mut_slice(source.clone());
+            let writable = buffer.get_mut().unwrap();
+            writable.set_pts(FRAME * number);
+            writable.set_duration(FRAME);
+            if number < 10 {
+                gstlipsync::roi::attach(writable, &faces, info.width(), info.height());
+            }
+            buffer
+        })
+        .collect();
+    let rig = Rig::new("");
+    rig.video.set_caps(real.caps_owned().as_ref());
+    let output = rig.run(frames, voice(2.0, 1600)).unwrap();
+    let changed: Vec<bool> = output.iter().map(|s| bytes(s) != source).collect();
+    assert_eq!(changed[10..17], [true; 7], "the face is held");
+    assert_eq!(changed[22..], [false; 8], "the source's own is back");
+    let stats: gst::Structure = rig.lipsync.property("stats");
+    assert_eq!(stats.get::<u64>("frames-without-face").unwrap(), 20);
+}
+
+#[test]
 fn how_the_speech_is_cut_changes_nothing() {
     let whole: Vec<_> = real_frames("I420", "lipsync name=l", 32_000)
         .iter()

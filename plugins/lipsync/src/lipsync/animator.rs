@@ -1,7 +1,6 @@
 //! The loaded model at work: speech in, mouths out.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
@@ -12,7 +11,6 @@ use super::progress::Counters;
 use super::settings::Settings;
 use super::stream::Held;
 use crate::audio::Timeline;
-use crate::bank::FaceFile;
 use crate::model::{self, Kind, Model, Network};
 use crate::picture::frame::FrameMut;
 use crate::{runtime, video};
@@ -63,7 +61,7 @@ impl Animator {
         let (backend, batch) = match network {
             // Its network runs ahead in blocks of its own; holding frames back would gain nothing.
             Network::MouthShape(network) => {
-                let face_file = settings.face_file.as_deref().and_then(open_face_file);
+                let face_file = settings.face_file.clone();
                 let look_ahead = settings.look_ahead as usize;
                 let backend = MouthShapeBackend::new(*network, face_file, look_ahead);
                 (Backend::MouthShape(Box::new(backend)), 1)
@@ -189,13 +187,6 @@ impl Animator {
         }
         Ok(drawn)
     }
-}
-
-/// What was learnt of the face; a file that can't be used is told, and done without.
-fn open_face_file(path: &Path) -> Option<Arc<FaceFile>> {
-    FaceFile::shared(path)
-        .inspect_err(|error| gst::warning!(CAT, "{error}. The mouth is drawn without it"))
-        .ok()
 }
 
 /// Gives `draw` the pixels of `buffer`. They are only copied if somebody else, such as a decoder

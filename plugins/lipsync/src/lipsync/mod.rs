@@ -4,6 +4,7 @@ mod animator;
 mod background;
 mod generator;
 mod imp;
+mod known_face;
 mod loader;
 mod mouth_shape;
 mod progress;

@@ -66,8 +66,8 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecString::builder("face-file")
             .nick("Face file")
-            .blurb("What facelearn has learnt of the face: mouths are drawn from it (mouth-shape models); without it, from the frames so far")
-            .mutable_ready()
+            .blurb("What facelearn has learnt of the face: mouths are drawn from it (mouth-shape models); without it, from the frames so far. Where it changes while frames are drawn, it is drawn from as soon as a frame is in it")
+            .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder("look-ahead")
             .nick("Look-ahead")

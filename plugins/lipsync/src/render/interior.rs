@@ -17,6 +17,9 @@ pub struct Complexion {
     pub lip: [f32; 3],
 }
 
+/// Lower edge of the upper teeth, below the line of the resting lips.
+const TEETH_BELOW_LINE: f32 = 0.03;
+
 /// Where one tooth ends and the next begins, from the middle outwards.
 const TEETH: [f32; 6] = [0.0, 0.135, 0.24, 0.335, 0.42, 0.5];
 
@@ -167,14 +170,7 @@ impl<'a> Interior<'a> {
         // The line in which the lips met lies under the inside until that covers it.
         let total = coverage + contact * (1.0 - coverage);
         let under = contact * (1.0 - coverage) / total.max(1e-4);
-        let painted = self.paint(
-            x - self.centre,
-            y,
-            light,
-            [below_upper, above_lower],
-            t2,
-            column,
-        );
+        let painted = self.paint(x - self.centre, y, light, [below_upper, above_lower], t2);
         Some(Inside {
             coverage: total,
             own: own * (1.0 - under),
@@ -200,7 +196,6 @@ impl<'a> Interior<'a> {
         light: f32,
         [below_upper, above_lower]: [f32; 2],
         t2: f32,
-        column: &Column,
     ) -> [f32; 3] {
         // The dark: blacker behind the upper lip, a little light on the floor and none at the sides.
         let depth = below_upper / (below_upper + above_lower).max(1e-4);
@@ -230,7 +225,7 @@ impl<'a> Interior<'a> {
             let (seen, sure) = kept.at(x, y - self.middle, self.gain);
             (seen, sure * (1.0 - self.own))
         });
-        let (cover, tooth_light) = self.tooth(x, y, column);
+        let (cover, tooth_light) = self.tooth(x, y);
         // Teeth that were seen anywhere are drawn as they were seen, or not at all.
         let painted = if kept.is_some() { 0.0 } else { 1.0 };
         let cover = cover * (1.0 - self.own) * painted;
@@ -262,7 +257,7 @@ impl<'a> Interior<'a> {
     }
 
     /// Coverage and brightness of the upper teeth.
-    fn tooth(&self, x: f32, y: f32, column: &Column) -> (f32, f32) {
+    fn tooth(&self, x: f32, y: f32) -> (f32, f32) {
         let x = x.abs() / self.squeeze;
         let mut coverage = 0.0;
         let mut light = 1.0;
@@ -274,7 +269,8 @@ impl<'a> Interior<'a> {
             let off = (x - pair[0] - half) / half;
             // Edges lie on an arc; laterals are a little shorter; corners are rounded.
             let shorter = [0.0, 0.010, 0.004, 0.014, 0.02][i];
-            let edge = column.teeth - shorter - 0.10 * x * x - 0.008 * off.powi(4);
+            let edge =
+                self.middle + TEETH_BELOW_LINE - shorter - 0.10 * x * x - 0.008 * off.powi(4);
             let soft = (0.014f32).max(1.2 * self.pixel);
             coverage = ease((edge - y) / soft * 0.5 + 0.5);
             // Gaps are shadows that a small picture blurs away.

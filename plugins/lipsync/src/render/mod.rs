@@ -3,12 +3,14 @@
 
 mod bend;
 pub mod blend;
+mod cut;
 mod interior;
 mod lay;
 mod light;
 mod mouth;
 pub mod own;
 mod person;
+mod presence;
 mod teeth;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -21,4 +23,6 @@ use crate::picture::{
     smooth::{ease, mix, smoothstep},
 };
 
+pub use cut::Glance;
 pub use mouth::{MouthRenderer, tamed};
+pub use presence::Presence;

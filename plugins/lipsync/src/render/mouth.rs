@@ -1,16 +1,22 @@
 //! Draws the mouth that the speech asks for into a frame.
 
 use super::{
-    Region, ease,
+    Region,
+    cut::Glance,
+    ease,
     frame::{Channel, FrameMut},
     interior::{Inside, Interior},
     lips::{HeadFrame, Lips},
     mix,
     patch::Patch,
-    person::Person,
+    person::{self, Person},
+    presence::Presence,
     warp::Warp,
 };
-use crate::{face::Mesh, model::MouthParams};
+use crate::{
+    face::{Face, Mesh},
+    model::MouthParams,
+};
 
 /// `shape` for a face that opens its mouth `gain` times as far as the usual one.
 fn adapted(shape: &MouthParams, gain: f32) -> MouthParams {
@@ -44,6 +50,11 @@ pub fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
 /// noisy room 0.3 to 0.5.
 const SURELY_PRESSED: f32 = 0.35;
 
+/// Seconds between two frames as the memories take them.
+fn step(seconds: f32) -> f32 {
+    number(seconds).clamp(LEAST_STEP, MOST_STEP)
+}
+
 fn number(v: f32) -> f32 {
     if v.is_finite() { v } else { 0.0 }
 }
@@ -58,14 +69,30 @@ const STRAIGHT: f32 = 0.05;
 /// Samples of subsampled colour over which an edge is smeared.
 const SMEARED: f32 = 1.5;
 
+/// Least and most seconds between two frames: a stream may repeat its time stamps, or pause.
+const LEAST_STEP: f32 = 1e-3;
+const MOST_STEP: f32 = 10.0;
+/// For so long the first frame of a face counts.
+const FIRST_STEP: f32 = 0.04;
+
 /// One face's mouth. Keeps its scratch memory and what it learnt about the face; use one for each
 /// track.
 #[derive(Default)]
 pub struct MouthRenderer {
     known: Person,
+    presence: Presence,
+    last: Option<Last>,
     warp: Warp,
     patch: Patch,
     traced: Traced,
+}
+
+/// The frame in which the face was last found.
+struct Last {
+    glance: Glance,
+    lips: Lips,
+    /// So many seconds ago.
+    ago: f32,
 }
 
 /// The map for the grid of one channel.
@@ -107,23 +134,97 @@ impl MouthRenderer {
     /// Forgets the face, for a new track or after a cut.
     pub fn reset(&mut self) {
         self.known = Person::default();
+        self.presence = Presence::default();
+        self.last = None;
     }
 
-    /// Draws `shape` onto the face that `mesh` describes and says which pixels may have changed.
-    /// A mesh that is no face, or a face outside the picture, changes nothing.
+    /// Draws `shape` onto the face that `mesh` describes, `seconds` after the last frame, and says which
+    /// pixels may have changed. A mesh that is no face, or a face outside the picture, changes nothing.
     pub fn render(
         &mut self,
         frame: &mut FrameMut,
         mesh: &Mesh,
         shape: &MouthParams,
         strength: f32,
+        seconds: f32,
     ) -> Region {
         let Some(mut lips) = Lips::of(mesh) else {
             return Region::EMPTY;
         };
-        self.known.look(&frame.as_ref(), mesh, &mut lips);
+        let seconds = self.last.as_ref().map_or(FIRST_STEP, |_| step(seconds));
+        let view = frame.as_ref();
+        let skin = person::skin_colour(&view, mesh).unwrap_or_default();
+        let glance = Glance::at(&view, lips.frame, skin);
+        let cut = self
+            .last
+            .as_ref()
+            .is_some_and(|last| !glance.follows(&last.glance, last.ago + seconds));
+        if cut {
+            self.reset();
+        }
+        let share = self.presence.found(seconds);
+        self.known.look(&view, mesh, &mut lips, seconds);
+        let region = self.draw_onto(frame, &lips, shape, strength, share);
+        self.last = Some(Last {
+            glance,
+            lips,
+            ago: 0.0,
+        });
+        region
+    }
+
+    /// Draws onto a frame in which the face was not found, while `faces` were: for a moment it is taken to be where
+    /// it was, then its mouth gives way to the source's own. A cut changes nothing.
+    pub fn hold(
+        &mut self,
+        frame: &mut FrameMut,
+        faces: &[Face],
+        shape: &MouthParams,
+        strength: f32,
+        seconds: f32,
+    ) -> Region {
+        let seconds = step(seconds);
+        let Some(mut last) = self.last.take_if(|_| !self.presence.is_gone()) else {
+            if let Some(last) = &mut self.last {
+                last.ago += seconds;
+            }
+            return Region::EMPTY;
+        };
+        last.ago += seconds;
+        let same_shot = last
+            .glance
+            .again(&frame.as_ref())
+            .follows(&last.glance, last.ago);
+        let region = if !same_shot {
+            self.presence.cut();
+            Region::EMPTY
+        } else if faces.iter().any(|face| last.is_at(face)) {
+            // The same face under another name.
+            Region::EMPTY
+        } else {
+            let share = self.presence.missed(seconds);
+            self.draw_onto(frame, &last.lips, shape, strength, share)
+        };
+        self.last = Some(last);
+        region
+    }
+
+    /// Whether `hold` would draw.
+    pub fn holds(&self) -> bool {
+        self.last.is_some() && !self.presence.is_gone()
+    }
+
+    /// Draws `shape` onto `lips`; of what is drawn only `share` is seen.
+    fn draw_onto(
+        &mut self,
+        frame: &mut FrameMut,
+        lips: &Lips,
+        shape: &MouthParams,
+        strength: f32,
+        share: f32,
+    ) -> Region {
         let shape = tamed(&adapted(shape, self.known.gain()), strength);
-        self.warp.prepare(&lips, &shape, &self.known.rest());
+        self.warp.prepare(lips, &shape, &self.known.rest());
 
         let (width, height) = (frame.layout.width, frame.layout.height);
         let (min, max) = bounds(&lips.frame, self.warp.min, self.warp.max);
@@ -148,7 +249,7 @@ impl MouthRenderer {
                 self.warp
                     .set_smear(if subsampled { SMEARED * pixel } else { 0.0 });
                 let interior =
-                    Interior::new(&complexion, &self.known.teeth, &self.warp, &lips, pixel);
+                    Interior::new(&complexion, &self.known.teeth, &self.warp, lips, pixel);
                 let traced = &mut self.traced;
                 traced.trace(&self.warp, &lips.frame, &interior, channel, target);
             }
@@ -159,6 +260,9 @@ impl MouthRenderer {
             self.draw(&mut *frame.planes[channel.plane], channel, target, |rgb| {
                 colour.from_rgb(rgb)[i]
             });
+            if share < 1.0 {
+                self.fade(&mut *frame.planes[channel.plane], channel, target, share);
+            }
         }
         region
     }
@@ -238,6 +342,17 @@ impl MouthRenderer {
         }
     }
 
+    /// Leaves `share` of what was drawn and gives the source its own back for the rest.
+    fn fade(&self, plane: &mut [u8], channel: &Channel, target: Region, share: f32) {
+        for row in target.y..target.y + target.height {
+            for col in target.x..target.x + target.width {
+                let to = &mut plane[channel.index(col, row)];
+                let own = self.patch.linear(col as f32, row as f32);
+                *to = mix(own, f32::from(*to), share).round() as u8;
+            }
+        }
+    }
+
     #[inline]
     fn sample(&self, fine: bool, x: f32, y: f32) -> f32 {
         if fine {
@@ -245,6 +360,16 @@ impl MouthRenderer {
         } else {
             self.patch.linear(x, y)
         }
+    }
+}
+
+impl Last {
+    /// Whether `face` is where this one was.
+    fn is_at(&self, face: &Face) -> bool {
+        let [x, y] = self.lips.frame.to_pixel([0.0; 2]);
+        let bounds = face.mesh.as_ref().map(Mesh::bounds).unwrap_or_default();
+        (bounds.x..bounds.x + bounds.width).contains(&x)
+            && (bounds.y..bounds.y + bounds.height).contains(&y)
     }
 }
 

@@ -10,39 +10,46 @@ use super::{
 };
 use crate::{face::Mesh, model::JAW_OF_OPENING};
 
-/// Frames over which the running means of a face settle.
-const MEMORY: f32 = 50.0;
+/// Seconds over which the running means of a face settle.
+const MEMORY: f32 = 2.0;
 
-/// Frames over which the line of touching lips settles: it has to follow the mesh.
-const LINE_MEMORY: f32 = 12.0;
+/// Seconds over which the line of touching lips settles: it has to follow the mesh.
+const LINE_MEMORY: f32 = 0.48;
 
-/// Frames over which the ends of the lips settle: they move with the mouth.
-const END_MEMORY: f32 = 3.0;
+/// Seconds over which the ends of the lips settle: they move with the mouth.
+const END_MEMORY: f32 = 0.12;
 
 /// From the base of the nose to the chin, in the middle of many faces.
 const USUAL_HEIGHT: f32 = 1.06;
 
-/// A running mean over the last so many values.
+/// A running mean over the last so many seconds.
 #[derive(Clone, Copy, Debug)]
 struct Mean<const N: usize> {
     values: [f32; N],
-    count: f32,
+    /// Seconds for which there were values, up to the memory.
+    taken: f32,
 }
 
 impl<const N: usize> Mean<N> {
     fn of(values: [f32; N]) -> Self {
-        Self { values, count: 0.0 }
+        Self { values, taken: 0.0 }
     }
 
-    fn take(&mut self, values: [f32; N], memory: f32) {
-        self.count = (self.count + 1.0).min(memory);
-        if self.count == 1.0 {
+    /// Takes what was so for the last `seconds`.
+    fn take(&mut self, values: [f32; N], memory: f32, seconds: f32) {
+        if self.is_empty() {
             // Exactly, so that a still picture gives the same frame for ever.
             self.values = values;
         }
+        self.taken = (self.taken + seconds).min(memory);
+        let share = (seconds / self.taken).min(1.0);
         for (mean, value) in self.values.iter_mut().zip(values) {
-            *mean += (value - *mean) / self.count;
+            *mean += (value - *mean) * share;
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.taken == 0.0
     }
 }
 
@@ -59,14 +66,16 @@ struct Steady {
 }
 
 impl Steady {
-    fn follow(&mut self, value: f32, noise: f32) {
+    fn follow(&mut self, value: f32, noise: f32, seconds: f32) {
         let off = value - self.value;
-        self.value += off * (SLOWEST + (off / noise).powi(2)).min(1.0);
+        let share = (SLOWEST + (off / noise).powi(2)).min(1.0);
+        self.value += off * (1.0 - (1.0 - share).powf(seconds / STEP));
     }
 }
 
-/// Share of the way that is gone in a frame, at the least.
+/// Share of the way that is gone in a step of so many seconds, at the least.
 const SLOWEST: f32 = 0.05;
+const STEP: f32 = 0.04;
 
 /// No lip is made thicker by more than this part of itself.
 const MOST_SWELLING: f32 = 0.3;
@@ -115,47 +124,50 @@ impl Default for Person {
 }
 
 impl Person {
-    /// Looks at one more frame, before it is drawn on, and puts the line of touching lips right.
-    pub fn look(&mut self, frame: &Frame, mesh: &Mesh, lips: &mut Lips) {
-        if let Some(skin) = mean_colour(frame, mesh, &SKIN) {
-            self.skin.take(skin, MEMORY);
+    /// Looks at one more frame, `seconds` after the last and before it is drawn on, and puts the line
+    /// of touching lips right.
+    pub fn look(&mut self, frame: &Frame, mesh: &Mesh, lips: &mut Lips, seconds: f32) {
+        if let Some(skin) = skin_colour(frame, mesh) {
+            self.skin.take(skin, MEMORY, seconds);
         }
         if let Some(lip) = mean_colour(frame, mesh, &LIP) {
-            self.lip.take(lip, MEMORY);
+            self.lip.take(lip, MEMORY, seconds);
         }
         // Only touching lips show their line, and how thick they are at rest.
         let touching = lips.open < 0.3;
         if touching && let Some(offset) = line::find(frame, lips) {
-            self.offset.take(offset, LINE_MEMORY);
+            self.offset.take(offset, LINE_MEMORY, seconds);
         }
         lips.line = self.offset.values;
         let thickness = lips.thickness();
         if touching {
-            self.lips.take(thickness, MEMORY);
+            self.lips.take(thickness, MEMORY, seconds);
         }
-        if self.lips.count > 0.0 {
+        if !self.lips.is_empty() {
             let [upper, lower] = std::array::from_fn(|i| thickness[i] - self.lips.values[i]);
             let swelling = (-upper).clamp(0.0, MOST_SWELLING * thickness[0]);
-            self.swelling.follow(swelling * lips.parted, LINE_NOISE);
+            self.swelling
+                .follow(swelling * lips.parted, LINE_NOISE, seconds);
             let rolled_out = (ROLLED_OUT * lower).clamp(0.0, MOST_ROLLED_OUT);
-            self.rolled_out.follow(rolled_out * lips.parted, LINE_NOISE);
+            self.rolled_out
+                .follow(rolled_out * lips.parted, LINE_NOISE, seconds);
         }
         if lips.open > 0.0 {
             for (end, found) in self.ends.iter_mut().zip(edge::find(frame, lips)) {
                 if let Some(found) = found {
-                    end.take(found, END_MEMORY);
+                    end.take(found, END_MEMORY, seconds);
                 }
             }
         }
         lips.ends = [self.ends[0].values, self.ends[1].values];
         let line = lips.edges(lips.centre)[2] - lips.nose;
         let jaw = JAW_OF_OPENING * lips.gap * lips.parted;
-        self.size
-            .take([lips.width, line, lips.chin[1] - lips.nose - jaw], MEMORY);
+        let height = lips.chin[1] - lips.nose - jaw;
+        self.size.take([lips.width, line, height], MEMORY, seconds);
         let [width, rests_at, _] = self.size.values;
         self.widening
-            .follow(width / lips.width.max(0.05), WIDTH_NOISE);
-        self.drop.follow(rests_at - line, LINE_NOISE);
+            .follow(width / lips.width.max(0.05), WIDTH_NOISE, seconds);
+        self.drop.follow(rests_at - line, LINE_NOISE, seconds);
         // What the teeth keeps is drawn against the resting mouth.
         let drop = self.rest().drop;
         self.teeth.look(frame, lips, &self.complexion(), drop);
@@ -190,6 +202,11 @@ const SKIN: [usize; 8] = [50, 280, 205, 425, 117, 346, 199, 4];
 /// Within the lower lip.
 const LIP: [usize; 6] = [15, 16, 85, 86, 315, 316];
 
+/// What the frame shows of the face's skin; `None` where it is outside the picture.
+pub fn skin_colour(frame: &Frame, mesh: &Mesh) -> Option<[f32; 3]> {
+    mean_colour(frame, mesh, &SKIN)
+}
+
 fn mean_colour(frame: &Frame, mesh: &Mesh, points: &[usize]) -> Option<[f32; 3]> {
     let layout = &frame.layout;
     let mut sum = [0.0; 3];
@@ -220,11 +237,32 @@ mod tests {
     fn a_value_that_stays_is_its_own_mean_to_the_last_bit() {
         let mut mean = Mean::of([180.0, -3.0]);
         for _ in 0..100 {
-            mean.take([0.1, 1e-7], 50.0);
+            mean.take([0.1, 1e-7], 2.0, 0.04);
             assert_eq!(mean.values, [0.1, 1e-7]);
         }
         // Another value is approached over the memory.
-        mean.take([50.1, 0.0], 50.0);
+        mean.take([50.1, 0.0], 2.0, 0.04);
         assert!((mean.values[0] - 1.1).abs() < 1e-4);
+    }
+
+    #[test]
+    fn memories_count_seconds_and_not_frames() {
+        let after = |rate: f32| {
+            let step = 1.0 / rate;
+            let mut mean = Mean::of([0.0]);
+            let mut steady = Steady { value: 0.0 };
+            (0..(4.0 * rate) as usize).for_each(|_| mean.take([0.0], 2.0, step));
+            for _ in 0..rate as usize {
+                mean.take([1.0], 2.0, step);
+                steady.follow(0.001, LINE_NOISE, step);
+            }
+            [mean.values[0], steady.value]
+        };
+        let [slow, fast] = [10.0, 60.0].map(after);
+        for (slow, fast) in slow.into_iter().zip(fast) {
+            assert!((slow / fast - 1.0).abs() < 0.05, "{slow} and {fast}");
+        }
+        // A second of the memory's two has gone by.
+        assert!((slow[0] - 0.4).abs() < 0.02, "{}", slow[0]);
     }
 }

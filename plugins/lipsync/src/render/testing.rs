@@ -182,6 +182,10 @@ pub fn face_with_gap(at: [f32; 2], unit: f32, gap: f32) -> Mesh {
         0.9,
         0.62,
     );
+    for (left, right, x, y) in [(50, 280, 0.55, -0.5), (117, 346, 0.65, -0.7)] {
+        put(left, -x, y);
+        put(right, x, y);
+    }
     put(2, 0.0, -0.32);
     put(205, -0.6, -0.35);
     put(425, 0.6, -0.35);

@@ -10,8 +10,59 @@ use super::{ease, lips::Lips, lips::UPPER_SHARE, mix};
 use crate::model::{JAW_OF_OPENING, MouthParams};
 
 const COLUMNS: usize = 320;
-const FIELDS: usize = 20;
-type Row = [f32; FIELDS];
+
+/// Declares the table's row and what lies between two of them.
+macro_rules! row {
+    ($($(#[$doc:meta])* $field:ident,)*) => {
+        /// What depends on x alone.
+        #[derive(Clone, Copy, Debug, Default)]
+        struct Row {
+            $($(#[$doc])* $field: f32,)*
+        }
+
+        impl Row {
+            #[inline]
+            fn between(a: &Self, b: &Self, t: f32) -> Self {
+                Self {
+                    $($field: a.$field + (b.$field - a.$field) * t,)*
+                }
+            }
+        }
+    };
+}
+
+row! {
+    /// Target curves of the inner lips.
+    upper,
+    lower,
+    /// Displacement of the upper lip itself, and one over the height in which it fades.
+    near_upper,
+    near_upper_rate,
+    /// What is left of it further up, and the same.
+    far_upper,
+    far_upper_rate,
+    near_lower,
+    near_lower_rate,
+    /// Displacement of the jaw.
+    far_lower,
+    /// y of the jaw line in the target.
+    jaw,
+    /// One over the height in which the jaw's displacement fades below it.
+    neck_rate,
+    /// Sideways displacement.
+    shift,
+    /// The source's inner lips.
+    own_upper,
+    own_lower,
+    /// -1 at the left corner, 0 in the middle, 1 at the right corner.
+    across,
+    /// Heights of the lips that move as their edges do.
+    firm_upper,
+    firm_lower,
+    /// How much thicker the upper lip is made, and one over its thickness.
+    swollen,
+    thickness_rate,
+}
 
 /// Share of the lower lip's way that the corners go.
 const CORNER_SHARE: f32 = 0.2;
@@ -34,8 +85,6 @@ const KEPT: f32 = 0.8;
 const MOST_SMEAR: f32 = 0.3;
 /// How much thinner the upper lip is, and how much more the lower one shows, for each unit of opening.
 const THINNED: f32 = 0.5;
-/// Lower edge of the upper teeth, below the line of the resting lips.
-const TEETH_BELOW_LINE: f32 = 0.03;
 
 /// The speaker's own resting mouth, which the source's talking must not disturb.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,8 +108,6 @@ pub struct Column {
     /// The source's inner lips at this x.
     pub own_upper: f32,
     pub own_lower: f32,
-    /// Lower edge of the upper teeth in the middle of the mouth.
-    pub teeth: f32,
     /// -1 at the left corner, 0 in the middle, 1 at the right corner.
     pub across: f32,
 }
@@ -133,7 +180,7 @@ pub struct Warp {
 impl Default for Warp {
     fn default() -> Self {
         Self {
-            table: vec![[0.0; FIELDS]; COLUMNS + 1],
+            table: vec![Row::default(); COLUMNS + 1],
             start: 0.0,
             scale: 1.0,
             min: [0.0; 2],
@@ -310,31 +357,28 @@ impl Warp {
             let firm_lower = firm_lower.min((room - near_lower_height).max(0.0));
             let neck = (2.4 * jaw_move.abs()).max(0.3);
 
-            *row = [
+            let [own_upper, own_lower, _] = lips.edges(x);
+            *row = Row {
                 upper,
                 lower,
                 near_upper,
-                1.0 / near_upper_height,
+                near_upper_rate: 1.0 / near_upper_height,
                 far_upper,
-                1.0 / height_above,
+                far_upper_rate: 1.0 / height_above,
                 near_lower,
-                1.0 / near_lower_height,
+                near_lower_rate: 1.0 / near_lower_height,
                 far_lower,
                 jaw,
-                1.0 / neck,
+                neck_rate: 1.0 / neck,
                 shift,
-                0.0,
-                0.0,
-                line + TEETH_BELOW_LINE,
-                from_centre / side.target,
+                own_upper,
+                own_lower,
+                across: from_centre / side.target,
                 firm_upper,
                 firm_lower,
                 swollen,
-                1.0 / thick_upper,
-            ];
-            let [own_upper, own_lower, _] = lips.edges(x);
-            row[12] = own_upper;
-            row[13] = own_lower;
+                thickness_rate: 1.0 / thick_upper,
+            };
             if far_upper != 0.0 || near_upper != 0.0 || swollen != 0.0 {
                 min_y = min_y.min(upper - height_above.max(firm_upper + near_upper_height));
             }
@@ -376,14 +420,13 @@ impl Warp {
     #[inline]
     pub fn place(&self, [x, y]: [f32; 2], per_pixel: f32) -> Place {
         let row = self.row(x);
-        let [upper, lower, ..] = row;
+        let Row { upper, lower, .. } = row;
         let column = Column {
             upper,
             lower,
-            own_upper: row[12],
-            own_lower: row[13],
-            teeth: row[14],
-            across: row[15],
+            own_upper: row.own_upper,
+            own_lower: row.own_lower,
+            across: row.across,
         };
         let smear = self.smear * (1.0 - column.across * column.across).max(0.0);
         let off = (y - 0.5 * (upper + lower)) * per_pixel;
@@ -416,38 +459,23 @@ impl Warp {
     /// The field of the upper lip. Inside the mouth the edge of the lip goes on.
     #[inline]
     fn above(&self, row: &Row, y: f32, smear: f32) -> [f32; 2] {
-        let &[upper, _, near, near_rate, far, far_rate, ..] = row;
-        let height = (upper - y).max(smear);
-        let inside = (y - upper + smear).max(0.0);
-        let near = near + row[18] * (height * row[19]).min(1.0);
-        let near = near * (1.0 - ease((height - row[16]) * near_rate));
-        let dy = far * (1.0 - ease(height * far_rate)) + near;
-        let dx = row[11] * (1.0 - ease((self.inner[0] - y) * self.shift_rates[0]));
+        let height = (row.upper - y).max(smear);
+        let inside = (y - row.upper + smear).max(0.0);
+        let near = row.near_upper + row.swollen * (height * row.thickness_rate).min(1.0);
+        let near = near * (1.0 - ease((height - row.firm_upper) * row.near_upper_rate));
+        let dy = row.far_upper * (1.0 - ease(height * row.far_upper_rate)) + near;
+        let dx = row.shift * (1.0 - ease((self.inner[0] - y) * self.shift_rates[0]));
         [dx, dy - inside]
     }
 
     /// The field of the lower lip and the jaw.
     #[inline]
     fn below(&self, row: &Row, y: f32, smear: f32) -> [f32; 2] {
-        let &[
-            _,
-            lower,
-            _,
-            _,
-            _,
-            _,
-            near,
-            near_rate,
-            far,
-            jaw,
-            neck_rate,
-            ..,
-        ] = row;
-        let depth = (y - lower).max(smear);
-        let inside = (lower - y + smear).max(0.0);
-        let near = near * (1.0 - ease((depth - row[17]) * near_rate));
-        let dy = far * (1.0 - ease((y - jaw) * neck_rate)) + near;
-        let dx = row[11] * (1.0 - ease((y - self.inner[1]) * self.shift_rates[1]));
+        let depth = (y - row.lower).max(smear);
+        let inside = (row.lower - y + smear).max(0.0);
+        let near = row.near_lower * (1.0 - ease((depth - row.firm_lower) * row.near_lower_rate));
+        let dy = row.far_lower * (1.0 - ease((y - row.jaw) * row.neck_rate)) + near;
+        let dx = row.shift * (1.0 - ease((y - self.inner[1]) * self.shift_rates[1]));
         [dx, dy + inside]
     }
 
@@ -457,8 +485,7 @@ impl Warp {
         // By way of i32: the direct conversion is much slower.
         let i = at as i32 as usize;
         let t = at - i as f32;
-        let (a, b) = (&self.table[i], &self.table[i + 1]);
-        std::array::from_fn(|k| a[k] + (b[k] - a[k]) * t)
+        Row::between(&self.table[i], &self.table[i + 1], t)
     }
 }
 
