@@ -1,11 +1,14 @@
 //! Drawing into pictures: a generator's crops, the mouth warp and the mouth's interior.
 //! No GStreamer types here.
 
+mod arches;
 mod bend;
 pub mod blend;
 mod cut;
+mod grain;
 mod interior;
 mod lay;
+mod light;
 mod mouth;
 pub mod own;
 mod person;
