@@ -1,9 +1,12 @@
-//! The inside of the mouth, painted: upper teeth that belong to the skull, the tongue, the dark.
+//! The inside of the mouth, painted: upper teeth that belong to the skull, lower ones that go with the jaw, the
+//! tongue, the dark.
 //!
 //! Lengths are in units of the distance between the eyes, colours R'G'B' 0 to 255.
 
 use super::{
+    arches::{LOWER, Row, Turn, UPPER},
     ease,
+    light::Light,
     lips::Lips,
     mix, smoothstep,
     teeth::KeptTeeth,
@@ -15,27 +18,53 @@ use super::{
 pub struct Complexion {
     pub skin: [f32; 3],
     pub lip: [f32; 3],
+    pub light: Light,
 }
 
-/// Lower edge of the upper teeth, below the line of the resting lips.
-const TEETH_BELOW_LINE: f32 = 0.03;
+/// Both rows of teeth as they are seen.
+#[derive(Clone, Debug, Default)]
+pub struct Teeth {
+    upper: Row,
+    lower: Row,
+}
 
-/// Where one tooth ends and the next begins, from the middle outwards.
-const TEETH: [f32; 6] = [0.0, 0.135, 0.24, 0.335, 0.42, 0.5];
+impl Teeth {
+    pub fn look(&mut self, turn: &Turn, pixel: f32) {
+        self.upper.look(&UPPER, turn, pixel);
+        self.lower.look(&LOWER, turn, pixel);
+    }
+}
+
+// Fitted to 632 portraits of the US Congress whose teeth show: their brightness is so much of the skin's and so much
+// more, and their hue is so much of the skin's. Who talks shows less of them to the light than who smiles.
+const TEETH_OF_SKIN: f32 = 0.8;
+const TEETH_MORE: f32 = 62.0;
+const TEETH_HUE: f32 = 0.43;
+const TALKING: f32 = 0.93;
+/// In a dark picture the same would glow.
+const MOST_OF_SKIN: f32 = 1.35;
+const BRIGHTEST: f32 = 225.0;
+/// The lower teeth stand in the shade of the upper ones.
+const LOWER_LIGHT: f32 = 0.8;
 
 /// Paints the inside for one frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Interior<'a> {
-    /// This person's own teeth, where an earlier frame has shown them.
+    /// This person's own upper teeth, where an earlier frame has shown them.
     kept: Option<&'a KeptTeeth>,
     /// Of the light against that in which they were seen.
     gain: [f32; 3],
+    rows: &'a Teeth,
     /// The line of the resting lips.
     middle: f32,
+    /// Where the first teeth end.
+    upper_end: f32,
+    lower_end: f32,
     teeth: [f32; 3],
     tongue: [f32; 3],
-    /// Of the skin, 0 to 255.
-    light: f32,
+    light: Light,
+    /// Brightness of the skin, 0 to 255.
+    skin: f32,
     dark: [f32; 3],
     rim: [f32; 3],
     /// Of the line in which lips meet. As red as the lips: mixed in at half strength, black would
@@ -45,6 +74,8 @@ pub struct Interior<'a> {
     tuck: f32,
     centre: f32,
     squeeze: f32,
+    /// The upper lip's shadow: what it leaves of the light.
+    shadow: f32,
     /// How much of the source's own inside is used where it shows one.
     own: f32,
     /// Strength of the shadow in which lips that were apart meet.
@@ -70,7 +101,7 @@ pub struct Inside {
     pub colour: [f32; 3],
 }
 
-fn luma([r, g, b]: [f32; 3]) -> f32 {
+pub fn luma([r, g, b]: [f32; 3]) -> f32 {
     0.299 * r + 0.587 * g + 0.114 * b
 }
 
@@ -84,29 +115,44 @@ impl<'a> Interior<'a> {
     pub fn new(
         complexion: &Complexion,
         kept: &'a KeptTeeth,
+        rows: &'a Teeth,
         warp: &Warp,
         lips: &Lips,
         pixel: f32,
     ) -> Self {
         let skin = complexion.skin;
         let light = luma(skin).max(1.0);
-        // Teeth take the light that falls on the skin, and most of its hue.
-        let brightness = (0.98 * light + 8.0).min(205.0);
-        let teeth = skin.map(|v| brightness * mix(1.0, v / light, 0.4));
+        // Teeth take the light that falls on the skin, and some of its hue.
+        let brightness = (TEETH_OF_SKIN * light + TEETH_MORE).min(MOST_OF_SKIN * light);
+        let brightness = (TALKING * brightness).min(BRIGHTEST);
+        let gain = kept.gain(skin);
+        let own = kept.colour(gain);
+        let teeth = std::array::from_fn(|c| {
+            let usual = brightness * mix(1.0, skin[c] / light, TEETH_HUE);
+            mix(usual, own[c], kept.known())
+        });
         // Lips may shine or be painted; what is behind them is always red.
         let flesh = [0.70, 0.29, 0.27].map(|v| v * light);
+        let tongue = [0.84, 0.39, 0.37].map(|v| v * light);
         let lip = complexion.lip;
-        let red: [f32; 3] = std::array::from_fn(|i| 0.3 * lip[i] + 0.7 * flesh[i]);
+        let red = |of: [f32; 3]| std::array::from_fn(|i| 0.3 * lip[i] + 0.7 * of[i]);
+        let rim: [f32; 3] = red(flesh);
+        let middle = warp.line;
         Self {
             kept: (!kept.is_empty()).then_some(kept),
-            gain: kept.gain(skin),
-            middle: warp.line,
+            gain,
+            rows,
+            middle,
+            upper_end: middle + UPPER.first + kept.lower(),
+            lower_end: warp.lower_teeth,
             teeth,
-            tongue: red,
-            light,
-            dark: [skin[0] * 0.25, skin[1] * 0.115, skin[2] * 0.115],
-            rim: red.map(|v| v * 0.75),
+            tongue: red(tongue),
+            light: complexion.light,
+            skin: light,
+            dark: [skin[0] * 0.28, skin[1] * 0.14, skin[2] * 0.135],
+            rim: rim.map(|v| v * 0.75),
             line: flesh.map(|v| v * 0.45),
+            shadow: (0.62 - 0.8 * complexion.light.top).clamp(0.4, 0.85),
             opening: warp.opening,
             tuck: warp.tuck,
             centre: lips.centre,
@@ -159,7 +205,7 @@ impl<'a> Interior<'a> {
             * ease((1.0 - t2) / 0.16);
         // Little light falls through a narrow gap, and the upper lip throws a shadow.
         let narrow = mix(0.3, 1.0, smoothstep(0.0, 0.06, gap));
-        let shadow = mix(0.6, 1.0, smoothstep(0.0, 0.03, below_upper));
+        let shadow = mix(self.shadow, 1.0, smoothstep(0.0, 0.03, below_upper));
         let light = mix(narrow * shadow, 0.9, 0.6 * self.tuck);
         // Near its corners the source's own inside is no more than shadow, and near its lower lip are
         // the lower teeth, which would have to go with the jaw.
@@ -170,7 +216,7 @@ impl<'a> Interior<'a> {
         // The line in which the lips met lies under the inside until that covers it.
         let total = coverage + contact * (1.0 - coverage);
         let under = contact * (1.0 - coverage) / total.max(1e-4);
-        let painted = self.paint(x - self.centre, y, light, [below_upper, above_lower], t2);
+        let painted = self.paint([x, y], light, [below_upper, above_lower], t2);
         Some(Inside {
             coverage: total,
             own: own * (1.0 - under),
@@ -191,57 +237,57 @@ impl<'a> Interior<'a> {
 
     fn paint(
         &self,
-        x: f32,
-        y: f32,
+        [x, y]: [f32; 2],
         light: f32,
         [below_upper, above_lower]: [f32; 2],
         t2: f32,
     ) -> [f32; 3] {
-        // The dark: blacker behind the upper lip, a little light on the floor and none at the sides.
+        let upper = self.rows.upper.at(x);
+        let lower = self.rows.lower.at(x);
+        let from_middle = (x - self.centre) / self.squeeze;
+        // The dark: deepest behind the upper teeth, a little light on the floor and less at the sides.
         let depth = below_upper / (below_upper + above_lower).max(1e-4);
-        let shade = mix(0.4, 1.2, depth * depth) * (1.0 - 0.3 * t2);
+        let aside = self.light.at(from_middle);
+        let shade = mix(0.6, 1.25, depth) * (1.0 - 0.3 * t2) * aside;
         let mut colour = self.dark.map(|v| v * shade);
+        self.tongue(&mut colour, from_middle, light * aside, above_lower, t2);
 
-        // The tongue: a mound behind the lower lip that comes into view as the mouth opens.
-        let side = 1.0 - t2;
-        let height = 0.5 * self.opening * smoothstep(0.05, 0.2, self.opening) * side;
-        if height > 0.004 {
-            let cover = smoothstep(height * 1.3, height * 0.55, above_lower) * side.sqrt();
-            let lit = 0.5 + 0.6 * smoothstep(height * 1.2, 0.1 * height, above_lower);
-            // A furrow along its middle, sides that turn away, and the light on what is wet.
-            let up = above_lower / height;
-            let furrow =
-                0.12 * smoothstep(0.09, 0.0, x.abs() / self.squeeze) * smoothstep(0.2, 0.6, up);
-            let lit = lit * (1.0 - furrow) * (1.0 - 0.35 * t2);
-            let off = (up - 0.5) / 0.22;
-            let wet = 0.03 * self.light * light * side * (1.0 - off * off).max(0.0);
-            for (c, v) in colour.iter_mut().zip(self.tongue) {
-                *c = mix(*c, v * lit + wet, 0.9 * cover);
-            }
+        let soft = (0.014f32).max(1.2 * self.pixel);
+        let end = self.lower_end + lower.edge;
+        let lower_cover = lower.cover * ease((y - end) / soft * 0.5 + 0.5);
+        if lower_cover > 0.0 {
+            // They sink into the shade of the lip, and are clear towards their ends.
+            let clear = mix(0.88, 1.0, smoothstep(0.0, 0.03, y - end));
+            let sunk = mix(0.75, 1.0, smoothstep(0.0, 0.03, above_lower));
+            let lit = LOWER_LIGHT * lower.light * clear * sunk * light;
+            self.tooth(&mut colour, lit * self.light.at(lower.lateral), lower_cover);
         }
 
-        // Where the source shows its own teeth, others would double them.
+        let end = self.upper_end - upper.edge;
+        let mut upper_cover = upper.cover * ease((end - y) / soft * 0.5 + 0.5);
         let kept = self.kept.map(|kept| {
-            let (seen, sure) = kept.at(x, y - self.middle, self.gain);
-            (seen, sure * (1.0 - self.own))
+            let (seen, sure, whole) = kept.at(upper.lateral, y - self.middle, self.gain);
+            // Teeth that were seen to their ends are drawn as they were seen, or not at all.
+            upper_cover *= 1.0 - whole.max(sure);
+            (seen, sure * (4.0 * upper.cover).min(1.0))
         });
-        let (cover, tooth_light) = self.tooth(x, y);
-        // Teeth that were seen anywhere are drawn as they were seen, or not at all.
-        let painted = if kept.is_some() { 0.0 } else { 1.0 };
-        let cover = cover * (1.0 - self.own) * painted;
-        for (c, v) in colour.iter_mut().zip(self.teeth) {
-            *c = mix(*c, v * tooth_light * light, cover);
+        if upper_cover > 0.0 {
+            let clear = mix(0.86, 1.0, smoothstep(0.0, 0.03, end - y));
+            let lit = upper.light * clear * light * self.light.at(upper.lateral);
+            self.tooth(&mut colour, lit, upper_cover);
         }
         if let Some((seen, sure)) = kept {
             for (c, v) in colour.iter_mut().zip(seen) {
                 *c = mix(*c, v * mix(light, 1.0, 0.35), sure);
             }
+            upper_cover = upper_cover.max(sure);
         }
 
         // The wet inner edge of the lower lip turns into the dark gradually.
         let rim = 1.0 - smoothstep(0.0, 0.035, above_lower);
+        let bare = 1.0 - upper_cover.max(0.7 * lower_cover);
         for (c, v) in colour.iter_mut().zip(self.rim) {
-            *c = mix(*c, v, 0.6 * rim * (1.0 - cover));
+            *c = mix(*c, v, 0.6 * rim * bare);
         }
         // And so does the upper lip's, in the shade: black up to its edge would look like ink.
         let rim = 1.0 - smoothstep(0.0, 0.022, below_upper);
@@ -256,36 +302,40 @@ impl<'a> Interior<'a> {
         colour
     }
 
-    /// Coverage and brightness of the upper teeth.
-    fn tooth(&self, x: f32, y: f32) -> (f32, f32) {
-        let x = x.abs() / self.squeeze;
-        let mut coverage = 0.0;
-        let mut light = 1.0;
-        for (i, pair) in TEETH.windows(2).enumerate() {
-            if x >= pair[1] {
-                continue;
-            }
-            let half = (pair[1] - pair[0]) / 2.0;
-            let off = (x - pair[0] - half) / half;
-            // Edges lie on an arc; laterals are a little shorter; corners are rounded.
-            let shorter = [0.0, 0.010, 0.004, 0.014, 0.02][i];
-            let edge =
-                self.middle + TEETH_BELOW_LINE - shorter - 0.10 * x * x - 0.008 * off.powi(4);
-            let soft = (0.014f32).max(1.2 * self.pixel);
-            coverage = ease((edge - y) / soft * 0.5 + 0.5);
-            // Gaps are shadows that a small picture blurs away.
-            let sharp = (0.012 / self.pixel).min(1.0).powi(2);
-            let groove = smoothstep(0.72, 1.0, off.abs());
-            light = (1.0 - 0.10 * off * off) * (1.0 - 0.2 * sharp * groove);
-            // Translucent towards the edge.
-            light *= mix(0.86, 1.0, smoothstep(0.0, 0.03, edge - y));
-            break;
+    /// Lays the colour of teeth over another.
+    fn tooth(&self, colour: &mut [f32; 3], lit: f32, cover: f32) {
+        for (c, v) in colour.iter_mut().zip(self.teeth) {
+            *c = mix(*c, v * lit, cover);
         }
-        // The row of teeth turns away and into the shade.
-        let turn = 1.0 - smoothstep(0.12, 0.46, x);
-        (
-            coverage * smoothstep(0.5, 0.36, x),
-            light * (0.45 + 0.55 * turn),
-        )
+    }
+
+    /// The tongue: a mound behind the lower lip that comes into view as the mouth opens.
+    fn tongue(
+        &self,
+        colour: &mut [f32; 3],
+        from_middle: f32,
+        light: f32,
+        above_lower: f32,
+        t2: f32,
+    ) {
+        let side = 1.0 - t2;
+        let height = 0.75 * self.opening * smoothstep(0.05, 0.2, self.opening) * side;
+        if height <= 0.004 {
+            return;
+        }
+        let cover = smoothstep(height * 1.3, height * 0.45, above_lower) * side.sqrt();
+        let lit = 0.4 + 0.6 * smoothstep(height * 1.2, 0.2 * height, above_lower);
+        // A furrow along its middle, sides that turn away, and the light on what is wet.
+        let up = above_lower / height;
+        let furrow = 0.12 * smoothstep(0.09, 0.0, from_middle.abs()) * smoothstep(0.2, 0.6, up);
+        let lit = lit * (1.0 - furrow) * (1.0 - 0.35 * t2) * light;
+        let off = (up - 0.5) / 0.22;
+        let wet = 0.03 * self.skin * light * side * (1.0 - off * off).max(0.0);
+        for (c, v) in colour.iter_mut().zip(self.tongue) {
+            *c = mix(*c, v * lit + wet, 0.9 * cover);
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

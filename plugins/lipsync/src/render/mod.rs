@@ -1,9 +1,11 @@
 //! Drawing into pictures: a generator's crops, the mouth warp and the mouth's interior.
 //! No GStreamer types here.
 
+mod arches;
 mod bend;
 pub mod blend;
 mod cut;
+mod grain;
 mod interior;
 mod lay;
 mod light;
@@ -11,6 +13,7 @@ mod mouth;
 pub mod own;
 mod person;
 mod presence;
+mod relight;
 mod teeth;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -2,10 +2,12 @@
 
 use super::{
     Region,
+    arches::Turn,
     cut::Glance,
     ease,
-    frame::{Channel, FrameMut},
-    interior::{Inside, Interior},
+    frame::{Channel, Colour, FrameMut},
+    grain::Grain,
+    interior::{Inside, Interior, Teeth, luma},
     lips::{HeadFrame, Lips},
     mix,
     patch::Patch,
@@ -83,6 +85,7 @@ pub struct MouthRenderer {
     presence: Presence,
     last: Option<Last>,
     warp: Warp,
+    teeth: Teeth,
     patch: Patch,
     traced: Traced,
 }
@@ -91,6 +94,7 @@ pub struct MouthRenderer {
 struct Last {
     glance: Glance,
     lips: Lips,
+    turn: Turn,
     /// So many seconds ago.
     ago: f32,
 }
@@ -163,13 +167,16 @@ impl MouthRenderer {
             self.reset();
         }
         let share = self.presence.found(seconds);
-        self.known.look(&view, mesh, &mut lips, seconds);
-        let region = self.draw_onto(frame, &lips, shape, strength, share);
-        self.last = Some(Last {
+        let turn = Turn::of(mesh, &lips);
+        self.known.look(&view, mesh, &turn, &mut lips, seconds);
+        let last = Last {
             glance,
             lips,
+            turn,
             ago: 0.0,
-        });
+        };
+        let region = self.draw_onto(frame, &last, shape, strength, share);
+        self.last = Some(last);
         region
     }
 
@@ -203,7 +210,7 @@ impl MouthRenderer {
             Region::EMPTY
         } else {
             let share = self.presence.missed(seconds);
-            self.draw_onto(frame, &last.lips, shape, strength, share)
+            self.draw_onto(frame, &last, shape, strength, share)
         };
         self.last = Some(last);
         region
@@ -214,15 +221,16 @@ impl MouthRenderer {
         self.last.is_some() && !self.presence.is_gone()
     }
 
-    /// Draws `shape` onto `lips`; of what is drawn only `share` is seen.
+    /// Draws `shape` onto `face`; of what is drawn only `share` is seen.
     fn draw_onto(
         &mut self,
         frame: &mut FrameMut,
-        lips: &Lips,
+        face: &Last,
         shape: &MouthParams,
         strength: f32,
         share: f32,
     ) -> Region {
+        let lips = &face.lips;
         let shape = tamed(&adapted(shape, self.known.gain()), strength);
         self.warp.prepare(lips, &shape, &self.known.rest());
 
@@ -233,6 +241,7 @@ impl MouthRenderer {
             return region;
         }
         let channels = frame.layout.channels;
+        let mut grain = Grain::default();
         for (i, channel) in channels.iter().enumerate() {
             let (sub_x, sub_y) = (channel.sub_x, channel.sub_y);
             let (w, h) = (channel.width(width), channel.height(height));
@@ -248,8 +257,15 @@ impl MouthRenderer {
                 let subsampled = sub_x.max(sub_y) > 0;
                 self.warp
                     .set_smear(if subsampled { SMEARED * pixel } else { 0.0 });
-                let interior =
-                    Interior::new(&complexion, &self.known.teeth, &self.warp, lips, pixel);
+                self.teeth.look(&face.turn, pixel);
+                let interior = Interior::new(
+                    &complexion,
+                    &self.known.teeth,
+                    &self.teeth,
+                    &self.warp,
+                    lips,
+                    pixel,
+                );
                 let traced = &mut self.traced;
                 traced.trace(&self.warp, &lips.frame, &interior, channel, target);
             }
@@ -257,11 +273,17 @@ impl MouthRenderer {
             self.patch
                 .load(channel, &*frame.planes[channel.plane], source, w, h);
             let colour = frame.layout.colour;
-            self.draw(&mut *frame.planes[channel.plane], channel, target, |rgb| {
+            let plane = &mut *frame.planes[channel.plane];
+            let measured = Grain::of(plane, channel, [w, h], lips);
+            grain = match colour {
+                Colour::Rgb if i > 0 => measured.with(&grain),
+                _ => measured,
+            };
+            self.draw(plane, channel, target, &grain, |rgb| {
                 colour.from_rgb(rgb)[i]
             });
             if share < 1.0 {
-                self.fade(&mut *frame.planes[channel.plane], channel, target, share);
+                self.fade(plane, channel, target, share);
             }
         }
         region
@@ -297,6 +319,7 @@ impl MouthRenderer {
         plane: &mut [u8],
         channel: &Channel,
         target: Region,
+        grain: &Grain,
         value: impl Fn([f32; 3]) -> f32,
     ) {
         let fine = channel.sub_x == 0 && channel.sub_y == 0;
@@ -327,10 +350,14 @@ impl MouthRenderer {
             *to = (lip + (other - lip) * touch.share + 0.5) as u8;
         }
         let black = value([0.0; 3]);
+        let bright = luma(self.known.complexion().skin).max(1.0);
         for &Seen { index, own, inside } in &self.traced.inside {
             let (x, y) = place(index);
             let to = &mut plane[channel.index(x, y)];
             let mut colour = value(inside.colour);
+            if !grain.is_none() {
+                colour += grain.at(x, y, luma(inside.colour) / bright);
+            }
             if inside.own > 0.0 {
                 // The inside belongs to the skull: it stays where it is while the lips move.
                 let own = self.patch.linear(x as f32 + own[0], y as f32 + own[1]);

@@ -1,7 +1,7 @@
 //! Draws a mouth from the person's own other frames.
 //!
 //! The lower face of another frame is laid on this one (see `lay`), bent the rest of the way to
-//! what is asked (see `bend`), brought into this frame's light (see `light`) and blended in. Each
+//! what is asked (see `bend`), brought into this frame's light (see `relight`) and blended in. Each
 //! pixel is sampled once.
 
 use super::{
@@ -9,9 +9,9 @@ use super::{
     bend::Bend,
     frame::{Channel, Frame, FrameMut, Layout},
     lay::Laid,
-    light::{Light, off_lips, zero},
     lips::{HeadFrame, Lips},
     patch::Patch,
+    relight::{Relight, off_lips, zero},
 };
 use crate::bank::{Mouth, packed};
 use crate::face::Mesh;
@@ -69,7 +69,7 @@ pub struct OwnMouth {
     laid: Laid,
     bend: Bend,
     patch: Patch,
-    light: Light,
+    relight: Relight,
     /// What was drawn so far, by channel, weighted.
     drawn: [Vec<f32>; 3],
     nodes: Vec<super::lay::Node>,
@@ -136,7 +136,7 @@ impl OwnMouth {
         }
         Some(Drawn {
             region,
-            mismatch: self.light.mismatch,
+            mismatch: self.relight.mismatch,
         })
     }
 
@@ -165,7 +165,7 @@ impl OwnMouth {
         lips.ends = mouth.look.ends;
         self.bend.prepare(&lips, wanted.opening, wanted.width);
         self.laid.trace(region, target.mesh, head);
-        self.light
+        self.relight
             .measure(frame, &other, corner, &self.laid, [&own, &lips], head);
         Some(())
     }
@@ -282,7 +282,7 @@ impl OwnMouth {
         for (row, out) in (part.y..).zip(drawn) {
             let y = (row as f32 + 0.5) * sy;
             self.laid.row(y, &mut nodes);
-            self.light.row(y, &self.laid, c, &mut lights);
+            self.relight.row(y, &self.laid, c, &mut lights);
             for (col, out) in (part.x..).zip(out) {
                 let x = (col as f32 + 0.5) * sx;
                 let (i, t) = self.laid.column(x);

@@ -2,16 +2,21 @@
 //! talking nor the noise of one frame shows in the drawing.
 
 use super::{
+    arches::Turn,
     frame::Frame,
     interior::Complexion,
+    light::Light,
     lips::{Lips, edge, line},
-    teeth::KeptTeeth,
+    teeth::{KeptTeeth, View},
     warp::Rest,
 };
 use crate::{face::Mesh, model::JAW_OF_OPENING};
 
 /// Seconds over which the running means of a face settle.
 const MEMORY: f32 = 2.0;
+
+/// Seconds over which the direction of the light settles: it changes as the head turns.
+const LIGHT_MEMORY: f32 = 0.6;
 
 /// Seconds over which the line of touching lips settles: it has to follow the mesh.
 const LINE_MEMORY: f32 = 0.48;
@@ -88,6 +93,7 @@ const MOST_ROLLED_OUT: f32 = 0.1;
 pub struct Person {
     skin: Mean<3>,
     lip: Mean<3>,
+    light: Mean<2>,
     /// Where touching lips meet, against the mesh.
     offset: Mean<3>,
     /// Where lips that are apart end, against the mesh.
@@ -110,6 +116,7 @@ impl Default for Person {
         Self {
             skin: Mean::of([180.0, 140.0, 120.0]),
             lip: Mean::of([150.0, 90.0, 85.0]),
+            light: Mean::of([0.0; 2]),
             offset: Mean::of([0.0; 3]),
             ends: [Mean::of([0.0; 3]), Mean::of([0.0; 3])],
             size: Mean::of([0.0, 0.0, USUAL_HEIGHT]),
@@ -126,12 +133,16 @@ impl Default for Person {
 impl Person {
     /// Looks at one more frame, `seconds` after the last and before it is drawn on, and puts the line
     /// of touching lips right.
-    pub fn look(&mut self, frame: &Frame, mesh: &Mesh, lips: &mut Lips, seconds: f32) {
+    pub fn look(&mut self, frame: &Frame, mesh: &Mesh, turn: &Turn, lips: &mut Lips, seconds: f32) {
+        let new = self.size.is_empty();
         if let Some(skin) = skin_colour(frame, mesh) {
             self.skin.take(skin, MEMORY, seconds);
         }
         if let Some(lip) = mean_colour(frame, mesh, &LIP) {
             self.lip.take(lip, MEMORY, seconds);
+        }
+        if let Some(Light { side, top }) = Light::of(frame, mesh) {
+            self.light.take([side, top], LIGHT_MEMORY, seconds);
         }
         // Only touching lips show their line, and how thick they are at rest.
         let touching = lips.open < 0.3;
@@ -169,14 +180,29 @@ impl Person {
             .follow(width / lips.width.max(0.05), WIDTH_NOISE, seconds);
         self.drop.follow(rests_at - line, LINE_NOISE, seconds);
         // What the teeth keeps is drawn against the resting mouth.
-        let drop = self.rest().drop;
-        self.teeth.look(frame, lips, &self.complexion(), drop);
+        let view = View {
+            frame,
+            lips,
+            turn,
+            drop: self.rest().drop,
+        };
+        self.teeth.look(&view, &self.complexion());
+        if new {
+            // Nothing was drawn that they would take the place of.
+            self.teeth.settle();
+        } else {
+            self.teeth.pass(seconds);
+        }
     }
 
     pub fn complexion(&self) -> Complexion {
         Complexion {
             skin: self.skin.values,
             lip: self.lip.values,
+            light: {
+                let [side, top] = self.light.values;
+                Light { side, top }
+            },
         }
     }
 

@@ -6,7 +6,7 @@
 //! alone is tabulated once per frame; the slopes of the fades are bounded by the displacements, so
 //! that the map never folds.
 
-use super::{ease, lips::Lips, lips::UPPER_SHARE, mix};
+use super::{arches::LOWER, ease, lips::Lips, lips::UPPER_SHARE, mix};
 use crate::model::{JAW_OF_OPENING, MouthParams};
 
 const COLUMNS: usize = 320;
@@ -85,6 +85,21 @@ const KEPT: f32 = 0.8;
 const MOST_SMEAR: f32 = 0.3;
 /// How much thinner the upper lip is, and how much more the lower one shows, for each unit of opening.
 const THINNED: f32 = 0.5;
+
+/// How far the lower teeth go for the chin's way; what part of them a lip that leaves them shows, for it clings to
+/// them; and the most that it shows.
+const TEETH_OF_JAW: f32 = 0.95;
+const SHOWN: f32 = 0.65;
+const MOST_SHOWN: f32 = 0.06;
+
+/// How much of lower teeth that stand `above_lip` is seen.
+fn shown(above_lip: f32) -> f32 {
+    if above_lip > 0.0 {
+        MOST_SHOWN * (1.0 - (-SHOWN * above_lip / MOST_SHOWN).exp())
+    } else {
+        above_lip
+    }
+}
 
 /// The speaker's own resting mouth, which the source's talking must not disturb.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -170,6 +185,8 @@ pub struct Warp {
     /// Opening in the middle of the target.
     pub opening: f32,
     pub tuck: f32,
+    /// Upper end of the first lower teeth, in the middle.
+    pub lower_teeth: f32,
     /// What lies nearer to the edge of a lip than this is taken from so far within the lip: the colour of an open mouth
     /// is smeared over its edges.
     smear: f32,
@@ -191,6 +208,7 @@ impl Default for Warp {
             line: 0.0,
             opening: 0.0,
             tuck: 0.0,
+            lower_teeth: 0.0,
             smear: 0.0,
             most_smear: 0.0,
         }
@@ -293,6 +311,8 @@ impl Warp {
         self.line = line;
         self.tuck = shape.tuck;
         self.opening = (lower + raise).max(0.0);
+        let above_lip = lower - LOWER.first - TEETH_OF_JAW * shape.jaw;
+        self.lower_teeth = line + lower - shown(above_lip);
 
         let height_above = (line - lips.nose).max(0.12);
         let mut min_y = f32::MAX;

@@ -1,3 +1,5 @@
+mod over_time;
+
 use super::*;
 use crate::{
     face::MESH_POINTS,
@@ -5,6 +7,7 @@ use crate::{
     render::{
         frame::Layout,
         interior::Complexion,
+        light::Light,
         teeth::KeptTeeth,
         testing::{self, AT, REST, UNIT, faces, shape, shapes},
         warp::Rest,
@@ -252,11 +255,13 @@ fn subsampled_colour_has_as_much_of_the_line_between_the_lips_as_brightness_has(
     let complexion = Complexion {
         skin: [180.0, 140.0, 120.0],
         lip: [150.0, 90.0, 85.0],
+        light: Light::default(),
     };
     let teeth = KeptTeeth::default();
+    let rows = Teeth::default();
     let column = warp.place([lips.centre, 0.0], UNIT).column;
     let [fine, coarse] = [1.0, 2.0].map(|size| {
-        let interior = Interior::new(&complexion, &teeth, &warp, &lips, size / UNIT);
+        let interior = Interior::new(&complexion, &teeth, &rows, &warp, &lips, size / UNIT);
         let at = |k: i32| interior.at([lips.centre, column.upper + 0.001 * k as f32], &column);
         (-200..200).filter_map(at).map(|i| i.coverage).sum::<f32>()
     });
@@ -340,108 +345,6 @@ fn a_still_picture_gives_the_same_frame_for_ever() {
         draw(&mut renderer, &layout, &mut other, &mesh, &shape);
         assert!(other == first);
     }
-}
-
-/// The picture in another light: a quarter darker.
-fn darker(layout: &Layout) -> [Vec<u8>; 3] {
-    testing::picture(layout).map(|plane| plane.into_iter().map(|v| v - v / 4).collect())
-}
-
-#[test]
-fn a_cut_forgets_the_person_and_a_moving_head_does_not() {
-    let (w, h) = SIZE;
-    let layout = Layout::rgb(w, h);
-    let rest = MouthParams::default();
-    let after = |mut planes: [Vec<u8>; 3], at: [f32; 2]| {
-        let mut renderer = MouthRenderer::new();
-        let mut seen = with_teeth(&layout, 0.25);
-        let toothy = testing::face_with_gap(AT, UNIT, 0.25);
-        draw(&mut renderer, &layout, &mut seen, &toothy, &rest);
-        assert!(!renderer.known.teeth.is_empty());
-        let closed = testing::face(at, UNIT);
-        draw(&mut renderer, &layout, &mut planes, &closed, &rest);
-        renderer.known.teeth.is_empty()
-    };
-    let picture = || testing::picture(&layout);
-    let near = [AT[0] + 0.4 * UNIT, AT[1]];
-    let far = [AT[0] + 1.5 * UNIT, AT[1]];
-    assert!(!after(picture(), AT) && !after(picture(), near));
-    assert!(after(picture(), far), "the face is elsewhere");
-    assert!(after(darker(&layout), AT), "the light is another");
-}
-
-/// Holds a face of which the last frame was `seen`, for each of so many frames, and gives those.
-fn held(renderer: &mut MouthRenderer, source: &[Vec<u8>; 3], faces: &[Face]) -> [Vec<u8>; 3] {
-    let (w, h) = SIZE;
-    let mut planes = source.clone();
-    let [a, b, c] = &mut planes;
-    let mut frame = FrameMut {
-        layout: Layout::rgb(w, h),
-        planes: [a, b, c],
-    };
-    renderer.hold(&mut frame, faces, &shape(0.3, 0.0, 0.0), 1.0, STEP);
-    planes
-}
-
-#[test]
-fn a_face_that_is_lost_is_held_and_gives_way_to_the_source() {
-    let (w, h) = SIZE;
-    let layout = Layout::rgb(w, h);
-    let source = testing::picture(&layout);
-    let mesh = testing::face(AT, UNIT);
-    let wide = shape(0.3, 0.0, 0.0);
-    let mut renderer = MouthRenderer::new();
-    assert!(!renderer.holds());
-    let mut seen = source.clone();
-    draw(&mut renderer, &layout, &mut seen, &mesh, &wide);
-    let off = |planes: &[Vec<u8>; 3]| -> u32 {
-        let both = planes[0].iter().zip(&source[0]);
-        both.map(|(a, b)| u32::from(a.abs_diff(*b))).sum()
-    };
-    for _ in 0..7 {
-        assert!(held(&mut renderer, &source, &[]) == seen);
-    }
-    let mut last = off(&seen);
-    for _ in 0..5 {
-        let now = off(&held(&mut renderer, &source, &[]));
-        assert!(now < last, "{now} after {last}");
-        last = now;
-    }
-    assert!(held(&mut renderer, &source, &[]) == source && !renderer.holds());
-    // And comes back over as long.
-    let mut back = source.clone();
-    draw(&mut renderer, &layout, &mut back, &mesh, &wide);
-    assert!((1..off(&seen) / 3).contains(&off(&back)), "{}", off(&back));
-    for _ in 0..5 {
-        back.clone_from(&source);
-        draw(&mut renderer, &layout, &mut back, &mesh, &wide);
-    }
-    assert!(back == seen);
-}
-
-#[test]
-fn a_lost_face_is_not_held_over_a_cut_nor_beside_itself() {
-    let (w, h) = SIZE;
-    let layout = Layout::rgb(w, h);
-    let source = testing::picture(&layout);
-    let mesh = testing::face(AT, UNIT);
-    let wide = shape(0.3, 0.0, 0.0);
-    let mut renderer = MouthRenderer::new();
-    let mut seen = source.clone();
-    draw(&mut renderer, &layout, &mut seen, &mesh, &wide);
-    let other = darker(&layout);
-    assert!(held(&mut renderer, &other, &[]) == other);
-    // Back in the old shot it is drawn on at once.
-    let mut again = source.clone();
-    draw(&mut renderer, &layout, &mut again, &mesh, &wide);
-    assert!(again == seen);
-    let named_anew = Face {
-        id: 2,
-        bounds: mesh.bounds(),
-        score: 1.0,
-        mesh: Some(mesh),
-    };
-    assert!(held(&mut renderer, &source, &[named_anew]) == source);
 }
 
 #[test]
