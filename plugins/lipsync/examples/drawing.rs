@@ -140,6 +140,7 @@ impl Drawing<'_> {
             Some(Ask {
                 shape: *shape,
                 held: *held,
+                scene: self.scene(i),
                 barred: time.saturating_sub(BARRED)..time + BARRED + 1,
             })
         };
@@ -168,6 +169,7 @@ impl Drawing<'_> {
                 Some(Ask {
                     shape: *shape,
                     held: *held,
+                    scene: self.scene(i),
                     barred: 0..0,
                 })
             })
@@ -202,6 +204,14 @@ impl Drawing<'_> {
             }
         }
         Ok(drawn)
+    }
+
+    /// The scene of a frame: that of the mouth that it taught.
+    fn scene(&self, shot: usize) -> u32 {
+        let time = self.shots[shot].time;
+        let mouths = self.learner.mouths().iter();
+        let nearest = mouths.min_by_key(|mouth| mouth.look.time.abs_diff(time));
+        nearest.map_or(0, |mouth| mouth.look.scene)
     }
 
     fn own(&mut self, asks: &[Option<Ask>]) -> Result<Drawn, Box<dyn Error>> {
@@ -251,7 +261,8 @@ impl Drawing<'_> {
 
     fn warped(&self, asks: &[Option<Ask>]) -> Result<Drawn, Box<dyn Error>> {
         let source = self.learner.layout().ok_or("no frames")?;
-        let rest = Habits::of(self.learner.mouths(), &source).shape(&MouthParams::default());
+        let rest = Habits::of(&self.learner.mouths().iter().collect::<Vec<_>>(), &source)
+            .shape(&MouthParams::default());
         let mut renderer = MouthRenderer::new();
         let draw = |(shot, ask): (&Shot, &Option<Ask>)| {
             let (ask, mesh) = (ask.as_ref()?, shot.mesh()?);

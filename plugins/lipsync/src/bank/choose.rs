@@ -39,6 +39,8 @@ const JUMP: f32 = 6.0;
 pub struct Ask {
     pub shape: Shape,
     pub held: Held,
+    /// Only mouths of this scene are of the same person for sure.
+    pub scene: u32,
     /// Times in the source from which nothing is taken: for measuring, else empty.
     pub barred: Range<u64>,
 }
@@ -93,6 +95,7 @@ impl Chooser {
         let mut candidates: Vec<Candidate> = mouths
             .iter()
             .enumerate()
+            .filter(|(_, mouth)| mouth.look.scene == ask.scene)
             .filter(|(_, mouth)| !ask.barred.contains(&mouth.look.time))
             .map(|(mouth, kept)| Candidate {
                 mouth,
@@ -234,6 +237,7 @@ mod tests {
                 sharpness: 0.03,
                 line: [0.0; 3],
                 ends: [[0.0; 3]; 2],
+                scene: 0,
                 odd: false,
             },
             mesh: mesh.clone(),
@@ -260,6 +264,7 @@ mod tests {
                 skin: [150.0; 3],
                 around: [[1.0; 2]; 26],
             },
+            scene: 0,
             barred: 0..0,
         }
     }
@@ -308,6 +313,14 @@ mod tests {
         let mut asked = ask(0.1);
         asked.barred = 80..81;
         assert_eq!(path(&mouths, &[asked], 0), [3]);
+    }
+
+    #[test]
+    fn nobody_gets_the_mouth_of_another_scene() {
+        let mut mouths = mouths(&[0.1, 0.1, 0.3]);
+        mouths[0].look.scene = 1;
+        mouths[1].look.scene = 1;
+        assert_eq!(path(&mouths, &[ask(0.1)], 0), [2]);
     }
 
     #[test]

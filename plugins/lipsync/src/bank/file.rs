@@ -35,7 +35,7 @@ const PREFIX: usize = 8 + 4 + 4 + 8 + 32;
 const MOST_HEADER: usize = 64 * 1024;
 /// Numbers of a mouth's look: see `pack_look`.
 const LOOK_NUMBERS: usize = 21;
-const MOUTH_LEN: usize = 8 + 8 + 4 * 4 + 8 + 8 + 4 * LOOK_NUMBERS + MESH_LEN;
+const MOUTH_LEN: usize = 8 + 8 + 4 + 4 * 4 + 8 + 8 + 4 * LOOK_NUMBERS + MESH_LEN;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Header {
@@ -251,6 +251,15 @@ impl FaceFile {
         points::same(&seen, &points.print).then_some(points)
     }
 
+    /// The scene of the frame at `time`: that of the mouth nearest to it.
+    pub fn scene_at(&self, time: u64) -> u32 {
+        let at = self.mouths.partition_point(|m| m.look.time < time);
+        let near = [at.checked_sub(1), Some(at)].into_iter().flatten();
+        let near = near.filter_map(|i| self.mouths.get(i));
+        let nearest = near.min_by_key(|mouth| mouth.look.time.abs_diff(time));
+        nearest.map_or(0, |mouth| mouth.look.scene)
+    }
+
     pub fn summary(&self) -> Summary {
         let all = |value: fn(&Look) -> f32| {
             let mut values: Vec<f32> = self.mouths.iter().map(|m| value(&m.look)).collect();
@@ -391,10 +400,12 @@ fn pack_mouth(mouth: &Mouth, pixels_at: u64, length: u64, to: &mut Vec<u8>) {
         sharpness,
         line,
         ends,
+        scene,
         odd,
     } = &mouth.look;
     to.extend(frame.to_le_bytes());
     to.extend(time.to_le_bytes());
+    to.extend(scene.to_le_bytes());
     let Region {
         x,
         y,
@@ -428,7 +439,7 @@ fn pack_mouth(mouth: &Mouth, pixels_at: u64, length: u64, to: &mut Vec<u8>) {
 
 fn unpack_mouth(bytes: &[u8], source: &Layout, map: &Arc<Mmap>) -> Option<Mouth> {
     let mut from = Reader(bytes);
-    let (frame, time) = (from.u64()?, from.u64()?);
+    let (frame, time, scene) = (from.u64()?, from.u64()?, from.u32()?);
     let mut size = || from.u32().map(|v| v as usize);
     let region = Region {
         x: size()?,
@@ -487,6 +498,7 @@ fn unpack_mouth(bytes: &[u8], source: &Layout, map: &Arc<Mmap>) -> Option<Mouth>
             sharpness,
             line: [l0, l1, l2],
             ends: [[a0, a1, a2], [b0, b1, b2]],
+            scene,
             odd: odd != 0.0,
         },
         mesh: Arc::new(points::unpack(from.0)?),

@@ -51,7 +51,7 @@ impl Default for Habits {
 
 impl Habits {
     /// Read from mouths whose samples lie in their source as `source` says.
-    pub fn of(mouths: &[Mouth], source: &Layout) -> Self {
+    pub fn of(mouths: &[&Mouth], source: &Layout) -> Self {
         let usual = Self::default();
         let mut closed: Vec<f32> = widths(mouths, |shape| shape.opening < TOUCHING);
         if closed.len() < 5 {
@@ -87,8 +87,8 @@ impl Habits {
     }
 
     /// Whether there are so many mouths more by now that it is worth reading them again.
-    pub fn is_outdated(&self, mouths: &[Mouth]) -> bool {
-        mouths.len() > self.count + self.count / 8
+    pub fn is_outdated(&self, mouths: usize) -> bool {
+        mouths > self.count + self.count / 8
     }
 
     /// The shape of the person's mouth that `params` ask for.
@@ -107,20 +107,20 @@ impl Habits {
     }
 }
 
-fn range(mouths: &[Mouth]) -> f32 {
+fn range(mouths: &[&Mouth]) -> f32 {
     let mut openings: Vec<f32> = mouths.iter().map(|m| m.look.shape.opening).collect();
     openings.sort_by(f32::total_cmp);
     let at = |part: usize| openings.get(openings.len() * part / 100).copied();
     at(97).zip(at(3)).map_or(0.0, |(most, least)| most - least)
 }
 
-fn widths(mouths: &[Mouth], is: impl Fn(&Shape) -> bool) -> Vec<f32> {
+fn widths(mouths: &[&Mouth], is: impl Fn(&Shape) -> bool) -> Vec<f32> {
     let shapes = mouths.iter().map(|mouth| &mouth.look.shape);
     shapes.filter(|s| is(s)).map(|s| s.width).collect()
 }
 
 /// A straight line through how much of the lips is seen at each opening, by least squares.
-fn lips(mouths: &[Mouth]) -> Option<[f32; 2]> {
+fn lips(mouths: &[&Mouth]) -> Option<[f32; 2]> {
     let n = mouths.len() as f32;
     let mean =
         |value: fn(&Shape) -> f32| mouths.iter().map(|m| value(&m.look.shape)).sum::<f32>() / n;

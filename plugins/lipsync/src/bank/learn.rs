@@ -9,6 +9,7 @@ use super::file::{self, Header};
 use super::mouth::{self, Mouth, Pixels};
 use super::odd::Usual;
 use super::points::{self, FRAME_LEN, FramePoints};
+use super::scene::Scenes;
 use crate::face::Face;
 use crate::picture::frame::{Colour, Frame, Layout};
 
@@ -31,6 +32,7 @@ pub struct Learner {
     points: Vec<u8>,
     times: HashSet<u64>,
     mouths: Vec<Mouth>,
+    scenes: Scenes,
     mouth_bytes: u64,
     cells: HashMap<Cell, u32>,
     frames_seen: u64,
@@ -47,6 +49,7 @@ impl Learner {
             points: Vec::new(),
             times: HashSet::new(),
             mouths: Vec::new(),
+            scenes: Scenes::default(),
             mouth_bytes: 0,
             cells: HashMap::new(),
             frames_seen: 0,
@@ -68,6 +71,11 @@ impl Learner {
         &self.mouths
     }
 
+    /// The scene of the last frame.
+    pub fn scene(&self) -> u32 {
+        self.scenes.current()
+    }
+
     /// How the samples of the mouths lie and what they mean; absent before the first frame.
     pub fn layout(&self) -> Option<Layout> {
         self.layout
@@ -76,6 +84,7 @@ impl Learner {
     /// Looks at one frame, whose time in the source is `time` (nanoseconds), and the face in it.
     /// Frames that were seen before, or have another format than the first, teach nothing.
     pub fn look(&mut self, frame: &Frame, face: Option<&Face>, time: u64) {
+        let scene = face.map_or(0, |face| self.scenes.of(frame, face, time));
         if !self.times.insert(time) {
             return;
         }
@@ -110,9 +119,10 @@ impl Learner {
             .pack(&mut self.points);
         }
         let number = self.frames_seen - 1;
-        let Some((look, region)) = mouth::look(frame, mesh, number, time) else {
+        let Some((mut look, region)) = mouth::look(frame, mesh, number, time) else {
             return;
         };
+        look.scene = scene;
         let pixels = mouth::copy(frame, region);
         self.mouth_bytes += pixels.len() as u64 + FRAME_LEN as u64;
         let mouth = Mouth {
@@ -154,11 +164,7 @@ impl Learner {
         let (Some(layout), false) = (self.layout, self.mouths.is_empty()) else {
             return Err(Error::NoFace);
         };
-        let skins: Vec<_> = self.mouths.iter().map(|m| m.skin(&layout)).collect();
-        let usual = Usual::of(&skins);
-        for (mouth, skin) in self.mouths.iter_mut().zip(&skins) {
-            mouth.look.odd = usual.is_odd(skin);
-        }
+        self.mark_odd(&layout);
         let mut mouths: Vec<&Mouth> = self.mouths.iter().collect();
         mouths.sort_by_key(|mouth| mouth.look.time);
         let [_, colour, _] = layout.channels;
@@ -178,6 +184,24 @@ impl Learner {
             mouths: self.mouths.len(),
         };
         file::write(path, &header, &self.points, &mouths)
+    }
+
+    /// Marks the mouths that look unlike the others of their scene.
+    fn mark_odd(&mut self, layout: &Layout) {
+        let mut scenes: HashMap<u32, Vec<usize>> = HashMap::new();
+        for (i, mouth) in self.mouths.iter().enumerate() {
+            scenes.entry(mouth.look.scene).or_default().push(i);
+        }
+        for indices in scenes.values() {
+            let skins: Vec<_> = indices
+                .iter()
+                .map(|i| self.mouths[*i].skin(layout))
+                .collect();
+            let usual = Usual::of(&skins);
+            for (i, skin) in indices.iter().zip(&skins) {
+                self.mouths[*i].look.odd = usual.is_odd(skin);
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod learn;
 mod mouth;
 mod odd;
 mod points;
+mod scene;
 
 use std::path::PathBuf;
 

@@ -7,7 +7,7 @@ use memmap2::Mmap;
 
 use super::odd::{self, Skin};
 use crate::face::{
-    Mesh,
+    Mesh, colour,
     lips::{HeadFrame, Lips, edge, line},
     pose::Pose,
 };
@@ -62,7 +62,7 @@ impl Held {
         Some(Self {
             pose: Pose::of(mesh),
             unit: HeadFrame::of(mesh)?.0.unit,
-            skin: skin(frame, mesh),
+            skin: colour::skin(frame, mesh).unwrap_or_default(),
             around: odd::skin(frame, [0.0; 2], mesh),
         })
     }
@@ -85,6 +85,8 @@ pub struct Look {
     /// Where touching lips meet, and where the lips of an open mouth end, against the mesh.
     pub line: [f32; 3],
     pub ends: [[f32; 3]; 2],
+    /// Number of the scene: mouths of another may be another person's.
+    pub scene: u32,
     /// What is seen differs from what the others show, as with a hand before it.
     pub odd: bool,
 }
@@ -236,22 +238,14 @@ pub fn look(frame: &Frame, mesh: &Mesh, number: u64, time: u64) -> Option<(Look,
         shape: Shape::of(&lips),
         pose: Pose::of(mesh),
         unit: head.unit,
-        skin: skin(frame, mesh),
+        skin: colour::skin(frame, mesh).unwrap_or_default(),
         sharpness: sharpness(frame, &head),
         line: lips.line,
         ends: lips.ends,
+        scene: 0,
         odd: false,
     };
     Some((look, region))
-}
-
-/// Cheeks, chin and nose: skin whatever the mouth does.
-const SKIN: [usize; 8] = [50, 280, 205, 425, 117, 346, 199, 4];
-
-fn skin(frame: &Frame, mesh: &Mesh) -> [f32; 3] {
-    let seen = SKIN.map(|i| frame.rgb_at([mesh.0[i][0], mesh.0[i][1]]));
-    let count = seen.iter().flatten().count().max(1) as f32;
-    std::array::from_fn(|c| seen.iter().flatten().map(|rgb| rgb[c]).sum::<f32>() / count)
 }
 
 /// Samples along each side of the box that is looked at.

@@ -1,16 +1,18 @@
 //! The face that mouths of its own are drawn on: what is known of it, which mouth it gets, and what
 //! was drawn last.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::imp::CAT;
-use crate::bank::{self, Ask, Choice, Chooser, FaceFile, Habits, Learner, Mouth};
+use crate::bank::{self, Ask, Choice, Chooser, FaceFile, Habits, Learner, Mouth, Shape};
+use crate::face::cut::Glance;
 use crate::face::{Face, Mesh};
 use crate::model::MouthParams;
 use crate::picture::frame::{Frame, FrameMut, Layout};
 use crate::render::own::{Layer, OwnMouth, Target, Wanted};
-use crate::render::{Glance, Presence, tamed};
+use crate::render::{Presence, tamed};
 
 /// What may be kept of a face that is learnt while it is shown.
 const BYTES_ON_THE_WAY: u64 = 32 << 20;
@@ -61,10 +63,33 @@ impl Bank {
         }
     }
 
-    fn habits(&self) -> Habits {
-        self.layout()
-            .map_or_else(Habits::default, |source| Habits::of(self.mouths(), &source))
+    /// Those of the mouths that are of a scene.
+    fn of_scene(&self, scene: u32) -> impl Iterator<Item = &Mouth> {
+        let mouths = self.mouths().iter();
+        mouths.filter(move |mouth| mouth.look.scene == scene)
     }
+
+    fn habits(&self, scene: u32) -> Habits {
+        self.layout().map_or_else(Habits::default, |source| {
+            Habits::of(&self.of_scene(scene).collect::<Vec<_>>(), &source)
+        })
+    }
+
+    /// The scene of the frame at `time` in its source, which was shown to it last.
+    fn scene(&self, time: u64) -> u32 {
+        match self {
+            Self::Learnt(file) => file.scene_at(time),
+            Self::Learning(learner) => learner.scene(),
+        }
+    }
+}
+
+/// What a mouth of the face's own is to show.
+#[derive(Clone, Copy)]
+pub struct Shown {
+    shape: Shape,
+    /// Something is before the face.
+    pub hidden: bool,
 }
 
 /// What is asked of the mouths in a frame.
@@ -74,7 +99,9 @@ pub struct Asked {
     pub time: gst::ClockTime,
     /// Seconds since the frame before.
     pub seconds: f32,
-    /// Something is before the face.
+    /// Of the first face.
+    pub shown: Option<Shown>,
+    /// Something is before it, or will be.
     pub hidden: bool,
 }
 
@@ -83,6 +110,7 @@ struct Last {
     track: u32,
     mesh: Mesh,
     mouth: usize,
+    shape: Shape,
     glance: Glance,
     presence: Presence,
     /// Seconds since it was found.
@@ -94,7 +122,8 @@ pub struct KnownFace {
     /// As the property names it.
     face_file: Option<PathBuf>,
     bank: Bank,
-    habits: Habits,
+    /// Of each scene that was drawn.
+    habits: HashMap<u32, Habits>,
     chooser: Chooser,
     own: OwnMouth,
     /// How much of the own mouth is seen instead of the warp's.
@@ -103,8 +132,6 @@ pub struct KnownFace {
     /// The mouth before the last cut, and frames since.
     fading: Option<(usize, usize)>,
     last: Option<Last>,
-    /// Of whom the frames so far are: the track, and the last frame with its time.
-    learnt_of: Option<(u32, Glance, u64)>,
     /// Frames with a face that the face file did not know, while it knew none.
     strange: Option<u32>,
     /// The face file came while the one before was drawn from: until it knows a frame, nobody knows
@@ -120,7 +147,7 @@ impl KnownFace {
         let bank = Bank::of(face_file.as_deref());
         Self {
             face_file,
-            habits: bank.habits(),
+            habits: HashMap::new(),
             strange: matches!(bank, Bank::Learnt(_)).then_some(0),
             bank,
             chooser: Chooser::default(),
@@ -129,7 +156,6 @@ impl KnownFace {
             shown: None,
             fading: None,
             last: None,
-            learnt_of: None,
             is_unconfirmed: false,
             unsure: 0,
         }
@@ -167,50 +193,39 @@ impl KnownFace {
         time: u64,
         params: &MouthParams,
         strength: f32,
-    ) -> Option<bool> {
+    ) -> Option<Shown> {
         self.learn(frame, face, time);
         if self.is_unconfirmed {
             return None;
         }
-        let mouths = self.bank.mouths();
-        if self.habits.is_outdated(mouths) {
-            self.habits = self.bank.habits();
+        let scene = self.bank.scene(time);
+        let count = self.bank.of_scene(scene).count();
+        let habits = self.habits.entry(scene).or_default();
+        if habits.is_outdated(count) {
+            *habits = self.bank.habits(scene);
         }
-        if !self.habits.are_varied() {
+        if !habits.are_varied() {
             return None;
         }
         let held = bank::Held::of(frame, face.mesh.as_ref()?)?;
-        let hidden = self.habits.is_hidden(&held);
+        let shape = habits.shape(&tamed(params, strength));
+        let hidden = habits.is_hidden(&held);
         self.chooser.ask(
-            mouths,
+            self.bank.mouths(),
             &Ask {
-                shape: self.habits.shape(&tamed(params, strength)),
+                shape,
                 held,
+                scene,
                 barred: 0..0,
             },
         );
-        Some(hidden)
+        Some(Shown { shape, hidden })
     }
 
     fn learn(&mut self, frame: &Frame, face: &Face, time: u64) {
         match &mut self.bank {
             Bank::Learning(_) if self.unsure > 0 => self.unsure -= 1,
-            Bank::Learning(learner) => {
-                let Some(glance) = face.mesh.as_ref().and_then(|m| Glance::of(frame, m)) else {
-                    return;
-                };
-                let same = self.learnt_of.as_ref().is_none_or(|(track, before, at)| {
-                    let seconds = at.abs_diff(time) as f32 * 1e-9;
-                    *track == face.id && glance.follows(before, seconds)
-                });
-                self.learnt_of = Some((face.id, glance, time));
-                if same {
-                    learner.look(frame, Some(face), time);
-                } else {
-                    gst::debug!(CAT, "At {time} ns it is another face, or another shot");
-                    self.start_anew();
-                }
-            }
+            Bank::Learning(learner) => learner.look(frame, Some(face), time),
             Bank::Learnt(file) => {
                 let Some(strange) = &mut self.strange else {
                     return;
@@ -235,7 +250,7 @@ impl KnownFace {
     /// Nothing of what is known is of this face.
     fn start_anew(&mut self) {
         self.bank = Bank::learning();
-        self.habits = Habits::default();
+        self.habits.clear();
         self.forget_shown();
     }
 
@@ -257,11 +272,8 @@ impl KnownFace {
         let Some(glance) = Glance::of(&frame.as_ref(), mesh) else {
             return;
         };
-        let opening = self
-            .habits
-            .shape(&tamed(&asked.params, asked.strength))
-            .opening;
-        self.turn_to(choice, opening, asked.hidden);
+        let shape = asked.shown.map(|shown| shown.shape).unwrap_or_default();
+        self.turn_to(choice, shape.opening, asked.hidden);
         let mut presence = Presence::default();
         if let Some(last) = self.last.take() {
             if glance.follows(&last.glance, last.ago + asked.seconds) {
@@ -280,11 +292,12 @@ impl KnownFace {
             track,
             mesh: mesh.clone(),
             mouth: choice.mouth,
+            shape,
             glance,
             presence,
             ago: 0.0,
         });
-        self.lay(frame, mesh, choice.mouth, asked, self.share * seen);
+        self.lay(frame, mesh, choice.mouth, shape, self.share * seen);
     }
 
     /// On the way from one way of drawing to the other, and from one run of mouths to the next.
@@ -315,7 +328,7 @@ impl KnownFace {
         self.shown = Some(choice);
     }
 
-    fn lay(&mut self, frame: &mut FrameMut, mesh: &Mesh, mouth: usize, asked: &Asked, seen: f32) {
+    fn lay(&mut self, frame: &mut FrameMut, mesh: &Mesh, mouth: usize, shape: Shape, seen: f32) {
         let mouths = self.bank.mouths();
         let (Some(source), Some(mouth)) = (self.bank.layout(), mouths.get(mouth)) else {
             return;
@@ -332,7 +345,6 @@ impl KnownFace {
         let share = 1.0 - before.map_or(0.0, |before| before.share);
         // The mask is that of the last.
         let layers: Vec<Layer> = before.into_iter().chain([Layer { mouth, share }]).collect();
-        let shape = self.habits.shape(&tamed(&asked.params, asked.strength));
         let target = Target {
             mesh,
             source: &source,
@@ -344,8 +356,7 @@ impl KnownFace {
         let drawn = self.own.draw(frame, target, &layers, wanted, seen);
         gst::log!(
             CAT,
-            "{}: {} layers, frame {} with opening {:.3} for {:.3}, seen {seen:.2}, off {:?}",
-            asked.time,
+            "{} layers, frame {} with opening {:.3} for {:.3}, seen {seen:.2}, off {:?}",
             layers.len(),
             mouth.look.frame,
             mouth.look.shape.opening,
@@ -376,7 +387,7 @@ impl KnownFace {
             last.presence.cut();
         }
         let seen = last.presence.missed(asked.seconds);
-        self.lay(frame, &last.mesh, last.mouth, asked, self.share * seen);
+        self.lay(frame, &last.mesh, last.mouth, last.shape, self.share * seen);
         self.last = Some(last);
     }
 }

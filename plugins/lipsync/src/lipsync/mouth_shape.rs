@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::animator::{timed, with_frame};
-use super::known_face::{Asked, KnownFace};
+use super::known_face::{Asked, KnownFace, Shown};
 use super::progress::Counters;
 use super::settings::Settings;
 use super::stream::Held;
@@ -26,10 +26,8 @@ struct Pending {
     held: Held,
     faces: Vec<Face>,
     params: MouthParams,
-    /// One of the face's own mouths was asked for.
-    asked: bool,
-    /// Something is before the face.
-    hidden: bool,
+    /// What was asked of the face's own mouths, if anything was.
+    shown: Option<Shown>,
 }
 
 /// A network with what it knows of the faces it draws on.
@@ -121,8 +119,7 @@ impl MouthShapeBackend {
             held,
             faces,
             params: MouthParams::default(),
-            asked: false,
-            hidden: false,
+            shown: None,
         };
         if let Some(time) = pending.held.time {
             let params = timed(&counters.inference_time, || {
@@ -152,15 +149,13 @@ impl MouthShapeBackend {
             return;
         };
         let time = source_time::of(buffer).or(pending.held.time);
-        let hidden = self.known.ask(
+        pending.shown = self.known.ask(
             &video::frame(&mapped),
             face,
             time.unwrap_or_default().nseconds(),
             &pending.params,
             settings.strength as f32,
         );
-        pending.asked = hidden.is_some();
-        pending.hidden = hidden.unwrap_or_default();
     }
 
     /// Draws the oldest frame that waits.
@@ -185,14 +180,15 @@ impl MouthShapeBackend {
             return Some(pending.held);
         }
         timed(&counters.render_time, || {
-            let choice = pending.asked.then(|| self.known.decide()).flatten();
+            let choice = pending.shown.and_then(|_| self.known.decide());
             let asked = Asked {
                 params: pending.params,
                 strength: settings.strength as f32,
                 time,
                 seconds: since.nseconds() as f32 * 1e-9,
+                shown: pending.shown,
                 // It is known some frames before, so that the mouth fades in time.
-                hidden: pending.hidden || self.pending.iter().any(|later| later.hidden),
+                hidden: is_hidden(&pending) || self.pending.iter().any(is_hidden),
             };
             let Pending { held, faces, .. } = &mut pending;
             with_frame(&mut held.buffer, info, |frame| {
@@ -241,6 +237,10 @@ impl MouthShapeBackend {
         }
         renderers.retain(|_, (_, found)| *found + FORGET_AFTER >= asked.time);
     }
+}
+
+fn is_hidden(pending: &Pending) -> bool {
+    pending.shown.is_some_and(|shown| shown.hidden)
 }
 
 fn warp(

@@ -4,7 +4,6 @@
 mod arches;
 mod bend;
 pub mod blend;
-mod cut;
 mod grain;
 mod interior;
 mod lay;
@@ -26,6 +25,5 @@ use crate::picture::{
     smooth::{ease, mix, smoothstep},
 };
 
-pub use cut::Glance;
 pub use mouth::{MouthRenderer, tamed};
 pub use presence::Presence;

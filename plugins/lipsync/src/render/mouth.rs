@@ -3,7 +3,6 @@
 use super::{
     Region,
     arches::Turn,
-    cut::Glance,
     ease,
     frame::{Channel, Colour, FrameMut},
     grain::Grain,
@@ -11,12 +10,12 @@ use super::{
     lips::{HeadFrame, Lips},
     mix,
     patch::Patch,
-    person::{self, Person},
+    person::Person,
     presence::Presence,
     warp::Warp,
 };
 use crate::{
-    face::{Face, Mesh},
+    face::{Face, Mesh, colour, cut::Glance},
     model::MouthParams,
 };
 
@@ -157,7 +156,7 @@ impl MouthRenderer {
         };
         let seconds = self.last.as_ref().map_or(FIRST_STEP, |_| step(seconds));
         let view = frame.as_ref();
-        let skin = person::skin_colour(&view, mesh).unwrap_or_default();
+        let skin = colour::skin(&view, mesh).unwrap_or_default();
         let glance = Glance::at(&view, lips.frame, skin);
         let cut = self
             .last
