@@ -38,6 +38,14 @@ pub struct Staged {
 impl Staged {
     /// Makes the temporary file for `target`, after removing what dead jobs left of theirs.
     pub fn create(target: &Path, overwrite: bool) -> Result<Self, Failure> {
+        Self::create_with(target, overwrite, &lock::exclusive)
+    }
+
+    fn create_with(
+        target: &Path,
+        overwrite: bool,
+        lock: &dyn Fn(&File) -> io::Result<Lock>,
+    ) -> Result<Self, Failure> {
         let folder = folder_of(target);
         let Some(name) = target.file_name() else {
             return Err(
@@ -52,7 +60,7 @@ impl Staged {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(e) => return Err(output_failure(target, &e)),
             };
-            let locked = lock::exclusive(&file);
+            let locked = lock(&file);
             // From here on it is removed unless it gets its name.
             let staged = Self {
                 path,
@@ -359,15 +367,20 @@ mod tests {
 
     #[test]
     fn a_file_system_without_locks_is_told_and_not_filled() {
-        let cause = io::Error::from_raw_os_error(libc::ENOLCK);
-        let failure = no_locks(Path::new("/mnt/out"), &cause);
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("out.mp4");
+        let create = |lock: &dyn Fn(&File) -> io::Result<Lock>| {
+            let failure = Staged::create_with(&target, false, lock).unwrap_err();
+            assert!(files_in(folder.path()).is_empty());
+            failure
+        };
+        let failure = create(&|_| Err(io::Error::from_raw_os_error(libc::ENOLCK)));
         assert_eq!(failure.kind, FailureKind::OutputFolderReadOnly);
         let text = failure.to_string();
-        assert!(
-            text.contains("/mnt/out: its file system can't lock"),
-            "{text}"
-        );
+        assert!(text.contains("its file system can't lock files"), "{text}");
         assert!(text.contains("nolock"), "{text}");
+        let failure = create(&|_| Ok(Lock::Taken));
+        assert_eq!(failure.kind, FailureKind::Internal, "it comes to an end");
     }
 
     #[test]

@@ -46,10 +46,13 @@ pub fn check_outputs(jobs: &[Planned]) -> Result<(), Failure> {
         }
     }
     let outputs: HashMap<_, _> = seen.iter().map(|(path, i)| (real(path), *i)).collect();
+    // Most inputs are those of many jobs.
+    let mut inputs = HashMap::new();
     for (index, planned) in jobs.iter().enumerate() {
         for input in [&planned.job.face, &planned.job.speech] {
+            let file = inputs.entry(input).or_insert_with(|| real(input));
             // Its own output is refused by the job itself.
-            if let Some(writer) = outputs.get(&real(input)).filter(|w| **w != index) {
+            if let Some(writer) = outputs.get(file).filter(|w| **w != index) {
                 return Err(Failure::of(FailureKind::Usage, input)
                     .because(format_args!(
                         "job {} reads what job {} writes",
@@ -63,9 +66,11 @@ pub fn check_outputs(jobs: &[Planned]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The file itself, where there are links to it.
+/// The file itself, where its name is a link to it; links of folders are resolved already.
 fn real(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+    let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    let real = is_link.then(|| std::fs::canonicalize(path).ok()).flatten();
+    real.unwrap_or_else(|| path.to_owned())
 }
 
 #[cfg(test)]

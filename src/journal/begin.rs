@@ -265,8 +265,11 @@ fn enter(
     {
         let position = position as i64;
         // The claim tells by the stamp whether the file may be replaced.
-        let look = row.as_ref().and_then(|row| looks.get(&row.id));
-        if let Some(look) = look
+        let look = row
+            .as_ref()
+            .and_then(|row| Some((row, looks.get(&row.id)?)));
+        if let Some((row, look)) = look
+            && look.row == *row
             && let Some(stamp) = &look.intact
             && look.row.stamp.as_ref() != Some(stamp)
         {

@@ -188,6 +188,12 @@ impl Journal {
         }
     }
 
+    /// Waits for nobody, so that a test of what happens then need not wait either.
+    #[cfg(test)]
+    pub(crate) fn hurry(&self) {
+        self.db.busy_timeout(Duration::ZERO).unwrap();
+    }
+
     pub fn folder(&self) -> &Path {
         &self.folder
     }

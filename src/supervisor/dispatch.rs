@@ -97,8 +97,12 @@ impl Supervisor<'_> {
             };
             let (pid, is_empty) = (worker.pid(), worker.jobs.is_empty());
             let is_idle = self.jobs.is_empty();
-            let fits = move |claim: &Claim| {
-                (is_empty || !claim.alone && !claim.solo) && (is_idle || !claim.solo)
+            let loaded = worker.weights.clone();
+            let has_others = |claim: &Claim| are_others(&loaded, weights_of(&claim.spec).as_ref());
+            let fits = |claim: &Claim| {
+                (is_empty || !claim.alone && !claim.solo)
+                    && (is_idle || !claim.solo)
+                    && !has_others(claim)
             };
             let claim = match self.held.take() {
                 Some(claim) => {
@@ -110,11 +114,20 @@ impl Supervisor<'_> {
                 None => self.flush_and_claim(Some((pid, &fits)))?,
             };
             let Some(claim) = claim else { break };
-            if !fits(&claim) {
-                self.held = Some(claim);
+            if fits(&claim) {
+                self.start(serial, claim);
+                continue;
+            }
+            let has_others = has_others(&claim);
+            self.held = Some(claim);
+            if !has_others {
                 break;
             }
-            self.start(serial, claim);
+            // It would go on with the weights in its memory.
+            if let Some(worker) = self.workers.get_mut(&serial) {
+                worker.is_retired = true;
+            }
+            self.dismiss_retired();
         }
         Ok(())
     }
@@ -178,18 +191,11 @@ impl Supervisor<'_> {
     }
 
     fn start(&mut self, serial: u64, claim: Claim) {
-        let weights = weights_of(&claim.spec);
         let Some(worker) = self.workers.get_mut(&serial) else {
             self.held = Some(claim);
             return;
         };
-        if !keeps(&mut worker.weights, weights) {
-            // It has others of that name in its memory, and would go on with them.
-            worker.is_retired = true;
-            self.held = Some(claim);
-            self.dismiss_retired();
-            return;
-        }
+        worker.weights.extend(weights_of(&claim.spec));
         worker.jobs.push(claim.job);
         worker.is_exclusive = claim.alone || claim.solo;
         let (job, lease) = (claim.job, claim.lease());
@@ -263,10 +269,9 @@ fn weights_of(job: &Job) -> Option<(PathBuf, Stamp)> {
     }
 }
 
-/// Whether a worker that has loaded `loaded` may work with these weights; then it has loaded them too.
-fn keeps(loaded: &mut HashMap<PathBuf, Stamp>, weights: Option<(PathBuf, Stamp)>) -> bool {
-    weights
-        .is_none_or(|(path, stamp)| *loaded.entry(path).or_insert_with(|| stamp.clone()) == stamp)
+/// Whether a worker that has loaded `loaded` has others in its memory under the name of these weights.
+fn are_others(loaded: &HashMap<PathBuf, Stamp>, weights: Option<&(PathBuf, Stamp)>) -> bool {
+    weights.is_some_and(|(path, stamp)| loaded.get(path).is_some_and(|loaded| loaded != stamp))
 }
 
 #[cfg(test)]
@@ -296,11 +301,12 @@ mod tests {
     #[test]
     fn weights_that_were_swapped_are_not_those_in_memory() {
         let stamp = |modified| Stamp { size: 9, modified };
-        let mut loaded = HashMap::new();
-        assert!(keeps(&mut loaded, None), "embedded");
-        assert!(keeps(&mut loaded, Some(("a.onnx".into(), stamp(1)))));
-        assert!(keeps(&mut loaded, Some(("b.onnx".into(), stamp(2)))));
-        assert!(keeps(&mut loaded, Some(("a.onnx".into(), stamp(1)))));
-        assert!(!keeps(&mut loaded, Some(("a.onnx".into(), stamp(3)))));
+        let loaded = HashMap::from([("a.onnx".into(), stamp(1))]);
+        let others =
+            |path: &str, modified| are_others(&loaded, Some(&(path.into(), stamp(modified))));
+        assert!(!are_others(&loaded, None), "embedded");
+        assert!(!others("b.onnx", 2), "not loaded yet");
+        assert!(!others("a.onnx", 1));
+        assert!(others("a.onnx", 3));
     }
 }

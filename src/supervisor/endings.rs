@@ -153,6 +153,7 @@ impl Supervisor<'_> {
                 ending.state = JobState::Queued;
                 ending.counts = false;
                 ending.is_culprit = false;
+                ending.is_suspect = false;
             }
             Some((_, Cancellation::Wish)) => {
                 let failure = Failure::new(FailureKind::Terminated)
