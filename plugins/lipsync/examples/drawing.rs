@@ -22,7 +22,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
-use gstlipsync::bank::{Ask, Chooser, DEFAULT_BYTES, Habits, Held, Learner, Shape, look};
+use gstlipsync::bank::{self, Ask, Chooser, DEFAULT_BYTES, Habits, Held, Learner, Shape, look};
 use gstlipsync::face::lips::{HeadFrame, Lips};
 use gstlipsync::face::mesh::{self, Mesher, Roi};
 use gstlipsync::face::{Face, Mesh};
@@ -71,7 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let clip = arguments.next().ok_or("usage: drawing CLIP [SHEET.ppm]")?;
     let sheet = arguments.next();
-    let shots = read(&clip)?;
+    let shots = steadied(read(&clip)?);
     let mut learner = Learner::new(DEFAULT_BYTES);
     let begin = Instant::now();
     for shot in &shots {
@@ -442,7 +442,7 @@ fn read(clip: &str) -> Result<Vec<Shot>, Box<dyn Error>> {
     gst::init()?;
     gstlipsync::plugin_register_static()?;
     let pipeline = gst::parse::launch(
-        "filesrc name=file ! decodebin ! videoconvert ! video/x-raw,format=I420 ! facetrack \
+        "filesrc name=file ! decodebin ! videoconvert ! video/x-raw,format=I420 ! facetrack smooth=false \
          ! appsink name=sink sync=false max-buffers=4",
     )?;
     let pipeline = pipeline
@@ -472,6 +472,17 @@ fn read(clip: &str) -> Result<Vec<Shot>, Box<dyn Error>> {
     }
     pipeline.set_state(gst::State::Null)?;
     Ok(shots)
+}
+
+/// The shots with points as a face file has them.
+fn steadied(mut shots: Vec<Shot>) -> Vec<Shot> {
+    let meshes: Vec<Option<Mesh>> = shots.iter().map(|shot| shot.mesh().cloned()).collect();
+    for (shot, near) in shots.iter_mut().skip(1).zip(meshes.windows(3)) {
+        if let ([Some(a), Some(b), Some(c)], Some(face)) = (near, &mut shot.face) {
+            face.mesh = Some(bank::steadied(a, b, c));
+        }
+    }
+    shots
 }
 
 /// Mean SSIM (7 by 7, Wang and others 2004) and PSNR of the brightness in a box.

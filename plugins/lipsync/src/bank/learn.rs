@@ -23,6 +23,9 @@ const SHARE_OF_POINTS: f64 = 0.3;
 /// yaw and pitch (radians).
 const CELL: [f32; 4] = [0.025, 0.05, 0.09, 0.09];
 
+/// Frames that are further apart than this, in nanoseconds, say nothing of each other's noise.
+const NEIGHBOURS: u64 = 60_000_000;
+
 type Cell = [i16; 4];
 
 /// Looks at frames and keeps what is worth it.
@@ -164,6 +167,7 @@ impl Learner {
         let (Some(layout), false) = (self.layout, self.mouths.is_empty()) else {
             return Err(Error::NoFace);
         };
+        self.steady();
         self.mark_odd(&layout);
         let mut mouths: Vec<&Mouth> = self.mouths.iter().collect();
         mouths.sort_by_key(|mouth| mouth.look.time);
@@ -184,6 +188,44 @@ impl Learner {
             mouths: self.mouths.len(),
         };
         file::write(path, &header, &self.points, &mouths)
+    }
+
+    /// Takes the noise of the mesh off the points, and puts them in the order of time.
+    fn steady(&mut self) {
+        let mut frames: Vec<(u64, usize)> = self
+            .points
+            .chunks_exact(FRAME_LEN)
+            .enumerate()
+            .filter_map(|(i, packed)| Some((points::time_of(packed)?, i)))
+            .collect();
+        frames.sort_unstable();
+        let unpack = |&(_, i): &(u64, usize)| FramePoints::unpack(&self.points[i * FRAME_LEN..]);
+        let by_time: HashMap<u64, usize> = self
+            .mouths
+            .iter()
+            .enumerate()
+            .map(|(i, mouth)| (mouth.look.time, i))
+            .collect();
+        let mut steadied = Vec::with_capacity(self.points.len());
+        let mut before: Option<FramePoints> = None;
+        let mut here = frames.first().and_then(unpack);
+        for next in 1..=frames.len() {
+            let after = frames.get(next).and_then(unpack);
+            let Some(mut frame) = here.take() else { break };
+            let raw = frame.clone();
+            if let (Some(before), Some(after)) = (&before, &after)
+                && after.time - before.time < 2 * NEIGHBOURS
+            {
+                frame.mesh = points::steadied(&before.mesh, &raw.mesh, &after.mesh);
+            }
+            frame.pack(&mut steadied);
+            if let Some(i) = by_time.get(&frame.time) {
+                self.mouths[*i].mesh = Arc::new(frame.mesh);
+            }
+            before = Some(raw);
+            here = after;
+        }
+        self.points = steadied;
     }
 
     /// Marks the mouths that look unlike the others of their scene.

@@ -20,7 +20,7 @@ pub use file::{FaceFile, Summary, VERSION};
 pub use habits::Habits;
 pub use learn::{DEFAULT_BYTES, Learner};
 pub use mouth::{Held, Look, Mouth, Pixels, Shape, copy, look, packed};
-pub use points::{FramePoints, fingerprint};
+pub use points::{FramePoints, fingerprint, steadied};
 
 /// What can be wrong with a face file.
 #[derive(Debug, thiserror::Error)]

@@ -74,6 +74,32 @@ pub fn fingerprint(frame: &Frame, bounds: Rect) -> Fingerprint {
     })
 }
 
+/// A point that bends its way by less than this from frame to frame, in units of the distance between
+/// the eyes, trembles.
+const TREMBLE: f32 = 0.012;
+/// The corners of the eyes.
+const EYES: [[usize; 2]; 2] = [[33, 133], [362, 263]];
+
+/// The points of a frame without the noise of the mesh: what trembles goes half of the way to the
+/// middle of the frames before and after it, what moves stays.
+pub fn steadied(before: &Mesh, here: &Mesh, after: &Mesh) -> Mesh {
+    let middle = |[a, b]: [usize; 2]| -> [f32; 2] {
+        std::array::from_fn(|i| 0.5 * (here.0[a][i] + here.0[b][i]))
+    };
+    let [left, right] = EYES.map(middle);
+    let noise = TREMBLE * (right[0] - left[0]).hypot(right[1] - left[1]).max(1.0);
+    let mut mesh = here.clone();
+    for ((to, a), b) in mesh.0.iter_mut().zip(before.0.iter()).zip(after.0.iter()) {
+        let off: [f32; 3] = std::array::from_fn(|i| 0.5 * (a[i] + b[i]) - to[i]);
+        let bend = off[0].hypot(off[1]) / noise;
+        let share = 0.5 / (1.0 + bend * bend);
+        to.iter_mut()
+            .zip(off)
+            .for_each(|(to, off)| *to += share * off);
+    }
+    mesh
+}
+
 /// The same frame, decoded again, maybe scaled in its range, is no further off than this on average.
 const SAME: u32 = 3;
 
@@ -164,6 +190,24 @@ mod tests {
         assert!(unpack(&bytes[..MESH_LEN - 1]).is_none());
         bytes[..4].copy_from_slice(&f32::NAN.to_le_bytes());
         assert!(unpack(&bytes).is_none());
+    }
+
+    #[test]
+    fn what_trembles_is_steadied_and_what_moves_is_not() {
+        let at = |dx: f32, lip: f32| {
+            let mut mesh = testing::face([300.0 + dx, 200.0], 100.0);
+            mesh.0[14][1] += lip;
+            mesh
+        };
+        let lip = |mesh: &Mesh| mesh.0[14][1];
+        // A pixel to and fro, and a lip that opens fast for one frame.
+        let trembles = steadied(&at(0.0, 0.0), &at(1.0, 0.0), &at(0.0, 0.0));
+        assert!(trembles.0[4][0] - at(0.0, 0.0).0[4][0] < 0.75);
+        let opens = steadied(&at(0.0, 0.0), &at(0.0, 12.0), &at(0.0, 0.0));
+        assert!(lip(&opens) - lip(&at(0.0, 0.0)) > 11.8);
+        // On its way at an even pace it has no noise.
+        let moves = steadied(&at(0.0, 0.0), &at(5.0, 0.0), &at(10.0, 0.0));
+        assert!((moves.0[4][0] - at(5.0, 0.0).0[4][0]).abs() < 0.01);
     }
 
     #[test]
