@@ -6,7 +6,7 @@ use super::{
     cut::Glance,
     ease,
     frame::{Channel, Colour, FrameMut},
-    grain::Grain,
+    grain::{self, Grain},
     interior::{Inside, Interior, Teeth, luma},
     lips::{HeadFrame, Lips},
     mix,
@@ -86,6 +86,8 @@ pub struct MouthRenderer {
     last: Option<Last>,
     warp: Warp,
     teeth: Teeth,
+    /// Pixels of skin around the mouth.
+    skin: Vec<[f32; 2]>,
     patch: Patch,
     traced: Traced,
 }
@@ -242,6 +244,8 @@ impl MouthRenderer {
         }
         let channels = frame.layout.channels;
         let mut grain = Grain::default();
+        grain::places(lips, &mut self.skin);
+        self.teeth.look(&face.turn, 1.0 / lips.frame.unit);
         for (i, channel) in channels.iter().enumerate() {
             let (sub_x, sub_y) = (channel.sub_x, channel.sub_y);
             let (w, h) = (channel.width(width), channel.height(height));
@@ -257,7 +261,6 @@ impl MouthRenderer {
                 let subsampled = sub_x.max(sub_y) > 0;
                 self.warp
                     .set_smear(if subsampled { SMEARED * pixel } else { 0.0 });
-                self.teeth.look(&face.turn, pixel);
                 let interior = Interior::new(
                     &complexion,
                     &self.known.teeth,
@@ -274,7 +277,7 @@ impl MouthRenderer {
                 .load(channel, &*frame.planes[channel.plane], source, w, h);
             let colour = frame.layout.colour;
             let plane = &mut *frame.planes[channel.plane];
-            let measured = Grain::of(plane, channel, [w, h], lips);
+            let measured = Grain::of(plane, channel, [w, h], &self.skin);
             grain = match colour {
                 Colour::Rgb if i > 0 => measured.with(&grain),
                 _ => measured,
