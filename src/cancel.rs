@@ -9,6 +9,33 @@ use signal_hook::iterator::Signals;
 
 use crate::error::{Failure, FailureKind};
 
+/// The signals that ask this process to end. One that it was started to ignore, by `nohup` or in the
+/// background of a script, stays ignored.
+fn requests() -> Vec<i32> {
+    let mut signals = vec![SIGINT, SIGTERM, SIGHUP];
+    signals.retain(|signal| !is_ignored(*signal));
+    signals
+}
+
+fn is_ignored(signal: i32) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: without a new action the call only writes the present one, for which there is room.
+    if unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) } != 0 {
+        return false;
+    }
+    // SAFETY: sigaction succeeded, so it has filled `action`.
+    unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+/// Lets these signals pass by this process. A handler that does nothing, unlike ignoring, is not passed
+/// on to programs that libraries start.
+pub fn disregard_requests() -> std::io::Result<()> {
+    for signal in requests() {
+        signal_hook::flag::register(signal, Arc::default())?;
+    }
+    Ok(())
+}
+
 /// Says whether the job is to stop, and why.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<Wishes>);
@@ -24,7 +51,7 @@ impl Cancel {
     pub fn on_signals() -> std::io::Result<Self> {
         let cancel = Self::default();
         let flag = cancel.0.clone();
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let mut signals = Signals::new(requests())?;
         std::thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
@@ -81,7 +108,7 @@ impl Stop {
     pub fn on_signals() -> std::io::Result<Self> {
         let stop = Self::default();
         let count = stop.0.clone();
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let mut signals = Signals::new(requests())?;
         std::thread::Builder::new()
             .name("signals".into())
             .spawn(move || {

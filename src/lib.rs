@@ -10,12 +10,16 @@ pub mod event;
 pub mod job;
 pub mod journal;
 pub mod live;
+pub mod lock;
+pub mod path;
 pub mod pipeline;
 pub mod progress;
 pub mod publish;
 pub mod report;
+pub mod secret;
 pub mod serve;
 pub mod supervisor;
+pub mod terminal;
 pub mod worker;
 
 use std::path::PathBuf;

@@ -16,7 +16,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Failure, FailureKind};
 use crate::job::folder_of;
+use crate::lock::{self, Lock};
 
+/// So often a name is tried, and another process may take the file for a leftover, before that is
+/// something else.
+const TRIES: u32 = 100;
 /// What the longest file name on Linux leaves for the target's own name in the temporary one.
 const LONGEST_STEM: usize = 255 - 60;
 
@@ -34,6 +38,14 @@ pub struct Staged {
 impl Staged {
     /// Makes the temporary file for `target`, after removing what dead jobs left of theirs.
     pub fn create(target: &Path, overwrite: bool) -> Result<Self, Failure> {
+        Self::create_with(target, overwrite, &lock::exclusive)
+    }
+
+    fn create_with(
+        target: &Path,
+        overwrite: bool,
+        lock: &dyn Fn(&File) -> io::Result<Lock>,
+    ) -> Result<Self, Failure> {
         let folder = folder_of(target);
         let Some(name) = target.file_name() else {
             return Err(
@@ -41,24 +53,37 @@ impl Staged {
             );
         };
         remove_leftovers(folder, name);
-        loop {
+        for _ in 0..TRIES {
             let path = folder.join(temporary_name(name));
             let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
                 Ok(file) => file,
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(e) => return Err(output_failure(target, &e)),
             };
+            let locked = lock(&file);
+            // From here on it is removed unless it gets its name.
+            let staged = Self {
+                path,
+                target: target.to_owned(),
+                file,
+                overwrite,
+                published: false,
+            };
             // Between creation and lock another job may have taken it for a leftover.
-            if lock(&file) && is_still_at(&file, &path) {
-                return Ok(Self {
-                    path,
-                    target: target.to_owned(),
-                    file,
-                    overwrite,
-                    published: false,
-                });
+            match locked {
+                Ok(Lock::Held) if is_still_at(&staged.file, &staged.path) => return Ok(staged),
+                Ok(_) => {}
+                Err(cause) => return Err(no_locks(folder, &cause)),
             }
         }
+        Err(Failure::of(FailureKind::Internal, target)
+            .detail("other processes take every temporary file away"))
+    }
+
+    /// Says anew whether a file of that name may be replaced.
+    pub fn overwriting(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
     }
 
     pub fn path(&self) -> &Path {
@@ -104,11 +129,25 @@ impl Drop for Staged {
     }
 }
 
+/// Without locks nobody could tell a file that is being written from a leftover.
+fn no_locks(folder: &Path, cause: &io::Error) -> Failure {
+    Failure::of(FailureKind::OutputFolderReadOnly, folder)
+        .because(format_args!("its file system can't lock files: {cause}"))
+        .advice("Mount it with locks (NFS without `nolock`), or choose a folder on a local disk")
+}
+
 /// What an I/O error at the output's place means.
 pub fn output_failure(target: &Path, error: &io::Error) -> Failure {
     let folder = folder_of(target);
     match error.raw_os_error() {
-        Some(libc::ENOSPC | libc::EDQUOT) => Failure::of(FailureKind::DiskFull, target),
+        Some(libc::ENOSPC) => Failure::of(FailureKind::DiskFull, target),
+        // Room there may be plenty: these don't pass by themselves.
+        Some(libc::EDQUOT) => Failure::of(FailureKind::DiskFull, target)
+            .because("the quota of the disk is used up")
+            .advice("Remove files of yours, ask for more, or choose another disk"),
+        Some(libc::EFBIG) => Failure::of(FailureKind::DiskFull, target)
+            .because("the file is larger than its file system or `ulimit -f` allows")
+            .advice("Raise the limit, or choose another disk"),
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
             Failure::of(FailureKind::OutputFolderReadOnly, folder)
         }
@@ -167,7 +206,7 @@ pub fn wait_for_writers(target: &Path, limit: Duration) {
     let end = Instant::now() + limit;
     let is_written = || {
         temporaries(folder_of(target), name)
-            .any(|path| File::open(&path).is_ok_and(|file| !lock(&file)))
+            .any(|path| lock::is_taken(&path).is_ok_and(|is_taken| is_taken))
     };
     while is_written() && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(10));
@@ -179,7 +218,9 @@ fn remove_leftovers(folder: &Path, name: &OsStr) {
         if OpenOptions::new()
             .write(true)
             .open(&path)
-            .is_ok_and(|file| lock(&file) && is_still_at(&file, &path))
+            .is_ok_and(|file| {
+                matches!(lock::exclusive(&file), Ok(Lock::Held)) && is_still_at(&file, &path)
+            })
         {
             let _ = fs::remove_file(&path);
         }
@@ -199,11 +240,6 @@ fn temporaries(folder: &Path, name: &OsStr) -> impl Iterator<Item = PathBuf> {
                 && entry.file_type().is_ok_and(|t| t.is_file())
         })
         .map(|entry| entry.path())
-}
-
-/// Locks the file for this process, or says that another has it.
-fn lock(file: &File) -> bool {
-    file.try_lock().is_ok()
 }
 
 fn is_still_at(file: &File, path: &Path) -> bool {
@@ -330,6 +366,24 @@ mod tests {
     }
 
     #[test]
+    fn a_file_system_without_locks_is_told_and_not_filled() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("out.mp4");
+        let create = |lock: &dyn Fn(&File) -> io::Result<Lock>| {
+            let failure = Staged::create_with(&target, false, lock).unwrap_err();
+            assert!(files_in(folder.path()).is_empty());
+            failure
+        };
+        let failure = create(&|_| Err(io::Error::from_raw_os_error(libc::ENOLCK)));
+        assert_eq!(failure.kind, FailureKind::OutputFolderReadOnly);
+        let text = failure.to_string();
+        assert!(text.contains("its file system can't lock files"), "{text}");
+        assert!(text.contains("nolock"), "{text}");
+        let failure = create(&|_| Ok(Lock::Taken));
+        assert_eq!(failure.kind, FailureKind::Internal, "it comes to an end");
+    }
+
+    #[test]
     fn a_file_that_is_written_is_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("out.mp4");
@@ -375,7 +429,15 @@ mod tests {
     fn errors_at_the_output_have_kinds() {
         let kind =
             |code| output_failure(Path::new("a/b"), &io::Error::from_raw_os_error(code)).kind;
-        assert_eq!(kind(libc::ENOSPC), FailureKind::DiskFull);
+        for code in [libc::ENOSPC, libc::EDQUOT, libc::EFBIG] {
+            assert_eq!(kind(code), FailureKind::DiskFull);
+        }
+        let reason = |code| {
+            let failure = output_failure(Path::new("a/b"), &io::Error::from_raw_os_error(code));
+            failure.reason().to_owned()
+        };
+        assert!(reason(libc::EDQUOT).contains("quota"));
+        assert!(reason(libc::EFBIG).contains("ulimit -f"));
         assert_eq!(kind(libc::EROFS), FailureKind::OutputFolderReadOnly);
         assert_eq!(kind(libc::ENOENT), FailureKind::OutputFolderMissing);
     }

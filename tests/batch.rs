@@ -3,113 +3,17 @@
 mod run_support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use run_support::{Desk, face, finish, lipflow, schema, speech, stderr};
+use run_support::batch::{
+    LIMIT, batch, events, outputs, short_jobs, short_speech, signal, start, wait, wait_for,
+    wait_until_moving,
+};
+use run_support::{Desk, face, finish, lipflow, schema, stderr};
 use serde_json::Value;
-
-/// Nothing in these tests takes longer.
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// A batch of `count` jobs of half a second.
-fn short_jobs(desk: &Desk, count: usize) -> Command {
-    let sound = short_speech(desk);
-    let mut list = "face,speech,output\n".to_owned();
-    for n in 0..count {
-        list += &format!("{},{},out/{n}.mp4\n", face().display(), sound.display());
-    }
-    desk.write("jobs.csv", list);
-    batch(desk)
-}
-
-/// The first half second of a real speech.
-fn short_speech(desk: &Desk) -> std::path::PathBuf {
-    let mut bytes = fs::read(speech()).unwrap();
-    // 16 kHz, 16 bit, mono, behind a header of 44 bytes.
-    bytes.truncate(44 + 16_000);
-    let length = bytes.len() as u32;
-    bytes[4..8].copy_from_slice(&(length - 8).to_le_bytes());
-    bytes[40..44].copy_from_slice(&(length - 44).to_le_bytes());
-    desk.write("short.wav", bytes)
-}
-
-fn batch(desk: &Desk) -> Command {
-    let mut command = lipflow();
-    command.current_dir(desk.path()).args([
-        "batch",
-        "jobs.csv",
-        "--min-free",
-        "0",
-        "--workers",
-        "1",
-    ]);
-    command
-}
-
-fn events(output: &Output) -> Vec<Value> {
-    let lines = output.stdout.split(|b| *b == b'\n');
-    lines
-        .filter(|line| !line.is_empty())
-        .map(|line| serde_json::from_slice(line).unwrap())
-        .collect()
-}
-
-fn outputs(desk: &Desk) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(desk.file("out"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
-
-fn signal(child: &Child, signal: i32) {
-    // SAFETY: the child has not been waited for, so its process id is its own.
-    unsafe { libc::kill(child.id() as i32, signal) };
-}
-
-fn wait(mut child: Child) -> Output {
-    let begin = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if begin.elapsed() > LIMIT {
-            child.kill().unwrap();
-            panic!("the batch did not end");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    child.wait_with_output().unwrap()
-}
-
-/// Starts a batch whose events are read as they come.
-fn start(command: &mut Command) -> (Child, BufReader<ChildStdout>) {
-    let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
-    let reader = BufReader::new(child.stdout.take().unwrap());
-    (child, reader)
-}
-
-/// Waits for the first frames of a job.
-fn wait_until_moving(reader: &mut impl BufRead) -> Value {
-    wait_for(reader, |event| {
-        event["event"] == "progress" && event["frames"] != 0
-    })
-}
-
-/// Waits for an event that fits, reading the stream of a batch that runs.
-fn wait_for(reader: &mut impl BufRead, fits: impl Fn(&Value) -> bool) -> Value {
-    let mut line = String::new();
-    loop {
-        line.clear();
-        assert!(reader.read_line(&mut line).unwrap() > 0, "the batch ended");
-        let event: Value = serde_json::from_str(&line).unwrap();
-        if fits(&event) {
-            return event;
-        }
-    }
-}
 
 #[test]
 fn a_batch_makes_all_and_a_second_start_makes_nothing() {

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use run_support::{Desk, face, finish, make, run, speech, stderr};
+use run_support::{Desk, face, finish, lipflow, make, run, speech, stderr};
 
 /// Runs what must fail; the desk may hold `left` afterwards and nothing else.
 #[track_caller]
@@ -241,4 +241,26 @@ fn a_pipeline_that_stops_is_named_with_the_element() {
         .args(["--stuck-after", "1", "--template"])
         .arg(template);
     fails(&desk, &mut command, 50, &["stubborn"]);
+}
+
+#[test]
+fn the_key_of_a_stream_is_in_no_error() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let url = format!("rtmp://127.0.0.1:{port}/live/s3cret-key");
+    for style in ["plain", "json"] {
+        let mut command = lipflow();
+        command.arg("run").arg("--face").arg(face());
+        command.arg("--speech").arg(speech());
+        command.args(["--template", "stream", "--set", "url=env:LIPFLOW_TEST_URL"]);
+        command.args(["--progress", style]);
+        let output = finish(command.env("LIPFLOW_TEST_URL", &url));
+        assert!(!output.status.success());
+        let text = stderr(&output) + &String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("refused"), "it was not reached: {text}");
+        assert!(!text.contains("s3cret"), "{text}");
+    }
 }

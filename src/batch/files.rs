@@ -26,12 +26,18 @@ pub enum Pairing {
 }
 
 /// The files that `arguments` name: a file itself, all files of a folder that can play the role, or
-/// what a glob finds; in the order of their names.
-pub fn expand(arguments: &[PathBuf], role: Role) -> Result<Vec<PathBuf>, Failure> {
+/// what a glob finds; in the order of their names. What is found may be an output of an earlier start,
+/// which nobody meant; what is named is meant.
+pub fn expand(
+    arguments: &[PathBuf],
+    role: Role,
+    is_output: &dyn Fn(&Path) -> bool,
+) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for argument in arguments {
         if argument.is_dir() {
-            let found = in_folder(argument, role)?;
+            let mut found = in_folder(argument, role)?;
+            found.retain(|file| !is_output(file));
             if found.is_empty() {
                 return Err(Failure::of(FailureKind::InputMissing, argument)
                     .because(format_args!("no {} was found in the folder", noun(role)))
@@ -42,7 +48,7 @@ pub fn expand(arguments: &[PathBuf], role: Role) -> Result<Vec<PathBuf>, Failure
             // One that is missing fails as a job of its own, with its reason.
             files.push(argument.clone());
         } else {
-            files.extend(matches(argument)?);
+            files.extend(matches(argument)?.into_iter().filter(|f| !is_output(f)));
         }
     }
     let mut seen = std::collections::HashSet::new();
@@ -168,18 +174,33 @@ mod tests {
             std::fs::write(folder.path().join(name), "x").unwrap();
         }
         let names = |role| -> Vec<_> {
-            let found = expand(&[folder.path().to_owned()], role).unwrap();
+            let found = expand(&[folder.path().to_owned()], role, &|_| false).unwrap();
             let names = found.iter().map(|p| p.file_name().unwrap().to_owned());
             names.collect()
         };
         assert_eq!(names(Role::Face), ["a.png", "b.MP4"]);
         assert_eq!(names(Role::Speech), ["b.MP4", "c.wav"]);
-        let glob = expand(&[folder.path().join("[ab].*")], Role::Face).unwrap();
+        let expand = |paths: &[PathBuf]| expand(paths, Role::Face, &|_| false);
+        let glob = expand(&[folder.path().join("[ab].*")]).unwrap();
         assert_eq!(glob.len(), 2);
-        let twice = expand(&[glob[0].clone(), glob[0].clone()], Role::Face).unwrap();
+        let twice = expand(&[glob[0].clone(), glob[0].clone()]).unwrap();
         assert_eq!(twice.len(), 1);
-        let none = expand(&[folder.path().join("*.mkv")], Role::Face).unwrap_err();
+        let none = expand(&[folder.path().join("*.mkv")]).unwrap_err();
         assert_eq!(none.kind, FailureKind::InputMissing);
+    }
+
+    #[test]
+    fn outputs_of_an_earlier_start_are_not_taken_for_faces() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["face.mp4", "made.mp4"] {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        let made = folder.path().join("made.mp4");
+        let expand = |path: &Path| expand(&[path.to_owned()], Role::Face, &|file| file == made);
+        let face = [folder.path().join("face.mp4")];
+        assert_eq!(expand(folder.path()).unwrap(), face);
+        assert_eq!(expand(&folder.path().join("*.mp4")).unwrap(), face);
+        assert_eq!(expand(&made).unwrap().len(), 1, "it was named");
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::text;
+
 /// One row: where it stands, and its columns that are not empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -18,6 +20,8 @@ pub enum Error {
     Read(#[from] std::io::Error),
     #[error("line {line}: {reason}")]
     Row { line: u64, reason: String },
+    #[error(transparent)]
+    Text(text::Error),
     #[error("the list has no jobs")]
     Empty,
     #[error("a job list is .csv, .jsonl or .ndjson")]
@@ -26,7 +30,7 @@ pub enum Error {
 
 /// Reads the list at `path`; its extension says of which kind it is.
 pub fn read(path: &Path) -> Result<Vec<Row>, Error> {
-    let text = std::fs::read_to_string(path)?;
+    let text = text::decode(&std::fs::read(path)?)?;
     let extension = path.extension().and_then(|e| e.to_str());
     let rows = match extension.map(str::to_ascii_lowercase).as_deref() {
         Some("csv") => csv_rows(&text)?,
@@ -39,21 +43,32 @@ pub fn read(path: &Path) -> Result<Vec<Row>, Error> {
     Ok(rows)
 }
 
+impl From<text::Error> for Error {
+    fn from(error: text::Error) -> Self {
+        match error {
+            text::Error::NotUtf8 { line } => Self::Row {
+                line,
+                reason: error.to_string(),
+            },
+            text::Error::BadUtf16 => Self::Text(error),
+        }
+    }
+}
+
 /// A path in a list is relative to the list.
 pub fn beside(list: &Path, path: &str) -> PathBuf {
     list.parent().unwrap_or(Path::new("")).join(path)
 }
 
 fn csv_rows(text: &str) -> Result<Vec<Row>, Error> {
-    // Spreadsheets put a byte order mark in front.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = &text::without_comments(text);
     let failed = |e: &csv::Error| Error::Row {
         line: e.position().map_or(1, |p| line_of(text, p.byte() as usize)),
         reason: e.to_string(),
     };
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
-        .comment(Some(b'#'))
+        .delimiter(text::delimiter(text))
         .from_reader(text.as_bytes());
     let header = reader.headers().map_err(|e| failed(&e))?.clone();
     let mut rows = Vec::new();
@@ -77,17 +92,10 @@ fn csv_rows(text: &str) -> Result<Vec<Row>, Error> {
 }
 
 /// The line of the record that begins at or after byte `start`: the reader says where the last one
-/// ended, before the end of its line, empty lines and comments.
+/// ended, before the end of its line and empty lines.
 fn line_of(text: &str, start: usize) -> u64 {
-    let mut at = start;
-    while let Some(rest) = text.get(at..) {
-        let skipped = match rest.chars().next() {
-            Some('\r' | '\n' | ' ') => 1,
-            Some('#') => rest.find('\n').unwrap_or(rest.len()),
-            _ => break,
-        };
-        at += skipped;
-    }
+    let rest = text.get(start..).unwrap_or_default();
+    let at = start + (rest.len() - rest.trim_start_matches(['\r', '\n', ' ']).len());
     let before = text.get(..at).unwrap_or(text);
     before.matches('\n').count() as u64 + 1
 }
@@ -149,7 +157,8 @@ mod tests {
 
     #[test]
     fn csv_as_spreadsheets_write_it() {
-        let text = "\u{feff}face, speech ,set.crf\r\n\"a, b.mp4\",s.wav,18\r\n# later\r\n\r\nc.mp4,t.wav,\r\n";
+        let text =
+            "face, speech ,set.crf\r\n\"a, b.mp4\",s.wav,18\r\n# later\r\n\r\nc.mp4,t.wav,\r\n";
         let rows = csv_rows(text).unwrap();
         assert_eq!(
             rows,
@@ -163,6 +172,36 @@ mod tests {
         );
         let error = csv_rows("face,speech\na.mp4\n").unwrap_err();
         assert!(matches!(error, Error::Row { line: 2, .. }), "{error}");
+    }
+
+    #[test]
+    fn rows_that_begin_with_a_hash_are_rows() {
+        let rows = csv_rows("face;speech\n#1.mp4;s.wav\n# 2.mp4;t.wav\n").unwrap();
+        assert_eq!(rows, [row(2, &[("face", "#1.mp4"), ("speech", "s.wav")])]);
+    }
+
+    #[test]
+    fn lists_are_read_as_they_are_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            read(&path)
+        };
+        let rows = read("a.jsonl", b"\xef\xbb\xbf{\"face\": \"a.mp4\"}\n").unwrap();
+        assert_eq!(rows, [row(1, &[("face", "a.mp4")])]);
+        let wide: Vec<u8> = "\u{feff}face;speech\na.mp4;s.wav\n"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let rows = read("a.csv", &wide).unwrap();
+        assert_eq!(rows, [row(2, &[("face", "a.mp4"), ("speech", "s.wav")])]);
+        let error = read("b.csv", b"face,speech\n\xc1\xb3.mp4,s.wav\n").unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("line 2: it is not UTF-8; save it"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,42 +1,19 @@
 //! Job lists, folders and patterns become the jobs of a batch. All here is decided before anything
 //! starts, and a mistake in any row is told with its place.
 
+pub mod confine;
 pub mod files;
 pub mod identity;
 pub mod list;
 pub mod pattern;
+pub mod place;
+pub mod text;
 
 use std::collections::HashMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::error::{Failure, FailureKind};
 use crate::journal::Planned;
-
-/// A path as it is compared and kept: absolute, without `.` and `..`, links in its folder resolved.
-pub fn settled(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
-    let mut plain = PathBuf::new();
-    for component in absolute.components() {
-        match component {
-            Component::ParentDir => {
-                plain.pop();
-            }
-            Component::CurDir => {}
-            other => plain.push(other),
-        }
-    }
-    // The deepest folder that exists may be a link; the rest does not exist yet.
-    let mut rest = Vec::new();
-    let mut existing = plain.as_path();
-    while let (Some(folder), Some(name)) = (existing.parent(), existing.file_name()) {
-        rest.push(name);
-        if let Ok(real) = std::fs::canonicalize(folder) {
-            return rest.iter().rev().fold(real, |path, name| path.join(name));
-        }
-        existing = folder;
-    }
-    plain
-}
 
 /// The folder that all outputs are in.
 pub fn common_folder<'a>(mut outputs: impl Iterator<Item = &'a Path>) -> Option<PathBuf> {
@@ -51,7 +28,7 @@ pub fn common_folder<'a>(mut outputs: impl Iterator<Item = &'a Path>) -> Option<
     Some(common)
 }
 
-/// Refuses a batch in which two jobs would write one file.
+/// Refuses a batch in which two jobs would write one file, or one reads what another one writes.
 pub fn check_outputs(jobs: &[Planned]) -> Result<(), Failure> {
     let mut seen = HashMap::new();
     for (index, planned) in jobs.iter().enumerate() {
@@ -68,7 +45,32 @@ pub fn check_outputs(jobs: &[Planned]) -> Result<(), Failure> {
                 ));
         }
     }
+    let outputs: HashMap<_, _> = seen.iter().map(|(path, i)| (real(path), *i)).collect();
+    // Most inputs are those of many jobs.
+    let mut inputs = HashMap::new();
+    for (index, planned) in jobs.iter().enumerate() {
+        for input in [&planned.job.face, &planned.job.speech] {
+            let file = inputs.entry(input).or_insert_with(|| real(input));
+            // Its own output is refused by the job itself.
+            if let Some(writer) = outputs.get(file).filter(|w| **w != index) {
+                return Err(Failure::of(FailureKind::Usage, input)
+                    .because(format_args!(
+                        "job {} reads what job {} writes",
+                        index + 1,
+                        writer + 1
+                    ))
+                    .advice("Write to a folder of its own, and leave earlier outputs out"));
+            }
+        }
+    }
     Ok(())
+}
+
+/// The file itself, where its name is a link to it; links of folders are resolved already.
+fn real(path: &Path) -> PathBuf {
+    let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    let real = is_link.then(|| std::fs::canonicalize(path).ok()).flatten();
+    real.unwrap_or_else(|| path.to_owned())
 }
 
 #[cfg(test)]
@@ -76,19 +78,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn different_spellings_of_a_path_are_one() {
+    fn no_job_reads_what_another_one_writes() {
         let folder = tempfile::tempdir().unwrap();
-        let root = std::fs::canonicalize(folder.path()).unwrap();
-        std::fs::create_dir(root.join("real")).unwrap();
-        std::os::unix::fs::symlink(root.join("real"), root.join("link")).unwrap();
-        let expected = root.join("real/new/out.mp4");
-        for spelling in [
-            "real/new/out.mp4",
-            "real/./x/../new/out.mp4",
-            "link/new/out.mp4",
-        ] {
-            assert_eq!(settled(&root.join(spelling)), expected, "{spelling}");
+        let made = folder.path().join("made.mp4");
+        std::fs::write(&made, "earlier").unwrap();
+        let link = folder.path().join("link.mp4");
+        std::os::unix::fs::symlink(&made, &link).unwrap();
+        let planned = |face: &Path, output: &Path| Planned {
+            job: serde_json::from_value(serde_json::json!({
+                "face": face, "speech": "/s.wav", "output": output, "template": "file",
+                "parameters": [], "end_mode": "speech", "loop_mode": null,
+                "if_exists": "refuse", "stuck_after": {"secs": 30, "nanos": 0},
+                "graph": null, "dry_run": false
+            }))
+            .unwrap(),
+            output: output.to_owned(),
+        };
+        let other = folder.path().join("other.mp4");
+        for face in [&made, &link] {
+            let jobs = [planned(Path::new("/f.mp4"), &made), planned(face, &other)];
+            let failure = check_outputs(&jobs).unwrap_err();
+            assert_eq!(failure.kind, FailureKind::Usage);
+            assert_eq!(failure.reason(), "job 2 reads what job 1 writes");
         }
+        let jobs = [planned(Path::new("/f.mp4"), &made), planned(&other, &link)];
+        assert_eq!(check_outputs(&jobs), Ok(()));
     }
 
     #[test]

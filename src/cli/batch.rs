@@ -1,5 +1,6 @@
 //! `lipflow batch`: many jobs, by worker processes, with a journal.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -7,21 +8,25 @@ use anyhow::Context;
 use clap::Args;
 
 use super::options::{ExistingOptions, JobOptions, ShowOptions};
+use crate::batch::confine::Confine;
 use crate::batch::files::{self, Pairing};
 use crate::batch::identity::Identifier;
 use crate::batch::pattern::Pattern;
-use crate::batch::{self, list};
+use crate::batch::{self, list, place};
 use crate::cancel::Stop;
 use crate::error::{Failure, FailureKind};
 use crate::event::Event;
 use crate::job::{IfExists, Job, check_output_name};
 use crate::journal::{Begun, Journal, Planned};
+use crate::path::settled;
 use crate::pipeline::probe::Role;
 use crate::pipeline::template::for_shell;
-use crate::progress;
+use crate::progress::{self, aside::Aside};
 use crate::report::{self, zip::Zip};
-use crate::serve::Server;
+use crate::secret;
+use crate::serve::{self, Server};
 use crate::supervisor::{Options, Supervisor};
+use crate::terminal::plain;
 
 /// Makes many videos: a job list, or faces and speeches put together.
 ///
@@ -31,7 +36,8 @@ use crate::supervisor::{Options, Supervisor};
 #[derive(Args, Debug)]
 pub struct BatchArgs {
     /// A job list: CSV with a header, or JSON Lines. Columns: face, speech, output, and the options of
-    /// `lipflow run`, such as strength or set.crf. Paths in it are relative to it
+    /// `lipflow run`, such as strength or set.crf. Paths in it are relative to it. A list can name
+    /// templates and outputs: one from somebody else wants --confine
     #[arg(value_name = "LIST", conflicts_with_all = ["faces", "speeches"], required_unless_present_all = ["faces", "speeches"])]
     list: Option<PathBuf>,
     /// A face: a file, a folder, or a quoted glob
@@ -65,7 +71,7 @@ pub struct BatchArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Work")]
 struct WorkOptions {
-    /// Folder of the journal; by default `.lipflow` in the folder of the outputs
+    /// Folder of the journal; by default `.lipflow` in the folder of the outputs, or where it was before
     #[arg(long, value_name = "FOLDER")]
     state: Option<PathBuf>,
     /// Worker processes; by default what fits the machine
@@ -80,12 +86,16 @@ struct WorkOptions {
     /// Megabytes that stay free on the disks; below, the batch pauses until there is room
     #[arg(long, value_name = "MB", default_value_t = 500)]
     min_free: u64,
-    /// Serves the events to browsers and curl at this address, as in 127.0.0.1:8080
+    /// Serves the events to browsers and curl at this address, as in 127.0.0.1:8080. Whoever can reach it
+    /// reads them
     #[arg(long, value_name = "ADDRESS")]
     serve_events: Option<std::net::SocketAddr>,
     /// Puts the results into a zip file, stored as they are, while the batch runs
     #[arg(long, value_name = "FILE")]
     zip: Option<PathBuf>,
+    /// Refuses a list that names files outside this folder, or templates that are files: those are code
+    #[arg(long, value_name = "FOLDER")]
+    confine: Option<PathBuf>,
 }
 
 /// The batch as the arguments say it.
@@ -94,28 +104,59 @@ struct Plan {
     /// What makes two starts the same batch.
     source: String,
     root: PathBuf,
+    /// Where the journal is.
+    state: PathBuf,
+    zip: Option<PathBuf>,
+    /// Jobs that can't be in a journal, and why.
+    left_out: Vec<Failure>,
 }
 
 impl BatchArgs {
     fn plan(&self) -> Result<Plan, Failure> {
+        let mut options = self.options.clone();
+        options.place_files(&|file| settled(Path::new(file)).display().to_string());
+        let mut left_out = Vec::new();
         let jobs = match &self.list {
-            Some(list) => self.jobs_of_list(list)?,
-            None => self.jobs_of_pairs()?,
+            Some(list) => self.jobs_of_list(list, &options)?,
+            None => self.jobs_of_pairs(&options, &mut left_out)?,
         };
+        if let Some(folder) = &self.work.confine {
+            let confine = Confine::to(folder)?;
+            for planned in &jobs {
+                confine.check(&planned.job, &options.names())?;
+            }
+        }
         batch::check_outputs(&jobs)?;
-        let outputs = jobs.iter().map(|planned| planned.output.as_path());
-        let root = batch::common_folder(outputs).ok_or_else(|| {
+        let outputs: Vec<_> = jobs
+            .iter()
+            .map(|planned| planned.output.as_path())
+            .collect();
+        let root = batch::common_folder(outputs.iter().copied()).ok_or_else(|| {
             Failure::new(FailureKind::Usage).because("the outputs have no folder in common")
         })?;
+        let source = self.source();
+        let state = match &self.work.state {
+            Some(state) => state.clone(),
+            None => place::of_batch(&root, &source, &outputs),
+        };
+        let zip = self.work.zip.as_deref().map(settled);
+        if let Some(zip) = zip.as_ref().filter(|zip| outputs.contains(&zip.as_path())) {
+            return Err(Failure::of(FailureKind::Usage, zip)
+                .because("the zip file has the name of an output")
+                .advice("Give --zip another name"));
+        }
         Ok(Plan {
-            source: self.source(),
-            jobs,
+            source,
             root,
+            state,
+            zip,
+            left_out,
+            jobs,
         })
     }
 
     fn source(&self) -> String {
-        let path = |path: &PathBuf| batch::settled(path).display().to_string();
+        let path = |path: &PathBuf| settled(path).display().to_string();
         match &self.list {
             Some(list) => format!("list {}", path(list)),
             None => {
@@ -129,26 +170,60 @@ impl BatchArgs {
         }
     }
 
-    fn jobs_of_pairs(&self) -> Result<Vec<Planned>, Failure> {
-        let faces = files::expand(&self.faces, Role::Face)?;
-        let speeches = files::expand(&self.speeches, Role::Speech)?;
+    fn jobs_of_pairs(
+        &self,
+        options: &JobOptions,
+        left_out: &mut Vec<Failure>,
+    ) -> Result<Vec<Planned>, Failure> {
+        let journals = self.earlier();
+        let is_output = |file: &Path| {
+            let file = settled(file);
+            let known = |journal: &Journal| journal.has_output(&file).unwrap_or(false);
+            journals.iter().any(known)
+        };
+        let faces = files::expand(&self.faces, Role::Face, &is_output)?;
+        let speeches = files::expand(&self.speeches, Role::Speech, &is_output)?;
         let pattern = self.output.as_ref().ok_or_else(|| {
             Failure::new(FailureKind::Usage)
                 .because("where to write is not said")
                 .advice("Give --output, as in --output 'out/{speech.stem}-{face.stem}.mp4'")
         })?;
         let pairs = files::pair(&faces, &speeches, self.pair)?;
-        pairs
-            .into_iter()
-            .enumerate()
-            .map(|(index, (face, speech))| {
-                let output = pattern.output(&face, &speech, index + 1);
-                self.planned(&self.options, face, speech, output)
-            })
-            .collect()
+        let mut jobs = Vec::with_capacity(pairs.len());
+        for (index, (face, speech)) in pairs.into_iter().enumerate() {
+            // One such name is no reason not to make the others.
+            if let Some(failure) = [&face, &speech].into_iter().find_map(|file| not_utf8(file)) {
+                if !left_out.contains(&failure) {
+                    left_out.push(failure);
+                }
+                continue;
+            }
+            let output = pattern.output(&face, &speech, index + 1);
+            jobs.push(self.planned(options, face, speech, output)?);
+        }
+        match left_out.first() {
+            Some(failure) if jobs.is_empty() => Err(failure.clone()),
+            _ => Ok(jobs),
+        }
     }
 
-    fn jobs_of_list(&self, path: &Path) -> Result<Vec<Planned>, Failure> {
+    /// Journals that may know files in the folders of the inputs.
+    fn earlier(&self) -> Vec<Journal> {
+        if let Some(state) = &self.work.state {
+            return Journal::read(state).into_iter().collect();
+        }
+        let folders: BTreeSet<_> = self
+            .faces
+            .iter()
+            .chain(&self.speeches)
+            // A glob may have any folder behind its first wildcard.
+            .filter_map(|path| path.ancestors().find(|folder| folder.is_dir()))
+            .collect();
+        let journals = folders.into_iter().map(place::at_or_above);
+        journals.flatten().collect()
+    }
+
+    fn jobs_of_list(&self, path: &Path, shared: &JobOptions) -> Result<Vec<Planned>, Failure> {
         let rows = list::read(path).map_err(|e| {
             Failure::of(FailureKind::Usage, path)
                 .because(e)
@@ -161,7 +236,8 @@ impl BatchArgs {
                     .because(format_args!("line {}: {reason}", row.line))
                     .advice("Mend the line; nothing was started")
             };
-            let mut options = self.options.clone();
+            let beside = |file: &str| settled(&list::beside(path, file)).display().to_string();
+            let mut options = shared.clone();
             let (mut face, mut speech, mut output) = (None, None, None);
             for (name, value) in &row.fields {
                 match name.as_str() {
@@ -171,6 +247,7 @@ impl BatchArgs {
                     name => options.set(name, value).map_err(|e| wrong(&e))?,
                 }
             }
+            options.place_files(&beside);
             let face = face.ok_or_else(|| wrong(&"it has no face"))?;
             let speech = speech.ok_or_else(|| wrong(&"it has no speech"))?;
             let output = match (output, &self.output) {
@@ -197,15 +274,14 @@ impl BatchArgs {
         output: PathBuf,
     ) -> Result<Planned, Failure> {
         // Workers and later starts may run elsewhere.
-        let (face, speech) = (batch::settled(&face), batch::settled(&speech));
-        let output = batch::settled(&output);
+        let (face, speech) = (settled(&face), settled(&speech));
+        let output = settled(&output);
         check_output_name(&output)?;
-        for path in [&face, &speech, &output] {
-            if path.to_str().is_none() {
-                return Err(Failure::of(FailureKind::Usage, path)
-                    .because("its name is not UTF-8, which a batch's journal needs")
-                    .advice("Rename it"));
-            }
+        if let Some(failure) = [&face, &speech, &output]
+            .into_iter()
+            .find_map(|f| not_utf8(f))
+        {
+            return Err(failure);
         }
         let if_exists: IfExists = self.existing.into();
         let job = options.job(face, speech, Some(output.clone()), if_exists)?;
@@ -230,6 +306,15 @@ impl BatchArgs {
     }
 }
 
+/// What is wrong with a name that a journal can't have.
+fn not_utf8(path: &Path) -> Option<Failure> {
+    path.to_str().is_none().then(|| {
+        Failure::of(FailureKind::Usage, path)
+            .because("its name is not UTF-8, which a batch's journal needs")
+            .advice("Rename it")
+    })
+}
+
 /// One pipeline a core: its stages wait for each other now and then, so two on two cores do a third more
 /// than one with two threads everywhere.
 fn default_workers(cores: usize, jobs_per_worker: usize) -> usize {
@@ -241,12 +326,13 @@ pub fn run(args: BatchArgs) -> anyhow::Result<ExitCode> {
         Ok(plan) => plan,
         Err(failure) => return Ok(nothing_started(&failure)),
     };
-    let state = args.work.state.clone();
-    let state = state.unwrap_or_else(|| plan.root.join(super::STATE_FOLDER));
-    if args.dry_run {
-        return super::batch_plan::run(&plan.jobs, &state);
+    for failure in &plan.left_out {
+        eprintln!("lipflow: left out: {}", plain(failure));
     }
-    match start(&args, &plan, &state) {
+    if args.dry_run {
+        return super::batch_plan::run(&plan.jobs, &plan.state);
+    }
+    match start(&args, &plan) {
         Ok(code) => Ok(code),
         Err(Stopped::Before(failure)) => Ok(nothing_started(&failure)),
         Err(Stopped::Within(error)) => Err(error),
@@ -259,7 +345,8 @@ enum Stopped {
     Within(anyhow::Error),
 }
 
-fn start(args: &BatchArgs, plan: &Plan, state: &Path) -> Result<ExitCode, Stopped> {
+fn start(args: &BatchArgs, plan: &Plan) -> Result<ExitCode, Stopped> {
+    let state = &plan.state;
     let before = |e: crate::journal::Error| Stopped::Before(e.failure(state));
     let internal =
         |e: std::io::Error| Stopped::Before(Failure::new(FailureKind::Internal).detail(e));
@@ -268,6 +355,9 @@ fn start(args: &BatchArgs, plan: &Plan, state: &Path) -> Result<ExitCode, Stoppe
     journal.sign_in().map_err(before)?;
     journal.recover().map_err(before)?;
     let begun = begin(args, plan, &mut journal).map_err(before)?;
+    if let Some(text) = args.work.serve_events.and_then(|a| serve::exposure(a.ip())) {
+        eprintln!("lipflow: {text}");
+    }
     let server = match args.work.serve_events {
         Some(address) => Some(Server::start(address, state, begun.batch).map_err(|e| {
             Stopped::Before(
@@ -278,15 +368,15 @@ fn start(args: &BatchArgs, plan: &Plan, state: &Path) -> Result<ExitCode, Stoppe
         })?),
         None => None,
     };
-    let zip = match &args.work.zip {
+    let zip = match &plan.zip {
         Some(path) => {
             let jobs = journal.jobs(begun.batch, false).map_err(before)?;
-            Some(Zip::start(path, &plan.root, &jobs).map_err(Stopped::Before)?)
+            Some(Zip::start(&journal, path, &plan.root, &jobs).map_err(Stopped::Before)?)
         }
         None => None,
     };
-    let mut renderer = progress::batch_renderer(args.show.progress);
-    renderer.begin(&begun);
+    let renderer = progress::batch_renderer(args.show.progress);
+    let renderer = Aside::start(renderer, begun).map_err(internal)?;
     let mut emit = |event: &Event| {
         renderer.show(event);
         if let Some(server) = &server {
@@ -303,12 +393,13 @@ fn start(args: &BatchArgs, plan: &Plan, state: &Path) -> Result<ExitCode, Stoppe
         .map_err(Stopped::Within)?;
     let jobs = journal.jobs(begun.batch, true);
     let jobs = jobs.context("the report").map_err(Stopped::Within)?;
-    let mut notes = report::write(&plan.root, &summary.progress, &jobs);
-    notes.extend(zip.map(Zip::finish));
+    let mut notes = report::write(&journal, &plan.root, &summary.progress, &jobs);
+    notes.extend(zip.map(|zip| zip.finish(&journal)));
     renderer.end(&summary, &jobs, &notes);
     Ok(if summary.is_interrupted {
         ExitCode::from(130)
-    } else if summary.progress.failed + summary.progress.cancelled > 0 {
+    } else if summary.progress.failed + summary.progress.cancelled > 0 || !plan.left_out.is_empty()
+    {
         ExitCode::from(1)
     } else {
         ExitCode::SUCCESS
@@ -322,7 +413,7 @@ fn begin(
 ) -> Result<Begun, crate::journal::Error> {
     let identifier = Identifier::default();
     let command: Vec<_> = std::env::args()
-        .map(|a| for_shell(&a).into_owned())
+        .map(|a| for_shell(&secret::public_argument(&a)).into_owned())
         .collect();
     journal.begin(
         &plan.source,
@@ -347,7 +438,7 @@ fn begin(
 }
 
 fn nothing_started(failure: &Failure) -> ExitCode {
-    eprintln!("lipflow: {failure}");
+    eprintln!("lipflow: {}", plain(failure));
     ExitCode::from(2)
 }
 

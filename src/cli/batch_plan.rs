@@ -14,6 +14,7 @@ use crate::job::{Job, folder_of};
 use crate::journal::{Journal, Planned};
 use crate::progress::{clock, megabytes};
 use crate::publish::free_space;
+use crate::terminal::plain;
 
 /// What was found about a job.
 enum Finding {
@@ -107,7 +108,10 @@ fn report(jobs: &[Planned], findings: &[Finding]) -> (String, bool) {
     }
     let mut text = String::new();
     for (planned, failure) in &failures {
-        text += &format!("{}: can't work: {failure}\n", planned.output.display());
+        text += &format!(
+            "{}: can't work: {failure}\n",
+            plain(planned.output.display())
+        );
     }
     text += &format!("{will_run} will run\n");
     text += &format!("{done} done already\n");

@@ -5,7 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use crate::error::Failure;
 use crate::live::control::{self, Wish};
+use crate::secret;
+use crate::terminal::plain;
 
 /// Changes a broadcast while it is on air.
 #[derive(Args, Debug)]
@@ -31,7 +34,7 @@ enum What {
     Resume,
     /// Shows another face
     Face { file: PathBuf },
-    /// Sends to another destination as well
+    /// Sends to another destination as well; @FILE and env:NAME as with `live --to`
     Add { to: String },
     /// Sends no more to a destination
     Drop { to: String },
@@ -42,13 +45,15 @@ enum What {
 }
 
 impl What {
-    fn wish(&self) -> Wish {
+    fn wish(&self) -> Result<Wish, Failure> {
         // The broadcast may run in another folder.
         let there = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());
-        match self {
+        Ok(match self {
             Self::Say { file } => Wish::Say { file: there(file) },
             Self::Face { file } => Wish::Face { file: there(file) },
-            Self::Add { to } => Wish::Add { to: to.clone() },
+            Self::Add { to } => Wish::Add {
+                to: secret::given(to)?,
+            },
             Self::Drop { to } => Wish::Drop { to: to.clone() },
             Self::Skip => Wish::Skip,
             Self::Clear => Wish::Clear,
@@ -56,13 +61,16 @@ impl What {
             Self::Resume => Wish::Resume,
             Self::Status => Wish::Status,
             Self::Stop => Wish::Stop,
-        }
+        })
     }
 }
 
 pub fn run(args: &ControlArgs) -> anyhow::Result<ExitCode> {
-    let path = args.control.clone().unwrap_or_else(control::default_path);
-    let reply = control::ask(&path, &args.what.wish()).map_err(|e| {
+    let path = match &args.control {
+        Some(path) => path.clone(),
+        None => control::default_path()?,
+    };
+    let reply = control::ask(&path, &args.what.wish()?).map_err(|e| {
         anyhow::anyhow!(
             "{}: no broadcast answers there: {e}. Start one with `lipflow live`, or give its --control",
             path.display()
@@ -70,7 +78,10 @@ pub fn run(args: &ControlArgs) -> anyhow::Result<ExitCode> {
     })?;
     if let Some(error) = reply.error {
         let file = error.file.map_or(String::new(), |file| format!("{file}: "));
-        eprintln!("lipflow: {file}{}. {}.", error.reason, error.remedy);
+        eprintln!(
+            "lipflow: {}",
+            plain(format_args!("{file}{}. {}.", error.reason, error.remedy))
+        );
         return Ok(ExitCode::from(error.exit_code));
     }
     if let (What::Status, Some(status)) = (&args.what, reply.status) {

@@ -8,6 +8,7 @@ use clap::Args;
 use super::status::{JournalOptions, is_running};
 use crate::event::JobState;
 use crate::journal::JobRow;
+use crate::terminal::plain;
 
 /// Lists the jobs of a batch.
 #[derive(Args, Debug)]
@@ -109,10 +110,10 @@ fn line(job: &JobRow) -> String {
         "{:<6} {:<10} {}",
         job.id,
         job.state.name(),
-        job.output.display()
+        plain(job.output.display())
     );
     if let Some(error) = job.error() {
-        line += &format!("  {}", error.reason);
+        line += &format!("  {}", plain(&error.reason));
     }
     if job.attempts > 1 {
         line += &format!("  ({} attempts)", job.attempts);

@@ -1,13 +1,8 @@
 //! `lipflow live`: a speaking face on air.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpListener;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use anyhow::Context;
 use clap::Args;
@@ -17,10 +12,12 @@ use crate::cancel::Stop;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, Outcome, Progress};
 use crate::live::address::Address;
+use crate::live::raw_sound::{self, Place};
 use crate::live::speech::{Pcm, Speech};
 use crate::live::{self, Options, control};
 use crate::pipeline::template::{Template, Values};
 use crate::progress;
+use crate::secret;
 
 /// Puts a speaking face on air: to RTMP, RTSP, SRT, HLS and files at once.
 ///
@@ -32,27 +29,28 @@ pub struct LiveArgs {
     #[arg(long, value_name = "FILE")]
     face: PathBuf,
     /// A destination, again for more: rtmp://HOST/APP/KEY, rtmps://, rtsp://HOST:PORT/PATH,
-    /// srt://HOST:PORT, or a file that ends in .m3u8, .mkv or .mp4
+    /// srt://HOST:PORT, or a file that ends in .m3u8, .mkv or .mp4. As @FILE (its first line) or
+    /// env:NAME its key is kept from `ps`
     #[arg(long, value_name = "URL|FILE")]
     to: Vec<String>,
     /// The same, without which there is no point: the broadcast ends if it can't be reached
     #[arg(long, value_name = "URL|FILE")]
     must: Vec<String>,
-    /// Something to say, again for more: a file, or the URI of another stream
+    /// Something to say, again for more: a file, or the URI of another stream, likewise
     #[arg(long, value_name = "FILE|URI")]
     speech: Vec<String>,
     /// Says files that appear in this folder
     #[arg(long, value_name = "FOLDER")]
     watch: Option<PathBuf>,
     /// Speaks while nothing else does: raw sound from standard input (-), a Unix socket (a path) or a
-    /// TCP port on this machine
+    /// TCP port on this machine, sent by processes of this user
     #[arg(
         long,
         value_name = "WHERE",
         requires = "pcm_format",
         conflicts_with = "speech_pipeline"
     )]
-    pcm: Option<PcmPlace>,
+    pcm: Option<Place>,
     /// The format of raw sound: s16le,16000,1
     #[arg(long, value_name = "FORMAT,RATE,CHANNELS")]
     pcm_format: Option<Pcm>,
@@ -79,26 +77,6 @@ pub struct LiveArgs {
     control: Option<PathBuf>,
     #[command(flatten)]
     show: ShowOptions,
-}
-
-/// Where raw sound comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum PcmPlace {
-    Stdin,
-    Unix(PathBuf),
-    Tcp(u16),
-}
-
-impl FromStr for PcmPlace {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match (text, text.parse()) {
-            ("-", _) => Self::Stdin,
-            (_, Ok(port)) => Self::Tcp(port),
-            (path, Err(_)) => Self::Unix(path.into()),
-        })
-    }
 }
 
 fn parse_size(text: &str) -> Result<(u32, u32), String> {
@@ -131,15 +109,27 @@ impl LiveArgs {
         let to = destinations(&self.to, &self.must)?;
         let mut speech = Vec::new();
         for text in self.speech {
+            let text = secret::given(&text)?;
             speech.push(if text.contains("://") {
                 Speech::Uri(text)
             } else {
                 Speech::File(text.into())
             });
         }
-        let line = match self.pcm.zip(self.pcm_format) {
-            Some((place, pcm)) => Some(raw_sound(place, pcm)?),
-            None => self.speech_pipeline.map(Speech::Pipeline),
+        let (line, socket) = match self.pcm.zip(self.pcm_format) {
+            Some((place, pcm)) => {
+                let (line, socket) = raw_sound::open(place, pcm)?;
+                (Some(line), socket)
+            }
+            None => (self.speech_pipeline.map(Speech::Pipeline), None),
+        };
+        let control = match self.control {
+            Some(path) => path,
+            None => control::default_path().map_err(|e| {
+                Failure::new(FailureKind::Usage)
+                    .because(e)
+                    .advice("See --control")
+            })?,
         };
         let fps = self.fps;
         let mut values = Values::new()
@@ -168,9 +158,10 @@ impl LiveArgs {
             to,
             speech,
             line,
+            socket,
             watch: self.watch,
             until_said: self.until_said,
-            control: self.control.unwrap_or_else(control::default_path),
+            control,
             values,
             destination_values,
         })
@@ -192,13 +183,13 @@ fn destinations(to: &[String], must: &[String]) -> Result<Vec<(Address, bool)>, 
         .chain(must.iter().map(with("--must", true)));
     let mut found: Vec<(Address, bool)> = Vec::new();
     for (option, must, text) in texts {
-        let address: Address = text.parse().map_err(|e| {
+        let address: Address = secret::given(text)?.parse().map_err(|e| {
             usage(
                 &format_args!("a value of {option} is no destination: {e}"),
                 "See `lipflow live --help`",
             )
         })?;
-        if found.iter().any(|(other, _)| *other == address) {
+        if found.iter().any(|(other, _)| other.is_same(&address)) {
             return Err(usage(
                 &format_args!("{address} is given twice"),
                 "Give each destination once",
@@ -231,74 +222,9 @@ fn check(template: &str, values: &Values) -> Result<(), Failure> {
         .map_err(|e| Failure::new(FailureKind::TemplateInvalid).detail(e))
 }
 
-/// Raw sound from where it comes.
-fn raw_sound(place: PcmPlace, pcm: Pcm) -> Result<Speech, Failure> {
-    let failed = |e: std::io::Error| {
-        Failure::new(FailureKind::Usage)
-            .because(format_args!("raw sound can't be taken from there: {e}"))
-            .advice("Choose another socket or port with --pcm")
-    };
-    let frame = pcm.frame_size();
-    let fd: OwnedFd = match place {
-        PcmPlace::Stdin => {
-            use std::os::fd::AsFd;
-            std::io::stdin()
-                .as_fd()
-                .try_clone_to_owned()
-                .map_err(failed)?
-        }
-        PcmPlace::Unix(path) => {
-            let listener = UnixListener::bind(path).map_err(failed)?;
-            bridge(frame, move || Ok(listener.accept()?.0)).map_err(failed)?
-        }
-        PcmPlace::Tcp(port) => {
-            let listener = TcpListener::bind(("127.0.0.1", port)).map_err(failed)?;
-            bridge(frame, move || Ok(listener.accept()?.0)).map_err(failed)?
-        }
-    };
-    Ok(Speech::Pcm(fd, pcm))
-}
-
-/// Passes what one connection after the other sends into a pipe, which never ends. What breaks off
-/// within a moment of `frame` bytes is filled up, or all that follows would be out of step.
-fn bridge<S: Read + Send + 'static>(
-    frame: usize,
-    mut accept: impl FnMut() -> std::io::Result<S> + Send + 'static,
-) -> std::io::Result<OwnedFd> {
-    let (reader, mut writer) = std::io::pipe()?;
-    std::thread::Builder::new()
-        .name("raw-sound".into())
-        .spawn(move || {
-            while let Ok(mut connection) = accept() {
-                let mut sent = 0;
-                let mut part = [0; 16 * 1024];
-                loop {
-                    match connection.read(&mut part) {
-                        Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                        // One that breaks off has said what it had to say.
-                        Ok(0) | Err(_) => break,
-                        Ok(count) if writer.write_all(&part[..count]).is_ok() => sent += count,
-                        Ok(_) => return,
-                    }
-                }
-                let missing = sent.next_multiple_of(frame) - sent;
-                let _ = writer.write_all(&vec![0; missing]);
-            }
-        })?;
-    Ok(reader.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn places_of_raw_sound() {
-        let place = |text: &str| text.parse::<PcmPlace>().unwrap();
-        assert_eq!(place("-"), PcmPlace::Stdin);
-        assert_eq!(place("9000"), PcmPlace::Tcp(9000));
-        assert_eq!(place("/run/x.sock"), PcmPlace::Unix("/run/x.sock".into()));
-    }
 
     #[test]
     fn destinations_are_told_once_each_and_keys_never() {
@@ -311,27 +237,15 @@ mod tests {
             wrong.contains("APPLICATION/KEY") && !wrong.contains("s3cret"),
             "{wrong}"
         );
-        assert!(reason(&["a.mkv", "a.mkv"]).contains("twice"));
+        for twice in ["a.mkv", "./a.mkv", "none/../a.mkv"] {
+            assert!(reason(&["a.mkv", twice]).contains("twice"), "{twice}");
+        }
         assert!(reason(&[]).contains("no destination"));
         let found = destinations(&["a.mkv".into()], &["b.mkv".into()]).unwrap();
         assert_eq!(
             found.iter().map(|(_, must)| *must).collect::<Vec<_>>(),
             [false, true]
         );
-    }
-
-    #[test]
-    fn a_connection_that_breaks_off_leaves_the_next_one_in_step() {
-        let mut connections = vec![vec![3_u8, 4], vec![1, 2, 9]];
-        let fd = bridge(2, move || {
-            let next = connections.pop().map(std::io::Cursor::new);
-            next.ok_or_else(|| ErrorKind::NotConnected.into())
-        });
-        let mut got = Vec::new();
-        std::fs::File::from(fd.unwrap())
-            .read_to_end(&mut got)
-            .unwrap();
-        assert_eq!(got, [1, 2, 9, 0, 3, 4]);
     }
 
     #[test]

@@ -20,6 +20,8 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
 
+use crate::terminal::plain;
+
 /// Makes the mouth in a video follow a new speech track.
 #[derive(Debug, Parser)]
 #[command(name = "lipflow", version, max_term_width = 100)]
@@ -30,9 +32,6 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
-
-/// Where the journal of a batch is, in the folder of its outputs.
-const STATE_FOLDER: &str = ".lipflow";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -86,8 +85,8 @@ pub fn report(error: &anyhow::Error) {
             continue;
         }
         match i {
-            0 => eprintln!("lipflow: {text}"),
-            _ => eprintln!("  because: {text}"),
+            0 => eprintln!("lipflow: {}", plain(&text)),
+            _ => eprintln!("  because: {}", plain(&text)),
         }
         said = text;
     }

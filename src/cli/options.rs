@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::batch::confine::{is_model_file, is_template_file};
 use crate::error::{Failure, FailureKind};
 use crate::job::{EndMode, IfExists, Job, LoopMode, Offset};
 use crate::progress::Style;
+use crate::secret;
 
 /// All that says how a job is done; the files are apart.
 #[derive(Args, Clone, Debug)]
@@ -20,7 +22,7 @@ pub struct JobOptions {
     /// The model: a name from `lipflow model list`, or a file; the one built in by default
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
-    /// Sets a parameter of the template
+    /// Sets a parameter of the template. A `url` can be @FILE or env:NAME, which keeps its key from `ps`
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = super::parse_setting)]
     settings: Vec<(String, String)>,
     /// Seconds without movement after which a job is given up
@@ -157,6 +159,24 @@ impl JobOptions {
         Ok(())
     }
 
+    /// Makes names of files those that `place` gives for them: workers and later starts may run in another
+    /// folder, and in a list they are relative to it.
+    pub fn place_files(&mut self, place: &dyn Fn(&str) -> String) {
+        if is_template_file(&self.template) {
+            self.template = place(&self.template);
+        }
+        if let Some(model) = self.model.as_mut().filter(|model| is_model_file(model)) {
+            *model = place(model);
+        }
+    }
+
+    /// Template and model, as they are named.
+    pub fn names(&self) -> Vec<&str> {
+        std::iter::once(self.template.as_str())
+            .chain(self.model.as_deref())
+            .collect()
+    }
+
     /// Makes a job of the options and its files.
     pub fn job(
         &self,
@@ -185,7 +205,15 @@ impl JobOptions {
         if let Some(offset) = self.face.av_offset {
             set("audio-offset", offset.nanoseconds.to_string());
         }
-        parameters.extend(self.settings.iter().cloned());
+        check_settings(&self.settings)?;
+        for (name, value) in &self.settings {
+            // Where a stream goes may have its key in it.
+            let value = match name.as_str() {
+                "url" => secret::given(value)?,
+                _ => value.clone(),
+            };
+            parameters.push((name.clone(), value));
+        }
         Ok(Job {
             face,
             speech,
@@ -202,10 +230,30 @@ impl JobOptions {
     }
 }
 
+/// Parameters that the job itself fills in, and what says them. Set past it, they would not be checked,
+/// and a file would be written as it stands.
+const FILLED_IN: [(&str, &str); 5] = [
+    ("face", "the face that the job is given"),
+    ("speech", "the speech that the job is given"),
+    ("output", "the output that the job is given"),
+    ("end-mode", "--end-mode"),
+    ("loop-mode", "--loop-mode"),
+];
+
+fn check_settings(settings: &[(String, String)]) -> Result<(), Failure> {
+    for (name, _) in settings {
+        if let Some((_, instead)) = FILLED_IN.iter().find(|(filled_in, _)| filled_in == name) {
+            return Err(Failure::new(FailureKind::Usage)
+                .because(format_args!("`{name}` can't be set as a parameter"))
+                .advice(format_args!("It is {instead}")));
+        }
+    }
+    Ok(())
+}
+
 /// A model that is given as a file must be one; a name is looked up by the element.
 fn check_model(model: &str) -> Result<(), Failure> {
-    let is_file_name = model.contains('/') || model.ends_with(".onnx") || model.ends_with(".toml");
-    if is_file_name && !Path::new(model).is_file() {
+    if is_model_file(model) && !Path::new(model).is_file() {
         return Err(Failure::of(FailureKind::ModelMissing, Path::new(model)));
     }
     Ok(())
@@ -251,6 +299,21 @@ mod tests {
         let given = job_of(&Line::parse_from(line).options);
         assert_eq!(given, job_of(&options));
         assert_ne!(given, job_of(&Line::parse_from(["lipflow"]).options));
+    }
+
+    #[test]
+    fn files_can_not_be_named_past_the_job() {
+        for name in ["face", "speech", "output", "end-mode", "loop-mode"] {
+            let options = Line::parse_from(["lipflow", "--set", &format!("{name}=/x")]).options;
+            let mut column = Line::parse_from(["lipflow"]).options;
+            column.set(&format!("set.{name}"), "/x").unwrap();
+            for options in [options, column] {
+                let job = options.job("f".into(), "s".into(), None, IfExists::Refuse);
+                let failure = job.unwrap_err();
+                assert_eq!(failure.kind, FailureKind::Usage);
+                assert!(failure.to_string().contains(name), "{failure}");
+            }
+        }
     }
 
     #[test]

@@ -7,10 +7,11 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::STATE_FOLDER;
+use crate::batch::place;
 use crate::event::JobState;
 use crate::journal::{BatchRow, Counts, JobRow, Journal};
 use crate::progress::clock;
+use crate::terminal::plain;
 
 /// Where the journal is, as all commands about a batch take it.
 #[derive(Args, Debug)]
@@ -30,7 +31,7 @@ impl JournalOptions {
     fn path(&self) -> PathBuf {
         match &self.state {
             Some(state) => state.clone(),
-            None => self.folder.join(STATE_FOLDER),
+            None => place::of_folder(&self.folder),
         }
     }
 
@@ -156,7 +157,7 @@ fn text(status: &Status) -> String {
             progress.phase.name(),
             clock(progress.position_s),
             progress.duration_s.map_or("?".into(), clock),
-            job.output.display(),
+            plain(job.output.display()),
         );
     }
     if !status.attended && status.counts.open() > 0 {

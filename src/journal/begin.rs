@@ -1,13 +1,14 @@
 //! A batch begins, or begins again: what is there already is kept, the rest is to be done.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{Journal, Result, Stamp, now, state_of, text};
+use super::{Journal, Result, Stamp, now, stamp_of, state_of, text};
 use crate::digest;
 use crate::event::JobState;
-use crate::job::{IfExists, Job};
+use crate::job::Job;
 
 /// A job that is to be in the batch.
 pub struct Planned {
@@ -27,43 +28,81 @@ pub struct Begun {
     pub set_aside: u64,
 }
 
-/// The row of an output, as the last start left it.
-struct Found {
+/// The row of an output, as it is now.
+#[derive(Clone, Debug, PartialEq)]
+struct Row {
     id: i64,
+    epoch: i64,
     state: JobState,
+    spec: String,
     identity: Option<String>,
-    sha256: Option<String>,
+    published: Option<String>,
     stamp: Option<Stamp>,
     deaths: u32,
-    controller: Option<String>,
+    is_held: bool,
 }
 
-impl Found {
-    /// Whether the file under the output's name is the one that was made.
-    fn is_intact(&self, output: &Path) -> bool {
-        let (Some(made), Ok(there)) = (&self.stamp, Stamp::of(output)) else {
-            return false;
-        };
-        if *made == there {
-            return true;
-        }
-        // Copied back, or touched: the content tells.
-        made.size == there.size
-            && self
-                .sha256
-                .as_ref()
-                .is_some_and(|sha256| digest::is_of(output, sha256))
-    }
+/// What was found about a row by reading files, which takes too long to keep others from the journal.
+struct Look {
+    /// As it was then. A row that has changed since has to be looked at again.
+    row: Row,
+    /// The stamp of the file under the output's name, where that file is the one that was made.
+    intact: Option<Stamp>,
+    /// What the job would make is what was made.
+    is_same: bool,
 }
 
+#[derive(Clone, Debug, PartialEq)]
 enum Decision {
-    Keep,
-    Do(IfExists),
+    /// A controller works on it.
+    Elsewhere,
+    /// It killed its workers.
+    SetAside,
+    Done,
+    /// It waits already, as it is to be; what is known of its attempts stays.
+    Waits,
+    Queue,
+}
+
+/// Decides about a row; nothing where it has to be looked at first.
+fn decide(row: &Row, look: Option<&Look>, spec: &str, force: bool) -> Option<Decision> {
+    if row.is_held {
+        return Some(Decision::Elsewhere);
+    }
+    if row.state == JobState::Queued && row.spec == spec && !force {
+        return Some(Decision::Waits);
+    }
+    let is_done = match look {
+        Some(look) if look.row == *row => look.intact.is_some() && look.is_same,
+        _ if row.published.is_some() => return None,
+        _ => false,
+    };
+    Some(match row.state {
+        _ if force => Decision::Queue,
+        JobState::Failed if row.deaths >= super::work::DEATHS_ALLOWED => Decision::SetAside,
+        JobState::Done if is_done => Decision::Done,
+        _ => Decision::Queue,
+    })
+}
+
+impl Row {
+    /// The stamp of the file under the output's name, if that is the one that was made: only what has
+    /// a recorded digest is ours.
+    fn intact(&self, output: &Path) -> Option<Stamp> {
+        let (made, sha256) = (self.stamp.as_ref()?, self.published.as_ref()?);
+        let there = Stamp::of(output).ok()?;
+        // Copied back, or touched: the content tells.
+        let is_ours = *made == there || made.size == there.size && digest::is_of(output, sha256);
+        is_ours.then_some(there)
+    }
 }
 
 impl Journal {
     /// Enters the jobs of a batch. `identity` tells what a job would make; it is only asked where
     /// something was made before.
+    ///
+    /// Whatever is decided about a row is decided in the transaction that changes it: other
+    /// controllers go on claiming and ending jobs meanwhile.
     pub fn begin(
         &mut self,
         source: &str,
@@ -73,130 +112,82 @@ impl Journal {
         force: bool,
         identity: &dyn Fn(&Self, &Job) -> Result<Option<String>>,
     ) -> Result<Begun> {
-        // Reading and hashing are done before the journal is locked for writing.
-        let mut decisions = Vec::with_capacity(jobs.len());
-        let mut begun = Begun {
-            total: jobs.len() as u64,
-            ..Begun::default()
-        };
+        let mut entries = Vec::with_capacity(jobs.len());
         for planned in jobs {
-            let found = self.found(&planned.output)?;
-            let decision = match &found {
-                None => Decision::Do(planned.job.if_exists),
-                Some(found) => self.decide(found, planned, force, identity, &mut begun)?,
-            };
-            decisions.push((found.map(|f| f.id), decision));
+            entries.push((planned, serde_json::to_string(&planned.job)?));
         }
-        let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
-        transaction.execute(
-            "INSERT INTO batches(source, command, root, created) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT(source) DO UPDATE SET command = excluded.command, root = excluded.root",
-            params![source, command, text(root), now()],
-        )?;
-        begun.batch = transaction.query_row(
-            "SELECT id FROM batches WHERE source = ?1",
-            [source],
-            |row| row.get(0),
-        )?;
-        transaction.execute("UPDATE jobs SET listed = 0 WHERE batch = ?1", [begun.batch])?;
-        let mut insert = transaction.prepare(
-            "INSERT INTO jobs(batch, position, output, spec, state)
-             VALUES (?1, ?2, ?3, ?4, 'queued')
-             ON CONFLICT(output) DO UPDATE SET batch = ?1, position = ?2, spec = ?4, listed = 1,
-               state = 'queued', attempts = 0, deaths = 0, alone = 0, not_before = 0, cancel = 0,
-               outcome = NULL, progress = NULL, sha256 = NULL, thumbnail = NULL",
-        )?;
-        let mut keep = transaction
-            .prepare("UPDATE jobs SET batch = ?1, position = ?2, listed = 1 WHERE id = ?3")?;
-        for (position, (planned, (id, decision))) in jobs.iter().zip(decisions).enumerate() {
-            let position = position as i64;
-            match (decision, id) {
-                (Decision::Keep, Some(id)) => {
-                    keep.execute(params![begun.batch, position, id])?;
+        let mut looks = HashMap::new();
+        loop {
+            let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+            let mut decisions = Vec::with_capacity(jobs.len());
+            let mut unknown = Vec::new();
+            for (planned, spec) in &entries {
+                let Some(row) = self.row_of(&planned.output)? else {
+                    decisions.push((None, Decision::Queue));
+                    continue;
+                };
+                match decide(&row, looks.get(&row.id), spec, force) {
+                    Some(decision) => decisions.push((Some(row), decision)),
+                    None => unknown.push((*planned, row)),
                 }
-                (Decision::Do(if_exists), _) => {
-                    let job = Job {
-                        if_exists,
-                        ..planned.job.clone()
-                    };
-                    let spec = serde_json::to_string(&job)?;
-                    insert.execute(params![begun.batch, position, text(&planned.output), spec])?;
-                }
-                (Decision::Keep, None) => {}
+            }
+            if unknown.is_empty() {
+                let begun = enter(
+                    &transaction,
+                    (source, command, root),
+                    &entries,
+                    &decisions,
+                    &looks,
+                )?;
+                transaction.commit()?;
+                return Ok(begun);
+            }
+            drop(transaction);
+            // A row changes again only when another controller has done one more job.
+            for (planned, row) in unknown {
+                let intact = row.intact(&planned.output);
+                let is_same = !force
+                    && intact.is_some()
+                    && row.identity.is_some()
+                    && row.identity == identity(self, &planned.job)?;
+                let look = Look {
+                    row,
+                    intact,
+                    is_same,
+                };
+                looks.insert(look.row.id, look);
             }
         }
-        drop((insert, keep));
-        transaction.commit()?;
-        Ok(begun)
     }
 
-    fn found(&self, output: &Path) -> Result<Option<Found>> {
+    fn row_of(&self, output: &Path) -> Result<Option<Row>> {
         let mut statement = self.db.prepare_cached(
-            "SELECT id, state, identity, sha256, size, modified, deaths, controller
+            "SELECT id, epoch, state, spec, identity, published, size, modified, deaths,
+               controller IS NOT NULL
              FROM jobs WHERE output = ?1",
         )?;
-        let found = statement.query_row([text(output)], |row| {
-            let size = row.get::<_, Option<i64>>(4)?;
-            let modified = row.get::<_, Option<i64>>(5)?;
-            Ok(Found {
+        let row = statement.query_row([text(output)], |row| {
+            Ok(Row {
                 id: row.get(0)?,
-                state: state_of(&row.get::<_, String>(1)?),
-                identity: row.get(2)?,
-                sha256: row.get(3)?,
-                stamp: size.zip(modified).map(|(size, modified)| Stamp {
-                    size: size as u64,
-                    modified,
-                }),
-                deaths: row.get(6)?,
-                controller: row.get(7)?,
+                epoch: row.get(1)?,
+                state: state_of(&row.get::<_, String>(2)?),
+                spec: row.get(3)?,
+                identity: row.get(4)?,
+                published: row.get(5)?,
+                stamp: stamp_of(row.get(6)?, row.get(7)?),
+                deaths: row.get(8)?,
+                is_held: row.get(9)?,
             })
         });
-        Ok(found.optional()?)
-    }
-
-    fn decide(
-        &self,
-        found: &Found,
-        planned: &Planned,
-        force: bool,
-        identity: &dyn Fn(&Self, &Job) -> Result<Option<String>>,
-        begun: &mut Begun,
-    ) -> Result<Decision> {
-        // Dead controllers have been cleared away, so whoever is named here lives.
-        if found.controller.is_some() {
-            begun.elsewhere += 1;
-            return Ok(Decision::Keep);
-        }
-        // What was made earlier, and nobody has touched since, may be replaced.
-        let is_ours = found.is_intact(&planned.output);
-        let again = Decision::Do(if is_ours {
-            IfExists::Overwrite
-        } else {
-            planned.job.if_exists
-        });
-        if force {
-            return Ok(again);
-        }
-        if found.state == JobState::Failed && found.deaths >= super::work::DEATHS_ALLOWED {
-            begun.set_aside += 1;
-            return Ok(Decision::Keep);
-        }
-        if found.state == JobState::Done
-            && is_ours
-            && found.identity.is_some()
-            && found.identity == identity(self, &planned.job)?
-        {
-            begun.already_done += 1;
-            return Ok(Decision::Keep);
-        }
-        Ok(again)
+        Ok(row.optional()?)
     }
 
     /// Puts jobs that have failed, were cancelled or were set aside back into the queue; all of the
     /// batch if none is named. Gives how many.
     pub fn retry(&self, batch: i64, jobs: &[i64]) -> Result<u64> {
-        let sql = "UPDATE jobs SET state = 'queued', attempts = 0, deaths = 0, alone = 0,
-               not_before = 0, cancel = 0, outcome = NULL, progress = NULL
+        let sql = "UPDATE jobs SET state = 'queued', epoch = epoch + 1, attempts = 0, deaths = 0,
+               alone = 0, interruptions = 0, not_before = 0, cancel = 0, outcome = NULL,
+               progress = NULL
              WHERE batch = ?1 AND listed = 1 AND controller IS NULL
                AND state IN ('failed', 'cancelled')";
         if jobs.is_empty() {
@@ -233,4 +224,71 @@ impl Journal {
         transaction.commit()?;
         Ok(count as u64)
     }
+}
+
+/// Writes what was decided.
+fn enter(
+    db: &Transaction,
+    (source, command, root): (&str, &str, &Path),
+    entries: &[(&Planned, String)],
+    decisions: &[(Option<Row>, Decision)],
+    looks: &HashMap<i64, Look>,
+) -> Result<Begun> {
+    db.execute(
+        "INSERT INTO batches(source, command, root, created) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT(source) DO UPDATE SET command = excluded.command, root = excluded.root",
+        params![source, command, text(root), now()],
+    )?;
+    let batch = db.query_row(
+        "SELECT id FROM batches WHERE source = ?1",
+        [source],
+        |row| row.get(0),
+    )?;
+    let mut begun = Begun {
+        batch,
+        total: entries.len() as u64,
+        ..Begun::default()
+    };
+    db.execute("UPDATE jobs SET listed = 0 WHERE batch = ?1", [batch])?;
+    let mut queue = db.prepare(
+        "INSERT INTO jobs(batch, position, output, spec, state)
+         VALUES (?1, ?2, ?3, ?4, 'queued')
+         ON CONFLICT(output) DO UPDATE SET batch = ?1, position = ?2, spec = ?4, listed = 1,
+           state = 'queued', epoch = epoch + 1, attempts = 0, deaths = 0, alone = 0,
+           interruptions = 0, not_before = 0, cancel = 0, outcome = NULL, progress = NULL,
+           sha256 = NULL, thumbnail = NULL",
+    )?;
+    let mut keep =
+        db.prepare("UPDATE jobs SET batch = ?1, position = ?2, listed = 1 WHERE id = ?3")?;
+    let mut touch = db.prepare("UPDATE jobs SET size = ?2, modified = ?3 WHERE id = ?1")?;
+    for (position, ((planned, spec), (row, decision))) in entries.iter().zip(decisions).enumerate()
+    {
+        let position = position as i64;
+        // The claim tells by the stamp whether the file may be replaced.
+        let look = row
+            .as_ref()
+            .and_then(|row| Some((row, looks.get(&row.id)?)));
+        if let Some((row, look)) = look
+            && look.row == *row
+            && let Some(stamp) = &look.intact
+            && look.row.stamp.as_ref() != Some(stamp)
+        {
+            touch.execute(params![look.row.id, stamp.size as i64, stamp.modified])?;
+        }
+        match decision {
+            Decision::Elsewhere => begun.elsewhere += 1,
+            Decision::SetAside => begun.set_aside += 1,
+            Decision::Done => begun.already_done += 1,
+            Decision::Waits | Decision::Queue => {}
+        }
+        match (decision, row) {
+            (Decision::Queue, _) | (_, None) => {
+                queue.execute(params![batch, position, text(&planned.output), spec])?;
+            }
+            (_, Some(row)) => {
+                keep.execute(params![batch, position, row.id])?;
+            }
+        }
+    }
+    Ok(begun)
 }

@@ -4,17 +4,22 @@
 //! collected and applied in one transaction, all or none, so that a disk that is full loses nothing:
 //! the same changes are applied again when there is room.
 
+mod artifact;
 mod begin;
+mod controller;
+mod medium;
 mod query;
 mod schema;
 mod work;
 
 pub use begin::{Begun, Planned};
 pub use query::{BatchRow, Counts, JobRow, StoredEvent};
-pub use work::{Change, Claim, DEATHS_ALLOWED, Ending};
+pub use work::{Applied, Change, Claim, DEATHS_ALLOWED, Ending, Lease};
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::MetadataExt;
+use controller::Controller;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -37,6 +42,14 @@ pub enum Error {
     Missing(PathBuf),
     #[error("the journal in {folder} was written by a newer lipflow (version {version})")]
     Newer { folder: PathBuf, version: i64 },
+    #[error("the journal's folder is on a file system that can't lock files: {0}")]
+    NoLocks(#[source] std::io::Error),
+    #[error("the journal's folder is on {0}, where its parts would come apart")]
+    Network(&'static str),
+    #[error(
+        "the journal's folder is on a file system without shared memory (`{0}` instead of WAL)"
+    )]
+    NoSharedMemory(String),
     #[error("the journal's folder can't be used")]
     Folder(#[from] std::io::Error),
     #[error("the journal can't be used")]
@@ -67,7 +80,13 @@ impl Error {
         if let Self::Folder(cause) = self {
             reason += &format!(": {cause}");
         }
-        Failure::of(FailureKind::JournalUnusable, folder).because(reason)
+        let failure = Failure::of(FailureKind::JournalUnusable, folder).because(reason);
+        match self {
+            Self::NoLocks(_) | Self::Network(_) | Self::NoSharedMemory(_) => {
+                failure.advice("Give --state with a folder on a local disk; the outputs may stay")
+            }
+            _ => failure,
+        }
     }
 }
 
@@ -108,13 +127,6 @@ pub struct Journal {
     controller: Option<Controller>,
 }
 
-/// A running controller. Its lock, which the kernel drops however it dies, says that it lives.
-struct Controller {
-    name: String,
-    path: PathBuf,
-    _lock: File,
-}
-
 impl Journal {
     /// Opens the journal in `folder` to write to it, and makes it if there is none.
     pub fn open(folder: &Path) -> Result<Self> {
@@ -132,19 +144,33 @@ impl Journal {
     }
 
     fn try_open(folder: &Path) -> Result<Self> {
-        let db = Connection::open(folder.join(FILE))?;
+        if let Some(name) = medium::network_name(folder) {
+            return Err(Error::Network(name));
+        }
+        let path = folder.join(FILE);
+        keep_private(&path)?;
+        let db = Connection::open(path)?;
         db.busy_timeout(BUSY)?;
-        db.pragma_update(None, "journal_mode", "WAL")?;
+        let mode =
+            db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
+        if mode != "wal" {
+            return Err(Error::NoSharedMemory(mode));
+        }
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "foreign_keys", true)?;
         schema::migrate(&db, folder)?;
         Ok(Self::with(db, folder))
     }
 
+    /// Whether there is a journal in `folder`.
+    pub fn is_at(folder: &Path) -> bool {
+        folder.join(FILE).is_file()
+    }
+
     /// Opens the journal in `folder` to look at it; nothing is ever changed.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
-        if !path.is_file() {
+        if !Self::is_at(folder) {
             return Err(Error::Missing(folder.into()));
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -162,66 +188,14 @@ impl Journal {
         }
     }
 
+    /// Waits for nobody, so that a test of what happens then need not wait either.
+    #[cfg(test)]
+    pub(crate) fn hurry(&self) {
+        self.db.busy_timeout(Duration::ZERO).unwrap();
+    }
+
     pub fn folder(&self) -> &Path {
         &self.folder
-    }
-
-    /// Enters this process as a controller, which may claim jobs.
-    pub fn sign_in(&mut self) -> Result<()> {
-        let started = now();
-        let name = format!("{}-{:x}", std::process::id(), (started * 1e6) as u64);
-        let path = self.lock_path(&name);
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&path)?;
-        // Nobody knows the name yet, so nobody else can hold it.
-        let _ = lock.try_lock();
-        self.db.execute(
-            "INSERT INTO controllers(name, pid, started) VALUES (?1, ?2, ?3)",
-            params![name, std::process::id(), started],
-        )?;
-        self.controller = Some(Controller {
-            name,
-            path,
-            _lock: lock,
-        });
-        Ok(())
-    }
-
-    fn lock_path(&self, controller: &str) -> PathBuf {
-        self.folder.join(format!("controller-{controller}.lock"))
-    }
-
-    fn controller(&self) -> &str {
-        self.controller.as_ref().map_or("", |c| c.name.as_str())
-    }
-
-    /// Controllers that have died and have not been cleared away.
-    fn dead_controllers(&self) -> Result<Vec<String>> {
-        let mut statement = self.db.prepare_cached("SELECT name FROM controllers")?;
-        let names = statement.query_map([], |row| row.get::<_, String>(0))?;
-        let mut dead = Vec::new();
-        for name in names {
-            let name = name?;
-            if name != self.controller() && !is_locked(&self.lock_path(&name)) {
-                dead.push(name);
-            }
-        }
-        Ok(dead)
-    }
-
-    /// Whether any controller lives.
-    pub fn is_attended(&self) -> Result<bool> {
-        let mut statement = self.db.prepare_cached("SELECT name FROM controllers")?;
-        let names = statement.query_map([], |row| row.get::<_, String>(0))?;
-        for name in names {
-            if is_locked(&self.lock_path(&name?)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// The SHA-256 of the file, if it was computed when the file was as it is now.
@@ -242,18 +216,16 @@ impl Journal {
     }
 }
 
-impl Drop for Journal {
-    fn drop(&mut self) {
-        if let Some(controller) = &self.controller {
-            // Jobs that are still its own are given back by the next controller.
-            let _ = self.db.execute(
-                "DELETE FROM controllers WHERE name = ?1
-                 AND NOT EXISTS (SELECT 1 FROM jobs WHERE controller = ?1)",
-                [&controller.name],
-            );
-            let _ = fs::remove_file(&controller.path);
-        }
+/// Jobs may have keys of streams in their parameters. SQLite gives the files beside it the same rights.
+fn keep_private(path: &Path) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let file = options.create(true).append(true).mode(0o600).open(path)?;
+    let mode = file.metadata()?.mode();
+    if mode & 0o077 != 0 {
+        // It may be somebody else's, who has let us write.
+        let _ = file.set_permissions(fs::Permissions::from_mode(mode & 0o700));
     }
+    Ok(())
 }
 
 /// Seconds since 1970.
@@ -261,6 +233,14 @@ pub fn now() -> f64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0.0, |d| d.as_secs_f64())
+}
+
+fn stamp_of(size: Option<i64>, modified: Option<i64>) -> Option<Stamp> {
+    let (size, modified) = size.zip(modified)?;
+    Some(Stamp {
+        size: size as u64,
+        modified,
+    })
 }
 
 /// A path as the journal has it: jobs with other names are refused before they get here.
@@ -271,11 +251,6 @@ fn text(path: &Path) -> String {
 fn state_of(name: &str) -> JobState {
     let found = JobState::ALL.into_iter().find(|state| state.name() == name);
     found.unwrap_or_default()
-}
-
-/// Whether somebody holds the lock of the file.
-fn is_locked(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| file.try_lock_shared().is_err())
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! What readers ask: nothing here changes anything.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
-use super::{Journal, Media, Result, state_of};
+use super::{Journal, Lease, Media, Result, state_of, text};
 use crate::event::{ErrorReport, JobState, Outcome, Progress};
 use crate::job::Job;
 
@@ -89,6 +89,40 @@ impl Journal {
         Ok(row.optional()?)
     }
 
+    /// Whether the journal has the batch, or any of these outputs.
+    pub fn knows(&self, source: &str, outputs: &[&Path]) -> Result<bool> {
+        let mut statement = self
+            .db
+            .prepare("SELECT EXISTS (SELECT 1 FROM batches WHERE source = ?1)")?;
+        if statement.query_row([source], |row| row.get(0))? {
+            return Ok(true);
+        }
+        for output in outputs {
+            if self.has_output(output)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the file is an output of any job.
+    pub fn has_output(&self, path: &Path) -> Result<bool> {
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM jobs WHERE output = ?1)")?;
+        Ok(statement.query_row([text(path)], |row| row.get(0))?)
+    }
+
+    /// Whether a batch has its outputs in the folder: it is their common one, or some are below it.
+    pub fn is_of(&self, folder: &Path) -> Result<bool> {
+        let folder = text(folder);
+        let mut statement = self.db.prepare(
+            "SELECT EXISTS (SELECT 1 FROM batches WHERE root = ?1)
+             OR EXISTS (SELECT 1 FROM jobs WHERE output > ?1 || '/' AND output < ?1 || '0')",
+        )?;
+        Ok(statement.query_row([folder], |row| row.get(0))?)
+    }
+
     pub fn counts(&self, batch: i64) -> Result<Counts> {
         let mut statement = self.db.prepare_cached(
             "SELECT state, COUNT(*) FROM jobs WHERE batch = ?1 AND listed = 1 GROUP BY state",
@@ -139,28 +173,30 @@ impl Journal {
         Ok(jobs)
     }
 
-    /// When the next job that waits for another attempt is due.
-    pub fn next_due(&self, batch: i64) -> Result<Option<f64>> {
-        let due = self.db.query_row(
-            "SELECT MIN(not_before) FROM jobs WHERE batch = ?1 AND listed = 1 AND state = 'queued'",
-            [batch],
-            |row| row.get(0),
-        )?;
-        Ok(due)
-    }
-
-    /// Faces and speeches of the jobs that wait, in their order.
-    pub fn waiting(&self, batch: i64) -> Result<Vec<Job>> {
+    /// The jobs of the batch that wait, in their order.
+    pub fn waiting(&self, batch: i64) -> Result<Vec<Lease>> {
         let mut statement = self.db.prepare_cached(
-            "SELECT spec FROM jobs WHERE batch = ?1 AND listed = 1 AND state = 'queued'
+            "SELECT id, epoch FROM jobs WHERE batch = ?1 AND listed = 1 AND state = 'queued'
              ORDER BY position",
         )?;
-        let specs = statement.query_map([batch], |row| row.get::<_, String>(0))?;
-        let mut jobs = Vec::new();
-        for spec in specs {
-            jobs.push(serde_json::from_str(&spec?)?);
-        }
-        Ok(jobs)
+        let leases = statement.query_map([batch], |row| {
+            Ok(Lease {
+                job: row.get(0)?,
+                epoch: row.get(1)?,
+            })
+        })?;
+        Ok(leases.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// What the job is, unless it has been claimed or changed since.
+    pub fn spec(&self, lease: Lease) -> Result<Option<Job>> {
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT spec FROM jobs WHERE id = ?1 AND epoch = ?2")?;
+        let spec = statement
+            .query_row([lease.job, lease.epoch], |row| row.get::<_, String>(0))
+            .optional()?;
+        Ok(spec.map(|spec| serde_json::from_str(&spec)).transpose()?)
     }
 
     /// What is known of inputs, by path. Files that have changed since are in it too: estimates may

@@ -2,13 +2,17 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::{Error, Result};
+use crate::cancel::Cancel;
+use crate::digest;
 
-const VERSION: i64 = 1;
+/// Number `n` makes a journal of version `n` one of version `n + 1`.
+const STEPS: [&str; 2] = [FIRST, FENCED];
+const VERSION: i64 = STEPS.len() as i64;
 
-const TABLES: &str = "
+pub(super) const FIRST: &str = "
 CREATE TABLE batches (
     id INTEGER PRIMARY KEY,
     -- What makes two starts the same batch: the list's path, or the faces, speeches and pattern.
@@ -93,16 +97,63 @@ CREATE TABLE controllers (
 );
 ";
 
+/// Every claim gets an epoch, and what was published has a digest of its own.
+const FENCED: &str = "
+-- Grows whenever the job is claimed or taken away: a change that names another one comes too late.
+ALTER TABLE jobs ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+-- SHA-256 of what was published under the output's name; absent where that was never ours. The other
+-- one is of the present attempt.
+ALTER TABLE jobs ADD COLUMN published TEXT;
+-- How often its controller died while it ran.
+ALTER TABLE jobs ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0;
+UPDATE jobs SET published = sha256 WHERE state = 'done';
+-- The stamp of a file that was left alone is not one of ours.
+UPDATE jobs SET size = NULL, modified = NULL WHERE published IS NULL;
+-- Report, manifest and zip files that were written, by their content.
+CREATE TABLE artifacts (
+    path TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    PRIMARY KEY (path, sha256)
+) WITHOUT ROWID;
+";
+
 pub fn migrate(db: &Connection, folder: &Path) -> Result<()> {
+    if check_version(db, folder)? == VERSION {
+        return Ok(());
+    }
+    // Two controllers may start at the same moment: the second finds the tables there.
+    db.execute_batch("BEGIN IMMEDIATE")?;
     let version = check_version(db, folder)?;
-    if version == 0 {
-        // Two controllers may start at the same moment: the second finds the tables there.
-        db.execute_batch("BEGIN IMMEDIATE")?;
-        if check_version(db, folder)? == 0 {
-            db.execute_batch(TABLES)?;
-            db.pragma_update(None, "user_version", VERSION)?;
+    for (from, step) in (0..).zip(STEPS).filter(|(from, _)| *from >= version) {
+        db.execute_batch(step)?;
+        if from == 1 {
+            adopt_reports(db)?;
         }
-        db.execute_batch("COMMIT")?;
+    }
+    db.pragma_update(None, "user_version", VERSION)?;
+    db.execute_batch("COMMIT")?;
+    Ok(())
+}
+
+/// What was written into the root of a batch before there were [`FENCED`] journals.
+const REPORTS: [&str; 2] = ["report.html", "manifest.json"];
+
+/// Earlier versions kept no account of their reports; whatever has such a name is taken for one, as
+/// they did.
+fn adopt_reports(db: &Connection) -> Result<()> {
+    let mut roots = db.prepare("SELECT root FROM batches")?;
+    let roots = roots.query_map([], |row| row.get::<_, String>(0))?;
+    for root in roots {
+        let root = root?;
+        for name in REPORTS {
+            let path = Path::new(&root).join(name);
+            if let Ok(sha256) = digest::of_file(&path, &Cancel::default()) {
+                db.execute(
+                    "INSERT OR IGNORE INTO artifacts(path, sha256) VALUES (?1, ?2)",
+                    params![super::text(&path), sha256],
+                )?;
+            }
+        }
     }
     Ok(())
 }

@@ -1,3 +1,6 @@
+mod faults;
+
+use std::fs::File;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -67,14 +70,14 @@ impl Desk {
             let sha256 = digest(&output);
             let mut changes = vec![
                 Change::Identified {
-                    job: claim.job,
+                    lease: claim.lease(),
                     identity: identity.into(),
                 },
                 Change::Made {
-                    job: claim.job,
+                    lease: claim.lease(),
                     sha256,
                 },
-                ended(claim.job, JobState::Done, Stamp::of(&output).ok()),
+                ended(claim.lease(), JobState::Done, Stamp::of(&output).ok()),
             ];
             journal.apply(batch, &mut changes).unwrap();
             done.push((claim.job, claim.spec.if_exists));
@@ -87,9 +90,9 @@ fn digest(path: &Path) -> String {
     crate::digest::of_file(path, &Default::default()).unwrap()
 }
 
-fn ended(job: i64, state: JobState, stamp: Option<Stamp>) -> Change {
+fn ended(lease: Lease, state: JobState, stamp: Option<Stamp>) -> Change {
     Change::Ended {
-        job,
+        lease,
         ending: Ending {
             state,
             outcome: Outcome::nothing(state, &Progress::default()),
@@ -105,10 +108,9 @@ fn ended(job: i64, state: JobState, stamp: Option<Stamp>) -> Change {
 }
 
 /// A controller that died: its lock is gone, its entry and its jobs are not.
-fn die(journal: Journal) {
-    let lock = journal.lock_path(journal.controller());
-    fs::remove_file(lock).unwrap();
-    std::mem::forget(journal);
+fn die(mut journal: Journal) {
+    // The lock is dropped with the file.
+    drop(journal.controller.take());
 }
 
 #[test]
@@ -210,7 +212,7 @@ fn jobs_of_a_dead_controller_go_on_and_published_ones_count() {
     let mut made: Vec<_> = claims[..2]
         .iter()
         .map(|claim| Change::Made {
-            job: claim.job,
+            lease: claim.lease(),
             sha256: digest(&desk.path("a.mp4")),
         })
         .collect();
@@ -266,7 +268,7 @@ fn killers_are_set_aside_until_somebody_says_retry() {
     let batch = desk.begin(&mut journal, &["a.mp4"], "one", false).batch;
     for state in [JobState::Queued, JobState::Failed] {
         let claim = journal.claim(batch, 7).unwrap().unwrap();
-        let Change::Ended { job, ending } = ended(claim.job, state, None) else {
+        let Change::Ended { lease, ending } = ended(claim.lease(), state, None) else {
             unreachable!()
         };
         let ending = Ending {
@@ -274,7 +276,7 @@ fn killers_are_set_aside_until_somebody_says_retry() {
             ..ending
         };
         journal
-            .apply(batch, &mut [Change::Ended { job, ending }])
+            .apply(batch, &mut [Change::Ended { lease, ending }])
             .unwrap();
     }
     let begun = desk.begin(&mut journal, &["a.mp4"], "one", false);
@@ -290,7 +292,7 @@ fn a_pause_is_kept() {
     let mut journal = desk.journal();
     let batch = desk.begin(&mut journal, &["a.mp4"], "one", false).batch;
     let claim = journal.claim(batch, 7).unwrap().unwrap();
-    let Change::Ended { job, ending } = ended(claim.job, JobState::Queued, None) else {
+    let Change::Ended { lease, ending } = ended(claim.lease(), JobState::Queued, None) else {
         unreachable!()
     };
     let ending = Ending {
@@ -298,7 +300,7 @@ fn a_pause_is_kept() {
         ..ending
     };
     journal
-        .apply(batch, &mut [Change::Ended { job, ending }])
+        .apply(batch, &mut [Change::Ended { lease, ending }])
         .unwrap();
     assert!(journal.claim(batch, 7).unwrap().is_none(), "not yet");
     assert_eq!(journal.counts(batch).unwrap().queued, 1);
@@ -326,13 +328,14 @@ fn events_are_numbered_and_kept_in_order() {
     let mut changes: Vec<_> = [JobState::Probing, JobState::Loading, JobState::Running]
         .map(|state| Change::Event {
             event: Event::of_job(1, state),
+            lease: None,
         })
         .into();
     journal.apply(batch, &mut changes).unwrap();
     let ids: Vec<_> = changes
         .iter()
         .map(|change| match change {
-            Change::Event { event } => event.id.unwrap(),
+            Change::Event { event, .. } => event.id.unwrap(),
             _ => unreachable!(),
         })
         .collect();
@@ -351,11 +354,12 @@ fn changes_are_applied_all_or_none() {
     let claim = journal.claim(batch, 7).unwrap().unwrap();
     let mut changes = [
         Change::State {
-            job: claim.job,
+            lease: claim.lease(),
             state: JobState::Running,
         },
         Change::Event {
             event: Event::of_job(claim.job, JobState::Running),
+            lease: Some(claim.lease()),
         },
     ];
     // Somebody else is writing for longer than anyone waits.
@@ -386,24 +390,21 @@ fn the_next_job_is_taken_with_the_end_of_the_last() {
         .batch;
     let first = journal.claim(batch, 7).unwrap().unwrap();
     let begin = |claim: &Claim| Some(Event::of_job(claim.job, JobState::Probing));
-    let mut changes = vec![ended(first.job, JobState::Done, None)];
+    let mut changes = vec![ended(first.lease(), JobState::Done, None)];
     let second = journal.apply_and_claim(batch, &mut changes, 7, &begin);
-    let second = second.unwrap().unwrap();
+    let second = second.unwrap().claim.unwrap();
     assert_ne!(second.job, first.job);
     assert!(
-        matches!(&changes[..], [_, Change::Event { event }] if event.id.is_some()),
+        matches!(&changes[..], [_, Change::Event { event, .. }] if event.id.is_some()),
         "{changes:?}"
     );
-    let mut changes = vec![ended(second.job, JobState::Queued, None)];
+    let mut changes = vec![ended(second.lease(), JobState::Queued, None)];
     let again = journal.apply_and_claim(batch, &mut changes, 7, &begin);
-    assert_eq!(
-        again.unwrap().unwrap().job,
-        second.job,
-        "it was put back first"
-    );
-    let mut changes = vec![ended(second.job, JobState::Done, None)];
+    let again = again.unwrap().claim.unwrap();
+    assert_eq!(again.job, second.job, "it was put back first");
+    let mut changes = vec![ended(again.lease(), JobState::Done, None)];
     let none = journal.apply_and_claim(batch, &mut changes, 7, &begin);
-    assert!(none.unwrap().is_none());
+    assert!(none.unwrap().claim.is_none());
     assert_eq!(changes.len(), 1, "nothing begins");
     assert_eq!(journal.counts(batch).unwrap().done, 2);
 }

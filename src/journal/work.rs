@@ -1,45 +1,48 @@
 //! What a controller enters while it works.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::types::Type;
+use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
-use super::{Journal, Media, Result, Stamp, now, text};
-use crate::digest;
+use super::{Journal, Media, Result, Stamp, now, stamp_of, text};
 use crate::event::{Event, JobState, Outcome, Progress};
-use crate::job::Job;
-use crate::publish;
+use crate::job::{IfExists, Job};
 
 /// So many workers may die of a job before it is set aside.
 pub const DEATHS_ALLOWED: u32 = 2;
 
-/// How long a worker without its controller may take to end, however slow its disk is.
-const WRITER_LIMIT: Duration = Duration::from_secs(5);
+/// A job whose controller died this often while it ran may stay among others. Beyond, it comes last and
+/// runs by itself, so that one that takes the whole machine down does so when the others are done.
+const INTERRUPTIONS_IN_COMPANY: u32 = 2;
+/// No job is put off for longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
 /// One change. Those of one moment are applied together or not at all.
 #[derive(Clone, Debug)]
 pub enum Change {
     State {
-        job: i64,
+        lease: Lease,
         state: JobState,
     },
     Progress {
-        job: i64,
+        lease: Lease,
         progress: Progress,
     },
     /// What the job's inputs and settings come to.
     Identified {
-        job: i64,
+        lease: Lease,
         identity: String,
     },
     /// The output is whole and will get its name next.
     Made {
-        job: i64,
+        lease: Lease,
         sha256: String,
     },
     Ended {
-        job: i64,
+        lease: Lease,
         ending: Ending,
     },
     Digest {
@@ -53,13 +56,31 @@ pub enum Change {
         media: Option<Media>,
     },
     Thumbnail {
-        job: i64,
+        lease: Lease,
         jpeg: Vec<u8>,
     },
     /// Kept for readers who come later; gets its number when it is applied.
     Event {
         event: Event,
+        /// Of the attempt that it tells of.
+        lease: Option<Lease>,
     },
+}
+
+/// What a controller has of a job: the right to change it, until somebody takes it away. The epoch
+/// is the fencing token: each change names it, and one that names an old one changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lease {
+    pub job: i64,
+    pub epoch: i64,
+}
+
+/// What became of changes.
+#[derive(Debug, Default)]
+pub struct Applied {
+    pub claim: Option<Claim>,
+    /// Leases that somebody else has taken over. Nothing that was said under them was applied.
+    pub lost: BTreeSet<Lease>,
 }
 
 /// How an attempt ended.
@@ -88,22 +109,51 @@ pub struct Ending {
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub job: i64,
+    pub epoch: i64,
     pub spec: Job,
     /// From 1.
     pub attempt: u32,
     pub deaths: u32,
     /// It wants a worker of its own.
     pub alone: bool,
+    /// It wants this controller for itself: too many died while it ran.
+    pub solo: bool,
     /// The digest of an output that an earlier attempt was about to publish when it was cut off.
     pub promised: Option<String>,
     pub face_digest: Option<String>,
     pub speech_digest: Option<String>,
 }
 
+impl Change {
+    /// The lease under which it is said.
+    fn lease(&self) -> Option<Lease> {
+        match self {
+            Self::State { lease, .. }
+            | Self::Progress { lease, .. }
+            | Self::Identified { lease, .. }
+            | Self::Made { lease, .. }
+            | Self::Ended { lease, .. }
+            | Self::Thumbnail { lease, .. } => Some(*lease),
+            Self::Event { lease, .. } => *lease,
+            Self::Digest { .. } | Self::Media { .. } => None,
+        }
+    }
+}
+
+impl Claim {
+    pub fn lease(&self) -> Lease {
+        Lease {
+            job: self.job,
+            epoch: self.epoch,
+        }
+    }
+}
+
 impl Journal {
     /// Takes the next job of the batch that is due, for the worker with process id `worker`.
     pub fn claim(&self, batch: i64, worker: u32) -> Result<Option<Claim>> {
-        self.apply_and_claim(batch, &mut Vec::new(), worker, &|_| None)
+        let applied = self.apply_and_claim(batch, &mut Vec::new(), worker, &|_| None)?;
+        Ok(applied.claim)
     }
 
     /// Applies the changes and takes the next job, all or nothing, so that between two jobs the disk
@@ -114,212 +164,92 @@ impl Journal {
         changes: &mut Vec<Change>,
         worker: u32,
         begin: &dyn Fn(&Claim) -> Option<Event>,
-    ) -> Result<Option<Claim>> {
+    ) -> Result<Applied> {
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
-        for change in changes.iter_mut() {
-            self.apply_one(&transaction, batch, change)?;
-        }
+        let lost = apply_all(&transaction, batch, changes)?;
         let claim = self.claim_in(&transaction, batch, worker)?;
-        let event = claim.as_ref().and_then(begin);
-        let mut last = event.map(|event| Change::Event { event });
+        let mut last = claim.as_ref().and_then(|claim| {
+            let event = begin(claim)?;
+            let lease = Some(claim.lease());
+            Some(Change::Event { event, lease })
+        });
         if let Some(last) = &mut last {
-            self.apply_one(&transaction, batch, last)?;
+            apply_one(&transaction, batch, last)?;
         }
         transaction.commit()?;
         changes.extend(last);
-        Ok(claim)
+        Ok(Applied { claim, lost })
     }
 
     fn claim_in(&self, db: &Transaction, batch: i64, worker: u32) -> Result<Option<Claim>> {
+        let now = now();
         let found = db
             .prepare_cached(
-                "UPDATE jobs SET state = 'probing', controller = ?2, attempts = attempts + 1,
-                   progress = NULL
+                "UPDATE jobs SET state = 'probing', controller = ?2, epoch = epoch + 1,
+                   attempts = attempts + 1, progress = NULL
                  WHERE id = (SELECT id FROM jobs WHERE batch = ?1 AND listed = 1
-                   AND state = 'queued' AND not_before <= ?3 ORDER BY position LIMIT 1)
-                 RETURNING id, spec, attempts, deaths, alone, sha256",
+                   AND state = 'queued' AND (not_before <= ?3 OR not_before > ?4)
+                   ORDER BY interruptions > ?5, position LIMIT 1)
+                 RETURNING id, epoch, spec, attempts, deaths, alone, interruptions > ?5, sha256,
+                   output, published IS NOT NULL, size, modified",
             )?
-            .query_row(params![batch, self.controller(), now()], |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, String>(1)?,
-                    row.get::<_, u32>(2)?,
-                    row.get::<_, u32>(3)?,
-                    row.get::<_, bool>(4)?,
-                    row.get::<_, Option<String>>(5)?,
-                ))
-            })
+            .query_row(
+                // A job that waits for longer than any does was put off by a clock that was put back.
+                params![
+                    batch,
+                    self.controller(),
+                    now,
+                    now + LONGEST_WAIT.as_secs_f64(),
+                    INTERRUPTIONS_IN_COMPANY
+                ],
+                |row| {
+                    let output = PathBuf::from(row.get::<_, String>(8)?);
+                    let made = stamp_of(row.get(10)?, row.get(11)?);
+                    let is_ours = row.get(9)? && made.is_some() && Stamp::of(&output).ok() == made;
+                    let claim = Claim {
+                        job: row.get(0)?,
+                        epoch: row.get(1)?,
+                        spec: json(row, 2)?,
+                        attempt: row.get(3)?,
+                        deaths: row.get(4)?,
+                        alone: row.get(5)?,
+                        solo: row.get(6)?,
+                        promised: row.get(7)?,
+                        face_digest: None,
+                        speech_digest: None,
+                    };
+                    Ok((claim, is_ours))
+                },
+            )
             .optional()?;
-        let Some((job, spec, attempt, deaths, alone, promised)) = found else {
+        let Some((mut claim, is_ours)) = found else {
             return Ok(None);
         };
         db.execute(
             "INSERT INTO attempts(job, number, controller, worker, started)
              VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![job, attempt, self.controller(), worker, now()],
+            params![claim.job, claim.attempt, self.controller(), worker, now],
         )?;
-        let spec: Job = serde_json::from_str(&spec)?;
-        Ok(Some(Claim {
-            job,
-            attempt,
-            deaths,
-            alone,
-            promised,
-            // The job is taken: what fails from here on must not lose it. The worker reads the files.
-            face_digest: self.known_digest(&spec.face).unwrap_or_default(),
-            speech_digest: self.known_digest(&spec.speech).unwrap_or_default(),
-            spec,
-        }))
+        if is_ours {
+            // What was made earlier, and nobody has touched since, may be replaced.
+            claim.spec.if_exists = IfExists::Overwrite;
+        }
+        // The job is taken: what fails from here on must not lose it. The worker reads the files.
+        claim.face_digest = self.known_digest(&claim.spec.face).unwrap_or_default();
+        claim.speech_digest = self.known_digest(&claim.spec.speech).unwrap_or_default();
+        Ok(Some(claim))
     }
 
-    /// Applies the changes, all or none, and gives the events among them their numbers.
-    pub fn apply(&self, batch: i64, changes: &mut [Change]) -> Result<()> {
+    /// Applies the changes, all or none, and gives the events among them their numbers. Gives the
+    /// leases that are lost.
+    pub fn apply(&self, batch: i64, changes: &mut [Change]) -> Result<BTreeSet<Lease>> {
         if changes.is_empty() {
-            return Ok(());
+            return Ok(BTreeSet::new());
         }
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
-        for change in changes.iter_mut() {
-            self.apply_one(&transaction, batch, change)?;
-        }
+        let lost = apply_all(&transaction, batch, changes)?;
         transaction.commit()?;
-        Ok(())
-    }
-
-    fn apply_one(&self, db: &Transaction, batch: i64, change: &mut Change) -> Result<()> {
-        let own = self.controller();
-        if let Change::Event { event } = change {
-            event.id = None;
-            db.prepare_cached("INSERT INTO events(batch, body) VALUES (?1, ?2)")?
-                .execute(params![batch, serde_json::to_string(event)?])?;
-            event.id = Some(db.last_insert_rowid());
-            return Ok(());
-        }
-        match &*change {
-            Change::State { job, state } => {
-                db.prepare_cached("UPDATE jobs SET state = ?2 WHERE id = ?1 AND controller = ?3")?
-                    .execute(params![job, state.name(), own])?;
-            }
-            Change::Progress { job, progress } => {
-                db.prepare_cached(
-                    "UPDATE jobs SET progress = ?2 WHERE id = ?1 AND controller = ?3",
-                )?
-                .execute(params![job, serde_json::to_string(progress)?, own])?;
-            }
-            Change::Identified { job, identity } => {
-                db.prepare_cached("UPDATE jobs SET identity = ?2 WHERE id = ?1")?
-                    .execute(params![job, identity])?;
-            }
-            Change::Made { job, sha256 } => {
-                db.prepare_cached(
-                    "UPDATE jobs SET state = 'finishing', sha256 = ?2 WHERE id = ?1",
-                )?
-                .execute(params![job, sha256])?;
-            }
-            Change::Ended { job, ending } => end(db, *job, ending)?,
-            Change::Digest {
-                path,
-                stamp,
-                sha256,
-            } => {
-                db.prepare_cached(
-                    "INSERT INTO files(path, size, modified, sha256) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT(path) DO UPDATE SET sha256 = ?4,
-                       media = CASE WHEN size = ?2 AND modified = ?3 THEN media END,
-                       size = ?2, modified = ?3",
-                )?
-                .execute(params![
-                    text(path),
-                    stamp.size as i64,
-                    stamp.modified,
-                    sha256
-                ])?;
-            }
-            Change::Media { path, stamp, media } => {
-                db.prepare_cached(
-                    "INSERT INTO files(path, size, modified, media) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT(path) DO UPDATE SET media = ?4,
-                       sha256 = CASE WHEN size = ?2 AND modified = ?3 THEN sha256 END,
-                       size = ?2, modified = ?3",
-                )?
-                .execute(params![
-                    text(path),
-                    stamp.size as i64,
-                    stamp.modified,
-                    serde_json::to_string(media)?
-                ])?;
-            }
-            Change::Thumbnail { job, jpeg } => {
-                db.prepare_cached("UPDATE jobs SET thumbnail = ?2 WHERE id = ?1")?
-                    .execute(params![job, jpeg])?;
-            }
-            Change::Event { .. } => {}
-        }
-        Ok(())
-    }
-
-    /// Gives back the jobs of controllers that have died. What was published and not entered is
-    /// found by its digest and counts as done. Gives how many jobs were given back.
-    pub fn recover(&self) -> Result<u64> {
-        let mut count = 0;
-        for controller in self.dead_controllers()? {
-            let orphans: Vec<(i64, PathBuf, Option<String>)> = self
-                .db
-                .prepare_cached("SELECT id, output, sha256 FROM jobs WHERE controller = ?1")?
-                .query_map([&controller], |row| {
-                    let output = PathBuf::from(row.get::<_, String>(1)?);
-                    Ok((row.get(0)?, output, row.get(2)?))
-                })?
-                .collect::<rusqlite::Result<_>>()?;
-            for (job, output, sha256) in orphans {
-                // The controller's lock is free a little before its workers are gone.
-                publish::wait_for_writers(&output, WRITER_LIMIT);
-                let is_published = sha256.is_some_and(|sha256| digest::is_of(&output, &sha256));
-                publish::remove_leftovers_of(&output);
-                let stamp = Stamp::of(&output).ok().filter(|_| is_published);
-                let transaction =
-                    Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
-                let changed = transaction.execute(
-                    "UPDATE jobs SET state = ?3, controller = NULL, progress = NULL,
-                       modified = COALESCE(?4, modified), size = COALESCE(?6, size),
-                       attempts = MAX(attempts - 1, 0), finished = ?5
-                     WHERE id = ?1 AND controller = ?2",
-                    params![
-                        job,
-                        controller,
-                        if is_published {
-                            JobState::Done
-                        } else {
-                            JobState::Queued
-                        }
-                        .name(),
-                        stamp.as_ref().map(|s| s.modified),
-                        is_published.then(now),
-                        stamp.as_ref().map(|s| s.size as i64),
-                    ],
-                )?;
-                // Another controller may have been faster, and have begun the next attempt.
-                if changed > 0 {
-                    transaction.execute(
-                        "UPDATE attempts SET ended = ?2, ending = ?3
-                         WHERE job = ?1 AND ended IS NULL",
-                        params![
-                            job,
-                            now(),
-                            if is_published { "done" } else { "interrupted" }
-                        ],
-                    )?;
-                }
-                transaction.commit()?;
-                count += changed as u64;
-            }
-            let _ = std::fs::remove_file(self.lock_path(&controller));
-            self.db.execute(
-                "DELETE FROM controllers WHERE name = ?1
-                 AND NOT EXISTS (SELECT 1 FROM jobs WHERE controller = ?1)",
-                [&controller],
-            )?;
-        }
-        Ok(count)
+        Ok(lost)
     }
 
     /// Jobs of this controller that somebody wants cancelled.
@@ -332,26 +262,150 @@ impl Journal {
     }
 }
 
-fn end(db: &Transaction, job: i64, ending: &Ending) -> Result<()> {
+/// A column that is JSON.
+fn json<T: serde::de::DeserializeOwned>(row: &Row, column: usize) -> rusqlite::Result<T> {
+    let text = row.get::<_, String>(column)?;
+    serde_json::from_str(&text)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(e)))
+}
+
+/// Applies the changes whose leases hold; gives the others' leases.
+fn apply_all(db: &Transaction, batch: i64, changes: &mut [Change]) -> Result<BTreeSet<Lease>> {
+    let mut lost = BTreeSet::new();
+    for change in changes {
+        if let Change::Event { event, .. } = change {
+            // From an earlier try that was rolled back.
+            event.id = None;
+        }
+        let lease = change.lease();
+        if lease.is_some_and(|lease| lost.contains(&lease)) {
+            continue;
+        }
+        if !apply_one(db, batch, change)? {
+            lost.extend(lease);
+        }
+    }
+    Ok(lost)
+}
+
+/// Applies a change; says whether its lease holds.
+fn apply_one(db: &Transaction, batch: i64, change: &mut Change) -> Result<bool> {
+    let changed = match change {
+        Change::Event { event, lease } => {
+            // A result is told by the attempt that has just given its lease back.
+            let changed = db
+                .prepare_cached(
+                    "INSERT INTO events(batch, body) SELECT ?1, ?2 WHERE ?3 IS NULL
+                     OR EXISTS (SELECT 1 FROM jobs WHERE id = ?3 AND epoch = ?4)",
+                )?
+                .execute(params![
+                    batch,
+                    serde_json::to_string(event)?,
+                    lease.map(|lease| lease.job),
+                    lease.map(|lease| lease.epoch)
+                ])?;
+            event.id = (changed > 0).then(|| db.last_insert_rowid());
+            changed
+        }
+        Change::State { lease, state } => db
+            .prepare_cached(
+                "UPDATE jobs SET state = ?3
+                 WHERE id = ?1 AND epoch = ?2 AND controller IS NOT NULL",
+            )?
+            .execute(params![lease.job, lease.epoch, state.name()])?,
+        Change::Progress { lease, progress } => db
+            .prepare_cached(
+                "UPDATE jobs SET progress = ?3
+                 WHERE id = ?1 AND epoch = ?2 AND controller IS NOT NULL",
+            )?
+            .execute(params![
+                lease.job,
+                lease.epoch,
+                serde_json::to_string(progress)?
+            ])?,
+        Change::Identified { lease, identity } => db
+            .prepare_cached(
+                "UPDATE jobs SET identity = ?3
+                 WHERE id = ?1 AND epoch = ?2 AND controller IS NOT NULL",
+            )?
+            .execute(params![lease.job, lease.epoch, &*identity])?,
+        Change::Made { lease, sha256 } => db
+            .prepare_cached(
+                "UPDATE jobs SET state = 'finishing', sha256 = ?3
+                 WHERE id = ?1 AND epoch = ?2 AND controller IS NOT NULL",
+            )?
+            .execute(params![lease.job, lease.epoch, &*sha256])?,
+        Change::Ended { lease, ending } => end(db, *lease, ending)?,
+        Change::Digest {
+            path,
+            stamp,
+            sha256,
+        } => db
+            .prepare_cached(
+                "INSERT INTO files(path, size, modified, sha256) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT(path) DO UPDATE SET sha256 = ?4,
+                   media = CASE WHEN size = ?2 AND modified = ?3 THEN media END,
+                   size = ?2, modified = ?3",
+            )?
+            .execute(params![
+                text(path),
+                stamp.size as i64,
+                stamp.modified,
+                &*sha256
+            ])?,
+        Change::Media { path, stamp, media } => db
+            .prepare_cached(
+                "INSERT INTO files(path, size, modified, media) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT(path) DO UPDATE SET media = ?4,
+                   sha256 = CASE WHEN size = ?2 AND modified = ?3 THEN sha256 END,
+                   size = ?2, modified = ?3",
+            )?
+            .execute(params![
+                text(path),
+                stamp.size as i64,
+                stamp.modified,
+                serde_json::to_string(media)?
+            ])?,
+        Change::Thumbnail { lease, jpeg } => {
+            // It is made after the end, and one that comes too late harms nobody.
+            db.prepare_cached("UPDATE jobs SET thumbnail = ?3 WHERE id = ?1 AND epoch = ?2")?
+                .execute(params![lease.job, lease.epoch, &*jpeg])?;
+            1
+        }
+    };
+    Ok(changed > 0)
+}
+
+/// Enters how an attempt ended and gives the job back; gives how many rows that changed.
+fn end(db: &Transaction, lease: Lease, ending: &Ending) -> Result<usize> {
     let outcome = serde_json::to_string(&ending.outcome)?;
-    db.prepare_cached(
-        "UPDATE jobs SET state = ?2, outcome = ?3, not_before = ?4,
-           modified = COALESCE(?5, modified), size = COALESCE(?10, size),
-           deaths = deaths + ?6, alone = MAX(alone, ?7), attempts = attempts - ?8,
-           controller = NULL, cancel = 0, progress = NULL, finished = ?9 WHERE id = ?1",
-    )?
-    .execute(params![
-        job,
-        ending.state.name(),
-        outcome,
-        ending.not_before,
-        ending.stamp.as_ref().map(|s| s.modified),
-        u32::from(ending.is_culprit),
-        ending.is_suspect || ending.is_culprit,
-        u32::from(!ending.counts),
-        (ending.state != JobState::Queued).then(now),
-        ending.stamp.as_ref().map(|s| s.size as i64),
-    ])?;
+    let stamp = ending.stamp.as_ref();
+    let changed = db
+        .prepare_cached(
+            "UPDATE jobs SET state = ?3, outcome = ?4, not_before = ?5,
+               published = CASE WHEN ?6 IS NULL THEN published ELSE sha256 END,
+               modified = COALESCE(?6, modified), size = COALESCE(?7, size),
+               deaths = deaths + ?8, alone = MAX(alone, ?9), attempts = attempts - ?10,
+               interruptions = 0, controller = NULL, cancel = 0, progress = NULL,
+               finished = ?11
+             WHERE id = ?1 AND epoch = ?2 AND controller IS NOT NULL",
+        )?
+        .execute(params![
+            lease.job,
+            lease.epoch,
+            ending.state.name(),
+            outcome,
+            ending.not_before,
+            stamp.map(|s| s.modified),
+            stamp.map(|s| s.size as i64),
+            u32::from(ending.is_culprit),
+            ending.is_suspect || ending.is_culprit,
+            u32::from(!ending.counts),
+            (ending.state != JobState::Queued).then(now),
+        ])?;
+    if changed == 0 {
+        return Ok(0);
+    }
     let error = ending.outcome.error.as_ref();
     let error = error.map(serde_json::to_string).transpose()?;
     db.prepare_cached(
@@ -359,12 +413,12 @@ fn end(db: &Transaction, job: i64, ending: &Ending) -> Result<()> {
          WHERE job = ?1 AND ended IS NULL",
     )?
     .execute(params![
-        job,
+        lease.job,
         now(),
         ending.outcome.state.name(),
         ending.stage,
         ending.signal,
         error
     ])?;
-    Ok(())
+    Ok(changed)
 }

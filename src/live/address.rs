@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::net::{TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::event::DestinationCause;
+use crate::path::settled;
+use crate::secret::{Parts, public_url, redact};
 
 /// How long a host may take to answer at all.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -74,85 +76,6 @@ impl fmt::Debug for Address {
     }
 }
 
-/// The parts of a URL.
-struct Parts<'a> {
-    scheme: &'a str,
-    /// Name and password.
-    user: &'a str,
-    /// With the port.
-    host: &'a str,
-    path: &'a str,
-    query: &'a str,
-}
-
-impl<'a> Parts<'a> {
-    fn of(url: &'a str) -> Option<Self> {
-        let (scheme, rest) = url.split_once("://")?;
-        let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        Some(Self {
-            scheme,
-            user,
-            host,
-            path: path.trim_matches('/'),
-            query,
-        })
-    }
-
-    /// What may be shown of the path, and what may not. Behind the application of an RTMP server
-    /// comes the key.
-    fn split_path(&self) -> (&'a str, Option<&'a str>) {
-        if !self.scheme.to_ascii_lowercase().starts_with("rtmp") {
-            return (self.path, None);
-        }
-        let (application, key) = self.path.split_once('/').unwrap_or((self.path, ""));
-        (application, Some(key))
-    }
-}
-
-/// `url` without what is secret in it: name and password, the key of an RTMP stream, the query.
-pub fn public_url(url: &str) -> String {
-    let Some(parts) = Parts::of(url) else {
-        return "...".into();
-    };
-    let mut public = format!("{}://{}", parts.scheme, parts.host);
-    let (path, key) = parts.split_path();
-    for part in [path, key.map_or("", |_| "...")] {
-        if !part.is_empty() {
-            public.push('/');
-            public.push_str(part);
-        }
-    }
-    public
-}
-
-/// Takes what is secret in `url` out of a text that a library wrote.
-pub fn redact(url: &str, text: &str) -> String {
-    let Some(parts) = Parts::of(url) else {
-        return text.into();
-    };
-    let key = parts.split_path().1.unwrap_or("");
-    let mut secrets = vec![parts.user, key, parts.query];
-    secrets.extend(parts.user.split(':'));
-    secrets.extend(key.split('/'));
-    let values = parts
-        .query
-        .split(['&', ';'])
-        .filter_map(|p| p.split_once('='));
-    secrets.extend(values.map(|(_, value)| value));
-    // One that is part of another would leave the rest of that.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    let mut clean = text.replace(url, &public_url(url));
-    for secret in secrets {
-        // A secret of a letter or two would spoil every other word.
-        if secret.len() > 2 {
-            clean = clean.replace(secret, "...");
-        }
-    }
-    clean
-}
-
 impl Address {
     /// Takes what is secret out of a text that a library wrote.
     pub fn redact(&self, text: &str) -> String {
@@ -182,6 +105,21 @@ impl Address {
         let error = TcpStream::connect_timeout(&place, ANSWER_LIMIT).err()?;
         let reason = format!("{place} can't be connected to: {error}");
         Some((DestinationCause::Refused, reason))
+    }
+
+    /// Whether both lead to one place, however a file is spelled.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self.file(), other.file()) {
+            (Some(own), Some(other)) => settled(own) == settled(other),
+            _ => self == other,
+        }
+    }
+
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Hls(path) | Self::Matroska(path) | Self::Mp4(path) => Some(path),
+            Self::Rtmp(_) | Self::Srt(_) | Self::Rtsp(_) => None,
+        }
     }
 
     /// The template that sends there, and the parameter that takes the address.

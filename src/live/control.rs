@@ -1,10 +1,8 @@
 //! Control of a broadcast while it is on air: one JSON object a line on a Unix socket, each answered by
 //! one.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -12,6 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Said;
+use super::socket::{self, Socket};
+use crate::error::Failure;
 use crate::event::{ErrorReport, LiveStatus};
 
 /// How long the broadcast may take to answer.
@@ -65,42 +65,34 @@ pub struct Request {
 }
 
 /// Where a broadcast listens unless told otherwise.
-pub fn default_path() -> PathBuf {
-    let folder = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
-    folder.join("lipflow-live.sock")
+pub fn default_path() -> std::io::Result<PathBuf> {
+    Ok(socket::private_folder()?.join("lipflow-live.sock"))
 }
 
 /// Listens until it is dropped.
 pub struct Listener {
-    path: PathBuf,
+    _socket: Socket,
 }
 
 impl Listener {
-    /// Hears wishes at `path` and passes them to `said`.
+    /// Hears wishes at `path` and passes them to `said`: whoever is heard can make the face say anything,
+    /// so that is this user.
     pub fn start(path: &Path, said: mpsc::Sender<Said>) -> std::io::Result<Self> {
-        // A socket that nobody answers at was left by a broadcast that died.
-        let is_socket = fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
-        if is_socket && UnixStream::connect(path).is_err() {
-            fs::remove_file(path)?;
-        }
-        let listener = UnixListener::bind(path)?;
-        // Whoever can write to it can make the face say anything.
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        let (socket, listener) = Socket::listen(path)?;
         std::thread::Builder::new()
             .name("control".into())
             .spawn(move || {
-                for stream in listener.incoming().map_while(Result::ok) {
+                loop {
+                    let next = || listener.accept().map(|(stream, _)| stream);
+                    let stream = socket::accept(next, socket::is_own);
                     let said = said.clone();
-                    std::thread::spawn(move || serve(&stream, &said));
+                    let serving = std::thread::Builder::new().name("control".into());
+                    if let Err(error) = serving.spawn(move || serve(&stream, &said)) {
+                        tracing::warn!("nobody can serve a connection: {error}");
+                    }
                 }
             })?;
-        Ok(Self { path: path.into() })
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        Ok(Self { _socket: socket })
     }
 }
 
@@ -118,7 +110,7 @@ fn serve(stream: &UnixStream, said: &mpsc::Sender<Said>) {
                 };
                 answer
             }
-            Err(error) => super::refused(&super::usage(&error)),
+            Err(error) => refused(&super::usage(&error)),
         };
         let Ok(mut text) = serde_json::to_vec(&reply) else {
             return;
@@ -130,9 +122,20 @@ fn serve(stream: &UnixStream, said: &mpsc::Sender<Said>) {
     }
 }
 
+pub fn refused(failure: &Failure) -> Reply {
+    Reply {
+        ok: false,
+        error: Some(failure.into()),
+        status: None,
+    }
+}
+
 /// Asks the broadcast at `path`.
 pub fn ask(path: &Path, wish: &Wish) -> std::io::Result<Reply> {
     let stream = UnixStream::connect(path)?;
+    if !socket::is_own(&stream) {
+        return Err(std::io::Error::other("somebody else listens there"));
+    }
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
     let mut writer = &stream;
     let mut text = serde_json::to_vec(wish)?;
@@ -145,6 +148,9 @@ pub fn ask(path: &Path, wish: &Wish) -> std::io::Result<Reply> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
+
     use super::*;
 
     #[test]
@@ -172,7 +178,7 @@ mod tests {
         };
         assert!(ask(&path, &wish).unwrap().ok);
         assert_eq!(answering.join().unwrap(), wish);
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         drop(listener);
         assert!(!path.exists());

@@ -14,6 +14,7 @@ use gst::prelude::*;
 use super::Said;
 use super::address::{Address, back_off};
 use super::fan::{Fan, Packet, Stream, Subscription};
+use super::stall::Stall;
 use crate::event::{DestinationCause, DestinationState, DestinationStatus};
 use crate::job::folder_of;
 use crate::pipeline::template::{Template, Values};
@@ -202,11 +203,9 @@ impl Sender {
             Address::Hls(path) => {
                 make_folder(path)?;
                 remove_segments(path);
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                let segments = path.with_file_name(format!("{stem}-%05d.ts"));
                 values
                     .set("playlist", path.display().to_string())
-                    .set("segments", segments.display().to_string())
+                    .set("segments", segments_of(path, crate::journal::now() as u64))
             }
         };
         template.build(&values).map_err(|e| e.to_string())
@@ -306,8 +305,7 @@ impl Sender {
 struct Patience {
     sent: u64,
     is_owed: bool,
-    waited: Duration,
-    asked: Instant,
+    stall: Stall,
 }
 
 impl Patience {
@@ -315,8 +313,7 @@ impl Patience {
         Self {
             sent: 0,
             is_owed: false,
-            waited: Duration::ZERO,
-            asked: now,
+            stall: Stall::new(4 * TICK, now),
         }
     }
 
@@ -326,17 +323,11 @@ impl Patience {
 
     /// Whether it has been too long. `sent` is what the sink has taken so far.
     fn is_over(&mut self, sent: u64, now: Instant) -> bool {
-        // While this process was stopped, nobody waited.
-        let passed = (now - self.asked).min(4 * TICK);
-        self.asked = now;
         if sent != self.sent {
             self.sent = sent;
             self.is_owed = false;
-            self.waited = Duration::ZERO;
-        } else if self.is_owed {
-            self.waited += passed;
         }
-        self.waited > STALL_LIMIT
+        self.stall.waited(sent, self.is_owed, now) > STALL_LIMIT
     }
 }
 
@@ -465,6 +456,14 @@ fn unwritten(path: &Path) -> PathBuf {
         .unwrap_or_else(|| path.to_owned())
 }
 
+/// The pattern of a playlist's segments, beside it. The sink prints the number into it as C does, so a
+/// percent sign of the operator's must not be one to it. It counts from 0 each time: `begun`, in seconds
+/// since 1970, keeps a name from coming again with another content, which caches would not notice.
+fn segments_of(playlist: &Path, begun: u64) -> String {
+    let name = playlist.with_extension("").display().to_string();
+    format!("{}-{begun:010}-%05d.ts", name.replace('%', "%%"))
+}
+
 /// Removes the segments that an earlier broadcast left beside the playlist: numbers begin anew, and
 /// those above would stay for ever.
 fn remove_segments(playlist: &Path) {
@@ -473,8 +472,13 @@ fn remove_segments(playlist: &Path) {
         let number = name
             .strip_prefix(&*stem)
             .and_then(|rest| rest.strip_prefix('-'));
-        let number = number.and_then(|rest| rest.strip_suffix(".ts"));
-        number.is_some_and(|n| n.len() >= 5 && n.bytes().all(|digit| digit.is_ascii_digit()))
+        let Some(number) = number.and_then(|rest| rest.strip_suffix(".ts")) else {
+            return false;
+        };
+        // Earlier versions gave no time.
+        let (begun, number) = number.split_once('-').unwrap_or(("0000000000", number));
+        let is_number = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit());
+        begun.len() == 10 && number.len() >= 5 && is_number(begun) && is_number(number)
     };
     for entry in std::fs::read_dir(folder_of(playlist))
         .into_iter()
@@ -508,21 +512,35 @@ mod tests {
     }
 
     #[test]
+    fn a_percent_sign_in_a_path_is_no_number() {
+        let segments = |path: &str| segments_of(Path::new(path), 1_700_000_000);
+        assert_eq!(segments("air/index.m3u8"), "air/index-1700000000-%05d.ts");
+        assert_eq!(
+            segments("100%s/5%n.v2.m3u8"),
+            "100%%s/5%%n.v2-1700000000-%05d.ts"
+        );
+    }
+
+    #[test]
     fn only_segments_of_the_playlist_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let names = [
             "air-00012.ts",
+            "air-1700000000-00012.ts",
             "air.m3u8",
             "air-x.ts",
             "other-00012.ts",
             "air-00013.mkv",
+            // Of the playlist air-5.m3u8.
+            "air-5-00012.ts",
+            "air-5-1700000000-00012.ts",
         ];
         for name in names {
             std::fs::write(folder.path().join(name), "x").unwrap();
         }
         remove_segments(&folder.path().join("air.m3u8"));
         let left = names.map(|name| folder.path().join(name).exists());
-        assert_eq!(left, [false, true, true, true, true]);
+        assert_eq!(left, [false, false, true, true, true, true, true, true]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
 
 use super::fan::{Fan, Packet, Stream};
 use super::lock;
-use super::mix::{BLOCK, RATE};
+use super::mix::{self, BLOCK};
 use crate::error::{Failure, FailureKind};
 use crate::pipeline::template::{Template, Values};
 
@@ -145,7 +145,7 @@ impl Engine {
 
 /// When block `number` begins.
 fn time_of(number: u64) -> gst::ClockTime {
-    gst::ClockTime::from_nseconds(number * BLOCK as u64 * 1_000_000_000 / RATE as u64)
+    gst::ClockTime::try_from(mix::time_of(number)).unwrap_or(gst::ClockTime::MAX)
 }
 
 impl Figures {

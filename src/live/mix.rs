@@ -4,6 +4,7 @@
 //! that stops, by itself or because it was cut, can be faded out.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Samples a second, of one channel.
 pub const RATE: usize = 48_000;
@@ -11,6 +12,14 @@ pub const RATE: usize = 48_000;
 pub const BLOCK: usize = RATE / 50;
 /// Samples over which speech comes and goes: 5 ms.
 const FADE: usize = RATE / 200;
+
+/// When block `number` begins. In whole seconds and the rest, because nanoseconds times samples leave
+/// 64 bits after four days.
+pub fn time_of(number: u64) -> Duration {
+    let samples = number.saturating_mul(BLOCK as u64);
+    let rest = samples % RATE as u64 * 1_000_000_000 / RATE as u64;
+    Duration::new(samples / RATE as u64, rest as u32)
+}
 
 /// What a source can say after giving samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +182,19 @@ mod tests {
             portion,
             ends,
         }
+    }
+
+    #[test]
+    fn blocks_are_on_time_for_days_and_years() {
+        const DAY: u64 = 24 * 60 * 60;
+        assert_eq!(time_of(0), Duration::ZERO);
+        // The last one that 64 bits of samples times nanoseconds held, and the next.
+        for number in [19_215_358, 19_215_359, 30 * DAY * 50, 365 * DAY * 50 + 1] {
+            let exact = Duration::from_millis(20) * u32::try_from(number).unwrap();
+            assert_eq!(time_of(number), exact, "{number}");
+            assert_eq!(time_of(number + 1) - exact, Duration::from_millis(20));
+        }
+        assert!(time_of(u64::MAX) > time_of(365 * DAY), "no panic at least");
     }
 
     #[test]

@@ -13,11 +13,15 @@ mod face;
 mod fan;
 mod mix;
 mod must;
+pub mod raw_sound;
 pub mod shed;
+pub mod socket;
 pub mod speech;
+mod stall;
 mod voice;
+mod watch;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
@@ -29,26 +33,25 @@ use crate::cancel::{Haste, Stop};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, DestinationState, DestinationStatus, Event, LiveStatus, display};
 use crate::job::check_input;
-use crate::journal::Stamp;
 use crate::pipeline::classify::{self, Files};
 use crate::pipeline::probe::{self, Probe, Role};
 use crate::pipeline::template::Values;
 
 use address::Address;
-use control::{Listener, Reply, Request, Wish};
+use control::{Listener, Reply, Request, Wish, refused};
 use destination::{Destination, Surroundings};
 use engine::Engine;
 use face::{Face, Feeder, Pace, Picture};
 use must::Must;
 use shed::{Effort, Shedder};
+use socket::Socket;
 use speech::Speech;
+use stall::Stall;
 use voice::{SharedQueue, Voice};
 
 /// How often figures are told.
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_millis(50);
-/// How often a watched folder is looked at.
-const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 /// How long the streams take to settle; drift is counted from then.
 const SETTLED: Duration = Duration::from_secs(5);
 
@@ -61,6 +64,8 @@ pub struct Options {
     pub speech: Vec<Speech>,
     /// What speaks while nothing else does.
     pub line: Option<Speech>,
+    /// Where it comes in, if that is to be removed at the end.
+    pub socket: Option<Socket>,
     /// Files that appear in it are said.
     pub watch: Option<PathBuf>,
     /// End when everything has been said.
@@ -121,8 +126,9 @@ fn open_face(path: &Path, picture: &Picture) -> Result<Face, Failure> {
 }
 
 /// Broadcasts until it is stopped.
-pub fn run(options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
+pub fn run(mut options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
     let internal = |e: std::io::Error| Failure::new(FailureKind::Internal).detail(e);
+    let _socket = options.socket.take();
     check_input(&options.face)?;
     let probe = probe::probe(&options.face, Role::Face)?;
     let picture = picture_of(&options, &probe)?;
@@ -204,7 +210,7 @@ pub fn run(options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Resul
         scope.spawn(move || voice.run(line));
         if let Some(folder) = options.watch {
             let (sender, is_over) = (sender.clone(), is_over.clone());
-            scope.spawn(move || watch(&folder, &sender, &is_over));
+            scope.spawn(move || watch::watch(&folder, &sender, &is_over));
         }
         let result = studio.run(&said, stop, options.until_said, emit);
         is_over.store(true, Relaxed);
@@ -294,6 +300,7 @@ impl Studio {
         emit: &mut dyn FnMut(&Event),
     ) -> Result<(), Failure> {
         let mut last_status = Instant::now();
+        let mut pictures = Stall::new(4 * TICK, last_status);
         loop {
             let mut next = said.recv_timeout(TICK).ok();
             while let Some(item) = next.take() {
@@ -324,6 +331,8 @@ impl Studio {
             if stop.haste() != Haste::None {
                 return Ok(());
             }
+            let frames = self.engine.figures.frames.load(Relaxed);
+            stall::hung(frames, pictures.waited(frames, true, Instant::now()))?;
             if let Some(reason) = self.must.given_up(Instant::now()) {
                 return Err(Failure::new(FailureKind::DestinationFailed).because(reason));
             }
@@ -452,7 +461,11 @@ impl Studio {
 
     fn add_named(&mut self, to: &str) -> Result<(), Failure> {
         let address: Address = to.parse().map_err(|e: String| usage(&e))?;
-        if self.destinations.iter().any(|d| d.address == address) {
+        if self
+            .destinations
+            .iter()
+            .any(|d| d.address.is_same(&address))
+        {
             return Err(usage(&format_args!("{address} is a destination already")));
         }
         self.add(address, false)
@@ -462,7 +475,10 @@ impl Studio {
     fn drop_named(&mut self, to: &str) -> Result<(), Failure> {
         let address = to.parse::<Address>().ok();
         let found = self.destinations.iter().position(|destination| {
-            Some(&destination.address) == address.as_ref() || destination.name == to
+            let is_it = address
+                .as_ref()
+                .is_some_and(|a| destination.address.is_same(a));
+            is_it || destination.name == to
         });
         let index = found.ok_or_else(|| usage(&"there is no such destination"))?;
         let dropped = self.destinations.remove(index);
@@ -576,45 +592,4 @@ pub(crate) fn usage(reason: &dyn std::fmt::Display) -> Failure {
     Failure::new(FailureKind::Usage)
         .because(reason)
         .advice("See `lipflow live --help`")
-}
-
-pub(crate) fn refused(failure: &Failure) -> Reply {
-    Reply {
-        ok: false,
-        error: Some(failure.into()),
-        status: None,
-    }
-}
-
-/// Passes on files that appear in `folder` or change there, in the order of their names, once they
-/// don't grow any more.
-fn watch(folder: &Path, said: &mpsc::Sender<Said>, is_over: &AtomicBool) {
-    let list = || -> Vec<(PathBuf, Stamp)> {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let mut files: Vec<_> = entries
-            .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
-            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
-            .filter_map(|entry| Some((entry.path(), Stamp::of(&entry.path()).ok()?)))
-            .collect();
-        files.sort_by(|(a, _), (b, _)| a.cmp(b));
-        files
-    };
-    // What is there at the start was said before, or is not meant.
-    let mut known: HashMap<_, _> = list().into_iter().collect();
-    let mut before = Vec::new();
-    while !is_over.load(Relaxed) {
-        let now = list();
-        known.retain(|path, _| now.iter().any(|(present, _)| present == path));
-        for file in &now {
-            let (path, stamp) = file;
-            // One whose writer paused for longer is said again when it is whole.
-            if stamp.size > 0 && before.contains(file) && known.get(path) != Some(stamp) {
-                known.insert(path.clone(), stamp.clone());
-                let ready = Prepared::new(Speech::File(path.clone())).map(Ready::Speech);
-                let _ = said.send(Said::Ready(ready, None));
-            }
-        }
-        before = now;
-        std::thread::sleep(WATCH_INTERVAL);
-    }
 }

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
-use super::address::{public_url, redact};
 use super::lock;
 use super::mix::{RATE, Source, Supply};
 use crate::error::{Failure, FailureKind};
 use crate::job::uri_of;
+use crate::secret::{public_url, redact};
 
+const DECODE: &str = "uridecodebin name=speech caps=audio/x-raw expose-all-streams=false";
 /// What the mixer takes.
 const CAPS: &str = "audio/x-raw,format=F32LE,layout=interleaved,channels=1";
 /// Sound that is decoded ahead, in nanoseconds. A burst waits in the pipe.
@@ -89,16 +90,17 @@ impl Speech {
         let name = self.name();
         let mut file = None;
         let mut address = None;
+        let mut uri = None;
         let (head, fd) = match self {
             Self::File(path) => {
-                let uri = uri_of(&path)?;
+                uri = Some(uri_of(&path)?);
                 file = Some(path);
-                (decode(&uri), None)
+                (DECODE.to_owned(), None)
             }
-            Self::Uri(uri) => {
-                let head = decode(&uri);
-                address = Some(uri);
-                (head, None)
+            Self::Uri(text) => {
+                uri = Some(text.clone());
+                address = Some(text);
+                (DECODE.to_owned(), None)
             }
             Self::Pcm(fd, pcm) => (
                 format!(
@@ -132,6 +134,10 @@ impl Speech {
             .by_name("sound")
             .and_then(|sink| sink.downcast::<gst_app::AppSink>().ok())
             .ok_or_else(|| failed(&"no sink was built"))?;
+        if let (Some(uri), Some(source)) = (uri, pipeline.by_name("speech")) {
+            // As a value: what stands in it can't become a part of the pipeline.
+            source.set_property("uri", uri);
+        }
         let arrivals = Arc::default();
         if let Some(pad) = pipeline.by_name("raw").and_then(|e| e.static_pad("src")) {
             note_arrivals(&pad, &arrivals);
@@ -153,11 +159,6 @@ impl Speech {
             Err(e) => Err(failed(&decoded.error().unwrap_or_else(|| e.to_string()))),
         }
     }
-}
-
-fn decode(uri: &str) -> String {
-    // A URI is percent-encoded, so it has neither quotes nor spaces.
-    format!("uridecodebin uri=\"{uri}\" caps=audio/x-raw expose-all-streams=false")
 }
 
 /// Something that is being said.
@@ -341,6 +342,26 @@ mod tests {
         assert_eq!(failure, None);
         assert!(samples.len().abs_diff(RATE) < 200, "{}", samples.len());
         assert!((samples[RATE / 2] - 0.5).abs() < 0.01);
+    }
+
+    #[test]
+    fn an_address_can_not_become_a_part_of_the_pipeline() {
+        gst::init().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.wav");
+        // A moment of silence, 16 kHz, 16 bit, mono.
+        let mut sound = b"RIFF\x64\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\
+            \x80\x3e\x00\x00\x00\x7d\x00\x00\x02\x00\x10\x00data\x40\x00\x00\x00"
+            .to_vec();
+        sound.resize(44 + 64, 0);
+        std::fs::write(&path, sound).unwrap();
+        let uri = uri_of(&path).unwrap();
+        let text = format!(r#"{uri}" ! fakesink name=foreign uridecodebin name=x uri="{uri}"#);
+        // Pasted into the pipeline's text it would be one that can be played.
+        let opened = Speech::Uri(text).open().ok();
+        let foreign = opened.and_then(|decoded| decoded.pipeline.by_name("foreign"));
+        assert!(foreign.is_none());
+        assert!(Speech::Uri(uri).open().is_ok());
     }
 
     #[test]

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::address::back_off;
 use super::engine::Engine;
-use super::mix::{self, BLOCK, Happening, Mixer, RATE};
+use super::mix::{self, BLOCK, Happening, Mixer, RATE, time_of};
 use super::speech::{Decoded, Speech};
 use super::{Said, lock};
+use crate::error::{Failure, FailureKind};
 
 /// One that waits to be said.
 struct Waiting {
@@ -24,10 +25,14 @@ struct Waiting {
 /// them. Streams are not: they would be late for good.
 enum Readiness {
     Closed(Speech),
-    /// The voice has taken it and will bring it back.
-    Opening,
+    /// A thread has taken it and brings it back: opening may take as long as a server likes, and the sound
+    /// has to go on. The instant tells one from the other.
+    Opening(Instant),
     Open(Decoded),
 }
+
+/// How long opening may take.
+const OPEN_LIMIT: Duration = Duration::from_secs(20);
 
 /// What is being said and what waits.
 #[derive(Default)]
@@ -74,6 +79,57 @@ impl Queue {
         self.is_paused
     }
 
+    /// Takes what comes first to be opened, streams only with `streams`.
+    fn take_to_open(&mut self, streams: bool, now: Instant) -> Option<Speech> {
+        let first = self.waiting.front_mut()?;
+        match &first.speech {
+            Readiness::Closed(Speech::File(_)) => {}
+            Readiness::Closed(_) if streams => {}
+            _ => return None,
+        }
+        match mem::replace(&mut first.speech, Readiness::Opening(now)) {
+            Readiness::Closed(speech) => Some(speech),
+            _ => None,
+        }
+    }
+
+    /// Brings back what was taken at `since`; gives what to say of it.
+    fn opened(&mut self, since: Instant, opened: Result<Decoded, Failure>) -> Option<String> {
+        let first = self.waiting.front_mut();
+        // The queue may have been cleared meanwhile, or it took too long.
+        let first =
+            first.filter(|w| matches!(w.speech, Readiness::Opening(began) if began == since))?;
+        match opened {
+            Ok(decoded) => {
+                first.speech = Readiness::Open(decoded);
+                None
+            }
+            Err(failure) => {
+                self.waiting.pop_front();
+                Some(failure.to_string())
+            }
+        }
+    }
+
+    /// Gives up what takes too long to open; gives what to say of it.
+    fn too_long(&mut self, now: Instant) -> Option<String> {
+        let first = self.waiting.front()?;
+        let is_too_long =
+            matches!(first.speech, Readiness::Opening(since) if now - since > OPEN_LIMIT);
+        let name = is_too_long.then(|| first.name.clone())?;
+        self.waiting.pop_front();
+        Some(format!(
+            "{name}: it could not be opened within {} s",
+            OPEN_LIMIT.as_secs()
+        ))
+    }
+
+    /// Whether what comes first can begin now.
+    fn is_ready(&self) -> bool {
+        let first = self.waiting.front();
+        first.is_some_and(|w| matches!(w.speech, Readiness::Open(_)))
+    }
+
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
@@ -116,18 +172,42 @@ struct Line {
     source: Option<Decoded>,
     /// To open it again: a pipeline of the operator's is not given up.
     again: Option<String>,
+    /// Brings it when it is open.
+    opening: Option<mpsc::Receiver<Result<Decoded, Failure>>>,
     failures: u32,
     next_try: Option<Instant>,
-    opened: Option<Instant>,
+    since: Option<Instant>,
 }
 
 /// A line that has lasted this long was a good one: pauses begin anew.
 const GOOD: Duration = Duration::from_secs(10);
 
 impl Line {
-    fn open(&mut self, source: Decoded) {
-        self.source = Some(source);
-        self.opened = Some(Instant::now());
+    /// Opens it in a thread of its own.
+    fn begin(&mut self, speech: Speech) {
+        let (sender, opening) = mpsc::sync_channel(1);
+        self.opening = Some(opening);
+        // One that can't be started drops its end, which is noticed.
+        let _ = std::thread::Builder::new()
+            .name("opening".into())
+            .spawn(move || drop(sender.send(speech.open())));
+    }
+
+    /// What has become of the opening.
+    fn opened(&mut self) -> Option<Result<Decoded, Failure>> {
+        let opened = match self.opening.as_ref()?.try_recv() {
+            Ok(opened) => opened,
+            Err(mpsc::TryRecvError::Empty) => return None,
+            Err(mpsc::TryRecvError::Disconnected) => {
+                Err(Failure::new(FailureKind::Internal).detail("no thread could open it"))
+            }
+        };
+        self.opening = None;
+        Some(opened)
+    }
+
+    fn may_speak(&self) -> bool {
+        self.source.is_some() || self.again.is_some() || self.opening.is_some()
     }
 }
 
@@ -145,9 +225,9 @@ impl Voice {
             if self.is_over.load(Relaxed) {
                 break;
             }
-            if current.is_some() {
-                self.open_next(false);
-            } else if mixer.is_silent()
+            self.open_next(current.is_none());
+            if current.is_none()
+                && mixer.is_silent()
                 && let Some((next, arrived)) = self.next()
             {
                 current = Some(next);
@@ -162,9 +242,9 @@ impl Voice {
                 queue.current = None;
             }
             // What was asked for comes before what speaks anyhow.
-            let yields = current.is_none() && !queue.waiting.is_empty();
+            let yields = current.is_none() && queue.is_ready();
             let is_silenced = is_cut || queue.is_paused || yields;
-            queue.has_line = line.source.is_some() || line.again.is_some();
+            queue.has_line = line.may_speak();
             queue.line = line.source.as_ref().map(|source| source.name.clone());
             queue.is_speaking = !mixer.is_silent();
             if current.is_some() && !is_silenced {
@@ -204,57 +284,49 @@ impl Voice {
             if self.engine.speak(number, &block).is_err() {
                 break;
             }
-            let next = (number + 1) * BLOCK as u64 * 1_000_000_000 / RATE as u64;
-            let due = self.begin + Duration::from_nanos(next);
+            let due = self.begin + time_of(number + 1);
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
     }
 
-    /// Opens what waits first, streams only with `streams`.
+    /// Has what waits first opened, streams only with `streams`.
     fn open_next(&self, streams: bool) {
-        let speech = {
-            let mut queue = lock(&self.queue);
-            let Some(first) = queue.waiting.front_mut() else {
-                return;
-            };
-            match &first.speech {
-                Readiness::Closed(Speech::File(_)) => {}
-                Readiness::Closed(_) if streams => {}
-                _ => return,
-            }
-            let Readiness::Closed(speech) = mem::replace(&mut first.speech, Readiness::Opening)
-            else {
-                return;
-            };
-            speech
-        };
-        let opened = speech.open();
+        let now = Instant::now();
         let mut queue = lock(&self.queue);
-        let first = queue.waiting.front_mut();
-        // The queue may have been cleared meanwhile.
-        let Some(first) = first.filter(|w| matches!(w.speech, Readiness::Opening)) else {
+        if let Some(text) = queue.too_long(now) {
+            let _ = self.said.send(Said::Warning(text));
+        }
+        let streams = streams && !queue.is_paused;
+        let Some(speech) = queue.take_to_open(streams, now) else {
             return;
         };
-        match opened {
-            Ok(decoded) => first.speech = Readiness::Open(decoded),
-            Err(failure) => {
-                queue.waiting.pop_front();
-                let _ = self.said.send(Said::Warning(failure.to_string()));
+        drop(queue);
+        let (queue, said) = (self.queue.clone(), self.said.clone());
+        let open = move || {
+            let opened = speech.open();
+            let failed = lock(&queue).opened(now, opened);
+            if let Some(text) = failed {
+                let _ = said.send(Said::Warning(text));
+            }
+        };
+        let thread = std::thread::Builder::new().name("opening".into());
+        if let Err(error) = thread.spawn(open) {
+            let failure = Failure::new(FailureKind::Internal).detail(error);
+            let failed = lock(&self.queue).opened(now, Err(failure));
+            if let Some(text) = failed {
+                let _ = self.said.send(Said::Warning(text));
             }
         }
     }
 
-    /// Begins with what waits first; gives it and when it arrived.
+    /// Begins with what waits first, if it is open; gives it and when it arrived.
     fn next(&self) -> Option<(Decoded, Instant)> {
-        if lock(&self.queue).is_paused {
+        let mut queue = lock(&self.queue);
+        if queue.is_paused || !queue.is_ready() {
             return None;
         }
-        self.open_next(true);
-        let mut queue = lock(&self.queue);
         let waiting = queue.waiting.pop_front()?;
         let Readiness::Open(decoded) = waiting.speech else {
-            // It came in this moment.
-            queue.waiting.push_front(waiting);
             return None;
         };
         queue.current = Some((waiting.name.clone(), waiting.seconds));
@@ -283,12 +355,10 @@ impl Voice {
             again,
             ..Line::default()
         };
-        match speech.map(Speech::open) {
-            Some(Ok(source)) => line.open(source),
-            Some(Err(failure)) => self.line_failed(&mut line, &failure.to_string()),
-            None => {}
+        if let Some(speech) = speech {
+            line.begin(speech);
         }
-        lock(&self.queue).has_line = line.source.is_some() || line.again.is_some();
+        lock(&self.queue).has_line = line.may_speak();
         line
     }
 
@@ -306,7 +376,7 @@ impl Voice {
     fn line_failed(&self, line: &mut Line, reason: &str) {
         let mut text = reason.to_owned();
         if line.again.is_some() {
-            let was_good = line.opened.take().is_some_and(|at| at.elapsed() > GOOD);
+            let was_good = line.since.take().is_some_and(|at| at.elapsed() > GOOD);
             line.failures = if was_good { 1 } else { line.failures + 1 };
             let pause = back_off(line.failures);
             line.next_try = Some(Instant::now() + pause);
@@ -316,16 +386,18 @@ impl Voice {
     }
 
     fn reopen(&self, line: &mut Line) {
-        if line.next_try.is_none_or(|at| Instant::now() < at) {
-            return;
+        match line.opened() {
+            Some(Ok(source)) => {
+                line.source = Some(source);
+                line.since = Some(Instant::now());
+            }
+            Some(Err(failure)) => self.line_failed(line, &failure.to_string()),
+            None => {}
         }
-        line.next_try = None;
-        let Some(text) = line.again.clone() else {
-            return;
-        };
-        match Speech::Pipeline(text).open() {
-            Ok(source) => line.open(source),
-            Err(failure) => self.line_failed(line, &failure.to_string()),
+        if line.next_try.take_if(|at| Instant::now() >= *at).is_some()
+            && let Some(text) = line.again.clone()
+        {
+            line.begin(Speech::Pipeline(text));
         }
     }
 }
@@ -333,6 +405,36 @@ impl Voice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_that_does_not_open_holds_up_nothing() {
+        let mut queue = Queue::default();
+        let now = Instant::now();
+        let stream = || Speech::Uri("rtsp://host/one".into());
+        queue.push(stream(), 0.0, now);
+        assert!(
+            queue.take_to_open(false, now).is_none(),
+            "it would be late for good"
+        );
+        assert!(queue.take_to_open(true, now).is_some());
+        assert!(
+            queue.take_to_open(true, now).is_none(),
+            "it is being opened"
+        );
+        assert!(!queue.is_ready(), "so whatever else speaks goes on");
+        assert_eq!(queue.too_long(now + OPEN_LIMIT), None);
+        let later = now + OPEN_LIMIT + Duration::from_secs(1);
+        let text = queue.too_long(later).unwrap();
+        assert!(text.starts_with("rtsp://host/one: "), "{text}");
+        // Its thread comes back when another one is first.
+        queue.push(Speech::File("a.wav".into()), 1.0, later);
+        assert!(queue.take_to_open(false, later).is_some());
+        let late = || Err(Failure::new(FailureKind::Internal));
+        assert_eq!(queue.opened(now, late()), None);
+        assert_eq!(queue.waiting(), 1);
+        assert!(queue.opened(later, late()).is_some());
+        assert_eq!(queue.waiting(), 0);
+    }
 
     #[test]
     fn the_queue_knows_what_is_left_to_say() {

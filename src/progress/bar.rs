@@ -4,6 +4,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Renderer, destination_line, live_line, outcome_line, progress_line};
 use crate::event::{Body, Event, Progress};
+use crate::terminal::plain;
 
 /// A bar counts whole numbers, so it counts milliseconds.
 const SCALE: f64 = 1000.0;
@@ -41,7 +42,7 @@ impl JobBar {
             self.bar.set_position((progress.position_s * SCALE) as u64);
         }
         self.bar.set_prefix(progress.phase.name());
-        self.bar.set_message(message);
+        self.bar.set_message(plain(message));
         self.bar.tick();
     }
 }
@@ -58,19 +59,21 @@ impl Renderer for Bar {
         let Self(job) = self;
         match &event.body {
             Body::Progress(progress) => job.show(progress, progress_line(progress)),
-            Body::Warning { message, .. } => job.bar.suspend(|| eprintln!("warning: {message}")),
+            Body::Warning { message, .. } => {
+                job.bar.suspend(|| eprintln!("warning: {}", plain(message)));
+            }
             Body::Destination(status) => job
                 .bar
-                .suspend(|| eprintln!("{}", destination_line(status))),
+                .suspend(|| eprintln!("{}", plain(destination_line(status)))),
             Body::Live(status) => {
                 job.bar.set_prefix("on air");
-                job.bar.set_message(live_line(status));
+                job.bar.set_message(plain(live_line(status)));
                 job.bar.tick();
             }
-            Body::Message { message } if !job.has_length => job.bar.set_message(message.clone()),
+            Body::Message { message } if !job.has_length => job.bar.set_message(plain(message)),
             Body::Result(outcome) => {
                 job.bar.finish_and_clear();
-                eprintln!("{}", outcome_line(outcome));
+                eprintln!("{}", plain(outcome_line(outcome)));
             }
             _ => {}
         }

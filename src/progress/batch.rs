@@ -11,12 +11,13 @@ use super::{Renderer, Style, clock, json, outcome_line, progress_line};
 use crate::event::{BatchProgress, Body, Event, JobState, Outcome, Progress, Retry};
 use crate::journal::{Begun, JobRow};
 use crate::supervisor::Summary;
+use crate::terminal::plain;
 
 /// How often lines say how far the batch is.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Shows a batch to someone.
-pub trait BatchRenderer {
+pub trait BatchRenderer: Send {
     fn begin(&mut self, begun: &Begun);
     fn show(&mut self, event: &Event);
     /// `notes` say what else was written.
@@ -39,7 +40,7 @@ pub fn batch_renderer(style: Style) -> Box<dyn BatchRenderer> {
 
 struct Json<W>(json::Json<W>);
 
-impl<W: Write> BatchRenderer for Json<W> {
+impl<W: Write + Send> BatchRenderer for Json<W> {
     fn begin(&mut self, _: &Begun) {}
 
     fn show(&mut self, event: &Event) {
@@ -74,8 +75,9 @@ impl Bars {
     }
 
     fn say(&self, text: &str) {
+        let text = plain(text);
         // Without a terminal there are no bars to be above of.
-        if self.all.println(text).is_err() {
+        if self.all.println(&text).is_err() {
             eprintln!("{text}");
         }
     }
@@ -129,7 +131,7 @@ impl BatchRenderer for Bars {
                 self.batch.set_length(progress.total);
                 self.batch
                     .set_position(progress.done + progress.failed + progress.cancelled);
-                self.batch.set_message(batch_line(progress));
+                self.batch.set_message(plain(batch_line(progress)));
                 self.batch.tick();
             }
             _ => {}
@@ -169,11 +171,11 @@ impl<W: Write> Lines<W> {
 
     fn line(&mut self, text: &str) {
         // A closed log must not end the batch.
-        let _ = writeln!(self.writer, "{text}");
+        let _ = writeln!(self.writer, "{}", plain(text));
     }
 }
 
-impl<W: Write> BatchRenderer for Lines<W> {
+impl<W: Write + Send> BatchRenderer for Lines<W> {
     fn begin(&mut self, begun: &Begun) {
         for line in begun_lines(begun) {
             self.line(&line);
@@ -274,7 +276,7 @@ fn retry_line(name: Option<&str>, retry: &Retry) -> String {
 
 fn short_name(path: &str) -> String {
     let name = std::path::Path::new(path).file_name();
-    name.map_or(path.into(), |name| name.to_string_lossy().into_owned())
+    plain(name.map_or(path.into(), |name| name.to_string_lossy()))
 }
 
 /// How the batch ended, and why jobs failed.
@@ -338,7 +340,8 @@ fn summary_table(summary: &Summary, jobs: &[JobRow], notes: &[String]) -> String
         text += "Interrupted. The same command goes on where it stopped.\n";
     }
     for note in notes {
-        text += &format!("{note}\n");
+        text += &plain(note);
+        text.push('\n');
     }
     text
 }
@@ -407,6 +410,33 @@ Interrupted. The same command goes on where it stopped.
 report: out/report.html
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn names_of_files_give_the_terminal_no_orders() {
+        let name = "x/\u{1b}[2K\u{9b}1;31m\n.mp4";
+        let failure = Failure::of(FailureKind::InputEmpty, std::path::Path::new(name));
+        let outcome = Outcome::of_failure(&failure, &Progress::default());
+        let mut lines = Lines::new(Vec::new(), false);
+        lines.show(&Event::of_job(1, Body::Result(outcome)));
+        let message = format!("{name}: it has no end");
+        lines.show(&Event::now(Body::Warning {
+            message,
+            source: None,
+        }));
+        let summary = Summary {
+            progress: BatchProgress::default(),
+            is_interrupted: false,
+        };
+        lines.end(
+            &summary,
+            &[job(1, Some(&failure))],
+            &[format!("zip: {name}")],
+        );
+        let text = String::from_utf8(lines.writer).unwrap();
+        let orders = text.chars().filter(|c| c.is_control() && *c != '\n');
+        assert_eq!(orders.count(), 0, "{text:?}");
+        assert!(!text.contains("\n.mp4"), "{text:?}");
     }
 
     #[test]

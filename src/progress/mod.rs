@@ -1,5 +1,6 @@
 //! Renderers of events. Each shows the same stream to another kind of reader.
 
+pub mod aside;
 mod bar;
 mod batch;
 mod json;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Renderer, destination_line, live_line, outcome_line, plan_lines, progress_line};
 use crate::event::{Body, Event, LiveStatus, Progress};
+use crate::terminal::plain;
 
 const INTERVAL: Duration = Duration::from_secs(2);
 /// The longest that a log is silent, however slowly the job moves.
@@ -36,7 +37,7 @@ impl<W: Write> Plain<W> {
 
     fn line(&mut self, text: &str) {
         // A closed log must not end the job.
-        let _ = writeln!(self.writer, "{text}");
+        let _ = writeln!(self.writer, "{}", plain(text));
     }
 
     fn progress(&mut self, progress: &Progress, now: Instant) {

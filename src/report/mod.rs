@@ -9,9 +9,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::error::Failure;
+use crate::cancel::Cancel;
+use crate::digest;
+use crate::error::{Failure, FailureKind};
 use crate::event::{BatchProgress, JobState};
-use crate::journal::JobRow;
+use crate::journal::{JobRow, Journal};
 use crate::publish::{Staged, output_failure};
 
 const REPORT: &str = "report.html";
@@ -31,7 +33,12 @@ struct Entry<'a> {
 }
 
 /// Writes report and manifest into `root`; gives a line about each.
-pub fn write(root: &Path, progress: &BatchProgress, jobs: &[JobRow]) -> Vec<String> {
+pub fn write(
+    journal: &Journal,
+    root: &Path,
+    progress: &BatchProgress,
+    jobs: &[JobRow],
+) -> Vec<String> {
     let report = html::page(root, progress, jobs);
     let written = [
         ("report", REPORT, Ok(report)),
@@ -41,7 +48,7 @@ pub fn write(root: &Path, progress: &BatchProgress, jobs: &[JobRow]) -> Vec<Stri
         .into_iter()
         .map(|(what, name, text)| {
             let path = root.join(name);
-            match text.and_then(|text| publish(&path, text.as_bytes())) {
+            match text.and_then(|text| put(journal, &path, text.as_bytes())) {
                 Ok(()) => format!("{what}: {}", path.display()),
                 Err(failure) => format!("{what}: {failure}"),
             }
@@ -74,16 +81,40 @@ fn relative<'a>(root: &Path, path: &'a Path) -> &'a Path {
     path.strip_prefix(root).unwrap_or(path)
 }
 
+/// Whether the file may be written: there is none of that name, or one that was written before.
+fn may_replace(journal: &Journal, path: &Path) -> Result<bool, Failure> {
+    if std::fs::symlink_metadata(path).is_err() {
+        return Ok(false);
+    }
+    let is_ours = journal.is_artifact(path);
+    if is_ours.map_err(|e| e.failure(journal.folder()))? {
+        return Ok(true);
+    }
+    Err(Failure::of(FailureKind::OutputExists, path)
+        .because("there is a file of this name that lipflow has not written")
+        .advice("Move it away, or give it another name"))
+}
+
+/// Gives the file its name, unless somebody else's has it, and enters it as one that may be replaced.
+fn publish(journal: &Journal, path: &Path, staged: Staged) -> Result<(), Failure> {
+    let failed = |e: crate::journal::Error| e.failure(journal.folder());
+    let staged = staged.overwriting(may_replace(journal, path)?);
+    let sha256 = digest::of_file(staged.path(), &Cancel::default())?;
+    journal.will_write(path, &sha256).map_err(failed)?;
+    staged.publish()?;
+    journal.has_written(path, &sha256).map_err(failed)
+}
+
 /// The file appears whole or not at all.
-fn publish(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let staged = Staged::create(path, true)?;
+fn put(journal: &Journal, path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let staged = Staged::create(path, false)?;
     let failed = |e| output_failure(path, &e);
     let mut file = std::fs::File::options()
         .write(true)
         .open(staged.path())
         .map_err(failed)?;
     file.write_all(content).map_err(failed)?;
-    staged.publish()
+    publish(journal, path, staged)
 }
 
 #[cfg(test)]
@@ -128,16 +159,36 @@ mod tests {
     #[test]
     fn both_files_are_written_and_replaced() {
         let folder = tempfile::tempdir().unwrap();
-        for _ in 0..2 {
-            let notes = write(folder.path(), &BatchProgress::default(), &[]);
-            assert_eq!(notes.len(), 2);
+        let journal = Journal::open(&folder.path().join("state")).unwrap();
+        let write = |root: &Path, done| {
+            let progress = BatchProgress {
+                done,
+                ..BatchProgress::default()
+            };
+            super::write(&journal, root, &progress, &[])
+        };
+        for done in [1, 2] {
+            let notes = write(folder.path(), done);
+            assert!(
+                !notes.iter().any(|n| n.contains("not written")),
+                "{notes:?}"
+            );
+            let report = std::fs::read_to_string(folder.path().join(REPORT)).unwrap();
+            assert!(report.contains(&format!("{done} of")), "{report}");
         }
         assert!(folder.path().join(REPORT).is_file());
         assert_eq!(
             std::fs::read_to_string(folder.path().join(MANIFEST)).unwrap(),
             "[]\n"
         );
-        let notes = write(&folder.path().join("none"), &BatchProgress::default(), &[]);
+        let notes = write(&folder.path().join("none"), 0);
         assert!(notes[0].contains("does not exist"), "{notes:?}");
+        // One that was edited is somebody else's.
+        std::fs::write(folder.path().join(REPORT), "mine").unwrap();
+        let notes = write(folder.path(), 3);
+        assert!(notes[0].contains("lipflow has not written"), "{notes:?}");
+        assert!(notes[1].starts_with("manifest: /"), "{notes:?}");
+        let report = std::fs::read_to_string(folder.path().join(REPORT)).unwrap();
+        assert_eq!(report, "mine");
     }
 }

@@ -9,23 +9,29 @@ use std::thread::JoinHandle;
 use ::zip::write::SimpleFileOptions;
 use ::zip::{CompressionMethod, ZipWriter};
 
-use super::relative;
+use super::{may_replace, publish, relative};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, JobState};
-use crate::journal::JobRow;
+use crate::journal::{JobRow, Journal};
 use crate::publish::{Staged, output_failure};
 
 /// Adds outputs beside the work, in a thread of its own.
 pub struct Zip {
     outputs: mpsc::Sender<PathBuf>,
-    thread: JoinHandle<Result<usize, Failure>>,
+    thread: JoinHandle<Result<(Staged, usize), Failure>>,
     path: PathBuf,
 }
 
 impl Zip {
     /// Begins the file at `path` with what is done already; it appears under its name at the end.
-    pub fn start(path: &Path, root: &Path, jobs: &[JobRow]) -> Result<Self, Failure> {
-        let staged = Staged::create(path, true)?;
+    pub fn start(
+        journal: &Journal,
+        path: &Path,
+        root: &Path,
+        jobs: &[JobRow],
+    ) -> Result<Self, Failure> {
+        may_replace(journal, path)?;
+        let staged = Staged::create(path, false)?;
         let (outputs, receiver) = mpsc::channel();
         for job in jobs.iter().filter(|job| job.state == JobState::Done) {
             let _ = outputs.send(job.output.clone());
@@ -55,12 +61,18 @@ impl Zip {
     }
 
     /// Closes the file; gives a line about it.
-    pub fn finish(self) -> String {
+    pub fn finish(self, journal: &Journal) -> String {
         drop(self.outputs);
-        match self.thread.join() {
-            Ok(Ok(count)) => format!("zip: {} ({count} files)", self.path.display()),
-            Ok(Err(failure)) => format!("zip: {failure}"),
-            Err(_) => format!("zip: {}: its thread panicked", self.path.display()),
+        let written = self.thread.join().unwrap_or_else(|_| {
+            Err(Failure::of(FailureKind::Internal, &self.path).detail("its thread panicked"))
+        });
+        let published = written.and_then(|(staged, count)| {
+            publish(journal, &self.path, staged)?;
+            Ok(count)
+        });
+        match published {
+            Ok(count) => format!("zip: {} ({count} files)", self.path.display()),
+            Err(failure) => format!("zip: {failure}"),
         }
     }
 }
@@ -70,7 +82,7 @@ fn write(
     path: &Path,
     root: &Path,
     outputs: mpsc::Receiver<PathBuf>,
-) -> Result<usize, Failure> {
+) -> Result<(Staged, usize), Failure> {
     let failed = |e: io::Error| output_failure(path, &e);
     let file = File::options()
         .write(true)
@@ -93,8 +105,7 @@ fn write(
         count += 1;
     }
     zip.finish().map_err(|e| failed(e.into()))?;
-    staged.publish()?;
-    Ok(count)
+    Ok((staged, count))
 }
 
 #[cfg(test)]
@@ -113,17 +124,35 @@ mod tests {
         done.output = root.join("sub/old.mp4");
         let failed = super::super::tests::job("y", JobState::Failed);
         let path = root.join("all.zip");
-        let zip = Zip::start(&path, root, &[done, failed]).unwrap();
+        let journal = Journal::open(&root.join("state")).unwrap();
+        std::fs::write(&path, "theirs").unwrap();
+        let refused = Zip::start(&journal, &path, root, &[]).err().unwrap();
+        assert_eq!(refused.kind, FailureKind::OutputExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"theirs");
+        std::fs::remove_file(&path).unwrap();
+        let zip = Zip::start(&journal, &path, root, &[done, failed]).unwrap();
         zip.note(&Event::now(Body::Result(Outcome {
             output: Some(root.join("new.mp4").display().to_string()),
             ..Outcome::nothing(JobState::Done, &Progress::default())
         })));
         assert!(!path.exists(), "it is not whole yet");
-        assert_eq!(zip.finish(), format!("zip: {} (2 files)", path.display()));
+        assert_eq!(
+            zip.finish(&journal),
+            format!("zip: {} (2 files)", path.display())
+        );
         let bytes = std::fs::read(&path).unwrap();
         for text in ["old old old old old", "new new new new new"] {
             let found = bytes.windows(text.len()).any(|w| w == text.as_bytes());
             assert!(found, "{text} is not stored as it is");
         }
+        // The next start replaces it; what came meanwhile is left alone.
+        let zip = Zip::start(&journal, &path, root, &[]).unwrap();
+        let note = zip.finish(&journal);
+        assert!(note.ends_with("(0 files)"), "{note}");
+        let zip = Zip::start(&journal, &path, root, &[]).unwrap();
+        std::fs::write(&path, "theirs").unwrap();
+        let note = zip.finish(&journal);
+        assert!(note.contains("lipflow has not written"), "{note}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"theirs");
     }
 }

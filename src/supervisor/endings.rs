@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::checks::Check;
 use super::policy::{self, Next};
 use super::{Active, Cancellation, Supervisor, memory};
-use crate::digest;
 use crate::error::{Failure, FailureKind};
-use crate::event::{Body, Event, JobState, Outcome, Retry, display};
+use crate::event::{Body, Event, JobState, Outcome, Retry};
+use crate::job::folder_of;
 use crate::journal::{Change, Ending, Stamp, now};
 use crate::publish;
 use crate::worker::protocol::Order;
@@ -38,7 +39,7 @@ impl Supervisor<'_> {
     }
 
     /// Takes the job out of its worker.
-    fn take(&mut self, job: i64) -> Option<Active> {
+    pub(super) fn take(&mut self, job: i64) -> Option<Active> {
         let active = self.jobs.remove(&job)?;
         if let Some(worker) = self.workers.get_mut(&active.worker) {
             worker.jobs.retain(|other| *other != job);
@@ -49,31 +50,47 @@ impl Supervisor<'_> {
         Some(active)
     }
 
-    /// Takes the job out of a worker that has died, and clears up behind it. One whose output has its
-    /// name already is done, although nobody could say so, and is not given.
-    fn take_from_dead(&mut self, job: i64) -> Option<Active> {
-        let active = self.take(job)?;
-        let Some(output) = active.claim.spec.output.clone() else {
-            return Some(active);
-        };
-        publish::remove_leftovers_of(&output);
-        let promised = active.promised.as_deref();
-        let is_published = promised.is_some_and(|promised| digest::is_of(&output, promised));
-        if !is_published {
-            return Some(active);
+    /// Ends a job whose worker has died, and clears up behind it. One whose output may have its name
+    /// already, although nobody could say so, is looked at first.
+    fn end_of_dead(
+        &mut self,
+        job: i64,
+        active: Active,
+        outcome: Outcome,
+        signal: Option<i32>,
+        with_others: bool,
+    ) {
+        let output = active.claim.spec.output.clone();
+        output
+            .as_deref()
+            .inspect(|o| publish::remove_leftovers_of(o));
+        match output.zip(active.promised.clone()) {
+            Some((output, sha256)) if output.exists() => {
+                let lease = active.claim.lease();
+                self.check(lease, output, sha256);
+                let check = Check {
+                    active,
+                    outcome,
+                    signal,
+                    with_others,
+                };
+                self.checks.insert(lease, check);
+            }
+            _ => self.not_done(job, &active, outcome, signal, with_others),
         }
-        let progress = &active.progress;
-        let outcome = Outcome {
-            output: Some(display(&output)),
-            duration_s: Some(progress.position_s),
-            ..Outcome::nothing(JobState::Done, progress)
-        };
-        let stamp = Stamp::of(&output).ok();
-        self.done(job, active, outcome, stamp);
-        None
     }
 
-    fn done(&mut self, job: i64, active: Active, outcome: Outcome, stamp: Option<Stamp>) {
+    pub(super) fn done(
+        &mut self,
+        job: i64,
+        active: Active,
+        outcome: Outcome,
+        stamp: Option<Stamp>,
+    ) {
+        let lease = active.claim.lease();
+        if active.is_lost() {
+            return;
+        }
         self.video_s += outcome.duration_s.unwrap_or(0.0);
         if let Some((first, last)) = active.ran {
             let took = active.started.elapsed().as_secs_f64();
@@ -81,11 +98,12 @@ impl Supervisor<'_> {
             self.estimator.learn_job(&active.claim.spec, took, ran);
         }
         if let Some(output) = active.claim.spec.output {
-            self.errands
-                .push_back(Order::Thumbnail { job, path: output });
+            let order = Order::Thumbnail { job, path: output };
+            self.errands.push_back((order, Some(lease)));
         }
+        self.positions.remove(&lease);
         self.changes.push(Change::Ended {
-            job,
+            lease,
             ending: Ending {
                 state: JobState::Done,
                 outcome: outcome.clone(),
@@ -98,11 +116,11 @@ impl Supervisor<'_> {
                 stamp,
             },
         });
-        self.keep(Event::of_job(job, Body::Result(outcome)));
+        self.keep_of(Some(lease), Event::of_job(job, Body::Result(outcome)));
     }
 
     /// `signal`: what its worker died of. `with_others`: it was not alone in it.
-    fn not_done(
+    pub(super) fn not_done(
         &mut self,
         job: i64,
         active: &Active,
@@ -111,6 +129,7 @@ impl Supervisor<'_> {
         with_others: bool,
     ) {
         let claim = &active.claim;
+        let lease = claim.lease();
         let kind = outcome
             .error
             .as_ref()
@@ -134,6 +153,7 @@ impl Supervisor<'_> {
                 ending.state = JobState::Queued;
                 ending.counts = false;
                 ending.is_culprit = false;
+                ending.is_suspect = false;
             }
             Some((_, Cancellation::Wish)) => {
                 let failure = Failure::new(FailureKind::Terminated)
@@ -148,13 +168,24 @@ impl Supervisor<'_> {
                 ending.outcome = outcome.clone();
                 ending.is_culprit = false;
             }
+            Some((_, Cancellation::Lost)) => return,
             None if has_died && with_others => {
                 // Nobody knows whose fault it was: each gets a worker of its own.
                 ending.state = JobState::Queued;
                 ending.counts = false;
             }
             None => {
-                match policy::after_failure(kind, claim.attempt, self.options.attempts, deaths) {
+                let output = claim.spec.output.as_deref();
+                let free = output.and_then(|output| publish::free_space(folder_of(output)));
+                let is_full = policy::is_full(free, self.options.min_free);
+                let next = policy::after_failure(
+                    kind,
+                    claim.attempt,
+                    self.options.attempts,
+                    deaths,
+                    is_full,
+                );
+                match next {
                     Next::GiveUp => {}
                     Next::Retry { after, counts } => {
                         ending.state = JobState::Queued;
@@ -172,8 +203,9 @@ impl Supervisor<'_> {
             }),
             _ => Body::Result(outcome),
         };
-        self.changes.push(Change::Ended { job, ending });
-        self.keep(Event::of_job(job, event));
+        self.positions.remove(&lease);
+        self.changes.push(Change::Ended { lease, ending });
+        self.keep_of(Some(lease), Event::of_job(job, event));
     }
 
     /// A worker has ended or was killed.
@@ -185,19 +217,30 @@ impl Supervisor<'_> {
             self.background = None;
             // What it choked on is not tried again; nothing depends on it.
             self.errand = None;
-            return;
+            if worker.is_ready {
+                return;
+            }
         }
         let (obituary, signal) = worker.obituary();
+        if !worker.is_ready {
+            self.hire_failed(obituary);
+            return;
+        }
         let with_others = worker.jobs.len() > 1;
         for job in worker.jobs.clone() {
-            let Some(active) = self.take_from_dead(job) else {
+            let Some(mut active) = self.take(job) else {
                 continue;
             };
+            if signal.is_some_and(is_request) {
+                // Somebody wanted it to end; the job has done nothing.
+                let stop = (Instant::now(), Cancellation::Stop);
+                active.cancelled.get_or_insert(stop);
+            }
             let failure = Failure::of(FailureKind::WorkerDied, &active.claim.spec.face).detail(
                 format_args!("while {}: {obituary}", active.progress.phase.name()),
             );
             let outcome = Outcome::of_failure(&failure, &active.progress);
-            self.not_done(job, &active, outcome, signal, with_others);
+            self.end_of_dead(job, active, outcome, signal, with_others);
         }
     }
 
@@ -209,25 +252,25 @@ impl Supervisor<'_> {
         if let Some(mut worker) = self.workers.remove(&serial) {
             worker.kill();
             worker.wait(Duration::from_secs(2));
-            if let Some(active) = self.take_from_dead(job) {
+            if let Some(active) = self.take(job) {
                 let outcome = Outcome::of_failure(failure, &active.progress);
-                self.not_done(job, &active, outcome, Some(libc::SIGKILL), false);
+                self.end_of_dead(job, active, outcome, Some(libc::SIGKILL), false);
             }
             // The others were only in the wrong place.
             for other in worker.jobs.iter().copied().filter(|other| *other != job) {
-                if let Some(mut active) = self.take_from_dead(other) {
+                if let Some(mut active) = self.take(other) {
                     active
                         .cancelled
                         .get_or_insert((Instant::now(), Cancellation::Stop));
                     let outcome = Outcome::of_failure(failure, &active.progress);
-                    self.not_done(other, &active, outcome, None, false);
+                    self.end_of_dead(other, active, outcome, None, false);
                 }
             }
         }
     }
 
     /// Lets retired workers go once they are empty.
-    fn dismiss_retired(&mut self) {
+    pub(super) fn dismiss_retired(&mut self) {
         let gone: Vec<_> = self
             .workers
             .iter()
@@ -238,4 +281,16 @@ impl Supervisor<'_> {
             self.workers.remove(&serial);
         }
     }
+}
+
+impl Active {
+    /// Whether somebody else has the job now.
+    fn is_lost(&self) -> bool {
+        matches!(self.cancelled, Some((_, Cancellation::Lost)))
+    }
+}
+
+/// Signals by which a process is asked to end: no codec dies of them.
+fn is_request(signal: i32) -> bool {
+    [libc::SIGTERM, libc::SIGINT, libc::SIGHUP].contains(&signal)
 }

@@ -4,43 +4,41 @@
 //! changes are applied first, then its announcements are made, and what workers are told because of
 //! them is told last.
 
+mod answers;
+mod checks;
+mod dispatch;
 mod endings;
+mod errands;
 mod estimator;
 mod memory;
 mod policy;
 mod record;
+mod waiting;
 mod watch;
 mod worker;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::cancel::{Haste, Stop};
-use crate::digest;
-use crate::event::{
-    BatchProgress, Body, Event, JobState, Outcome, Phase, Progress, display, seconds,
-};
-use crate::job::{Job, THREADS};
-use crate::journal::{Begun, Change, Claim, Counts, Journal, Result, Stamp};
-use crate::pipeline::probe::Role;
-use crate::pipeline::template::Template;
+use crate::event::{BatchProgress, Body, Event, Progress, seconds};
+use crate::journal::{Begun, Change, Claim, Counts, Journal, Lease, Result};
 use crate::worker::protocol::{Answer, Order};
 
+use checks::Check;
+use dispatch::Hiring;
 use estimator::Estimator;
-use record::started;
+use waiting::Waiting;
 use worker::Worker;
 
 /// How often time-outs are looked at while nobody says anything.
 const TICK: Duration = Duration::from_millis(40);
-/// How soon a worker that could not be started is tried again.
-const HIRE_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the batch says how far it is.
 const BATCH_INTERVAL: Duration = Duration::from_millis(400);
 /// How often the journal is asked for wishes of other processes.
 const WISHES_INTERVAL: Duration = Duration::from_millis(250);
-/// How often jobs of dead controllers are looked for, and what is left to do is estimated anew.
-const SURVEY_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the journal keeps a running job's progress, for `lipflow status`.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// The most that is taken in before the journal is written.
@@ -61,10 +59,14 @@ pub struct Options {
     pub threads: Option<usize>,
 }
 
-/// What comes in from workers.
+/// What comes in from workers, and from threads that read whole files.
 pub enum Input {
     Answer(u64, Box<Answer>),
     Gone(u64),
+    /// Whether the output of the attempt is the one that was promised.
+    Checked(Lease, bool),
+    /// So many jobs of dead controllers were given back.
+    Recovered(Result<u64>),
 }
 
 /// A job in a worker.
@@ -81,6 +83,7 @@ struct Active {
     ran: Option<(Instant, Instant)>,
     kept: Instant,
     cancelled: Option<(Instant, Cancellation)>,
+    warnings: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +92,8 @@ enum Cancellation {
     Wish,
     /// The batch is stopped; the job is for the next start.
     Stop,
+    /// Somebody else has it now, and nothing may be said of it here.
+    Lost,
 }
 
 /// What is said once the journal has what it is about.
@@ -116,24 +121,32 @@ pub struct Supervisor<'a> {
     sender: mpsc::Sender<Input>,
     workers: BTreeMap<u64, Worker>,
     next_serial: u64,
-    hire_failed: Option<Instant>,
+    hiring: Hiring,
     jobs: BTreeMap<i64, Active>,
-    /// A claimed job that waits for a worker of its own.
+    /// A claimed job that waits for a worker of its own, or for this supervisor.
     held: Option<Claim>,
+    /// Ended attempts whose outputs are being read.
+    checks: BTreeMap<Lease, Check>,
+    is_recovering: bool,
     /// The worker that looks into files for estimates and makes pictures for the report.
     background: Option<u64>,
-    errands: VecDeque<Order>,
-    errand: Option<Order>,
+    /// What it is to do; pictures with the attempt that they are of.
+    errands: VecDeque<(Order, Option<Lease>)>,
+    errand: Option<Option<Lease>>,
+    /// The last position of each job that the journal is to have.
+    positions: BTreeMap<Lease, Progress>,
     changes: Vec<Change>,
     announcements: Vec<Announcement>,
     orders: Vec<(u64, Order)>,
     estimator: Estimator,
-    waiting: Vec<Job>,
+    waiting: Waiting,
     counts: Counts,
     begin: Instant,
     video_s: f64,
     /// Why nothing moves, where that is on purpose.
     paused: Option<String>,
+    /// The file systems of the outputs' folders and of those above each.
+    devices: HashMap<PathBuf, Vec<u64>>,
     journal_fails_since: Option<Instant>,
     said_finishing: bool,
     last_batch: Option<Instant>,
@@ -161,21 +174,25 @@ impl<'a> Supervisor<'a> {
             sender,
             workers: BTreeMap::new(),
             next_serial: 0,
-            hire_failed: None,
+            hiring: Hiring::default(),
             jobs: BTreeMap::new(),
             held: None,
+            checks: BTreeMap::new(),
+            is_recovering: false,
             background: None,
             errands: VecDeque::new(),
             errand: None,
+            positions: BTreeMap::new(),
             changes: Vec::new(),
             announcements: Vec::new(),
             orders: Vec::new(),
             estimator: Estimator::default(),
-            waiting: Vec::new(),
+            waiting: Waiting::default(),
             counts: Counts::default(),
             begin: now,
             video_s: 0.0,
             paused: None,
+            devices: HashMap::new(),
             journal_fails_since: None,
             said_finishing: false,
             last_batch: None,
@@ -190,13 +207,16 @@ impl<'a> Supervisor<'a> {
             self.estimator.learn_media(path, media);
         }
         self.counts = self.journal.counts(self.begun.batch)?;
+        self.waiting.read(self.journal, self.begun.batch)?;
+        self.remember_disks();
         loop {
-            self.take_in();
+            self.take_in()?;
             self.watch_limits();
             self.hear_wishes()?;
             self.survey()?;
             // With what is known to wait, and before any of it begins.
             self.watch_disks();
+            self.let_go_of_held();
             self.dispatch()?;
             self.run_errands();
             self.tell_batch(false)?;
@@ -217,120 +237,34 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Takes in what workers have said, waiting a little for the first word.
-    fn take_in(&mut self) {
+    fn take_in(&mut self) -> Result<()> {
         let mut next = self.inbox.recv_timeout(TICK).ok();
         let mut count = 0;
         while let Some(input) = next.take() {
             match input {
                 Input::Answer(worker, answer) => self.answered(worker, *answer),
                 Input::Gone(worker) => self.worker_gone(worker),
+                Input::Checked(lease, is_there) => self.checked(lease, is_there),
+                Input::Recovered(count) => self.recovered(count)?,
             }
             count += 1;
             if count < MOST_INPUTS {
                 next = self.inbox.try_recv().ok();
             }
         }
-    }
-
-    fn answered(&mut self, worker: u64, answer: Answer) {
-        if let Some(worker) = self.workers.get_mut(&worker) {
-            worker.last_heard = Instant::now();
-        }
-        match answer {
-            Answer::Alive => {}
-            Answer::Said { event } => self.job_said(event),
-            Answer::Identified {
-                job,
-                identity,
-                digests,
-            } => {
-                for found in digests {
-                    self.changes.push(Change::Digest {
-                        path: found.path,
-                        stamp: found.stamp,
-                        sha256: found.sha256,
-                    });
-                }
-                if let Some(identity) = identity {
-                    self.changes.push(Change::Identified { job, identity });
-                }
-            }
-            Answer::Made { job, made } => {
-                let sha256 = made.sha256;
-                if let Some(active) = self.jobs.get_mut(&job) {
-                    active.promised = Some(sha256.clone());
-                }
-                self.changes.push(Change::Made { job, sha256 });
-                self.orders.push((worker, Order::Publish { job }));
-            }
-            Answer::Ended {
-                job,
-                outcome,
-                stamp,
-            } => self.ended(job, outcome, stamp),
-            Answer::Probed { path, stamp, media } => {
-                self.errand = None;
-                if let Some(media) = media {
-                    self.estimator.learn_media(path.clone(), media);
-                }
-                if let Some(stamp) = stamp {
-                    self.changes.push(Change::Media { path, stamp, media });
-                }
-            }
-            Answer::Thumbnail { job, jpeg } => {
-                self.errand = None;
-                if let Some(jpeg) = jpeg {
-                    self.changes.push(Change::Thumbnail { job, jpeg });
-                }
-            }
-        }
-    }
-
-    fn job_said(&mut self, event: Event) {
-        let Some((job, active)) = event
-            .job
-            .and_then(|job| Some((job, self.jobs.get_mut(&job)?)))
-        else {
-            return;
-        };
-        let now = Instant::now();
-        match &event.body {
-            Body::Progress(progress) => {
-                if progress.phase != active.progress.phase
-                    || progress.frames != active.progress.frames
-                {
-                    active.moved = now;
-                }
-                if progress.frames > 0 && progress.phase <= Phase::Draining {
-                    let first = active.ran.map_or(now, |(first, _)| first);
-                    active.ran = Some((first, now));
-                }
-                active.progress = progress.clone();
-                if now - active.kept >= PROGRESS_INTERVAL {
-                    active.kept = now;
-                    let progress = progress.clone();
-                    self.changes.push(Change::Progress { job, progress });
-                }
-                self.announcements.push(Announcement::Passing(event.into()));
-            }
-            // To the journal it is taken, not waiting.
-            Body::State {
-                state: JobState::Queued,
-            } => {}
-            Body::State { state } => {
-                let state = *state;
-                self.changes.push(Change::State { job, state });
-                self.keep(event);
-            }
-            _ => self.keep(event),
-        }
+        Ok(())
     }
 
     /// Announces an event that stays in the journal.
     fn keep(&mut self, event: Event) {
+        self.keep_of(None, event);
+    }
+
+    /// The same, of an attempt.
+    fn keep_of(&mut self, lease: Option<Lease>, event: Event) {
         self.announcements
             .push(Announcement::Kept(self.changes.len()));
-        self.changes.push(Change::Event { event });
+        self.changes.push(Change::Event { event, lease });
     }
 
     fn warn(&mut self, message: String) {
@@ -338,233 +272,6 @@ impl<'a> Supervisor<'a> {
             message,
             source: None,
         }));
-    }
-
-    /// Gives jobs to workers that have room.
-    fn dispatch(&mut self) -> Result<()> {
-        let may_begin = self.stop.haste() == Haste::None
-            && self.paused.is_none()
-            && self.journal_fails_since.is_none();
-        if !may_begin {
-            return Ok(());
-        }
-        while let Some(serial) = self.worker_with_room() {
-            let Some(pid) = self.workers.get(&serial).map(Worker::pid) else {
-                break;
-            };
-            let is_empty = self.workers.get(&serial).is_some_and(|w| w.jobs.is_empty());
-            let claim = match self.held.take() {
-                Some(claim) => {
-                    if !claim.alone || is_empty {
-                        self.keep(started(&claim, pid));
-                    }
-                    Some(claim)
-                }
-                None => self.flush_and_claim(Some((pid, is_empty)))?,
-            };
-            let Some(claim) = claim else { break };
-            if claim.alone && !is_empty {
-                self.held = Some(claim);
-                break;
-            }
-            self.start(serial, claim);
-        }
-        Ok(())
-    }
-
-    /// The worker with the fewest jobs, started if there may be one more.
-    fn worker_with_room(&mut self) -> Option<u64> {
-        let background = self.background;
-        let room = self
-            .workers
-            .iter()
-            .filter(|(serial, worker)| {
-                Some(**serial) != background && !worker.is_exclusive && !worker.is_retired
-            })
-            .map(|(serial, worker)| (worker.jobs.len(), *serial))
-            .min();
-        let count = self.workers.len() - usize::from(background.is_some());
-        match room {
-            Some((0, serial)) => Some(serial),
-            Some((jobs, serial))
-                if count >= self.options.workers && jobs < self.options.jobs_per_worker =>
-            {
-                Some(serial)
-            }
-            _ if count < self.options.workers && self.counts.queued > 0 => self.hire(false),
-            _ => None,
-        }
-    }
-
-    fn hire(&mut self, is_background: bool) -> Option<u64> {
-        if self
-            .hire_failed
-            .is_some_and(|at| at.elapsed() < HIRE_INTERVAL)
-        {
-            return None;
-        }
-        let serial = self.next_serial;
-        self.next_serial += 1;
-        match Worker::start(serial, is_background, &self.sender) {
-            Ok(worker) => {
-                self.workers.insert(serial, worker);
-                Some(serial)
-            }
-            Err(error) => {
-                self.hire_failed = Some(Instant::now());
-                self.warn(format!("No worker could be started: {error}"));
-                None
-            }
-        }
-    }
-
-    fn start(&mut self, serial: u64, claim: Claim) {
-        let job = claim.job;
-        let now = Instant::now();
-        let mut spec = claim.spec.clone();
-        if let Some(worker) = self.workers.get_mut(&serial) {
-            worker.jobs.push(job);
-            worker.is_exclusive = claim.alone;
-        }
-        let (face_digest, speech_digest) = (claim.face_digest.clone(), claim.speech_digest.clone());
-        let promised = claim.promised.clone();
-        self.jobs.insert(
-            job,
-            Active {
-                claim,
-                worker: serial,
-                started: now,
-                progress: Progress::default(),
-                moved: now,
-                promised: None,
-                ran: None,
-                kept: now,
-                cancelled: None,
-            },
-        );
-        if let (Some(promised), Some(output)) = (promised, spec.output.as_deref())
-            && digest::is_of(output, &promised)
-        {
-            // An earlier attempt got further than anybody could tell.
-            let outcome = Outcome {
-                output: Some(display(output)),
-                ..Outcome::nothing(JobState::Done, &Progress::default())
-            };
-            let stamp = Stamp::of(output).ok();
-            self.ended(job, outcome, stamp);
-            return;
-        }
-        if let Some(folder) = spec.output.as_deref().and_then(|output| output.parent()) {
-            // What is wrong with it is said by the job.
-            let _ = std::fs::create_dir_all(folder);
-        }
-        spec.graph = Some(self.journal.folder().join(format!("stuck-{job}.dot")));
-        if let Some(threads) = self.options.threads {
-            let template = Template::load(&spec.template).ok();
-            for name in THREADS {
-                let is_open = template.as_ref().is_some_and(|t| t.param(name).is_some())
-                    && spec.parameter(name).is_none();
-                if is_open {
-                    spec.parameters.push((name.into(), threads.to_string()));
-                }
-            }
-        }
-        let order = Order::Run {
-            job,
-            spec: Box::new(spec),
-            face_digest,
-            speech_digest,
-        };
-        self.orders.push((serial, order));
-    }
-
-    /// Estimates and pictures are made beside the work, one at a time.
-    fn run_errands(&mut self) {
-        if self.errand.is_some() || self.paused.is_some() {
-            return;
-        }
-        let Some(order) = self.errands.pop_front() else {
-            return;
-        };
-        let serial = match self.background {
-            Some(serial) => serial,
-            None => match self.hire(true) {
-                Some(serial) => serial,
-                None => return,
-            },
-        };
-        self.background = Some(serial);
-        self.errand = Some(order.clone());
-        self.orders.push((serial, order));
-    }
-
-    fn finish_errands(&mut self) {
-        const LIMIT: Duration = Duration::from_secs(20);
-        let end = Instant::now() + LIMIT;
-        // Nobody needs estimates any more.
-        self.errands
-            .retain(|order| matches!(order, Order::Thumbnail { .. }));
-        while Instant::now() < end
-            && self.stop.haste() != Haste::Now
-            && (self.errand.is_some() || !self.errands.is_empty())
-        {
-            self.run_errands();
-            if self.flush().is_err() {
-                return;
-            }
-            self.take_in();
-            let _ = self.tell_batch(false);
-        }
-    }
-
-    /// Looks at what is left to do.
-    fn survey(&mut self) -> Result<()> {
-        if self
-            .last_survey
-            .is_some_and(|at| at.elapsed() < SURVEY_INTERVAL)
-        {
-            return Ok(());
-        }
-        let is_first = self.last_survey.is_none();
-        self.last_survey = Some(Instant::now());
-        if self.journal_fails_since.is_none() && !is_first {
-            let recovered = self.journal.recover();
-            let recovered = self.unless_it_passes(recovered)?.unwrap_or(0);
-            if recovered > 0 {
-                self.warn(format!(
-                    "Another controller has died; its jobs ({recovered}) go on here"
-                ));
-            }
-        }
-        let waiting = self.journal.waiting(self.begun.batch);
-        if let Some(waiting) = self.unless_it_passes(waiting)? {
-            self.waiting = waiting;
-        }
-        if self.errands.is_empty() {
-            let mut unknown = Vec::new();
-            for job in &self.waiting {
-                for (path, role) in [(&job.face, Role::Face), (&job.speech, Role::Speech)] {
-                    let errand = Order::Probe {
-                        path: path.clone(),
-                        role,
-                    };
-                    if !self.estimator.knows(path) && !unknown.contains(&errand) {
-                        unknown.push(errand);
-                    }
-                }
-                if unknown.len() > 50 {
-                    break;
-                }
-            }
-            for errand in &unknown {
-                if let Order::Probe { path, .. } = errand {
-                    // Asked once, whatever comes of it.
-                    self.estimator.ask(path.clone());
-                }
-            }
-            self.errands.extend(unknown);
-        }
-        Ok(())
     }
 
     /// Says how far the batch is, if it is time.
@@ -602,12 +309,12 @@ impl<'a> Supervisor<'a> {
             speed: (video_s > 0.0 && elapsed.as_secs_f64() > 1.0)
                 .then(|| video_s / elapsed.as_secs_f64()),
             eta_s: self.time_left(),
-            paused: self.paused.clone(),
+            paused: self.paused.clone().or_else(|| self.hiring.paused()),
         }
     }
 
     fn time_left(&self) -> Option<f64> {
-        let waiting = self.estimator.seconds(&self.waiting)?;
+        let waiting = self.estimator.seconds(self.waiting.jobs())?;
         let mut running = 0.0;
         for job in self.jobs.values() {
             running += match job.progress.eta_s {
@@ -621,7 +328,8 @@ impl<'a> Supervisor<'a> {
     }
 
     fn is_over(&mut self) -> Result<bool> {
-        if !self.jobs.is_empty() || self.held.is_some() || !self.changes.is_empty() {
+        let is_busy = !self.jobs.is_empty() || self.held.is_some() || !self.checks.is_empty();
+        if is_busy || !self.changes.is_empty() {
             return Ok(false);
         }
         if self.stop.haste() != Haste::None {
@@ -632,3 +340,6 @@ impl<'a> Supervisor<'a> {
         Ok(self.counts.open() == 0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,11 +21,26 @@ pub enum Next {
     },
 }
 
+/// A disk with less than this is full, whatever floor was asked for.
+const ROOM: u64 = 16 << 20;
+
+/// Whether a disk on which `free` bytes are left has no room for anybody's next file.
+pub fn is_full(free: Option<u64>, floor: u64) -> bool {
+    free.is_some_and(|free| free < floor.max(ROOM))
+}
+
 /// What becomes of a job whose attempt number `attempt`, from 1, failed; `deaths` workers died of it,
-/// this attempt's included.
-pub fn after_failure(kind: FailureKind, attempt: u32, attempts: u32, deaths: u32) -> Next {
-    if kind == FailureKind::DiskFull {
-        // The disk's fault, not the job's; nothing starts before there is room.
+/// this attempt's included. `is_full`: its disk is.
+pub fn after_failure(
+    kind: FailureKind,
+    attempt: u32,
+    attempts: u32,
+    deaths: u32,
+    is_full: bool,
+) -> Next {
+    if kind == FailureKind::DiskFull && is_full {
+        // The disk's fault, not the job's; it goes on when somebody makes room. Where there is room, a
+        // quota, a limit or the file's own size is in the way, and waiting changes nothing.
         return Next::Retry {
             after: FIRST_PAUSE * 5,
             counts: false,
@@ -102,14 +117,17 @@ mod tests {
     #[test]
     fn causes_that_pass_are_retried_with_growing_pauses() {
         let pauses: Vec<_> = (1..=4)
-            .map(|attempt| after_failure(FailureKind::Stuck, attempt, 4, 0))
+            .map(|attempt| after_failure(FailureKind::Stuck, attempt, 4, 0, false))
             .collect();
         let retry = |seconds| Next::Retry {
             after: Duration::from_secs(seconds),
             counts: true,
         };
         assert_eq!(pauses, [retry(1), retry(4), retry(16), Next::GiveUp]);
-        assert_eq!(after_failure(FailureKind::Stuck, 9, 99, 0), retry(60));
+        assert_eq!(
+            after_failure(FailureKind::Stuck, 9, 99, 0, false),
+            retry(60)
+        );
     }
 
     #[test]
@@ -120,23 +138,39 @@ mod tests {
             FailureKind::OutputExists,
             FailureKind::LibraryMissing,
         ] {
-            assert_eq!(after_failure(kind, 1, 3, 0), Next::GiveUp, "{kind:?}");
+            assert_eq!(
+                after_failure(kind, 1, 3, 0, false),
+                Next::GiveUp,
+                "{kind:?}"
+            );
         }
     }
 
     #[test]
     fn a_job_that_killed_two_workers_is_set_aside() {
-        let died = |deaths| after_failure(FailureKind::WorkerDied, deaths, 9, deaths);
+        let died = |deaths| after_failure(FailureKind::WorkerDied, deaths, 9, deaths, false);
         assert_ne!(died(1), Next::GiveUp);
         assert_eq!(died(2), Next::GiveUp);
     }
 
     #[test]
     fn a_full_disk_is_not_the_jobs_fault() {
-        let next = after_failure(FailureKind::DiskFull, 7, 3, 0);
+        let next = after_failure(FailureKind::DiskFull, 7, 3, 0, true);
         assert!(
             matches!(next, Next::Retry { counts: false, .. }),
             "{next:?}"
         );
+    }
+
+    #[test]
+    fn where_there_is_room_a_full_disk_is_something_else_and_attempts_count() {
+        const GIGABYTE: u64 = 1 << 30;
+        assert!(is_full(Some(8 << 10), 0));
+        assert!(is_full(Some(GIGABYTE), 2 * GIGABYTE));
+        assert!(!is_full(Some(GIGABYTE), 500_000_000), "a quota, or a limit");
+        assert!(!is_full(None, GIGABYTE), "nobody knows");
+        let next = |attempt| after_failure(FailureKind::DiskFull, attempt, 3, 0, false);
+        assert!(matches!(next(2), Next::Retry { counts: true, .. }));
+        assert_eq!(next(3), Next::GiveUp);
     }
 }

@@ -1,10 +1,15 @@
 //! How a supervisor writes its journal, and what it does when that fails.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::{Announcement, MOST_INPUTS, Supervisor};
+use super::{Active, Announcement, Cancellation, Supervisor};
 use crate::event::{Body, Event, JobStart, display};
-use crate::journal::{Change, Claim, Result};
+use crate::journal::{Applied, Change, Claim, Lease, Result};
+use crate::worker::protocol::Order;
+
+/// The process id of a worker with room, and whether a job can begin there at once.
+type Room<'a> = (u32, &'a dyn Fn(&Claim) -> bool);
 
 impl Supervisor<'_> {
     /// Writes the journal, then says what it has, then gives the orders that follow from it.
@@ -12,9 +17,15 @@ impl Supervisor<'_> {
         self.flush_and_claim(None).map(drop)
     }
 
-    /// The same, and in one go takes the next job for the worker with that process id, which is empty
-    /// or not. Changes come first: one of them may put a job back.
-    pub(super) fn flush_and_claim(&mut self, worker: Option<(u32, bool)>) -> Result<Option<Claim>> {
+    /// The same, and in one go takes the next job for the worker with that process id, where it begins
+    /// at once if it fits. Changes come first: one of them may put a job back.
+    pub(super) fn flush_and_claim(&mut self, worker: Option<Room>) -> Result<Option<Claim>> {
+        if self.journal_fails_since.is_none() {
+            // Only the last position of a job matters; while the journal fails, there is no other.
+            let positions = std::mem::take(&mut self.positions).into_iter();
+            let changes = positions.map(|(lease, progress)| Change::Progress { lease, progress });
+            self.changes.extend(changes);
+        }
         // Only a write tells whether it can be written again.
         let is_attempt = self.journal_fails_since.is_some() && self.changes.is_empty();
         if is_attempt {
@@ -23,26 +34,29 @@ impl Supervisor<'_> {
         let batch = self.begun.batch;
         let known = self.changes.len();
         let applied = match worker {
-            Some((pid, is_empty)) if !is_attempt => {
-                let begin = |claim: &Claim| (!claim.alone || is_empty).then(|| started(claim, pid));
+            Some((pid, fits)) if !is_attempt => {
+                let begin = |claim: &Claim| fits(claim).then(|| started(claim, pid));
                 self.journal
                     .apply_and_claim(batch, &mut self.changes, pid, &begin)
             }
-            _ => self.journal.apply(batch, &mut self.changes).map(|()| None),
+            _ => {
+                let lost = self.journal.apply(batch, &mut self.changes);
+                lost.map(|lost| Applied { claim: None, lost })
+            }
         };
         if self.changes.len() > known {
             self.announcements.push(Announcement::Kept(known));
         }
         let mut is_news = false;
-        let claim = match applied {
-            Ok(claim) => {
+        let Applied { claim, lost } = match applied {
+            Ok(applied) => {
                 if self.journal_fails_since.take().is_some() {
                     self.paused = None;
                     // A low disk may have stopped the pipelines before the journal failed.
                     self.order_pause(false);
                     is_news = !is_attempt;
                 }
-                claim
+                applied
             }
             Err(error) if error.may_pass() => {
                 if is_attempt {
@@ -59,13 +73,17 @@ impl Supervisor<'_> {
             match announcement {
                 Announcement::Passing(event) => (self.emit)(&event),
                 Announcement::Kept(index) => {
-                    if let Some(Change::Event { event }) = self.changes.get(index) {
+                    // One without a number was said under a lease that is lost.
+                    if let Some(Change::Event { event, .. }) = self.changes.get(index)
+                        && event.id.is_some()
+                    {
                         (self.emit)(event);
                     }
                 }
             }
         }
         self.changes.clear();
+        self.lose(&lost);
         for (serial, order) in self.orders.drain(..) {
             if let Some(worker) = self.workers.get_mut(&serial) {
                 worker.order(&order);
@@ -92,15 +110,23 @@ impl Supervisor<'_> {
                     false
                 }
             });
-        // Only the last position of a job matters, and these come every second.
-        if self.changes.len() > MOST_INPUTS
-            && !self
-                .announcements
-                .iter()
-                .any(|a| matches!(a, Announcement::Kept(_)))
-        {
-            self.changes
-                .retain(|change| !matches!(change, Change::Progress { .. }));
+    }
+
+    /// Gives up attempts whose jobs somebody else has: nothing of theirs is published.
+    fn lose(&mut self, lost: &BTreeSet<Lease>) {
+        for lease in lost {
+            let is_here = |active: &&mut Active| active.claim.lease() == *lease;
+            let Some(active) = self.jobs.get_mut(&lease.job).filter(is_here) else {
+                continue;
+            };
+            let (job, serial) = (lease.job, active.worker);
+            active.cancelled = Some((Instant::now(), Cancellation::Lost));
+            self.orders
+                .retain(|(_, order)| *order != Order::Publish { job });
+            self.orders.push((serial, Order::Cancel { job }));
+            self.warn(format!(
+                "Another controller has job {job} now; it is given up here"
+            ));
         }
     }
 

@@ -1,6 +1,9 @@
 //! What a supervisor looks after: time, disks, and wishes from other terminals.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{Cancellation, Supervisor, WISHES_INTERVAL, policy};
@@ -14,6 +17,9 @@ use crate::worker::protocol::Order;
 
 /// A worker speaks twice a second from a thread that does nothing else.
 const SILENCE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a worker may be silent at first: a new machine's plugins are looked through, which takes a
+/// minute where there are many.
+const FIRST_WORD_LIMIT: Duration = Duration::from_secs(120);
 /// How long a cancelled job may take to clean up before its worker is killed; together with the kill
 /// it is under the promised two seconds.
 const CANCEL_LIMIT: Duration = Duration::from_millis(1500);
@@ -70,11 +76,16 @@ impl Supervisor<'_> {
         for (job, failure) in beyond {
             self.kill_for(job, &failure);
         }
-        if let Some(serial) = self.background
-            && let Some(worker) = self.workers.get_mut(&serial)
-            && now - worker.last_heard > SILENCE_LIMIT
-        {
-            worker.kill();
+        for (serial, worker) in &mut self.workers {
+            let limit = match worker.is_ready {
+                true if self.background == Some(*serial) => SILENCE_LIMIT,
+                // Told above, with its jobs.
+                true => continue,
+                false => FIRST_WORD_LIMIT,
+            };
+            if now - worker.last_heard > limit {
+                worker.kill();
+            }
         }
     }
 
@@ -91,47 +102,29 @@ impl Supervisor<'_> {
 
     /// Does what `lipflow cancel` has left in the journal.
     pub(super) fn hear_wishes(&mut self) -> Result<()> {
-        if self.last_wishes.elapsed() < WISHES_INTERVAL || self.jobs.is_empty() {
+        let is_empty = self.jobs.is_empty() && self.held.is_none();
+        if self.last_wishes.elapsed() < WISHES_INTERVAL || is_empty {
             return Ok(());
         }
         self.last_wishes = Instant::now();
         let wishes = self.journal.cancellations();
         for job in self.unless_it_passes(wishes)?.unwrap_or_default() {
+            if self.held.as_ref().is_some_and(|claim| claim.job == job) {
+                self.end_held(Cancellation::Wish);
+            }
             self.cancel(job, Cancellation::Wish);
         }
         Ok(())
     }
 
-    /// Pauses while a disk that is written to is below its floor.
+    /// Pauses while a disk that is written to is below its floor, or is gone.
     pub(super) fn watch_disks(&mut self) {
-        if self.journal_fails_since.is_some() || self.options.min_free == 0 {
+        if self.journal_fails_since.is_some() {
             return;
         }
-        let waiting = self.waiting.first();
-        let jobs = self.jobs.values().map(|active| &active.claim.spec);
-        let folders: BTreeSet<_> = jobs
-            .chain(waiting)
-            .filter_map(|job| job.output.as_deref().map(folder_of))
-            .collect();
-        let floor = self.options.min_free as f64;
-        let floor = if self.paused.is_some() {
-            floor * ROOM_AGAIN
-        } else {
-            floor
-        };
-        let full = folders.into_iter().find_map(|folder| {
-            // It may not have been made yet.
-            let free = folder.ancestors().find_map(free_space)?;
-            ((free as f64) < floor).then(|| (folder.to_owned(), free))
-        });
-        match (full, self.paused.is_some()) {
-            (Some((folder, free)), false) => {
-                let reason = format!(
-                    "{}: {:.0} MB are free, less than the {:.0} MB that --min-free keeps. Make room, and it goes on by itself",
-                    folder.display(),
-                    free as f64 / 1e6,
-                    self.options.min_free as f64 / 1e6,
-                );
+        let reason = self.gone_disk().or_else(|| self.low_disk());
+        match (reason, self.paused.is_some()) {
+            (Some(reason), false) => {
                 self.warn(format!("Paused. {reason}"));
                 self.paused = Some(reason);
                 self.order_pause(true);
@@ -145,11 +138,114 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Notes on which disks the outputs are to be, before any of them can vanish.
+    pub(super) fn remember_disks(&mut self) {
+        for job in self.waiting.jobs() {
+            if let Some(folder) = job.output.as_deref().map(folder_of)
+                && !self.devices.contains_key(folder)
+            {
+                self.devices.insert(folder.into(), devices_of(folder));
+            }
+        }
+    }
+
+    /// Where is written now, and will be next.
+    fn folders(&self) -> BTreeSet<PathBuf> {
+        let waiting = self.waiting.jobs().next();
+        let jobs = self.jobs.values().map(|active| &active.claim.spec);
+        jobs.chain(waiting)
+            .filter_map(|job| Some(folder_of(job.output.as_deref()?).to_owned()))
+            .collect()
+    }
+
+    /// Why nothing can be written where outputs are to be: their disk was unmounted, and what lies under
+    /// it would fill up instead.
+    fn gone_disk(&mut self) -> Option<String> {
+        for folder in self.folders() {
+            let now = devices_of(&folder);
+            let before = self.devices.get(&folder);
+            if before.is_some_and(|before| is_unmounted(before, &now)) {
+                return Some(format!(
+                    "{}: its disk is not mounted any more. Mount it, and it goes on by itself",
+                    folder.display()
+                ));
+            }
+            self.devices.insert(folder, now);
+        }
+        None
+    }
+
+    fn low_disk(&self) -> Option<String> {
+        if self.options.min_free == 0 {
+            return None;
+        }
+        let floor = self.options.min_free as f64;
+        let floor = if self.paused.is_some() {
+            floor * ROOM_AGAIN
+        } else {
+            floor
+        };
+        self.folders().into_iter().find_map(|folder| {
+            // It may not have been made yet.
+            let free = folder.ancestors().find_map(free_space)?;
+            ((free as f64) < floor).then(|| {
+                format!(
+                    "{}: {:.0} MB are free, less than the {:.0} MB that --min-free keeps. Make room, and it goes on by itself",
+                    folder.display(),
+                    free as f64 / 1e6,
+                    self.options.min_free as f64 / 1e6,
+                )
+            })
+        })
+    }
+
     pub(super) fn order_pause(&mut self, pause: bool) {
         let now = Instant::now();
         for active in self.jobs.values_mut() {
             active.moved = now;
             self.orders.push((active.worker, Order::Pause { pause }));
         }
+    }
+}
+
+/// The file systems of a folder, from it to the root of all; folders that are not there have none.
+pub(super) fn devices_of(folder: &Path) -> Vec<u64> {
+    let there = folder.ancestors().filter_map(|f| fs::metadata(f).ok());
+    there.map(|metadata| metadata.dev()).collect()
+}
+
+/// Whether the folder that was on the first of `before` is on one now that was further up. A disk that
+/// was mounted anew may have another number, and is none of those.
+fn is_unmounted(before: &[u64], now: &[u64]) -> bool {
+    match (before.first(), now.first()) {
+        (Some(before_first), Some(now)) => now != before_first && before.contains(now),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_gone_is_not_one_that_was_mounted_anew() {
+        let (disk, root) = (7, 1);
+        let before = [disk, disk, root];
+        assert!(!is_unmounted(&before, &before));
+        assert!(is_unmounted(&before, &[root, root, root]));
+        assert!(
+            is_unmounted(&before, &[root, root]),
+            "its folder is gone too"
+        );
+        assert!(!is_unmounted(&before, &[9, 9, root]), "mounted anew");
+        assert!(
+            !is_unmounted(&[root, root], &[root]),
+            "a folder was deleted"
+        );
+        assert!(!is_unmounted(&[], &[root]));
+        let folder = tempfile::tempdir().unwrap();
+        let there = devices_of(folder.path());
+        assert!(there.len() > 1);
+        assert_eq!(devices_of(&folder.path().join("none")), there);
     }
 }

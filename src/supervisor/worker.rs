@@ -1,13 +1,15 @@
 //! A worker process as its supervisor has it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use super::Input;
+use crate::journal::Stamp;
 use crate::worker::protocol::{Answer, Order};
 
 /// Lines that are kept of what a worker writes to standard error.
@@ -20,6 +22,10 @@ pub struct Worker {
     orders: Option<ChildStdin>,
     last_words: Arc<Mutex<VecDeque<String>>>,
     pub last_heard: Instant,
+    /// It has said its first word.
+    pub is_ready: bool,
+    /// The files of models that it has loaded, as they were then.
+    pub weights: HashMap<PathBuf, Stamp>,
     /// The jobs that are in it.
     pub jobs: Vec<i64>,
     /// One job wants it for itself.
@@ -42,6 +48,14 @@ impl Worker {
         if is_background {
             command.arg("--background");
         }
+        Self::spawn(command, serial, inbox)
+    }
+
+    pub(super) fn spawn(
+        mut command: Command,
+        serial: u64,
+        inbox: &mpsc::Sender<Input>,
+    ) -> std::io::Result<Self> {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -83,6 +97,8 @@ impl Worker {
             child,
             last_words,
             last_heard: Instant::now(),
+            is_ready: false,
+            weights: HashMap::new(),
             jobs: Vec::new(),
             is_exclusive: false,
             is_retired: false,

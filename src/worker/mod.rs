@@ -21,6 +21,7 @@ use crate::pipeline::runner::{self, Counts, Report, Watch};
 use crate::pipeline::template::{Template, TemplateError, Values};
 use crate::pipeline::verify::{self, Expected};
 use crate::publish::{self, Staged};
+use crate::secret;
 
 /// The longest that a job is silent; half of what is promised, so that a busy machine keeps it too.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -57,7 +58,9 @@ pub fn run(job: Job, context: Context, cancel: &Cancel, emit: &mut dyn FnMut(Bod
     let worker = std::thread::Builder::new().name("job".into()).spawn({
         let cancel = cancel.clone();
         move || {
-            let mut attempt = Attempt::new(begin, &cancel, sender);
+            let urls = job.parameters.iter().map(|(_, value)| value);
+            let urls = urls.filter(|value| value.contains("://")).cloned();
+            let mut attempt = Attempt::new(begin, &cancel, sender, urls.collect());
             let outcome = match attempt.run(&job, context) {
                 Ok(outcome) => outcome,
                 Err(failure) => {
@@ -245,15 +248,23 @@ fn template_failure(error: &TemplateError) -> Failure {
 struct Attempt<'a> {
     cancel: &'a Cancel,
     events: mpsc::Sender<Body>,
+    /// There may be keys in them.
+    urls: Vec<String>,
     state: Option<JobState>,
     tracker: Tracker,
 }
 
 impl<'a> Attempt<'a> {
-    fn new(begin: Instant, cancel: &'a Cancel, events: mpsc::Sender<Body>) -> Self {
+    fn new(
+        begin: Instant,
+        cancel: &'a Cancel,
+        events: mpsc::Sender<Body>,
+        urls: Vec<String>,
+    ) -> Self {
         Self {
             cancel,
             events,
+            urls,
             state: None,
             tracker: Tracker::new(begin),
         }
@@ -397,7 +408,7 @@ impl<'a> Attempt<'a> {
 
     fn send(&self, body: Body) {
         // Nobody listens any more once a cancelled job was given up.
-        let _ = self.events.send(body);
+        let _ = self.events.send(secret::hide(&self.urls, body));
     }
 
     fn done(&mut self, job: &Job) -> Outcome {

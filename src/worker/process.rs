@@ -65,6 +65,9 @@ struct Running {
 pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
     let answers = Answers::take_stdout()?;
     die_with_parent();
+    // A service manager sends them to all processes of a group; what becomes of the jobs is for the
+    // supervisor to say.
+    crate::cancel::disregard_requests()?;
     // When memory runs out, a worker is to die and not its supervisor.
     let _ = std::fs::write("/proc/self/oom_score_adj", "500");
     if is_background {
@@ -196,7 +199,8 @@ impl Task {
                 answers.send(&Answer::Said { event });
             }
         });
-        let made = output.filter(|_| outcome.error.is_none());
+        // One that was left alone is not ours, and neither is its stamp.
+        let made = output.filter(|_| outcome.error.is_none() && !outcome.skipped);
         let stamp = made.and_then(|output| Stamp::of(&output).ok());
         Answer::Ended {
             job,

@@ -4,6 +4,7 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+pub mod batch;
 pub mod schema;
 
 use std::ffi::OsStr;

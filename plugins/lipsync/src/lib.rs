@@ -1,12 +1,13 @@
 //! GStreamer elements that make the mouth in a video follow a speech track.
 //!
 //! `facetrack` finds faces and attaches them to buffers, `lipsync` draws the mouth that the speech
-//! asks for, `facesource` gives a picture or a video as an endless face, and `soundfit` makes the
-//! sound exactly as long as the picture.
+//! asks for, `facesource` gives a picture or a video as an endless face, `facelearn` learns a face
+//! from its video, and `soundfit` makes the sound exactly as long as the picture.
 
 pub mod audio;
 pub mod bank;
 pub mod face;
+mod facelearn;
 mod facesource;
 mod facetrack;
 mod lipsync;
@@ -16,12 +17,14 @@ pub mod render;
 pub mod roi;
 pub mod runtime;
 mod soundfit;
+pub mod source_time;
 pub mod video;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     facetrack::register(plugin)?;
     lipsync::register(plugin)?;
     facesource::register(plugin)?;
+    facelearn::register(plugin)?;
     soundfit::register(plugin)?;
     Ok(())
 }

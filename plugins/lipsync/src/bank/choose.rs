@@ -7,14 +7,13 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::mouth::{Look, Mouth, Shape};
-use crate::face::pose::Pose;
+use super::mouth::{Held, Look, Mouth, Shape};
 
 /// So many of the best mouths for a frame are looked at.
 const CANDIDATES: usize = 40;
 
 // What a difference of one unit (or radian, or e-fold) costs.
-const OPENING: f32 = 40.0;
+const OPENING: f32 = 28.0;
 const WIDTH: f32 = 10.0;
 const LIPS: f32 = 10.0;
 const YAW: f32 = 14.0;
@@ -28,7 +27,7 @@ const SOFT: f32 = 1.5;
 const HIDDEN: f32 = 50.0;
 
 // Steps.
-const CUT: f32 = 0.35;
+const CUT: f32 = 0.7;
 /// For a frame that the source leaves out or that is shown again, up to so many of them.
 const SKIPPED: f32 = 0.06;
 const MOST_SKIPPED: f32 = 12.0;
@@ -36,14 +35,12 @@ const MOST_SKIPPED: f32 = 12.0;
 const JUMP: f32 = 6.0;
 
 /// What a frame asks of its mouth.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Ask {
     pub shape: Shape,
-    pub pose: Pose,
-    /// Pixels between the eyes.
-    pub unit: f32,
-    /// Mean R'G'B' of the skin.
-    pub skin: [f32; 3],
+    pub held: Held,
+    /// Only mouths of this scene are of the same person for sure.
+    pub scene: u32,
     /// Times in the source from which nothing is taken: for measuring, else empty.
     pub barred: Range<u64>,
 }
@@ -73,6 +70,8 @@ pub struct Chooser {
     /// What was decided last.
     last: Option<(usize, Shape)>,
     sharpest: f32,
+    /// So many mouths there were when the sharpest were looked for.
+    counted: usize,
 }
 
 impl Chooser {
@@ -89,12 +88,14 @@ impl Chooser {
 
     /// Adds the next frame.
     pub fn ask(&mut self, mouths: &[Mouth], ask: &Ask) {
-        if self.sharpest == 0.0 {
+        if mouths.len() > self.counted + self.counted / 8 {
+            self.counted = mouths.len();
             self.sharpest = upper_quartile(mouths.iter().map(|m| m.look.sharpness));
         }
         let mut candidates: Vec<Candidate> = mouths
             .iter()
             .enumerate()
+            .filter(|(_, mouth)| mouth.look.scene == ask.scene)
             .filter(|(_, mouth)| !ask.barred.contains(&mouth.look.time))
             .map(|(mouth, kept)| Candidate {
                 mouth,
@@ -165,15 +166,18 @@ impl Chooser {
 
     fn cost(&self, ask: &Ask, look: &Look) -> f32 {
         let off = |a: f32, b: f32| (a - b).abs();
-        let light: f32 = (0..3).map(|i| off(ask.skin[i], look.skin[i])).sum();
+        let Held {
+            pose, unit, skin, ..
+        } = ask.held;
+        let light: f32 = (0..3).map(|i| off(skin[i], look.skin[i])).sum();
         let soft = (1.0 - look.sharpness / self.sharpest.max(1e-6)).max(0.0);
         OPENING * off(ask.shape.opening, look.shape.opening)
             + WIDTH * off(ask.shape.width, look.shape.width)
             + LIPS * off(ask.shape.lips, look.shape.lips)
-            + YAW * off(ask.pose.yaw, look.pose.yaw)
-            + PITCH * off(ask.pose.pitch, look.pose.pitch)
-            + ROLL * off(ask.pose.roll, look.pose.roll)
-            + SIZE * (ask.unit / look.unit).ln().abs()
+            + YAW * off(pose.yaw, look.pose.yaw)
+            + PITCH * off(pose.pitch, look.pose.pitch)
+            + ROLL * off(pose.roll, look.pose.roll)
+            + SIZE * (unit / look.unit).ln().abs()
             + LIGHT * light
             + SOFT * soft
             + if look.odd { HIDDEN } else { 0.0 }
@@ -206,4 +210,133 @@ fn upper_quartile(values: impl Iterator<Item = f32>) -> f32 {
         .get(values.len() * 3 / 4)
         .copied()
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::bank::Pixels;
+    use crate::face::pose::Pose;
+    use crate::picture::Region;
+    use crate::render::testing;
+
+    /// Mouths that open and close, one for each frame of the source.
+    fn mouths(openings: &[f32]) -> Vec<Mouth> {
+        let mesh = Arc::new(testing::face([150.0, 130.0], 60.0));
+        let frames = openings.iter().enumerate();
+        let mouth = |(frame, opening): (usize, &f32)| Mouth {
+            look: Look {
+                frame: frame as u64,
+                time: frame as u64 * 40,
+                shape: shape(*opening),
+                pose: Pose::default(),
+                unit: 60.0,
+                skin: [150.0; 3],
+                sharpness: 0.03,
+                line: [0.0; 3],
+                ends: [[0.0; 3]; 2],
+                scene: 0,
+                odd: false,
+            },
+            mesh: mesh.clone(),
+            region: Region::EMPTY,
+            pixels: Pixels::Owned(Arc::new([])),
+        };
+        frames.map(mouth).collect()
+    }
+
+    fn shape(opening: f32) -> Shape {
+        Shape {
+            opening,
+            width: 0.8,
+            lips: 0.25,
+        }
+    }
+
+    fn ask(opening: f32) -> Ask {
+        Ask {
+            shape: shape(opening),
+            held: Held {
+                pose: Pose::default(),
+                unit: 60.0,
+                skin: [150.0; 3],
+                around: [[1.0; 2]; 26],
+            },
+            scene: 0,
+            barred: 0..0,
+        }
+    }
+
+    fn path(mouths: &[Mouth], asks: &[Ask], ahead: usize) -> Vec<usize> {
+        let mut chooser = Chooser::default();
+        let mut path = Vec::new();
+        for ask in asks {
+            chooser.ask(mouths, ask);
+            if chooser.waiting() > ahead {
+                path.extend(chooser.decide(mouths).map(|choice| choice.mouth));
+            }
+        }
+        while chooser.waiting() > 0 {
+            path.extend(chooser.decide(mouths).map(|choice| choice.mouth));
+        }
+        path
+    }
+
+    #[test]
+    fn a_run_of_the_source_is_shown_as_a_run() {
+        let wave: Vec<f32> = (0..60)
+            .map(|i| 0.1 + 0.1 * (i as f32 * 0.4).sin())
+            .collect();
+        let mouths = mouths(&wave);
+        // Asked for what the frames from 20 on show, with a little noise.
+        let asks: Vec<Ask> = (0..20)
+            .map(|i| ask(wave[20 + i] + 0.004 * (i % 3) as f32))
+            .collect();
+        let path = path(&mouths, &asks, 5);
+        let follows = path.windows(2).filter(|w| w[0].abs_diff(w[1]) == 1).count();
+        assert!(follows >= 17, "{path:?}");
+        assert_eq!(path, self::path(&mouths, &asks, 5), "the same again");
+    }
+
+    #[test]
+    fn a_closed_mouth_comes_from_a_frame_in_which_it_is_closed() {
+        let mouths = mouths(&[0.2, 0.15, 0.1, 0.0, 0.1, 0.2, 0.12]);
+        assert_eq!(path(&mouths, &[ask(0.2), ask(0.0), ask(0.2)], 2)[1], 3);
+    }
+
+    #[test]
+    fn what_is_hidden_or_barred_is_not_taken() {
+        let mut mouths = mouths(&[0.0, 0.1, 0.1, 0.1]);
+        mouths[1].look.odd = true;
+        let mut asked = ask(0.1);
+        asked.barred = 80..81;
+        assert_eq!(path(&mouths, &[asked], 0), [3]);
+    }
+
+    #[test]
+    fn nobody_gets_the_mouth_of_another_scene() {
+        let mut mouths = mouths(&[0.1, 0.1, 0.3]);
+        mouths[0].look.scene = 1;
+        mouths[1].look.scene = 1;
+        assert_eq!(path(&mouths, &[ask(0.1)], 0), [2]);
+    }
+
+    #[test]
+    fn looking_ahead_avoids_a_cut() {
+        // Frame 0 fits the first ask a little better, but only frames 3 and 4 go on as asked.
+        let mouths = mouths(&[0.100, 0.30, 0.30, 0.105, 0.15, 0.20, 0.25]);
+        let asks = [ask(0.1), ask(0.15), ask(0.2), ask(0.25)];
+        assert_eq!(path(&mouths, &asks, 3), [3, 4, 5, 6]);
+        assert_eq!(path(&mouths, &asks, 0)[0], 0);
+    }
+
+    #[test]
+    fn without_mouths_there_is_no_choice() {
+        let mut chooser = Chooser::default();
+        chooser.ask(&[], &ask(0.1));
+        assert_eq!(chooser.decide(&[]), None);
+        assert_eq!(chooser.decide(&[]), None);
+    }
 }

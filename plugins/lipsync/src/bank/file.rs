@@ -5,12 +5,12 @@
 //! the pixels of all. Numbers are little-endian. It is read as a memory map: what is not used is not
 //! loaded.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, SystemTime};
 
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,7 @@ use crate::picture::{
     Region,
     frame::{Channel, Colour, Frame, Layout},
 };
+use crate::runtime::lock;
 
 /// Changes with the format, and with what is learnt: older files are made anew.
 pub const VERSION: u32 = 1;
@@ -34,7 +35,7 @@ const PREFIX: usize = 8 + 4 + 4 + 8 + 32;
 const MOST_HEADER: usize = 64 * 1024;
 /// Numbers of a mouth's look: see `pack_look`.
 const LOOK_NUMBERS: usize = 21;
-const MOUTH_LEN: usize = 8 + 8 + 4 * 4 + 8 + 8 + 4 * LOOK_NUMBERS + MESH_LEN;
+const MOUTH_LEN: usize = 8 + 8 + 4 + 4 * 4 + 8 + 8 + 4 * LOOK_NUMBERS + MESH_LEN;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Header {
@@ -105,6 +106,9 @@ fn seconds<S: serde::Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S:
     to.serialize_f64(duration.as_secs_f64())
 }
 
+/// Some demuxers shift times by so many nanoseconds after a seek.
+const MOST_OFF: u64 = 3_000_000;
+
 /// Below this the lips touch, and above that a mouth is open.
 const CLOSED: f32 = 0.012;
 const OPEN: f32 = 0.1;
@@ -115,8 +119,8 @@ pub struct FaceFile {
     header: Header,
     frames_at: usize,
     mouths: Vec<Mouth>,
-    /// Index of each frame by its time.
-    by_time: HashMap<u64, usize>,
+    /// Time and index of each frame, in the order of time.
+    by_time: Vec<(u64, usize)>,
 }
 
 impl FaceFile {
@@ -131,6 +135,21 @@ impl FaceFile {
         // that the mapped bytes stay as they are.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
         Self::read(Arc::new(map), path)
+    }
+
+    /// The face file at `path`, which all elements of the process share as long as one uses it.
+    pub fn shared(path: &Path) -> Result<Arc<Self>, Error> {
+        static OPEN: Mutex<Vec<(PathBuf, Stamp, Weak<FaceFile>)>> = Mutex::new(Vec::new());
+        let stamp = Stamp::of(path);
+        let mut open = lock(&OPEN);
+        open.retain(|(.., file)| file.strong_count() > 0);
+        let known = open.iter().find(|(at, of, _)| at == path && *of == stamp);
+        if let Some(file) = known.and_then(|(.., file)| file.upgrade()) {
+            return Ok(file);
+        }
+        let file = Arc::new(Self::open(path)?);
+        open.push((path.into(), stamp, Arc::downgrade(&file)));
+        Ok(file)
     }
 
     fn read(map: Arc<Mmap>, path: &Path) -> Result<Self, Error> {
@@ -179,9 +198,10 @@ impl FaceFile {
         });
         let (frames, mouths) = parts.ok_or_else(|| damaged("parts of it are missing"))?;
         let by_time = frames.chunks_exact(FRAME_LEN).enumerate();
-        let by_time = by_time
+        let mut by_time: Vec<_> = by_time
             .filter_map(|(i, frame)| Some((points::time_of(frame)?, i)))
             .collect();
+        by_time.sort_unstable();
         let layout = header.layout();
         let mouths = mouths
             .chunks_exact(MOUTH_LEN)
@@ -211,10 +231,33 @@ impl FaceFile {
         &self.mouths
     }
 
-    /// The points of the frame at `time` (nanoseconds, in the source).
-    pub fn points_at(&self, time: u64) -> Option<FramePoints> {
-        let start = self.frames_at + self.by_time.get(&time)? * FRAME_LEN;
-        FramePoints::unpack(self.map.get(start..start + FRAME_LEN)?)
+    /// The points of the frame at `time` (nanoseconds, in the source), if `frame` is that frame.
+    pub fn points_of(&self, frame: &Frame, time: u64) -> Option<FramePoints> {
+        let layout = &frame.layout;
+        let size = (self.header.width as usize, self.header.height as usize);
+        if (layout.width, layout.height) != size {
+            return None;
+        }
+        let at = self.by_time.partition_point(|(t, _)| *t < time);
+        let near = [at.checked_sub(1), Some(at)].into_iter().flatten();
+        let near = near.filter_map(|i| self.by_time.get(i));
+        let (found, index) = near.min_by_key(|(t, _)| t.abs_diff(time))?;
+        if found.abs_diff(time) > MOST_OFF {
+            return None;
+        }
+        let start = self.frames_at + index * FRAME_LEN;
+        let points = FramePoints::unpack(self.map.get(start..start + FRAME_LEN)?)?;
+        let seen = points::fingerprint(frame, points.mesh.bounds());
+        points::same(&seen, &points.print).then_some(points)
+    }
+
+    /// The scene of the frame at `time`: that of the mouth nearest to it.
+    pub fn scene_at(&self, time: u64) -> u32 {
+        let at = self.mouths.partition_point(|m| m.look.time < time);
+        let near = [at.checked_sub(1), Some(at)].into_iter().flatten();
+        let near = near.filter_map(|i| self.mouths.get(i));
+        let nearest = near.min_by_key(|mouth| mouth.look.time.abs_diff(time));
+        nearest.map_or(0, |mouth| mouth.look.scene)
     }
 
     pub fn summary(&self) -> Summary {
@@ -256,13 +299,9 @@ impl FaceFile {
         let Some((head, _)) = crate::face::lips::HeadFrame::of(&mouth.mesh) else {
             return Vec::new();
         };
-        let layout = packed(&self.layout(), mouth.region);
-        let bytes = mouth.pixels.bytes();
-        let frame = Frame {
-            layout,
-            planes: [bytes, &[], &[]],
-        };
-        let (x0, y0) = (mouth.region.x as f32, mouth.region.y as f32);
+        let layout = self.layout();
+        let frame = mouth.frame(&layout);
+        let [x0, y0] = mouth.corner();
         let reach = 1.5;
         let mut rgb = Vec::with_capacity(width * height * 3);
         for j in 0..height {
@@ -276,6 +315,18 @@ impl FaceFile {
             }
         }
         rgb
+    }
+}
+
+/// What tells whether the file under a name is still the same.
+#[derive(PartialEq)]
+struct Stamp(Option<(u64, u64, SystemTime)>);
+
+impl Stamp {
+    fn of(path: &Path) -> Self {
+        let stamp =
+            std::fs::metadata(path).and_then(|data| Ok((data.ino(), data.len(), data.modified()?)));
+        Self(stamp.ok())
     }
 }
 
@@ -294,7 +345,7 @@ pub(super) fn write(
     path: &Path,
     header: &Header,
     frames: &[u8],
-    mouths: &[Mouth],
+    mouths: &[&Mouth],
 ) -> Result<(), Error> {
     let unwritable = |e: std::io::Error| Error::Unwritable {
         path: path.into(),
@@ -349,10 +400,12 @@ fn pack_mouth(mouth: &Mouth, pixels_at: u64, length: u64, to: &mut Vec<u8>) {
         sharpness,
         line,
         ends,
+        scene,
         odd,
     } = &mouth.look;
     to.extend(frame.to_le_bytes());
     to.extend(time.to_le_bytes());
+    to.extend(scene.to_le_bytes());
     let Region {
         x,
         y,
@@ -386,7 +439,7 @@ fn pack_mouth(mouth: &Mouth, pixels_at: u64, length: u64, to: &mut Vec<u8>) {
 
 fn unpack_mouth(bytes: &[u8], source: &Layout, map: &Arc<Mmap>) -> Option<Mouth> {
     let mut from = Reader(bytes);
-    let (frame, time) = (from.u64()?, from.u64()?);
+    let (frame, time, scene) = (from.u64()?, from.u64()?, from.u32()?);
     let mut size = || from.u32().map(|v| v as usize);
     let region = Region {
         x: size()?,
@@ -445,6 +498,7 @@ fn unpack_mouth(bytes: &[u8], source: &Layout, map: &Arc<Mmap>) -> Option<Mouth>
             sharpness,
             line: [l0, l1, l2],
             ends: [[a0, a1, a2], [b0, b1, b2]],
+            scene,
             odd: odd != 0.0,
         },
         mesh: Arc::new(points::unpack(from.0)?),
@@ -475,3 +529,6 @@ impl Reader<'_> {
         self.take().map(f32::from_le_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::Error;
 use super::file::{self, Header};
 use super::mouth::{self, Mouth, Pixels};
+use super::odd::Usual;
 use super::points::{self, FRAME_LEN, FramePoints};
+use super::scene::Scenes;
 use crate::face::Face;
 use crate::picture::frame::{Colour, Frame, Layout};
 
@@ -21,11 +23,6 @@ const SHARE_OF_POINTS: f64 = 0.3;
 /// yaw and pitch (radians).
 const CELL: [f32; 4] = [0.025, 0.05, 0.09, 0.09];
 
-/// What differs from the middle of all by more than so many usual differences is odd, and by no
-/// less than so much of the range of brightness.
-const ODD: f32 = 7.0;
-const LEAST_ODD: f32 = 22.0;
-
 type Cell = [i16; 4];
 
 /// Looks at frames and keeps what is worth it.
@@ -35,6 +32,7 @@ pub struct Learner {
     points: Vec<u8>,
     times: HashSet<u64>,
     mouths: Vec<Mouth>,
+    scenes: Scenes,
     mouth_bytes: u64,
     cells: HashMap<Cell, u32>,
     frames_seen: u64,
@@ -51,6 +49,7 @@ impl Learner {
             points: Vec::new(),
             times: HashSet::new(),
             mouths: Vec::new(),
+            scenes: Scenes::default(),
             mouth_bytes: 0,
             cells: HashMap::new(),
             frames_seen: 0,
@@ -72,6 +71,11 @@ impl Learner {
         &self.mouths
     }
 
+    /// The scene of the last frame.
+    pub fn scene(&self) -> u32 {
+        self.scenes.current()
+    }
+
     /// How the samples of the mouths lie and what they mean; absent before the first frame.
     pub fn layout(&self) -> Option<Layout> {
         self.layout
@@ -80,6 +84,7 @@ impl Learner {
     /// Looks at one frame, whose time in the source is `time` (nanoseconds), and the face in it.
     /// Frames that were seen before, or have another format than the first, teach nothing.
     pub fn look(&mut self, frame: &Frame, face: Option<&Face>, time: u64) {
+        let scene = face.map_or(0, |face| self.scenes.of(frame, face, time));
         if !self.times.insert(time) {
             return;
         }
@@ -114,9 +119,10 @@ impl Learner {
             .pack(&mut self.points);
         }
         let number = self.frames_seen - 1;
-        let Some((look, region)) = mouth::look(frame, mesh, number, time) else {
+        let Some((mut look, region)) = mouth::look(frame, mesh, number, time) else {
             return;
         };
+        look.scene = scene;
         let pixels = mouth::copy(frame, region);
         self.mouth_bytes += pixels.len() as u64 + FRAME_LEN as u64;
         let mouth = Mouth {
@@ -126,15 +132,17 @@ impl Learner {
             pixels: Pixels::Owned(pixels.into()),
         };
         *self.cells.entry(cell(&mouth)).or_default() += 1;
-        self.mouths.push(mouth);
         let share = (self.max_bytes as f64 * (1.0 - SHARE_OF_POINTS)) as u64;
-        while self.mouth_bytes > share && self.mouths.len() > 1 {
-            self.forget_one();
+        if self.mouth_bytes > share && !self.mouths.is_empty() {
+            self.replace_one(mouth);
+        } else {
+            self.mouths.push(mouth);
         }
     }
 
-    /// Forgets the mouth of which there are most like it: of those the softest.
-    fn forget_one(&mut self) {
+    /// Puts `new` in the place of the mouth of which there are most like it: of those the softest.
+    /// All others keep their places.
+    fn replace_one(&mut self, new: Mouth) {
         let crowded = |mouth: &Mouth| self.cells.get(&cell(mouth)).copied().unwrap_or_default();
         let most = self.mouths.iter().map(crowded).max().unwrap_or_default();
         let candidates = self.mouths.iter().enumerate();
@@ -143,7 +151,7 @@ impl Learner {
             .min_by(|(_, a), (_, b)| a.look.sharpness.total_cmp(&b.look.sharpness))
             .map(|(i, _)| i);
         if let Some(worst) = worst {
-            let mouth = self.mouths.remove(worst);
+            let mouth = std::mem::replace(&mut self.mouths[worst], new);
             self.mouth_bytes -= mouth.pixels.bytes().len() as u64 + FRAME_LEN as u64;
             if let Some(count) = self.cells.get_mut(&cell(&mouth)) {
                 *count -= 1;
@@ -156,8 +164,9 @@ impl Learner {
         let (Some(layout), false) = (self.layout, self.mouths.is_empty()) else {
             return Err(Error::NoFace);
         };
-        mark_odd(&mut self.mouths);
-        self.mouths.sort_by_key(|mouth| mouth.look.time);
+        self.mark_odd(&layout);
+        let mut mouths: Vec<&Mouth> = self.mouths.iter().collect();
+        mouths.sort_by_key(|mouth| mouth.look.time);
         let [_, colour, _] = layout.channels;
         let header = Header {
             source_id: source_id.into(),
@@ -174,7 +183,25 @@ impl Learner {
             frames: self.points.len() / FRAME_LEN,
             mouths: self.mouths.len(),
         };
-        file::write(path, &header, &self.points, &self.mouths)
+        file::write(path, &header, &self.points, &mouths)
+    }
+
+    /// Marks the mouths that look unlike the others of their scene.
+    fn mark_odd(&mut self, layout: &Layout) {
+        let mut scenes: HashMap<u32, Vec<usize>> = HashMap::new();
+        for (i, mouth) in self.mouths.iter().enumerate() {
+            scenes.entry(mouth.look.scene).or_default().push(i);
+        }
+        for indices in scenes.values() {
+            let skins: Vec<_> = indices
+                .iter()
+                .map(|i| self.mouths[*i].skin(layout))
+                .collect();
+            let usual = Usual::of(&skins);
+            for (i, skin) in indices.iter().zip(&skins) {
+                self.mouths[*i].look.odd = usual.is_odd(skin);
+            }
+        }
     }
 }
 
@@ -187,23 +214,4 @@ fn cell(mouth: &Mouth) -> Cell {
         look.pose.pitch,
     ];
     std::array::from_fn(|i| (place[i] / CELL[i]).round().clamp(-1e4, 1e4) as i16)
-}
-
-/// Marks the mouths around which the skin looks unlike that of the others: something is before it.
-fn mark_odd(mouths: &mut [Mouth]) {
-    for channel in 0..3 {
-        let mut values: Vec<f32> = mouths.iter().map(|m| m.look.skin[channel]).collect();
-        let middle = middle(&mut values);
-        values.iter_mut().for_each(|v| *v = (*v - middle).abs());
-        let usual = self::middle(&mut values);
-        let limit = (ODD * usual).max(LEAST_ODD);
-        for mouth in mouths.iter_mut() {
-            mouth.look.odd |= (mouth.look.skin[channel] - middle).abs() > limit;
-        }
-    }
-}
-
-fn middle(values: &mut [f32]) -> f32 {
-    values.sort_by(f32::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }

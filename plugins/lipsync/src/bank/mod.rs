@@ -6,16 +6,20 @@
 
 mod choose;
 mod file;
+mod habits;
 mod learn;
 mod mouth;
+mod odd;
 mod points;
+mod scene;
 
 use std::path::PathBuf;
 
 pub use choose::{Ask, Choice, Chooser};
 pub use file::{FaceFile, Summary, VERSION};
+pub use habits::Habits;
 pub use learn::{DEFAULT_BYTES, Learner};
-pub use mouth::{Look, Mouth, Pixels, Shape, copy, look, packed};
+pub use mouth::{Held, Look, Mouth, Pixels, Shape, copy, look, packed};
 pub use points::{FramePoints, fingerprint};
 
 /// What can be wrong with a face file.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
+use super::odd::{self, Skin};
 use crate::face::{
-    Mesh,
+    Mesh, colour,
     lips::{HeadFrame, Lips, edge, line},
     pose::Pose,
 };
@@ -43,6 +44,30 @@ impl Shape {
     }
 }
 
+/// How a face is held and lit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Held {
+    pub pose: Pose,
+    /// Pixels between the eyes.
+    pub unit: f32,
+    /// Mean R'G'B' of the skin.
+    pub skin: [f32; 3],
+    /// How the skin around the mouth looks, place by place.
+    pub around: Skin,
+}
+
+impl Held {
+    /// `None` where the mesh is no face.
+    pub fn of(frame: &Frame, mesh: &Mesh) -> Option<Self> {
+        Some(Self {
+            pose: Pose::of(mesh),
+            unit: HeadFrame::of(mesh)?.0.unit,
+            skin: colour::skin(frame, mesh).unwrap_or_default(),
+            around: odd::skin(frame, [0.0; 2], mesh),
+        })
+    }
+}
+
 /// What is known of a mouth beside its pixels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {
@@ -60,6 +85,8 @@ pub struct Look {
     /// Where touching lips meet, and where the lips of an open mouth end, against the mesh.
     pub line: [f32; 3],
     pub ends: [[f32; 3]; 2],
+    /// Number of the scene: mouths of another may be another person's.
+    pub scene: u32,
     /// What is seen differs from what the others show, as with a hand before it.
     pub odd: bool,
 }
@@ -88,6 +115,26 @@ pub struct Mouth {
     /// Which part of the source's picture the pixels are.
     pub region: Region,
     pub pixels: Pixels,
+}
+
+impl Mouth {
+    /// The picture, whose samples lie in the source as `source` says.
+    pub fn frame(&self, source: &Layout) -> Frame<'_> {
+        Frame {
+            layout: packed(source, self.region),
+            planes: [self.pixels.bytes(), &[], &[]],
+        }
+    }
+
+    /// Where its picture's corner is in the source.
+    pub fn corner(&self) -> [f32; 2] {
+        [self.region.x as f32, self.region.y as f32]
+    }
+
+    /// The skin around it.
+    pub fn skin(&self, source: &Layout) -> Skin {
+        odd::skin(&self.frame(source), self.corner(), &self.mesh)
+    }
 }
 
 /// The part of a picture that is kept of a face; empty where the mesh is none.
@@ -191,22 +238,14 @@ pub fn look(frame: &Frame, mesh: &Mesh, number: u64, time: u64) -> Option<(Look,
         shape: Shape::of(&lips),
         pose: Pose::of(mesh),
         unit: head.unit,
-        skin: skin(frame, mesh),
+        skin: colour::skin(frame, mesh).unwrap_or_default(),
         sharpness: sharpness(frame, &head),
         line: lips.line,
         ends: lips.ends,
+        scene: 0,
         odd: false,
     };
     Some((look, region))
-}
-
-/// Cheeks, chin and nose: skin whatever the mouth does.
-const SKIN: [usize; 8] = [50, 280, 205, 425, 117, 346, 199, 4];
-
-fn skin(frame: &Frame, mesh: &Mesh) -> [f32; 3] {
-    let seen = SKIN.map(|i| frame.rgb_at([mesh.0[i][0], mesh.0[i][1]]));
-    let count = seen.iter().flatten().count().max(1) as f32;
-    std::array::from_fn(|c| seen.iter().flatten().map(|rgb| rgb[c]).sum::<f32>() / count)
 }
 
 /// Samples along each side of the box that is looked at.

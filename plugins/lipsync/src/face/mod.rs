@@ -2,6 +2,8 @@
 //!
 //! Coordinates are continuous frame pixels: (0, 0) is the top left corner of the first pixel.
 
+pub mod colour;
+pub mod cut;
 pub mod detector;
 pub mod lips;
 pub mod mesh;

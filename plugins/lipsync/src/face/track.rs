@@ -124,10 +124,11 @@ impl Pose {
         }
     }
 
-    pub fn renew(&mut self, (mesh, presence): (Mesh, f32), time: f64) {
+    pub fn renew(&mut self, (mesh, presence): (Mesh, f32), time: f64, smooth: bool) {
         let seconds = (time - self.time) as f32;
         let size = mesh.bounds().size();
-        let points = self.filter.filter(&mesh, seconds, size);
+        let steadied = self.filter.filter(&mesh, seconds, size);
+        let points = if smooth { steadied } else { mesh.clone() };
         if seconds > 0.0 {
             let ([x, y], [from_x, from_y]) = (middle(&points), middle(&self.points));
             let velocity = [(x - from_x) / seconds, (y - from_y) / seconds];

@@ -57,6 +57,8 @@ pub struct Options {
     pub detector_size: usize,
     /// Frames between mesh runs; in between, the points move on as they did.
     pub mesh_interval: u32,
+    /// The points are steadied against the noise of the mesh, by what came before.
+    pub smooth: bool,
 }
 
 impl Default for Options {
@@ -68,6 +70,7 @@ impl Default for Options {
             min_score: 0.6,
             detector_size: 320,
             mesh_interval: 1,
+            smooth: true,
         }
     }
 }
@@ -227,7 +230,7 @@ impl<F: Finder> Tracker<F> {
             let roi = pose.expected(time);
             match measure(&mut self.finder, &mut self.counters, frame, &roi)? {
                 Some(found) => {
-                    pose.renew(found, time);
+                    pose.renew(found, time, self.options.smooth);
                     track.seen = time;
                 }
                 None => {

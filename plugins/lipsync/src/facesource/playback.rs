@@ -6,6 +6,7 @@ use super::LoopMode;
 use super::error::{Error, Stage};
 use super::reader::{Reader, Stop};
 use super::schedule::Rate;
+use crate::source_time;
 
 /// What backwards play decodes at a time.
 const CHUNK_BYTES: usize = 48 << 20;
@@ -222,7 +223,7 @@ impl Playback {
                     let is_end = Some(frame.start) == self.last_start
                         || Some(frame.start) == self.chunks.first().map(|c| c.start);
                     if !is_end {
-                        return Ok(Some(frame));
+                        return Ok(Some(frame.noted()));
                     }
                 }
                 if *chunk == 0 {
@@ -270,6 +271,7 @@ impl Playback {
     }
 
     fn given(&mut self, frame: Frame) -> Frame {
+        let frame = frame.noted();
         self.given += 1;
         if self.mode == LoopMode::PingPong && self.last_start.is_none() {
             self.index(&frame);
@@ -339,6 +341,12 @@ impl Playback {
 }
 
 impl Frame {
+    /// With a note of when it is in the file, which its new time stamp won't say.
+    fn noted(mut self) -> Self {
+        source_time::attach(self.buffer.make_mut(), self.start);
+        self
+    }
+
     /// Another frame of the same memory.
     fn share(&self) -> Self {
         Self {

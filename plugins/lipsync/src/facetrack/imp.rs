@@ -10,7 +10,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
@@ -20,10 +20,11 @@ use gst_base::subclass::prelude::*;
 use gst_video::{VideoCapsBuilder, VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
 
 use super::settings::{self, Settings};
+use crate::bank::FaceFile;
 use crate::face::tracker::{Models, Options, Tracker};
 use crate::face::{Error, Face};
 use crate::runtime::{self, lock};
-use crate::{roi, video};
+use crate::{roi, source_time, video};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -37,6 +38,8 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 struct State {
     /// Taken out while a frame is looked at, so that no lock is held meanwhile.
     tracker: Option<Tracker<Models>>,
+    /// What was learnt of the video, if anything.
+    learnt: Option<Arc<FaceFile>>,
     info: Option<VideoInfo>,
     stats: Stats,
 }
@@ -153,6 +156,7 @@ impl BaseTransformImpl for FaceTrack {
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         let mut state = lock(&self.state);
         state.tracker = None;
+        state.learnt = None;
         state.info = None;
         Ok(())
     }
@@ -214,20 +218,32 @@ impl BaseTransformImpl for FaceTrack {
         buffer: &mut gst::BufferRef,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let options = lock(&self.settings).options();
-        let (tracker, info) = {
+        let (tracker, learnt, info) = {
             let mut state = lock(&self.state);
-            (state.tracker.take(), state.info.clone())
+            (
+                state.tracker.take(),
+                state.learnt.clone(),
+                state.info.clone(),
+            )
         };
-        let (Some(mut tracker), Some(info)) = (tracker, info) else {
-            return Err(gst::FlowError::NotNegotiated);
+        let info = info.ok_or(gst::FlowError::NotNegotiated)?;
+        let known = learnt.and_then(|learnt| self.known(&learnt, buffer, &info));
+        let (tracker, faces) = match (known, tracker) {
+            (Some(face), tracker) => (tracker, Ok(vec![face])),
+            (None, tracker) => {
+                // With a face file the networks are loaded when they are first needed.
+                let tracker = tracker.map_or_else(|| self.load_tracker(), Ok);
+                let mut tracker = tracker.map_err(|_| gst::FlowError::Error)?;
+                let faces = self.look(&mut tracker, buffer, &info, options);
+                (Some(tracker), faces)
+            }
         };
-        let faces = self.look(&mut tracker, buffer, &info, options);
         let mut state = lock(&self.state);
         let found = faces
             .as_ref()
             .is_ok_and(|faces| faces.iter().any(|face| face.mesh.is_some()));
-        state.stats.count(&tracker, found);
-        state.tracker = Some(tracker);
+        state.stats.count(tracker.as_ref(), found);
+        state.tracker = tracker;
         drop(state);
 
         let faces = faces.map_err(|e| {
@@ -241,10 +257,12 @@ impl BaseTransformImpl for FaceTrack {
 }
 
 impl Stats {
-    fn count(&mut self, tracker: &Tracker<Models>, found: bool) {
-        let counters = tracker.counters;
+    fn count(&mut self, tracker: Option<&Tracker<Models>>, found: bool) {
         self.frames += 1;
         self.frames_with_face += u64::from(found);
+        let Some(counters) = tracker.map(|tracker| tracker.counters) else {
+            return;
+        };
         self.detector_runs = counters.detector_runs;
         self.detector_time = counters.detector_time.as_nanos() as u64;
         self.mesh_runs = counters.mesh_runs;
@@ -253,17 +271,39 @@ impl Stats {
 }
 
 impl FaceTrack {
+    /// Opens the face file, or else loads the networks.
     fn load(&self) -> Result<(), gst::StateChangeError> {
+        let face_file = lock(&self.settings).face_file.clone();
+        let learnt = face_file.and_then(|path| match FaceFile::shared(&path) {
+            Ok(learnt) => Some(learnt),
+            Err(error) => {
+                gst::element_imp_warning!(
+                    self,
+                    gst::ResourceError::Read,
+                    ("{error}. The faces are found without it"),
+                    ["property face-file"]
+                );
+                None
+            }
+        });
+        let tracker = match learnt {
+            Some(_) => None,
+            None => Some(self.load_tracker()?),
+        };
+        let mut state = lock(&self.state);
+        state.tracker = tracker;
+        state.learnt = learnt;
+        state.stats = Stats::default();
+        Ok(())
+    }
+
+    fn load_tracker(&self) -> Result<Tracker<Models>, gst::StateChangeError> {
         let settings = lock(&self.settings).clone();
         self.post_progress(gst::ProgressType::Start, "Loading the face models");
         match settings.load() {
             Ok(models) => {
-                let mut state = lock(&self.state);
-                state.tracker = Some(Tracker::new(models));
-                state.stats = Stats::default();
-                drop(state);
                 self.post_progress(gst::ProgressType::Complete, "Loaded the face models");
-                Ok(())
+                Ok(Tracker::new(models))
             }
             Err(e) => {
                 self.post_progress(gst::ProgressType::Error, &e.to_string());
@@ -271,6 +311,22 @@ impl FaceTrack {
                 Err(gst::StateChangeError)
             }
         }
+    }
+
+    /// The face of a frame that was learnt.
+    fn known(&self, learnt: &FaceFile, buffer: &gst::BufferRef, info: &VideoInfo) -> Option<Face> {
+        let time = source_time::of(buffer)?.nseconds();
+        let mapped = VideoFrameRef::from_buffer_ref_readable(buffer, info).ok()?;
+        let Some(points) = learnt.points_of(&video::frame(&mapped), time) else {
+            gst::log!(CAT, imp = self, "The frame at {time} ns was not learnt");
+            return None;
+        };
+        Some(Face {
+            id: 0,
+            bounds: points.mesh.bounds(),
+            score: points.score,
+            mesh: Some(points.mesh),
+        })
     }
 
     fn look(

@@ -23,6 +23,8 @@ pub(super) struct Settings {
     detector_size: u32,
     mesh_interval: u32,
     threads: u32,
+    smooth: bool,
+    pub face_file: Option<PathBuf>,
     detector_model: Option<String>,
     mesh_model: Option<String>,
 }
@@ -39,6 +41,8 @@ impl Default for Settings {
             detector_size: options.detector_size as u32,
             mesh_interval: options.mesh_interval,
             threads: 1,
+            smooth: options.smooth,
+            face_file: None,
             detector_model: None,
             mesh_model: None,
         }
@@ -59,6 +63,7 @@ impl Settings {
             min_score: self.min_score,
             detector_size: self.detector_size as usize,
             mesh_interval: self.mesh_interval,
+            smooth: self.smooth,
         }
     }
 
@@ -90,6 +95,11 @@ impl Settings {
             "detector-size" => self.detector_size = value.get()?,
             "mesh-interval" => self.mesh_interval = value.get()?,
             "threads" => self.threads = value.get()?,
+            "smooth" => self.smooth = value.get()?,
+            "face-file" => {
+                let path = value.get::<Option<String>>()?;
+                self.face_file = path.filter(|path| !path.is_empty()).map(PathBuf::from);
+            }
             "detector-model" => self.detector_model = value.get()?,
             "mesh-model" => self.mesh_model = value.get()?,
             _ => {}
@@ -107,6 +117,12 @@ impl Settings {
             "detector-size" => self.detector_size.to_value(),
             "mesh-interval" => self.mesh_interval.to_value(),
             "threads" => self.threads.to_value(),
+            "smooth" => self.smooth.to_value(),
+            "face-file" => self
+                .face_file
+                .as_ref()
+                .map(|path| path.to_string_lossy().into_owned())
+                .to_value(),
             "detector-model" => self.detector_model.to_value(),
             "mesh-model" => self.mesh_model.to_value(),
             _ => return None,
@@ -165,6 +181,17 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
                     .maximum(30)
                     .default_value(default.mesh_interval)
                     .mutable_playing()
+                    .build(),
+                glib::ParamSpecBoolean::builder("smooth")
+                    .nick("Smooth")
+                    .blurb("Steady the points against the noise of the mesh; off for facelearn, which does so with what comes after too")
+                    .default_value(default.smooth)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecString::builder("face-file")
+                    .nick("Face file")
+                    .blurb("What facelearn has learnt of this video: frames in it need no network; all others are looked at as without it")
+                    .mutable_ready()
                     .build(),
                 glib::ParamSpecUInt::builder("threads")
                     .nick("Threads")

@@ -1,26 +1,22 @@
 //! The loaded model at work: speech in, mouths out.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use super::generator::GeneratorBackend;
 use super::imp::{CAT, SAMPLE_RATE};
+use super::mouth_shape::MouthShapeBackend;
 use super::progress::Counters;
 use super::settings::Settings;
 use super::stream::Held;
 use crate::audio::Timeline;
-use crate::face::Face;
-use crate::model::{self, Kind, Model, MouthParams, Network};
+use crate::model::{self, Kind, Model, Network};
 use crate::picture::frame::FrameMut;
-use crate::render::MouthRenderer;
-use crate::{roi, runtime, video};
+use crate::{runtime, video};
 
 /// Frames that a generator draws at once unless told otherwise.
 const DEFAULT_BATCH: usize = 4;
-/// Renderers of tracks that were not seen for so long are forgotten.
-const FORGET_AFTER: gst::ClockTime = gst::ClockTime::from_seconds(10);
 /// Columns that are kept before those of the last frame, for frames that come a little out of order.
 const KEPT_COLUMNS: i64 = 160;
 
@@ -64,10 +60,12 @@ impl Animator {
         let lookahead = gst::ClockTime::from_nseconds(network.look_ahead_ns());
         let (backend, batch) = match network {
             // Its network runs ahead in blocks of its own; holding frames back would gain nothing.
-            Network::MouthShape(network) => (
-                Backend::MouthShape(Box::new(MouthShapeBackend::new(*network))),
-                1,
-            ),
+            Network::MouthShape(network) => {
+                let face_file = settings.face_file.clone();
+                let look_ahead = settings.look_ahead as usize;
+                let backend = MouthShapeBackend::new(*network, face_file, look_ahead);
+                (Backend::MouthShape(Box::new(backend)), 1)
+            }
             Network::Generator(network) => {
                 let batch = network.batch_size();
                 (
@@ -98,7 +96,7 @@ impl Animator {
     /// Frames that are kept back after they were drawn.
     pub fn frames_kept(&self) -> usize {
         match &self.backend {
-            Backend::MouthShape(_) => 0,
+            Backend::MouthShape(backend) => backend.look_ahead(),
             Backend::Generator(_) => self.batch,
         }
     }
@@ -140,7 +138,7 @@ impl Animator {
     /// Whether a frame whose speech is at `ns` can be drawn.
     pub fn has_speech_for(&self, ns: i64) -> bool {
         let columns = match &self.backend {
-            Backend::MouthShape(backend) => backend.network.columns(ns),
+            Backend::MouthShape(backend) => backend.columns(ns),
             Backend::Generator(generator) => generator.columns(ns),
         };
         columns.end <= self.timeline.available_until()
@@ -158,10 +156,7 @@ impl Animator {
 
     pub fn reset_video(&mut self) {
         match &mut self.backend {
-            Backend::MouthShape(backend) => {
-                backend.renderers.clear();
-                backend.last = None;
-            }
+            Backend::MouthShape(backend) => backend.reset(),
             Backend::Generator(generator) => generator.reset(),
         }
     }
@@ -170,7 +165,7 @@ impl Animator {
     /// a while; with `drain` all are given back.
     pub fn draw(
         &mut self,
-        mut batch: Vec<Held>,
+        batch: Vec<Held>,
         drain: bool,
         info: &gst_video::VideoInfo,
         settings: &Settings,
@@ -179,10 +174,7 @@ impl Animator {
         let last = batch.iter().filter_map(|held| held.time).max();
         let drawn = match &mut self.backend {
             Backend::MouthShape(backend) => {
-                for held in &mut batch {
-                    backend.draw(held, &self.timeline, info, settings, counters)?;
-                }
-                batch
+                backend.draw(batch, drain, &self.timeline, info, settings, counters)?
             }
             Backend::Generator(generator) => {
                 generator.draw(batch, drain, &self.timeline, info, settings, counters)?
@@ -194,85 +186,6 @@ impl Animator {
             self.timeline.forget_before(column - KEPT_COLUMNS);
         }
         Ok(drawn)
-    }
-}
-
-/// Draws with a network of kind `mouth-shape`.
-struct MouthShapeBackend {
-    network: model::MouthShape,
-    /// By track, with the time at which its face was last found.
-    renderers: BTreeMap<u32, (MouthRenderer, gst::ClockTime)>,
-    /// Time of the last frame.
-    last: Option<gst::ClockTime>,
-}
-
-impl MouthShapeBackend {
-    fn new(network: model::MouthShape) -> Self {
-        Self {
-            network,
-            renderers: BTreeMap::new(),
-            last: None,
-        }
-    }
-
-    fn draw(
-        &mut self,
-        held: &mut Held,
-        timeline: &Timeline,
-        info: &gst_video::VideoInfo,
-        settings: &Settings,
-        counters: &Counters,
-    ) -> Result<(), model::Error> {
-        let Some(time) = held.time else {
-            return Ok(());
-        };
-        let since = time.saturating_sub(self.last.replace(time).unwrap_or(time));
-        let faces = roi::faces(&held.buffer);
-        if !faces.iter().any(|face| face.mesh.is_some()) {
-            counters.frames_without_face.fetch_add(1, Relaxed);
-            if !self.renderers.values().any(|(face, _)| face.holds()) {
-                return Ok(());
-            }
-        }
-        let params = timed(&counters.inference_time, || {
-            self.network
-                .params_at(timeline, settings.speech_time(time), None)
-        })?;
-        // Without its speech, a live frame has its mouth closed.
-        let shape = params.unwrap_or_default();
-        timed(&counters.render_time, || {
-            with_frame(&mut held.buffer, info, |frame| {
-                self.render(frame, &faces, &shape, settings.strength as f32, time, since);
-            });
-        });
-        Ok(())
-    }
-
-    /// Draws onto the frame at `time`, which comes `since` after the last.
-    fn render(
-        &mut self,
-        frame: &mut FrameMut,
-        faces: &[Face],
-        shape: &MouthParams,
-        strength: f32,
-        time: gst::ClockTime,
-        since: gst::ClockTime,
-    ) {
-        let seconds = since.nseconds() as f32 * 1e-9;
-        for face in faces {
-            if let Some(mesh) = &face.mesh {
-                let (renderer, found) = self.renderers.entry(face.id).or_default();
-                *found = time;
-                renderer.render(frame, mesh, shape, strength, seconds);
-            }
-        }
-        for (renderer, found) in self.renderers.values_mut() {
-            if *found != time {
-                renderer.hold(frame, faces, shape, strength, seconds);
-            }
-        }
-        self.renderers
-            .retain(|_, (_, found)| *found + FORGET_AFTER >= time);
     }
 }
 

@@ -64,6 +64,18 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             .blurb("What ends the output")
             .mutable_ready()
             .build(),
+        glib::ParamSpecString::builder("face-file")
+            .nick("Face file")
+            .blurb("What facelearn has learnt of the face: mouths are drawn from it (mouth-shape models); without it, from the frames so far. Where it changes while frames are drawn, it is drawn from as soon as a frame is in it")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("look-ahead")
+            .nick("Look-ahead")
+            .blurb("Frames that are held back to choose among the face's own mouths; each adds to the latency (mouth-shape models)")
+            .maximum(50)
+            .default_value(default.look_ahead)
+            .mutable_ready()
+            .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
             .blurb("Frames, frames without a face, position, and times in nanoseconds since the start")
@@ -93,6 +105,11 @@ pub fn set(
         "audio-offset" => settings.audio_offset = value.get()?,
         "strength" => settings.strength = value.get()?,
         "end-mode" => settings.end_mode = value.get()?,
+        "look-ahead" => settings.look_ahead = value.get()?,
+        "face-file" => {
+            let path = value.get::<Option<String>>()?;
+            settings.face_file = path.filter(|path| !path.is_empty()).map(PathBuf::from);
+        }
         _ => return Err("it can't be set".into()),
     }
     Ok(())
@@ -113,6 +130,12 @@ pub fn get(settings: &Settings, name: &str) -> Option<glib::Value> {
         "audio-offset" => settings.audio_offset.to_value(),
         "strength" => settings.strength.to_value(),
         "end-mode" => settings.end_mode.to_value(),
+        "look-ahead" => settings.look_ahead.to_value(),
+        "face-file" => {
+            let path = settings.face_file.as_ref();
+            path.map(|path| path.to_string_lossy().into_owned())
+                .to_value()
+        }
         _ => return None,
     })
 }

@@ -38,6 +38,9 @@ pub struct Settings {
     pub audio_offset: i64,
     pub strength: f64,
     pub end_mode: EndMode,
+    pub face_file: Option<PathBuf>,
+    /// Frames that are held back to choose mouths well.
+    pub look_ahead: u32,
 }
 
 impl Default for Settings {
@@ -51,6 +54,8 @@ impl Default for Settings {
             audio_offset: 0,
             strength: 1.0,
             end_mode: EndMode::default(),
+            face_file: None,
+            look_ahead: 5,
         }
     }
 }

@@ -142,32 +142,34 @@ impl Frame<'_> {
     }
 
     /// The channels' values at a place in pixels, between samples; `None` outside the picture.
-    pub fn values_at(&self, [x, y]: [f32; 2]) -> Option<[f32; 3]> {
-        let Layout {
-            width,
-            height,
-            channels,
-            ..
-        } = &self.layout;
-        if !(x >= 0.0 && y >= 0.0 && x < *width as f32 && y < *height as f32) {
+    pub fn values_at(&self, place: [f32; 2]) -> Option<[f32; 3]> {
+        Some([
+            self.channel_at(0, place)?,
+            self.channel_at(1, place)?,
+            self.channel_at(2, place)?,
+        ])
+    }
+
+    /// A channel's value at a place in pixels, between samples; `None` outside the picture.
+    pub fn channel_at(&self, c: usize, [x, y]: [f32; 2]) -> Option<f32> {
+        let Layout { width, height, .. } = self.layout;
+        if !(x >= 0.0 && y >= 0.0 && x < width as f32 && y < height as f32) {
             return None;
         }
-        let mut values = [0.0; 3];
-        for (value, channel) in values.iter_mut().zip(channels) {
-            let plane = self.planes[channel.plane];
-            let along = |v: f32, sub: u8, size: usize| {
-                let v = (v / f32::from(1u8 << sub) - 0.5).max(0.0);
-                let i = (v as usize).min(size - 1);
-                (i, (i + 1).min(size - 1), v - i as f32)
-            };
-            let (i, next_i, fx) = along(x, channel.sub_x, channel.width(*width));
-            let (j, next_j, fy) = along(y, channel.sub_y, channel.height(*height));
-            let sample = |i, j| Some(f32::from(*plane.get(channel.index(i, j))?));
-            let top = super::smooth::mix(sample(i, j)?, sample(next_i, j)?, fx);
-            let bottom = super::smooth::mix(sample(i, next_j)?, sample(next_i, next_j)?, fx);
-            *value = super::smooth::mix(top, bottom, fy);
-        }
-        Some(values)
+        let channel = &self.layout.channels[c];
+        let plane = self.planes[channel.plane];
+        let along = |v: f32, sub: u8, size: usize| {
+            let v = (v / f32::from(1u8 << sub) - 0.5).max(0.0);
+            // By way of i32: the direct conversion is much slower.
+            let i = (v as i32 as usize).min(size - 1);
+            (i, (i + 1).min(size - 1), v - i as f32)
+        };
+        let (i, next_i, fx) = along(x, channel.sub_x, channel.width(width));
+        let (j, next_j, fy) = along(y, channel.sub_y, channel.height(height));
+        let sample = |i, j| Some(f32::from(*plane.get(channel.index(i, j))?));
+        let top = super::smooth::mix(sample(i, j)?, sample(next_i, j)?, fx);
+        let bottom = super::smooth::mix(sample(i, next_j)?, sample(next_i, next_j)?, fx);
+        Some(super::smooth::mix(top, bottom, fy))
     }
 }
 

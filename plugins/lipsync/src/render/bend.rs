@@ -20,6 +20,8 @@ const FIRM: f32 = 0.1;
 /// What is between lips is stretched to no more than this, and this much more.
 const STRETCH: f32 = 1.7;
 const STRETCH_MORE: f32 = 0.012;
+/// Lips are brought nearer to each other by no more than this.
+const CLOSES: f32 = 0.06;
 /// Smaller changes are not worth a second look.
 const NOTHING: f32 = 0.002;
 
@@ -54,12 +56,11 @@ pub struct Bent {
 }
 
 impl Bend {
-    /// From `lips` to the opening and the width that are asked for, in units. Gives the opening that
-    /// is reached.
-    pub fn prepare(&mut self, lips: &Lips, opening: f32, width: f32) -> f32 {
+    /// From `lips` to the opening and the width that are asked for, in units.
+    pub fn prepare(&mut self, lips: &Lips, opening: f32, width: f32) {
         let own = lips.gap * lips.parted;
-        let most = own * STRETCH + STRETCH_MORE;
-        let opening = opening.clamp(0.0, most);
+        let [least, most] = Self::range(own);
+        let opening = opening.clamp(least, most);
         let change = opening - own;
         let ratio = (width / lips.width.max(0.1)).clamp(0.8, 1.2);
         self.idle = change.abs() < NOTHING && (ratio - 1.0).abs() < NOTHING;
@@ -90,18 +91,16 @@ impl Bend {
                 to_lower: lower + (1.0 - UPPER_SHARE) * change,
             });
         }
-        opening
+    }
+
+    /// From what to what opening a mouth whose opening is `own` can be bent.
+    pub fn range(own: f32) -> [f32; 2] {
+        [(own - CLOSES).max(0.0), own * STRETCH + STRETCH_MORE]
     }
 
     /// Whether nothing is bent at all.
     pub fn is_idle(&self) -> bool {
         self.idle
-    }
-
-    /// Whether a point can be displaced.
-    #[inline]
-    pub fn touches(&self, [x, y]: [f32; 2]) -> bool {
-        !self.idle && (x - self.centre).abs() < REACH && y > self.line - 0.6 && y < self.line + 1.2
     }
 
     /// Where the point is in the laid face; `pixel` is the size of a sample.
@@ -199,5 +198,66 @@ impl Column {
             return Some((other, share(low.abs())));
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::testing::{self, AT, UNIT};
+
+    fn bend(gap: f32, opening: f32) -> (Bend, Lips) {
+        let lips = Lips::of(&testing::face_with_gap(AT, UNIT, gap)).unwrap();
+        let mut bend = Bend::default();
+        bend.prepare(&lips, opening, lips.width);
+        (bend, lips)
+    }
+
+    #[test]
+    fn what_is_asked_as_it_is_is_not_bent() {
+        let lips = Lips::of(&testing::face_with_gap(AT, UNIT, 0.15)).unwrap();
+        let (bend, _) = bend(0.15, lips.gap * lips.parted);
+        assert!(bend.is_idle());
+    }
+
+    #[test]
+    fn no_mouth_is_bent_further_than_it_looks_right() {
+        let [least, most] = Bend::range(0.2);
+        assert!(least > 0.1 && most < 0.4);
+        assert_eq!(Bend::range(0.03)[0], 0.0, "a small one closes");
+    }
+
+    #[test]
+    fn the_map_keeps_the_order_of_the_skin() {
+        for (gap, change) in [(0.1, 0.06), (0.2, -0.06), (0.02, 0.012), (0.06, -0.05)] {
+            let lips = Lips::of(&testing::face_with_gap(AT, UNIT, gap)).unwrap();
+            let own = lips.gap * lips.parted;
+            let (bend, _) = bend(gap, own + change);
+            for x in [-0.3, -0.1, 0.0, 0.2, 0.5] {
+                let mut before = f32::MIN;
+                for step in 0..400 {
+                    let y = -0.6 + 0.005 * step as f32;
+                    let from = y + bend.at([x, y], 0.001).moved[1];
+                    assert!(from >= before - 1e-3, "{gap} {change} at {x}, {y}");
+                    before = from;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lips_that_close_cover_what_was_between_them() {
+        let (bend, lips) = bend(0.09, 0.0);
+        let [upper, lower, _] = lips.edges(lips.centre);
+        let column: Vec<f32> = (0..300)
+            .map(|step| -0.3 + 0.002 * step as f32)
+            .map(|y| y + bend.at([lips.centre, y], 1e-4).moved[1])
+            .collect();
+        let least = Bend::range(lips.gap * lips.parted)[0];
+        let shown = column
+            .iter()
+            .filter(|y| **y > upper + 0.01 && **y < lower - 0.01)
+            .count();
+        assert!(shown as f32 * 0.002 < least + 0.03, "{shown}");
     }
 }

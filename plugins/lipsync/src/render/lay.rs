@@ -52,6 +52,8 @@ pub struct Node {
     pub from: [f32; 2],
     /// How much of it is seen, 0 to 1.
     pub seen: f32,
+    /// How surely both faces have skin or lips here, 0 to 1.
+    pub face: f32,
 }
 
 /// A face laid on another, on a grid over the target's pixels. Keeps its memory.
@@ -62,7 +64,9 @@ pub struct Laid {
     pulls: Vec<([f32; 2], [f32; 2])>,
     /// From the target's pixels to the other frame's, without what single points add.
     inverse: [[f32; 3]; 2],
-    pub origin: [f32; 2],
+    /// By which the pictures are found to lie off each other beside what the points say.
+    shift: [f32; 2],
+    origin: [f32; 2],
     pub cell: f32,
     pub columns: usize,
     pub rows: usize,
@@ -73,8 +77,30 @@ impl Laid {
     /// Lays the face `other` on the face `own`, whose head's frame is `head`. `None` where one of
     /// them is no face.
     pub fn lay(&mut self, other: &Mesh, own: &Mesh, head: &HeadFrame) -> Option<()> {
+        self.shift = [0.0; 2];
+        self.place(other, own, head)
+    }
+
+    /// Lays it again, moved by so many pixels more.
+    pub fn move_by(
+        &mut self,
+        by: [f32; 2],
+        other: &Mesh,
+        own: &Mesh,
+        head: &HeadFrame,
+    ) -> Option<()> {
+        for (shift, by) in self.shift.iter_mut().zip(by) {
+            *shift += by;
+        }
+        self.place(other, own, head)
+    }
+
+    fn place(&mut self, other: &Mesh, own: &Mesh, head: &HeadFrame) -> Option<()> {
         let unit = head.unit;
-        let fit = Fit::of(other, own, unit)?;
+        let mut fit = Fit::of(other, own, unit)?;
+        for (target, shift) in fit.target.iter_mut().zip(self.shift) {
+            *target += shift;
+        }
         self.inverse = fit.inverse()?;
         self.points.clear();
         self.pulls.clear();
@@ -101,7 +127,8 @@ impl Laid {
         Some(Mesh(points))
     }
 
-    fn back(&self, [x, y]: [f32; 2]) -> [f32; 2] {
+    /// Where a target's pixel comes from, without what single points add.
+    pub fn back(&self, [x, y]: [f32; 2]) -> [f32; 2] {
         self.inverse.map(|[a, b, c]| a * x + b * y + c)
     }
 
@@ -134,7 +161,16 @@ impl Laid {
         to.extend(upper.iter().zip(lower).map(|(a, b)| Node {
             from: [mix(a.from[0], b.from[0], t), mix(a.from[1], b.from[1], t)],
             seen: mix(a.seen, b.seen, t),
+            face: mix(a.face, b.face, t),
         }));
+    }
+
+    /// Where a node is, in pixels.
+    pub fn place_of(&self, i: usize, j: usize) -> [f32; 2] {
+        [
+            self.origin[0] + i as f32 * self.cell,
+            self.origin[1] + j as f32 * self.cell,
+        ]
     }
 
     /// Fills the grid over `region`.
@@ -150,11 +186,8 @@ impl Laid {
         self.nodes.clear();
         for j in 0..self.rows {
             for i in 0..self.columns {
-                let place = [
-                    self.origin[0] + i as f32 * self.cell,
-                    self.origin[1] + j as f32 * self.cell,
-                ];
-                let seen = rim.seen(head.to_local(place));
+                let place = self.place_of(i, j);
+                let (seen, face) = rim.seen(head.to_local(place));
                 let mut pull = [0.0; 2];
                 let mut sum = 1e-4;
                 for (at, by) in &self.pulls {
@@ -171,6 +204,7 @@ impl Laid {
                 self.nodes.push(Node {
                     from: [x + pull[0] / sum, y + pull[1] / sum],
                     seen,
+                    face,
                 });
             }
         }
@@ -179,7 +213,8 @@ impl Laid {
 
 /// The rim of what is seen of the laid face, in the head's frame.
 struct Rim {
-    outline: [[f32; 2]; JAW.len()],
+    /// Of the frame's own face and of the laid one, each with the lower chin of the two.
+    outlines: [[[f32; 2]; JAW.len()]; 2],
     nose: f32,
 }
 
@@ -188,23 +223,26 @@ impl Rim {
     /// chin is higher.
     fn of(laid: &[[f32; 3]], own: &Mesh, head: &HeadFrame) -> Self {
         let local = |p: [f32; 3]| head.to_local([p[0], p[1]]);
-        let outline = JAW.map(|i| {
-            let [a, b] = [local(own.0[i]), laid.get(i).map_or([0.0; 2], |p| local(*p))];
-            // The lower one, and sideways the frame's own.
-            [a[0], a[1].max(mix(a[1], b[1], 1.0 - a[0].abs().min(1.0)))]
+        let both = JAW.map(|i| {
+            let own = local(own.0[i]);
+            let laid = laid.get(i).map_or(own, |p| local(*p));
+            let chin = 1.0 - smoothstep(0.3, 0.7, own[0].abs());
+            let low = own[1].max(laid[1]);
+            [own, laid].map(|[x, y]| [x, mix(y, low, chin)])
         });
         let wings = NOSE_WINGS.map(|i| local(own.0[i])[1]);
         Self {
-            outline,
+            outlines: [both.map(|b| b[0]), both.map(|b| b[1])],
             nose: local(own.0[NOSE_BASE])[1].min(0.5 * (wings[0] + wings[1])),
         }
     }
 
-    fn seen(&self, [x, y]: [f32; 2]) -> f32 {
+    /// How much is seen of the laid face, and how surely both are faces here.
+    fn seen(&self, [x, y]: [f32; 2]) -> (f32, f32) {
         let r = (x / WIDER).hypot(y - 0.1);
         let round = 1.0 - smoothstep(WHOLE, NOTHING, r);
         if round <= 0.0 {
-            return 0.0;
+            return (0.0, 0.0);
         }
         // Not the nose; beside it the cheeks' folds go up a little way.
         let top = self.nose - 0.18 * smoothstep(0.25, 0.5, x.abs());
@@ -212,9 +250,10 @@ impl Rim {
         // The sides fade within the face, the chin past it.
         let low = smoothstep(0.3, 0.6, y);
         let past = PAST_CHIN * low;
-        let inside = distance(&self.outline, [x, y]);
+        let [own, laid] = self.outlines.each_ref().map(|o| distance(o, [x, y]));
+        let inside = own.min(laid);
         let within = smoothstep(-past - 0.5 * RIM * low, RIM - past, inside);
-        round * below_nose * within
+        (round * below_nose * within, smoothstep(0.02, 0.1, inside))
     }
 }
 

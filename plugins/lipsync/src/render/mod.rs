@@ -4,7 +4,6 @@
 mod arches;
 mod bend;
 pub mod blend;
-mod cut;
 mod grain;
 mod interior;
 mod lay;
@@ -13,6 +12,7 @@ mod mouth;
 pub mod own;
 mod person;
 mod presence;
+mod relight;
 mod teeth;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -25,4 +25,5 @@ use crate::picture::{
     smooth::{ease, mix, smoothstep},
 };
 
-pub use mouth::MouthRenderer;
+pub use mouth::{MouthRenderer, tamed};
+pub use presence::Presence;

@@ -3,7 +3,6 @@
 use super::{
     Region,
     arches::Turn,
-    cut::Glance,
     ease,
     frame::{Channel, Colour, FrameMut},
     grain::{self, Grain},
@@ -11,12 +10,12 @@ use super::{
     lips::{HeadFrame, Lips},
     mix,
     patch::Patch,
-    person::{self, Person},
+    person::Person,
     presence::Presence,
     warp::Warp,
 };
 use crate::{
-    face::{Face, Mesh},
+    face::{Face, Mesh, colour, cut::Glance},
     model::MouthParams,
 };
 
@@ -31,7 +30,7 @@ fn adapted(shape: &MouthParams, gain: f32) -> MouthParams {
 
 /// `shape` scaled by `strength` and brought into the range that a face can do; what is not a number
 /// becomes rest.
-pub(super) fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
+pub fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
     let strength = number(strength).clamp(0.0, 2.0);
     let take = |v: f32, lo: f32, hi: f32| (number(v) * strength).clamp(lo, hi);
     let opening = take(shape.opening, -0.1, 0.45);
@@ -159,7 +158,7 @@ impl MouthRenderer {
         };
         let seconds = self.last.as_ref().map_or(FIRST_STEP, |_| step(seconds));
         let view = frame.as_ref();
-        let skin = person::skin_colour(&view, mesh).unwrap_or_default();
+        let skin = colour::skin(&view, mesh).unwrap_or_default();
         let glance = Glance::at(&view, lips.frame, skin);
         let cut = self
             .last

@@ -1,8 +1,8 @@
 //! Draws a mouth from the person's own other frames.
 //!
 //! The lower face of another frame is laid on this one (see `lay`), bent the rest of the way to
-//! what is asked (see `bend`), brought into this frame's light and blended in. Each pixel is
-//! sampled once.
+//! what is asked (see `bend`), brought into this frame's light (see `relight`) and blended in. Each
+//! pixel is sampled once.
 
 use super::{
     Region,
@@ -11,10 +11,11 @@ use super::{
     lay::Laid,
     lips::{HeadFrame, Lips},
     patch::Patch,
-    smoothstep,
+    relight::{Relight, off_lips, zero},
 };
 use crate::bank::{Mouth, packed};
 use crate::face::Mesh;
+use crate::picture::Rect;
 
 /// What is asked of a mouth, in units of the distance between the eyes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,18 +31,37 @@ pub struct Layer<'a> {
     pub share: f32,
 }
 
+/// The face that is drawn on.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    pub mesh: &'a Mesh,
+    /// How the samples of the mouths' source lie, and what they mean.
+    pub source: &'a Layout,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Drawn {
+    /// The pixels that may have changed.
+    pub region: Region,
+    /// How much the skin around the mouth differs from the other frame's, in levels: something may
+    /// be before the face.
+    pub mismatch: f32,
+}
+
 /// What is drawn of a face, in units around the middle of its mouth.
 const ABOVE: f32 = 0.62;
 const BELOW: f32 = 1.12;
 const BESIDE: f32 = 1.14;
 
-/// Cells of the light are so many of the grid's.
-const LIGHT_BLUR: f32 = 0.26;
-/// Lips and what is so near to them, in units, say nothing of the light.
-const AROUND_LIPS: f32 = 0.08;
-/// Bounds of the light's change.
-const LEAST_GAIN: f32 = 0.6;
-const MOST_GAIN: f32 = 1.6;
+/// Where the pictures are held against each other to lie well: half of its width, and from above to
+/// below, in units; and samples along each side.
+const ALIGN_BESIDE: f32 = 0.55;
+const ALIGN: [f32; 2] = [-0.6, 0.6];
+const ALIGN_SAMPLES: usize = 20;
+const ALIGN_ROUNDS: usize = 2;
+/// No more than this, in units, is mended of what the points say.
+const MOST_SHIFT: f32 = 0.03;
 
 /// Draws for one face. Keeps its memory.
 #[derive(Default)]
@@ -49,218 +69,296 @@ pub struct OwnMouth {
     laid: Laid,
     bend: Bend,
     patch: Patch,
-    light: Light,
+    relight: Relight,
     /// What was drawn so far, by channel, weighted.
     drawn: [Vec<f32>; 3],
+    nodes: Vec<super::lay::Node>,
+    lights: Vec<[f32; 2]>,
 }
 
 impl OwnMouth {
-    /// Draws the layers, whose samples lie as `source` says, onto the face that `mesh` describes.
-    /// Gives the pixels that may have changed, and the opening that was reached; `None`, and nothing
-    /// changed, where there is no face or nothing that fits.
+    /// How far a mouth whose opening is `own` stays off the one that is asked for.
+    pub fn off(own: f32, asked: f32) -> f32 {
+        let [least, most] = Bend::range(own);
+        (asked - most).max(least - asked).max(0.0)
+    }
+
+    /// Draws the layers onto a face. `None`, and nothing changed, where there is no face in the
+    /// picture or the colours mean something else.
     pub fn draw(
         &mut self,
         frame: &mut FrameMut,
-        mesh: &Mesh,
-        source: &Layout,
+        target: Target,
         layers: &[Layer],
         wanted: Wanted,
         strength: f32,
-    ) -> Option<Region> {
-        let (head, _) = HeadFrame::of(mesh)?;
+    ) -> Option<Drawn> {
+        let (head, _) = HeadFrame::of(target.mesh)?;
         let layout = frame.layout;
-        let region = target(&head, layout.width, layout.height);
-        if region.is_empty() || source.colour != layout.colour {
+        let region = around(&head, layout.width, layout.height);
+        if region.is_empty() || target.source.colour != layout.colour {
             return None;
         }
         let sum: f32 = layers.iter().map(|layer| layer.share).sum();
-        let mut first = true;
-        for layer in layers {
-            self.lay(
-                &frame.as_ref(),
-                mesh,
-                &head,
-                region,
-                source,
-                layer.mouth,
-                wanted,
-            )?;
-            let share = layer.share / sum.max(1e-6);
-            for c in 0..3 {
-                self.sample(
-                    &frame.as_ref(),
-                    source,
-                    layer.mouth,
-                    &head,
-                    region,
-                    c,
-                    share,
-                    first,
-                );
+        for (k, layer) in layers.iter().enumerate() {
+            self.lay(&frame.as_ref(), target, &head, region, layer.mouth, wanted)?;
+            for (c, channel) in layout.channels.iter().enumerate() {
+                let part = on_channel(&layout, channel, region);
+                if k == 0 {
+                    self.drawn[c].clear();
+                    self.drawn[c].resize(part.width * part.height, 0.0);
+                }
+                let black = zero(layout.colour, c);
+                let kept = packed(target.source, layer.mouth.region);
+                self.load(&kept, c, layer.mouth);
+                let sampling = Sampling {
+                    channel,
+                    part,
+                    kept: &kept.channels[c],
+                    corner: layer.mouth.corner(),
+                    black,
+                    share: layer.share / sum.max(1e-6),
+                    // Only the last one's mask counts.
+                    masked: layers.len() == 1,
+                };
+                self.sample(c, &sampling, &head);
             }
-            first = false;
         }
-        for c in 0..3 {
-            self.blend(frame, region, c, strength);
+        for (c, channel) in layout.channels.iter().enumerate() {
+            let part = on_channel(&layout, channel, region);
+            self.blend(
+                &mut *frame.planes[channel.plane],
+                c,
+                channel,
+                part,
+                strength,
+            );
         }
-        Some(region)
+        Some(Drawn {
+            region,
+            mismatch: self.relight.mismatch,
+        })
     }
 
     /// Lays one mouth: the grid, the bend and the light.
     fn lay(
         &mut self,
         frame: &Frame,
-        mesh: &Mesh,
+        target: Target,
         head: &HeadFrame,
         region: Region,
-        source: &Layout,
         mouth: &Mouth,
         wanted: Wanted,
     ) -> Option<()> {
-        self.laid.lay(&mouth.mesh, mesh, head)?;
-        let laid = self.laid.mesh()?;
-        let mut lips = Lips::of(&laid)?;
+        let (other, corner) = (mouth.frame(target.source), mouth.corner());
+        let own = Lips::of(target.mesh)?;
+        self.laid.lay(&mouth.mesh, target.mesh, head)?;
+        for _ in 0..ALIGN_ROUNDS {
+            let laid = Lips::of(&self.laid.mesh()?)?;
+            let Some(shift) = self.misplaced(frame, &other, corner, [&own, &laid], head) else {
+                break;
+            };
+            self.laid.move_by(shift, &mouth.mesh, target.mesh, head)?;
+        }
+        let mut lips = Lips::of(&self.laid.mesh()?)?;
         lips.line = mouth.look.line;
         lips.ends = mouth.look.ends;
         self.bend.prepare(&lips, wanted.opening, wanted.width);
-        self.laid.trace(region, mesh, head);
-        let own = Lips::of(mesh)?;
-        let kept = packed(source, mouth.region);
-        let other = Frame {
-            layout: kept,
-            planes: [mouth.pixels.bytes(), &[], &[]],
-        };
-        self.light
-            .measure(frame, &other, mouth.region, &self.laid, [&own, &lips], head);
+        self.laid.trace(region, target.mesh, head);
+        self.relight
+            .measure(frame, &other, corner, &self.laid, [&own, &lips], head);
         Some(())
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one channel of one layer of one frame"
-    )]
-    fn sample(
-        &mut self,
+    /// By how many pixels the laid picture lies off this one, from the slopes of its brightness
+    /// (Lucas and Kanade 1981, with a gain and an offset); `None` where that can't be said.
+    fn misplaced(
+        &self,
         frame: &Frame,
-        source: &Layout,
-        mouth: &Mouth,
+        other: &Frame,
+        corner: [f32; 2],
+        lips: [&Lips; 2],
         head: &HeadFrame,
-        region: Region,
-        c: usize,
-        share: f32,
-        first: bool,
-    ) {
-        let channel = &frame.layout.channels[c];
-        let target = on_channel(&frame.layout, channel, region);
-        let kept = packed(source, mouth.region);
-        let from = &kept.channels[c];
+    ) -> Option<[f32; 2]> {
+        let mut m = [[0.0f32; 4]; 4];
+        let mut r = [0.0f32; 4];
+        let luma = |frame: &Frame, place: [f32; 2]| frame.channel_at(0, place);
+        for j in 0..ALIGN_SAMPLES {
+            for i in 0..ALIGN_SAMPLES {
+                let along = |k: usize| (k as f32 + 0.5) / ALIGN_SAMPLES as f32;
+                let local = [
+                    (2.0 * along(i) - 1.0) * ALIGN_BESIDE,
+                    ALIGN[0] + along(j) * (ALIGN[1] - ALIGN[0]),
+                ];
+                let weight = lips
+                    .map(|lips| off_lips(lips, local))
+                    .into_iter()
+                    .fold(1.0, f32::min);
+                if weight <= 0.0 {
+                    continue;
+                }
+                let [x, y] = head.to_pixel(local);
+                let [u, v] = self.laid.back([x, y]);
+                let from = [u - corner[0], v - corner[1]];
+                let values = (
+                    luma(frame, [x, y]),
+                    luma(other, from),
+                    luma(frame, [x + 1.5, y]).zip(luma(frame, [x - 1.5, y])),
+                    luma(frame, [x, y + 1.5]).zip(luma(frame, [x, y - 1.5])),
+                );
+                let (Some(own), Some(laid), Some((right, left)), Some((below, above))) = values
+                else {
+                    continue;
+                };
+                let row = [
+                    (right - left) / 3.0,
+                    (below - above) / 3.0,
+                    -(laid - 128.0) / 64.0,
+                    -1.0,
+                ];
+                let off = laid - own;
+                // What differs much is no matter of place.
+                let weight = weight / (1.0 + (off / 12.0).powi(2));
+                for a in 0..4 {
+                    for b in 0..4 {
+                        m[a][b] += weight * row[a] * row[b];
+                    }
+                    r[a] += weight * row[a] * off;
+                }
+            }
+        }
+        (0..2).for_each(|i| m[i][i] += 30.0);
+        let [dx, dy, ..] = solve(m, r)?;
+        let most = MOST_SHIFT * head.unit;
+        let size = dx.hypot(dy);
+        let limit = if size > most { most / size } else { 1.0 };
+        size.is_finite().then_some([dx * limit, dy * limit])
+    }
+
+    fn load(&mut self, kept: &Layout, c: usize, mouth: &Mouth) {
+        let channel = &kept.channels[c];
         let whole = Region {
             x: 0,
             y: 0,
-            width: from.width(kept.width),
-            height: from.height(kept.height),
+            width: channel.width(kept.width),
+            height: channel.height(kept.height),
         };
+        let bytes = mouth.pixels.bytes();
         self.patch
-            .load(from, mouth.pixels.bytes(), whole, whole.width, whole.height);
-        let drawn = &mut self.drawn[c];
-        if first {
-            drawn.clear();
-            drawn.resize(target.width * target.height, 0.0);
-        }
-        let fine = c == 0 || (from.sub_x == 0 && from.sub_y == 0);
-        // From pixels of the source to samples of the patch.
-        let scale = |sub: u8| 1.0 / f32::from(1u8 << sub);
-        let (fx, fy) = (scale(from.sub_x), scale(from.sub_y));
-        let (ox, oy) = (mouth.region.x as f32, mouth.region.y as f32);
-        let (sx, sy) = (
-            f32::from(1u8 << channel.sub_x),
-            f32::from(1u8 << channel.sub_y),
-        );
-        let pixel = sx.max(sy) / head.unit;
-        let offset = self.light.zero(&frame.layout, c);
-        let bend = !self.bend.is_idle();
-        let mut line = Vec::new();
-        let mut lights = Vec::new();
-        for row in 0..target.height {
-            let y = (target.y + row) as f32 * sy + 0.5 * sy;
-            self.laid.row(y, &mut line);
-            self.light.row(y, &self.laid, c, &mut lights);
-            let out = &mut drawn[row * target.width..][..target.width];
-            for (col, out) in out.iter_mut().enumerate() {
-                let x = (target.x + col) as f32 * sx + 0.5 * sx;
-                let (i, t) = self.laid.column(x);
-                let (a, b) = (&line[i], &line[i + 1]);
-                if a.seen <= 0.0 && b.seen <= 0.0 {
-                    continue;
-                }
-                let mut at = [
-                    a.from[0] + (b.from[0] - a.from[0]) * t,
-                    a.from[1] + (b.from[1] - a.from[1]) * t,
-                ];
-                let read = |at: [f32; 2]| {
-                    let (u, v) = ((at[0] - ox) * fx - 0.5, (at[1] - oy) * fy - 0.5);
-                    if fine {
-                        self.patch.cubic(u, v)
-                    } else {
-                        self.patch.linear(u, v)
-                    }
-                };
-                let mut other = None;
-                if bend {
-                    let local = head.to_local([x, y]);
-                    if self.bend.touches(local) {
-                        let bent = self.bend.at(local, pixel);
-                        other = bent.other.map(|(moved, share)| {
-                            let [dx, dy] = self.laid.back_vector(head.vector(moved));
-                            ([at[0] + dx, at[1] + dy], share)
-                        });
-                        let [dx, dy] = self.laid.back_vector(head.vector(bent.moved));
-                        at = [at[0] + dx, at[1] + dy];
-                    }
-                }
-                let mut value = read(at);
-                if let Some((at, share)) = other {
-                    value += (read(at) - value) * share;
-                }
-                let (a, b) = (lights[i], lights[i + 1]);
-                let [gain, add] = [a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t];
-                *out += share * ((value - offset) * gain + offset + add);
-            }
-        }
+            .load(channel, bytes, whole, whole.width, whole.height);
     }
 
-    fn blend(&self, frame: &mut FrameMut, region: Region, c: usize, strength: f32) {
-        let layout = frame.layout;
-        let channel = &layout.channels[c];
-        let target = on_channel(&layout, channel, region);
-        let (sx, sy) = (
-            f32::from(1u8 << channel.sub_x),
-            f32::from(1u8 << channel.sub_y),
+    /// Adds a layer's channel to what is drawn.
+    fn sample(&mut self, c: usize, sampling: &Sampling, head: &HeadFrame) {
+        let Sampling {
+            channel,
+            part,
+            kept,
+            corner,
+            black,
+            share,
+            masked,
+        } = *sampling;
+        let cubic = kept.sub_x == 0 && kept.sub_y == 0;
+        let steps =
+            |channel: &Channel| [channel.sub_x, channel.sub_y].map(|sub| f32::from(1u8 << sub));
+        let [sx, sy] = steps(channel);
+        let [kx, ky] = steps(kept).map(|step| 1.0 / step);
+        let pixel = sx.max(sy) / head.unit;
+        let bends = !self.bend.is_idle();
+        let (mut nodes, mut lights) = (
+            std::mem::take(&mut self.nodes),
+            std::mem::take(&mut self.lights),
         );
-        let plane = &mut *frame.planes[channel.plane];
-        let mut line = Vec::new();
-        for row in 0..target.height {
-            let y = (target.y + row) as f32 * sy + 0.5 * sy;
-            self.laid.row(y, &mut line);
-            let start = channel.index(target.x, target.y + row);
-            let samples = plane[start..].iter_mut().step_by(channel.step);
-            let drawn = &self.drawn[c][row * target.width..][..target.width];
-            for ((col, to), value) in samples.take(target.width).enumerate().zip(drawn) {
-                let x = (target.x + col) as f32 * sx + 0.5 * sx;
+        let read = |[x, y]: [f32; 2]| {
+            let (u, v) = ((x - corner[0]) * kx - 0.5, (y - corner[1]) * ky - 0.5);
+            if cubic {
+                self.patch.cubic(u, v)
+            } else {
+                self.patch.linear(u, v)
+            }
+        };
+        let drawn = self.drawn[c].chunks_exact_mut(part.width.max(1));
+        for (row, out) in (part.y..).zip(drawn) {
+            let y = (row as f32 + 0.5) * sy;
+            self.laid.row(y, &mut nodes);
+            self.relight.row(y, &self.laid, c, &mut lights);
+            for (col, out) in (part.x..).zip(out) {
+                let x = (col as f32 + 0.5) * sx;
                 let (i, t) = self.laid.column(x);
-                let (a, b) = (line[i].seen, line[i + 1].seen);
+                let (a, b) = (&nodes[i], &nodes[i + 1]);
+                if masked && a.seen <= 0.0 && b.seen <= 0.0 {
+                    continue;
+                }
+                let between = |a: f32, b: f32| a + (b - a) * t;
+                let at = [between(a.from[0], b.from[0]), between(a.from[1], b.from[1])];
+                let bent = if bends {
+                    self.bend.at(head.to_local([x, y]), pixel)
+                } else {
+                    Default::default()
+                };
+                let moved = |by: [f32; 2]| {
+                    let [dx, dy] = self.laid.back_vector(head.vector(by));
+                    [at[0] + dx, at[1] + dy]
+                };
+                let mut value = read(moved(bent.moved));
+                if let Some((by, share)) = bent.other {
+                    value += (read(moved(by)) - value) * share;
+                }
+                let (a, b) = (lights[i], lights[i + 1]);
+                let lit = (value - black) * between(a[0], b[0]) + black + between(a[1], b[1]);
+                *out += share * lit;
+            }
+        }
+        (self.nodes, self.lights) = (nodes, lights);
+    }
+
+    fn blend(
+        &mut self,
+        plane: &mut [u8],
+        c: usize,
+        channel: &Channel,
+        part: Region,
+        strength: f32,
+    ) {
+        let [sx, sy] = [channel.sub_x, channel.sub_y].map(|sub| f32::from(1u8 << sub));
+        let mut nodes = std::mem::take(&mut self.nodes);
+        let drawn = self.drawn[c].chunks_exact(part.width.max(1));
+        for (row, drawn) in (part.y..).zip(drawn) {
+            self.laid.row((row as f32 + 0.5) * sy, &mut nodes);
+            let start = channel.index(part.x, row);
+            let samples = plane[start..].iter_mut().step_by(channel.step);
+            for ((col, value), to) in (part.x..).zip(drawn).zip(samples) {
+                let (i, t) = self.laid.column((col as f32 + 0.5) * sx);
+                let (a, b) = (nodes[i].seen, nodes[i + 1].seen);
                 let seen = (a + (b - a) * t) * strength;
                 if seen > 0.0 {
                     let own = f32::from(*to);
-                    *to = (own + (value - own) * seen + 0.5).clamp(0.0, 255.0) as u8;
+                    *to = (own + (value - own) * seen + 0.5) as u8;
                 }
             }
         }
+        self.nodes = nodes;
     }
 }
 
+/// One channel of one layer.
+#[derive(Clone, Copy)]
+struct Sampling<'a> {
+    /// The frame's, and what of it is drawn.
+    channel: &'a Channel,
+    part: Region,
+    /// The mouth's, and where the mouth is in its source.
+    kept: &'a Channel,
+    corner: [f32; 2],
+    black: f32,
+    share: f32,
+    /// What is not seen need not be sampled.
+    masked: bool,
+}
+
 /// The pixels that a mouth on this head may touch.
-fn target(head: &HeadFrame, width: usize, height: usize) -> Region {
+fn around(head: &HeadFrame, width: usize, height: usize) -> Region {
     let corners = [
         [-BESIDE, -ABOVE],
         [BESIDE, -ABOVE],
@@ -268,7 +366,7 @@ fn target(head: &HeadFrame, width: usize, height: usize) -> Region {
         [-BESIDE, BELOW],
     ]
     .map(|p| head.to_pixel(p));
-    let around = crate::picture::Rect::around(&corners);
+    let around = Rect::around(&corners);
     Region::covering(
         [around.x, around.y],
         [around.x + around.width, around.y + around.height],
@@ -286,150 +384,30 @@ fn on_channel(layout: &Layout, channel: &Channel, region: Region) -> Region {
     )
 }
 
-/// The light that falls on a face against that in which the laid one was seen, on the grid of
-/// `Laid`: a gain of the brightness, which is one of linear light too, since the picture's transfer
-/// is nearly a power; and for colour a sum.
-#[derive(Default)]
-struct Light {
-    /// For each node its weight, and for each channel the frame's own and the laid value.
-    seen: Vec<[f32; 7]>,
-    gains: [Vec<[f32; 2]>; 3],
-    scratch: Vec<[f32; 7]>,
-    rgb: bool,
-}
-
-impl Light {
-    /// The value of black.
-    fn zero(&self, layout: &Layout, c: usize) -> f32 {
-        match layout.colour {
-            crate::picture::frame::Colour::Rgb => 0.0,
-            crate::picture::frame::Colour::Yuv { full_range, .. } if c == 0 => {
-                if full_range {
-                    0.0
-                } else {
-                    16.0
-                }
+/// Gauss's elimination with pivots.
+fn solve(mut m: [[f32; 4]; 4], mut r: [f32; 4]) -> Option<[f32; 4]> {
+    for i in 0..4 {
+        let pivot = (i..4).max_by(|a, b| m[*a][i].abs().total_cmp(&m[*b][i].abs()))?;
+        m.swap(i, pivot);
+        r.swap(i, pivot);
+        if m[i][i].abs() < 1e-6 {
+            return None;
+        }
+        for j in i + 1..4 {
+            let factor = m[j][i] / m[i][i];
+            let row = m[i];
+            for (to, from) in m[j].iter_mut().zip(row) {
+                *to -= factor * from;
             }
-            crate::picture::frame::Colour::Yuv { .. } => 128.0,
+            r[j] -= factor * r[i];
         }
     }
-
-    fn measure(
-        &mut self,
-        frame: &Frame,
-        other: &Frame,
-        part: Region,
-        laid: &Laid,
-        lips: [&Lips; 2],
-        head: &HeadFrame,
-    ) {
-        self.rgb = frame.layout.colour == crate::picture::frame::Colour::Rgb;
-        self.seen.clear();
-        let origin = [part.x as f32, part.y as f32];
-        for j in 0..laid.rows {
-            for i in 0..laid.columns {
-                let node = &laid.nodes[j * laid.columns + i];
-                let place = [
-                    laid.origin[0] + i as f32 * laid.cell,
-                    laid.origin[1] + j as f32 * laid.cell,
-                ];
-                let skin = if node.seen > 0.0 {
-                    let local = head.to_local(place);
-                    lips.iter()
-                        .map(|lips| off_lips(lips, local))
-                        .fold(1.0, f32::min)
-                } else {
-                    0.0
-                };
-                let mut sums = [0.0; 7];
-                if skin > 0.0 {
-                    let step = 0.5 * laid.cell;
-                    for (dx, dy) in [(0.0, 0.0), (step, 0.0), (0.0, step), (step, step)] {
-                        let own = frame.values_at([place[0] + dx, place[1] + dy]);
-                        let [bx, by] = laid.back_vector([dx, dy]);
-                        let from = [node.from[0] + bx - origin[0], node.from[1] + by - origin[1]];
-                        if let (Some(own), Some(other)) = (own, other.values_at(from)) {
-                            sums[0] += skin;
-                            for c in 0..3 {
-                                sums[1 + c] += skin * own[c];
-                                sums[4 + c] += skin * other[c];
-                            }
-                        }
-                    }
-                }
-                self.seen.push(sums);
-            }
-        }
-        let radius = (LIGHT_BLUR * head.unit / laid.cell).round().max(1.0) as usize;
-        for _ in 0..2 {
-            blur(&mut self.seen, &mut self.scratch, laid.columns, radius);
-        }
-        for c in 0..3 {
-            let zero = self.zero(&frame.layout, c);
-            let gains = &mut self.gains[c];
-            gains.clear();
-            for sums in &self.seen {
-                let weight = sums[0].max(1e-4);
-                let (own, other) = (sums[1 + c] / weight, sums[4 + c] / weight);
-                let sure = smoothstep(0.0, 0.05, sums[0]);
-                gains.push(if c == 0 || self.rgb {
-                    let gain = (own - zero + 2.0) / (other - zero + 2.0);
-                    [1.0 + (gain.clamp(LEAST_GAIN, MOST_GAIN) - 1.0) * sure, 0.0]
-                } else {
-                    [1.0, (own - other).clamp(-24.0, 24.0) * sure]
-                });
-            }
-        }
+    for i in (0..4).rev() {
+        let known: f32 = (i + 1..4).map(|k| m[i][k] * r[k]).sum();
+        r[i] = (r[i] - known) / m[i][i];
     }
-
-    fn row(&self, y: f32, laid: &Laid, c: usize, to: &mut Vec<[f32; 2]>) {
-        let (j, t) = laid.grid_row(y);
-        let (a, b) = (j * laid.columns, (j + 1) * laid.columns);
-        to.clear();
-        let upper = &self.gains[c][a..a + laid.columns];
-        let lower = &self.gains[c][b..b + laid.columns];
-        to.extend(
-            upper
-                .iter()
-                .zip(lower)
-                .map(|(a, b)| [a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t]),
-        );
-    }
+    Some(r)
 }
 
-/// 0 on the lips and next to them, 1 on the skin.
-fn off_lips(lips: &Lips, [x, y]: [f32; 2]) -> f32 {
-    let [top, .., bottom] = lips.contours(x.clamp(lips.left, lips.right));
-    let beside = (lips.left - x).max(x - lips.right).max(0.0);
-    let apart = (top - y).max(y - bottom).max(0.0);
-    smoothstep(AROUND_LIPS, 2.0 * AROUND_LIPS, beside.hypot(apart))
-}
-
-/// A running mean over the grid, along rows and columns.
-fn blur(values: &mut Vec<[f32; 7]>, scratch: &mut Vec<[f32; 7]>, columns: usize, radius: usize) {
-    let rows = values.len() / columns.max(1);
-    let mean =
-        |count: usize, at: &dyn Fn(usize) -> [f32; 7], out: &mut dyn FnMut(usize, [f32; 7])| {
-            for k in 0..count {
-                let (from, to) = (k.saturating_sub(radius), (k + radius + 1).min(count));
-                let mut sum = [0.0; 7];
-                for i in from..to {
-                    for (sum, v) in sum.iter_mut().zip(at(i)) {
-                        *sum += v;
-                    }
-                }
-                out(k, sum.map(|v| v / (2 * radius + 1) as f32));
-            }
-        };
-    scratch.clone_from(values);
-    for j in 0..rows {
-        mean(columns, &|i| values[j * columns + i], &mut |i, v| {
-            scratch[j * columns + i] = v
-        });
-    }
-    for i in 0..columns {
-        mean(rows, &|j| scratch[j * columns + i], &mut |j, v| {
-            values[j * columns + i] = v
-        });
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,10 @@ use super::{
     teeth::{KeptTeeth, View},
     warp::Rest,
 };
-use crate::{face::Mesh, model::JAW_OF_OPENING};
+use crate::{
+    face::{Mesh, colour},
+    model::JAW_OF_OPENING,
+};
 
 /// Seconds over which the running means of a face settle.
 const MEMORY: f32 = 2.0;
@@ -135,10 +138,10 @@ impl Person {
     /// of touching lips right.
     pub fn look(&mut self, frame: &Frame, mesh: &Mesh, turn: &Turn, lips: &mut Lips, seconds: f32) {
         let new = self.size.is_empty();
-        if let Some(skin) = skin_colour(frame, mesh) {
+        if let Some(skin) = colour::skin(frame, mesh) {
             self.skin.take(skin, MEMORY, seconds);
         }
-        if let Some(lip) = mean_colour(frame, mesh, &LIP) {
+        if let Some(lip) = colour::lip(frame, mesh) {
             self.lip.take(lip, MEMORY, seconds);
         }
         if let Some(Light { side, top }) = Light::of(frame, mesh) {
@@ -216,38 +219,6 @@ impl Person {
             rolled_out: self.rolled_out.value,
         }
     }
-}
-
-/// Cheeks, chin and nose: skin whatever the mouth does.
-const SKIN: [usize; 8] = [50, 280, 205, 425, 117, 346, 199, 4];
-/// Within the lower lip.
-const LIP: [usize; 6] = [15, 16, 85, 86, 315, 316];
-
-/// What the frame shows of the face's skin; `None` where it is outside the picture.
-pub fn skin_colour(frame: &Frame, mesh: &Mesh) -> Option<[f32; 3]> {
-    mean_colour(frame, mesh, &SKIN)
-}
-
-fn mean_colour(frame: &Frame, mesh: &Mesh, points: &[usize]) -> Option<[f32; 3]> {
-    let layout = &frame.layout;
-    let mut sum = [0.0; 3];
-    let mut count = 0.0;
-    for &i in points {
-        let [x, y, _] = mesh.0[i];
-        if !(x >= 0.0 && y >= 0.0 && x < layout.width as f32 && y < layout.height as f32) {
-            continue;
-        }
-        let values = std::array::from_fn(|c| {
-            let channel = &layout.channels[c];
-            let at = channel.index(x as usize >> channel.sub_x, y as usize >> channel.sub_y);
-            f32::from(frame.planes[channel.plane].get(at).copied().unwrap_or(128))
-        });
-        for (s, v) in sum.iter_mut().zip(layout.colour.to_rgb(values)) {
-            *s += v;
-        }
-        count += 1.0;
-    }
-    (count > 0.0).then(|| sum.map(|v| (v / count).clamp(0.0, 255.0)))
 }
 
 #[cfg(test)]

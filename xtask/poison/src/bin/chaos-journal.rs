@@ -50,7 +50,7 @@ fn finish(folder: &Path, count: usize) -> Result<()> {
         let claim = journal
             .claim(batch, std::process::id())?
             .context("there are not as many jobs")?;
-        let (job, spec) = (claim.job, &claim.spec);
+        let (job, lease, spec) = (claim.job, claim.lease(), &claim.spec);
         let mut changes = Vec::new();
         let mut digests = Vec::new();
         for (path, known) in [
@@ -82,13 +82,13 @@ fn finish(folder: &Path, count: usize) -> Result<()> {
             std::fs::create_dir_all(folder)?;
         }
         std::fs::write(output, &content)?;
-        changes.push(Change::Identified { job, identity });
+        changes.push(Change::Identified { lease, identity });
         changes.push(Change::Made {
-            job,
+            lease,
             sha256: digest::of_bytes(content.as_bytes()),
         });
         changes.push(Change::Ended {
-            job,
+            lease,
             ending: Ending {
                 state: JobState::Done,
                 outcome: Outcome::nothing(JobState::Done, &Progress::default()),

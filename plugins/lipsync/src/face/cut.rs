@@ -1,6 +1,7 @@
 //! Cuts in the source: from one frame to the next another picture, perhaps of another person.
 
-use super::{frame::Frame, lips::HeadFrame};
+use super::{Mesh, colour, lips::HeadFrame};
+use crate::picture::frame::Frame;
 
 /// Places along and down the face at which it is looked at, and what they cover in the head's frame: the face
 /// and something of what is around it.
@@ -56,6 +57,13 @@ impl Glance {
         }
     }
 
+    /// Looks at the face that `mesh` describes; `None` where that is no face.
+    pub fn of(frame: &Frame, mesh: &Mesh) -> Option<Self> {
+        let (head, _) = HeadFrame::of(mesh)?;
+        let skin = colour::skin(frame, mesh).unwrap_or_default();
+        Some(Self::at(frame, head, skin))
+    }
+
     /// The same places in a frame in which the face was not found.
     pub fn again(&self, frame: &Frame) -> Self {
         Self::at(frame, self.head, self.skin)
@@ -85,7 +93,7 @@ impl Glance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::{frame::Layout, testing};
+    use crate::{picture::frame::Layout, render::testing};
 
     fn glance(light: f32, at: [f32; 2], unit: f32, skin: [f32; 3]) -> Glance {
         let layout = Layout::rgb(301, 247);

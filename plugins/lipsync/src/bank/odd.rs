@@ -1,0 +1,105 @@
+//! Tells mouths with something before them: the skin around them looks unlike that of the others.
+
+use crate::face::Mesh;
+use crate::picture::frame::Frame;
+
+/// Chin, jaw, cheeks and the skin around the lips.
+const PLACES: [usize; 26] = [
+    199, 200, 175, 18, 83, 313, 201, 421, 208, 428, 32, 262, 140, 369, 172, 397, 136, 365, 50, 280,
+    205, 425, 187, 411, 164, 202,
+];
+
+/// Brightness at each place against the mean of all, and how red it is.
+pub type Skin = [[f32; 2]; PLACES.len()];
+
+/// What differs by more than so many usual differences is unlike the others, and by no less than
+/// this.
+const UNLIKE: f32 = 6.0;
+const LEAST: [f32; 2] = [0.14, 0.03];
+/// So many places must be unlike the others.
+const PLACES_UNLIKE: usize = 4;
+
+/// The skin around a mouth, in a picture whose corner is at `corner` of the mesh's; what lies outside
+/// the picture counts as usual (not a number).
+pub fn skin(frame: &Frame, corner: [f32; 2], mesh: &Mesh) -> Skin {
+    let mut skin = PLACES.map(|i| {
+        let rgb = frame.rgb_at([mesh.0[i][0] - corner[0], mesh.0[i][1] - corner[1]]);
+        rgb.map_or([f32::NAN; 2], |[r, g, b]| {
+            [0.299 * r + 0.587 * g + 0.114 * b, r / (r + g + b).max(1.0)]
+        })
+    });
+    let light = |skin: &Skin| {
+        let seen = skin
+            .iter()
+            .map(|[light, _]| *light)
+            .filter(|v| v.is_finite());
+        let count = seen.clone().count().max(1) as f32;
+        (seen.sum::<f32>() / count).max(1.0)
+    };
+    let mean = light(&skin);
+    skin.iter_mut().for_each(|[light, _]| *light /= mean);
+    skin
+}
+
+/// How the skin around a person's mouth usually looks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Usual {
+    middle: Skin,
+    /// What is further off is unlike.
+    limit: Skin,
+}
+
+impl Usual {
+    pub fn of(skins: &[Skin]) -> Self {
+        let mut usual = Self {
+            middle: [[0.0; 2]; PLACES.len()],
+            limit: [[f32::MAX; 2]; PLACES.len()],
+        };
+        for place in 0..PLACES.len() {
+            for kind in 0..2 {
+                let values = skins.iter().map(|skin| skin[place][kind]);
+                let usually = middle(values.clone());
+                let off = middle(values.map(|value| (value - usually).abs()));
+                usual.middle[place][kind] = usually;
+                usual.limit[place][kind] = (UNLIKE * off).max(LEAST[kind]);
+            }
+        }
+        usual
+    }
+
+    /// Whether something is before the face.
+    pub fn is_odd(&self, skin: &Skin) -> bool {
+        let unlike = |place: usize| {
+            (0..2).any(|kind| {
+                let off = (skin[place][kind] - self.middle[place][kind]).abs();
+                off > self.limit[place][kind]
+            })
+        };
+        (0..PLACES.len()).filter(|place| unlike(*place)).count() >= PLACES_UNLIKE
+    }
+}
+
+fn middle(values: impl Iterator<Item = f32>) -> f32 {
+    let mut values: Vec<f32> = values.filter(|v| v.is_finite()).collect();
+    values.sort_by(f32::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hand_before_the_chin_is_seen_and_a_change_of_light_is_not() {
+        let plain = |k: usize| PLACES.map(|i| [1.0 + 0.01 * ((i * k) % 7) as f32, 0.4]);
+        let mut skins: Vec<Skin> = (0..40).map(plain).collect();
+        skins[7][..6].iter_mut().for_each(|place| place[0] = 1.4);
+        skins[9][..6].iter_mut().for_each(|place| place[1] = 0.33);
+        // A highlight in one place, and a border that cuts some off.
+        skins[11][3][0] = 1.6;
+        skins[12][..8].fill([f32::NAN; 2]);
+        let usual = Usual::of(&skins);
+        let odd: Vec<usize> = (0..40).filter(|&i| usual.is_odd(&skins[i])).collect();
+        assert_eq!(odd, [7, 9]);
+    }
+}

@@ -1,0 +1,114 @@
+//! The text of a table, however a spreadsheet has saved it.
+
+/// What is wrong with a text that can't be read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "it is not UTF-8; save it as `CSV UTF-8`, for in any other encoding a name can't be told from another"
+    )]
+    NotUtf8 { line: u64 },
+    #[error("it is UTF-16, and a part of it can't be read")]
+    BadUtf16,
+}
+
+/// The text without the mark in front: UTF-8, or UTF-16 where a mark says so.
+pub fn decode(bytes: &[u8]) -> Result<String, Error> {
+    if let Some(rest) = bytes.strip_prefix(&[0xff, 0xfe]) {
+        return utf16(rest, u16::from_le_bytes);
+    }
+    if let Some(rest) = bytes.strip_prefix(&[0xfe, 0xff]) {
+        return utf16(rest, u16::from_be_bytes);
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(error) => {
+            let before = &bytes[..error.valid_up_to()];
+            let lines = before.iter().filter(|byte| **byte == b'\n').count();
+            Err(Error::NotUtf8 {
+                line: lines as u64 + 1,
+            })
+        }
+    }
+}
+
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, Error> {
+    let (units, rest) = bytes.as_chunks::<2>();
+    let text = char::decode_utf16(units.iter().copied().map(unit)).collect::<Result<_, _>>();
+    match text {
+        Ok(text) if rest.is_empty() => Ok(text),
+        _ => Err(Error::BadUtf16),
+    }
+}
+
+/// What stands between the columns: where a comma is a decimal sign, spreadsheets take a semicolon.
+pub fn delimiter(text: &str) -> u8 {
+    let header = text.lines().find(|line| !line.trim().is_empty());
+    let header = header.unwrap_or_default();
+    let count = |delimiter: u8| header.bytes().filter(|byte| *byte == delimiter).count();
+    // The comma, where nothing is more frequent.
+    [b';', b'\t']
+        .into_iter()
+        .filter(|delimiter| count(*delimiter) > count(b','))
+        .max_by_key(|delimiter| count(*delimiter))
+        .unwrap_or(b',')
+}
+
+/// The text with its comments made empty, so that lines keep their numbers. A comment is a line of its
+/// own that begins with `# `; a name may begin with `#`.
+pub fn without_comments(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut is_quoted = false;
+    for line in text.split_inclusive('\n') {
+        let content = line.trim_end();
+        if !is_quoted && (content == "#" || content.starts_with("# ")) {
+            plain.push_str(&line[content.len()..]);
+            continue;
+        }
+        is_quoted ^= line.matches('"').count() % 2 == 1;
+        plain.push_str(line);
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_read_as_spreadsheets_save_them() {
+        let expected = "face;臉\n";
+        let encode = |order: fn(u16) -> [u8; 2], mark: [u8; 2]| -> Vec<u8> {
+            mark.into_iter()
+                .chain(expected.encode_utf16().flat_map(order))
+                .collect()
+        };
+        let little = encode(u16::to_le_bytes, [0xff, 0xfe]);
+        assert_eq!(decode(&little).as_deref(), Ok(expected));
+        assert_eq!(
+            decode(&encode(u16::to_be_bytes, [0xfe, 0xff])).as_deref(),
+            Ok(expected)
+        );
+        let marked = [b"\xef\xbb\xbf", expected.as_bytes()].concat();
+        assert_eq!(decode(&marked).as_deref(), Ok(expected));
+        assert_eq!(decode(&little[..little.len() - 1]), Err(Error::BadUtf16));
+        // GBK, in the second line.
+        let foreign = decode(b"face,speech\n\xc1\xb3.mp4,s.wav\n");
+        assert_eq!(foreign, Err(Error::NotUtf8 { line: 2 }));
+    }
+
+    #[test]
+    fn columns_are_divided_by_what_the_header_has_most_of() {
+        assert_eq!(delimiter("face,speech\n"), b',');
+        assert_eq!(delimiter("\nface;speech;set.x,y\n"), b';');
+        assert_eq!(delimiter("face\tspeech\n"), b'\t');
+        assert_eq!(delimiter("face\n"), b',');
+    }
+
+    #[test]
+    fn a_name_may_begin_with_what_begins_a_comment() {
+        let text = "# a list\n#1.mp4,s.wav\r\n# later\r\n#\n\"a\n# b\",c\n";
+        let expected = "\n#1.mp4,s.wav\r\n\r\n\n\"a\n# b\",c\n";
+        assert_eq!(without_comments(text), expected);
+    }
+}

@@ -1,0 +1,312 @@
+//! Which job goes to which worker, and when there is to be one more.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use gstlipsync::model::{Model, Weights};
+
+use super::{Active, Cancellation, Supervisor};
+use crate::cancel::Haste;
+use crate::error::{Failure, FailureKind};
+use crate::event::{Outcome, Progress};
+use crate::job::{Job, THREADS};
+use crate::journal::{Claim, Result, Stamp};
+use crate::pipeline::template::Template;
+use crate::supervisor::record::started;
+use crate::supervisor::worker::Worker;
+use crate::worker::protocol::Order;
+
+/// How soon a worker that could not be started is tried again; each time twice as late.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// After so many in a row the batch says that it waits for this.
+const FAILURES_TOLD: u32 = 3;
+
+/// How starting workers goes. One that ends before its first word has not died of a job: the program
+/// itself is broken, by a bad update say, and no job may suffer from that.
+#[derive(Debug, Default)]
+pub(super) struct Hiring {
+    failures: u32,
+    next: Option<Instant>,
+    reason: String,
+}
+
+impl Hiring {
+    fn may_try(&self, now: Instant) -> bool {
+        self.next.is_none_or(|at| now >= at)
+    }
+
+    /// Says whether somebody is to be told.
+    fn failed(&mut self, reason: String, now: Instant) -> bool {
+        let pause = FIRST_PAUSE * 2_u32.saturating_pow(self.failures.min(8));
+        self.failures += 1;
+        self.next = Some(now + pause.min(LONGEST_PAUSE));
+        self.reason = reason;
+        self.failures == 1 || self.failures == FAILURES_TOLD
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Why nothing moves, where it is this.
+    pub(super) fn paused(&self) -> Option<String> {
+        (self.failures >= FAILURES_TOLD).then(|| {
+            format!(
+                "No worker can be started: {}. See `lipflow doctor`; when it can, the batch goes on by itself",
+                self.reason
+            )
+        })
+    }
+}
+
+impl Active {
+    pub(super) fn new(claim: Claim, worker: u64) -> Self {
+        let now = Instant::now();
+        Self {
+            claim,
+            worker,
+            started: now,
+            progress: Progress::default(),
+            moved: now,
+            promised: None,
+            ran: None,
+            kept: now,
+            cancelled: None,
+            warnings: 0,
+        }
+    }
+}
+
+impl Supervisor<'_> {
+    /// Gives jobs to workers that have room.
+    pub(super) fn dispatch(&mut self) -> Result<()> {
+        let may_begin = self.stop.haste() == Haste::None
+            && self.paused.is_none()
+            && self.journal_fails_since.is_none();
+        if !may_begin {
+            return Ok(());
+        }
+        while !self.jobs.values().any(|active| active.claim.solo) {
+            let Some(serial) = self.worker_with_room() else {
+                break;
+            };
+            let Some(worker) = self.workers.get(&serial) else {
+                break;
+            };
+            let (pid, is_empty) = (worker.pid(), worker.jobs.is_empty());
+            let is_idle = self.jobs.is_empty();
+            let loaded = worker.weights.clone();
+            let has_others = |claim: &Claim| are_others(&loaded, weights_of(&claim.spec).as_ref());
+            let fits = |claim: &Claim| {
+                (is_empty || !claim.alone && !claim.solo)
+                    && (is_idle || !claim.solo)
+                    && !has_others(claim)
+            };
+            let claim = match self.held.take() {
+                Some(claim) => {
+                    if fits(&claim) {
+                        self.keep_of(Some(claim.lease()), started(&claim, pid));
+                    }
+                    Some(claim)
+                }
+                None => self.flush_and_claim(Some((pid, &fits)))?,
+            };
+            let Some(claim) = claim else { break };
+            if fits(&claim) {
+                self.start(serial, claim);
+                continue;
+            }
+            let has_others = has_others(&claim);
+            self.held = Some(claim);
+            if !has_others {
+                break;
+            }
+            // It would go on with the weights in its memory.
+            if let Some(worker) = self.workers.get_mut(&serial) {
+                worker.is_retired = true;
+            }
+            self.dismiss_retired();
+        }
+        Ok(())
+    }
+
+    /// The worker with the fewest jobs; one more is started if there may be.
+    fn worker_with_room(&mut self) -> Option<u64> {
+        let background = self.background;
+        let workers = || {
+            let all = self.workers.iter();
+            all.filter(move |(serial, _)| Some(**serial) != background)
+        };
+        let count = workers().count();
+        let coming = workers().filter(|(_, worker)| !worker.is_ready).count();
+        let room = workers()
+            .filter(|(_, worker)| worker.is_ready && !worker.is_exclusive && !worker.is_retired)
+            .map(|(serial, worker)| (worker.jobs.len(), *serial))
+            .min();
+        match room {
+            Some((0, serial)) => return Some(serial),
+            Some((jobs, serial))
+                if count >= self.options.workers
+                    && coming == 0
+                    && jobs < self.options.jobs_per_worker =>
+            {
+                return Some(serial);
+            }
+            _ => {}
+        }
+        let waiting = self.counts.queued + u64::from(self.held.is_some());
+        if count < self.options.workers && waiting > coming as u64 {
+            self.hire(false);
+        }
+        None
+    }
+
+    /// Starts a process; it is given work when it has said its first word.
+    pub(super) fn hire(&mut self, is_background: bool) -> Option<u64> {
+        let now = Instant::now();
+        if !self.hiring.may_try(now) {
+            return None;
+        }
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        match Worker::start(serial, is_background, &self.sender) {
+            Ok(worker) => {
+                self.workers.insert(serial, worker);
+                Some(serial)
+            }
+            Err(error) => {
+                self.hire_failed(error.to_string());
+                None
+            }
+        }
+    }
+
+    pub(super) fn hire_failed(&mut self, reason: String) {
+        let message = format!("A worker could not be started: {reason}");
+        if self.hiring.failed(reason, Instant::now()) {
+            self.warn(message);
+        }
+    }
+
+    fn start(&mut self, serial: u64, claim: Claim) {
+        let Some(worker) = self.workers.get_mut(&serial) else {
+            self.held = Some(claim);
+            return;
+        };
+        worker.weights.extend(weights_of(&claim.spec));
+        worker.jobs.push(claim.job);
+        worker.is_exclusive = claim.alone || claim.solo;
+        let (job, lease) = (claim.job, claim.lease());
+        let promised = claim.promised.clone().zip(claim.spec.output.clone());
+        self.jobs.insert(job, Active::new(claim, serial));
+        match promised {
+            // An earlier attempt may have got further than anybody could tell.
+            Some((sha256, output)) if output.exists() => self.check(lease, output, sha256),
+            _ => self.order_run(job),
+        }
+    }
+
+    /// Tells the job's worker to begin.
+    pub(super) fn order_run(&mut self, job: i64) {
+        let Some(active) = self.jobs.get(&job) else {
+            return;
+        };
+        let (serial, claim) = (active.worker, &active.claim);
+        let mut spec = claim.spec.clone();
+        let (face_digest, speech_digest) = (claim.face_digest.clone(), claim.speech_digest.clone());
+        if let Some(folder) = spec.output.as_deref().and_then(Path::parent) {
+            // What is wrong with it is said by the job.
+            let _ = std::fs::create_dir_all(folder);
+        }
+        spec.graph = Some(self.journal.folder().join(format!("stuck-{job}.dot")));
+        if let Some(threads) = self.options.threads {
+            let template = Template::load(&spec.template).ok();
+            for name in THREADS {
+                let is_open = template.as_ref().is_some_and(|t| t.param(name).is_some())
+                    && spec.parameter(name).is_none();
+                if is_open {
+                    spec.parameters.push((name.into(), threads.to_string()));
+                }
+            }
+        }
+        let order = Order::Run {
+            job,
+            spec: Box::new(spec),
+            face_digest,
+            speech_digest,
+        };
+        self.orders.push((serial, order));
+    }
+
+    /// Gives back the job that waits for a worker, where nothing begins any more.
+    pub(super) fn let_go_of_held(&mut self) {
+        if self.stop.haste() != Haste::None {
+            self.end_held(Cancellation::Stop);
+        }
+    }
+
+    pub(super) fn end_held(&mut self, why: Cancellation) {
+        let Some(claim) = self.held.take() else {
+            return;
+        };
+        // It is in no worker.
+        let mut active = Active::new(claim, u64::MAX);
+        active.cancelled = Some((Instant::now(), why));
+        let failure = Failure::new(FailureKind::Terminated);
+        let outcome = Outcome::of_failure(&failure, &active.progress);
+        self.not_done(active.claim.job, &active, outcome, None, false);
+    }
+}
+
+/// The file with the model's weights, as it is now.
+fn weights_of(job: &Job) -> Option<(PathBuf, Stamp)> {
+    let model = Model::resolve(job.parameter("model").map(Path::new)).ok()?;
+    match model.weights() {
+        Weights::File(path) => Some((path.clone(), Stamp::of(path).ok()?)),
+        Weights::Embedded(_) => None,
+    }
+}
+
+/// Whether a worker that has loaded `loaded` has others in its memory under the name of these weights.
+fn are_others(loaded: &HashMap<PathBuf, Stamp>, weights: Option<&(PathBuf, Stamp)>) -> bool {
+    weights.is_some_and(|(path, stamp)| loaded.get(path).is_some_and(|loaded| loaded != stamp))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_can_not_start_is_tried_ever_more_rarely_and_told() {
+        let begin = Instant::now();
+        let mut hiring = Hiring::default();
+        assert!(hiring.may_try(begin));
+        let told: Vec<_> = (0..9)
+            .map(|_| hiring.failed("exit code 127".into(), begin))
+            .collect();
+        assert_eq!(told.iter().filter(|told| **told).count(), 2, "{told:?}");
+        assert!(!hiring.may_try(begin + Duration::from_secs(29)));
+        assert!(hiring.may_try(begin + LONGEST_PAUSE));
+        let paused = hiring.paused().unwrap();
+        assert!(paused.contains("exit code 127"), "{paused}");
+        hiring.succeeded();
+        assert!(hiring.may_try(begin) && hiring.paused().is_none());
+        hiring.failed("busy".into(), begin);
+        assert_eq!(hiring.paused(), None, "once may happen");
+        assert!(hiring.may_try(begin + FIRST_PAUSE));
+    }
+
+    #[test]
+    fn weights_that_were_swapped_are_not_those_in_memory() {
+        let stamp = |modified| Stamp { size: 9, modified };
+        let loaded = HashMap::from([("a.onnx".into(), stamp(1))]);
+        let others =
+            |path: &str, modified| are_others(&loaded, Some(&(path.into(), stamp(modified))));
+        assert!(!are_others(&loaded, None), "embedded");
+        assert!(!others("b.onnx", 2), "not loaded yet");
+        assert!(!others("a.onnx", 1));
+        assert!(others("a.onnx", 3));
+    }
+}

@@ -1,0 +1,163 @@
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::event::{JobState, Outcome, Phase};
+use crate::journal::Planned;
+
+/// A batch of one job that is in a worker, which is a program that says nothing.
+struct Shop {
+    /// Kept until the test is over.
+    _folder: TempDir,
+    journal: Journal,
+    begun: Begun,
+}
+
+impl Shop {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(&folder.path().join("state")).unwrap();
+        journal.sign_in().unwrap();
+        let output = folder.path().join("o.mp4");
+        let job = serde_json::from_value(serde_json::json!({
+            "face": "f.mp4", "speech": "s.wav", "output": output, "template": "file",
+            "parameters": [], "end_mode": "speech", "loop_mode": null, "if_exists": "refuse",
+            "stuck_after": {"secs": 30, "nanos": 0}, "graph": null, "dry_run": false
+        }));
+        let jobs = [Planned {
+            job: job.unwrap(),
+            output,
+        }];
+        let begun = journal.begin("", "", folder.path(), &jobs, false, &|_, _| Ok(None));
+        Self {
+            begun: begun.unwrap(),
+            journal,
+            _folder: folder,
+        }
+    }
+
+    fn with(&self, test: impl FnOnce(&mut Supervisor<'_>, i64)) {
+        let options = Options {
+            workers: 1,
+            jobs_per_worker: 1,
+            attempts: 3,
+            min_free: 0,
+            threads: None,
+        };
+        let mut emit = |_: &Event| {};
+        let mut supervisor = Supervisor::new(
+            &self.journal,
+            self.begun,
+            options,
+            Stop::default(),
+            &mut emit,
+        );
+        let mut worker = Worker::spawn(Command::new("cat"), WORKER, &supervisor.sender).unwrap();
+        worker.is_ready = true;
+        let claim = self.journal.claim(self.begun.batch, 7).unwrap().unwrap();
+        let job = claim.job;
+        worker.jobs.push(job);
+        supervisor.workers.insert(WORKER, worker);
+        supervisor.jobs.insert(job, Active::new(claim, WORKER));
+        test(&mut supervisor, job);
+    }
+}
+
+const WORKER: u64 = 5;
+
+fn ended(job: i64) -> Answer {
+    Answer::Ended {
+        job,
+        outcome: Outcome::nothing(JobState::Done, &Progress::default()),
+        stamp: None,
+    }
+}
+
+#[test]
+fn answers_of_a_worker_that_was_killed_come_too_late() {
+    let shop = Shop::new();
+    shop.with(|supervisor, job| {
+        // One is gone altogether, the other works on something else by now.
+        supervisor.answered(WORKER - 1, ended(job));
+        let other = Worker::spawn(Command::new("cat"), WORKER + 1, &supervisor.sender);
+        supervisor.workers.insert(WORKER + 1, other.unwrap());
+        supervisor.answered(WORKER + 1, ended(job));
+        let sha256 = "ab".to_owned();
+        let made = crate::worker::Made { sha256 };
+        supervisor.answered(WORKER + 1, Answer::Made { job, made });
+        assert!(supervisor.jobs.contains_key(&job));
+        assert!(supervisor.changes.is_empty() && supervisor.orders.is_empty());
+        supervisor.answered(WORKER, ended(job));
+        assert!(supervisor.jobs.is_empty());
+        supervisor.flush().unwrap();
+    });
+    assert_eq!(shop.journal.counts(shop.begun.batch).unwrap().done, 1);
+}
+
+#[test]
+fn memory_does_not_grow_while_the_journal_fails() {
+    let shop = Shop::new();
+    shop.journal.hurry();
+    shop.with(|supervisor, job| {
+        // Somebody writes for longer than anyone waits.
+        let other = rusqlite::Connection::open(shop.journal.folder().join("journal.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        for frames in 0..1000 {
+            let progress = Progress {
+                frames,
+                phase: Phase::Running,
+                ..Progress::default()
+            };
+            let event = Event::of_job(job, Body::from(progress));
+            supervisor.jobs.get_mut(&job).unwrap().kept -= PROGRESS_INTERVAL;
+            supervisor.answered(WORKER, Answer::Said { event });
+            supervisor.flush().unwrap();
+        }
+        assert!(supervisor.paused.is_some() && supervisor.announcements.is_empty());
+        let waiting = supervisor.changes.len() + supervisor.positions.len();
+        assert!(waiting <= 2, "{waiting}");
+        other.execute_batch("COMMIT").unwrap();
+        supervisor.flush().unwrap();
+        supervisor.flush().unwrap();
+        assert_eq!(supervisor.paused, None);
+    });
+    let row = &shop.journal.jobs(shop.begun.batch, false).unwrap()[0];
+    let frames = row.progress.as_ref().map(|progress| progress.frames);
+    assert_eq!(frames, Some(999), "the last one is not lost");
+}
+
+#[test]
+fn memory_does_not_grow_with_what_a_job_warns_of() {
+    let shop = Shop::new();
+    shop.with(|supervisor, job| {
+        for _ in 0..1000 {
+            let warning = Body::Warning {
+                message: "a frame is broken".into(),
+                source: None,
+            };
+            let event = Event::of_job(job, warning);
+            supervisor.answered(WORKER, Answer::Said { event });
+        }
+        let kept = supervisor.changes.len();
+        assert!(kept <= 50, "{kept}");
+    });
+}
+
+#[test]
+fn what_a_job_is_is_read_once_while_it_waits() {
+    let shop = Shop::new();
+    let batch = shop.begun.batch;
+    let mut waiting = Waiting::default();
+    waiting.read(&shop.journal, batch).unwrap();
+    assert_eq!((waiting.len(), waiting.jobs().count()), (1, 1));
+    // It would not be found a second time.
+    let db = rusqlite::Connection::open(shop.journal.folder().join("journal.db")).unwrap();
+    db.execute("UPDATE jobs SET spec = 'nothing that can be read'", [])
+        .unwrap();
+    waiting.read(&shop.journal, batch).unwrap();
+    assert_eq!(waiting.len(), 1);
+    shop.journal.cancel(batch, &[]).unwrap();
+    waiting.read(&shop.journal, batch).unwrap();
+    assert_eq!(waiting.len(), 0);
+}

@@ -1,0 +1,111 @@
+//! Batches of short jobs, and what they say.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{Desk, face, lipflow, speech};
+
+/// Nothing in these tests takes longer.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// A batch of `count` jobs of half a second.
+pub fn short_jobs(desk: &Desk, count: usize) -> Command {
+    let sound = short_speech(desk);
+    let mut list = "face,speech,output\n".to_owned();
+    for n in 0..count {
+        list += &format!("{},{},out/{n}.mp4\n", face().display(), sound.display());
+    }
+    desk.write("jobs.csv", list);
+    batch(desk)
+}
+
+/// The first half second of a real speech.
+pub fn short_speech(desk: &Desk) -> PathBuf {
+    let mut bytes = fs::read(speech()).unwrap();
+    // 16 kHz, 16 bit, mono, behind a header of 44 bytes.
+    bytes.truncate(44 + 16_000);
+    let length = bytes.len() as u32;
+    bytes[4..8].copy_from_slice(&(length - 8).to_le_bytes());
+    bytes[40..44].copy_from_slice(&(length - 44).to_le_bytes());
+    desk.write("short.wav", bytes)
+}
+
+pub fn batch(desk: &Desk) -> Command {
+    let mut command = lipflow();
+    command.current_dir(desk.path()).args([
+        "batch",
+        "jobs.csv",
+        "--min-free",
+        "0",
+        "--workers",
+        "1",
+    ]);
+    command
+}
+
+pub fn events(output: &Output) -> Vec<Value> {
+    let lines = output.stdout.split(|b| *b == b'\n');
+    lines
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect()
+}
+
+pub fn outputs(desk: &Desk) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(desk.file("out"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+pub fn signal(child: &Child, signal: i32) {
+    // SAFETY: the child has not been waited for, so its process id is its own.
+    unsafe { libc::kill(child.id() as i32, signal) };
+}
+
+pub fn wait(mut child: Child) -> Output {
+    let begin = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begin.elapsed() > LIMIT {
+            child.kill().unwrap();
+            panic!("the batch did not end");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// Starts a batch whose events are read as they come.
+pub fn start(command: &mut Command) -> (Child, BufReader<ChildStdout>) {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let reader = BufReader::new(child.stdout.take().unwrap());
+    (child, reader)
+}
+
+/// Waits for the first frames of a job.
+pub fn wait_until_moving(reader: &mut impl BufRead) -> Value {
+    wait_for(reader, |event| {
+        event["event"] == "progress" && event["frames"] != 0
+    })
+}
+
+/// Waits for an event that fits, reading the stream of a batch that runs.
+pub fn wait_for(reader: &mut impl BufRead, mut fits: impl FnMut(&Value) -> bool) -> Value {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        assert!(reader.read_line(&mut line).unwrap() > 0, "the batch ended");
+        let event: Value = serde_json::from_str(&line).unwrap();
+        if fits(&event) {
+            return event;
+        }
+    }
+}
