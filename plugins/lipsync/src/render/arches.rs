@@ -12,10 +12,10 @@ const MOST_YAW: f32 = 0.75;
 const MOST_PITCH: f32 = 0.3;
 
 /// Cells along a row as it is seen, and what they cover to both sides of the middle of the lips.
-const CELLS: usize = 224;
+const CELLS: usize = 192;
 const REACH: f32 = 0.56;
 /// Steps along the arch from its middle.
-const STEPS: usize = 96;
+const STEPS: usize = 64;
 
 /// One arch. Lateral places are those of an unturned head.
 #[derive(Debug)]

@@ -29,6 +29,7 @@ pub struct Teeth {
 }
 
 impl Teeth {
+    /// Looks at them on a head that is turned so, in a picture whose samples have the size `pixel`.
     pub fn look(&mut self, turn: &Turn, pixel: f32) {
         self.upper.look(&UPPER, turn, pixel);
         self.lower.look(&LOWER, turn, pixel);
@@ -44,6 +45,8 @@ const TALKING: f32 = 0.93;
 /// In a dark picture the same would glow.
 const MOST_OF_SKIN: f32 = 1.35;
 const BRIGHTEST: f32 = 225.0;
+/// No tooth of a row ends so far above or below where the first one does.
+const NEAR_END: f32 = 0.2;
 /// The lower teeth stand in the shade of the upper ones.
 const LOWER_LIGHT: f32 = 0.8;
 
@@ -216,10 +219,15 @@ impl<'a> Interior<'a> {
         // The line in which the lips met lies under the inside until that covers it.
         let total = coverage + contact * (1.0 - coverage);
         let under = contact * (1.0 - coverage) / total.max(1e-4);
-        let painted = self.paint([x, y], light, [below_upper, above_lower], t2);
+        let own = own * (1.0 - under);
+        let painted = if own < 1.0 {
+            self.paint([x, y], light, [below_upper, above_lower], t2)
+        } else {
+            [0.0; 3]
+        };
         Some(Inside {
             coverage: total,
-            own: own * (1.0 - under),
+            own,
             own_from: (column.own_upper + 0.026 - y).max(0.0),
             light: mix(light, 1.0, 0.35),
             colour: std::array::from_fn(|i| mix(painted[i], line[i], under)),
@@ -242,8 +250,6 @@ impl<'a> Interior<'a> {
         [below_upper, above_lower]: [f32; 2],
         t2: f32,
     ) -> [f32; 3] {
-        let upper = self.rows.upper.at(x);
-        let lower = self.rows.lower.at(x);
         let from_middle = (x - self.centre) / self.squeeze;
         // The dark: deepest behind the upper teeth, a little light on the floor and less at the sides.
         let depth = below_upper / (below_upper + above_lower).max(1e-4);
@@ -253,34 +259,13 @@ impl<'a> Interior<'a> {
         self.tongue(&mut colour, from_middle, light * aside, above_lower, t2);
 
         let soft = (0.014f32).max(1.2 * self.pixel);
-        let end = self.lower_end + lower.edge;
-        let lower_cover = lower.cover * ease((y - end) / soft * 0.5 + 0.5);
-        if lower_cover > 0.0 {
-            // They sink into the shade of the lip, and are clear towards their ends.
-            let clear = mix(0.88, 1.0, smoothstep(0.0, 0.03, y - end));
-            let sunk = mix(0.75, 1.0, smoothstep(0.0, 0.03, above_lower));
-            let lit = LOWER_LIGHT * lower.light * clear * sunk * light;
-            self.tooth(&mut colour, lit * self.light.at(lower.lateral), lower_cover);
+        let mut lower_cover = 0.0;
+        if y > self.lower_end - NEAR_END {
+            lower_cover = self.lower_tooth(&mut colour, [x, y], light, above_lower, soft);
         }
-
-        let end = self.upper_end - upper.edge;
-        let mut upper_cover = upper.cover * ease((end - y) / soft * 0.5 + 0.5);
-        let kept = self.kept.map(|kept| {
-            let (seen, sure, whole) = kept.at(upper.lateral, y - self.middle, self.gain);
-            // Teeth that were seen to their ends are drawn as they were seen, or not at all.
-            upper_cover *= 1.0 - whole.max(sure);
-            (seen, sure * (4.0 * upper.cover).min(1.0))
-        });
-        if upper_cover > 0.0 {
-            let clear = mix(0.86, 1.0, smoothstep(0.0, 0.03, end - y));
-            let lit = upper.light * clear * light * self.light.at(upper.lateral);
-            self.tooth(&mut colour, lit, upper_cover);
-        }
-        if let Some((seen, sure)) = kept {
-            for (c, v) in colour.iter_mut().zip(seen) {
-                *c = mix(*c, v * mix(light, 1.0, 0.35), sure);
-            }
-            upper_cover = upper_cover.max(sure);
+        let mut upper_cover = 0.0;
+        if y < self.upper_end + NEAR_END {
+            upper_cover = self.upper_tooth(&mut colour, [x, y], light, soft);
         }
 
         // The wet inner edge of the lower lip turns into the dark gradually.
@@ -300,6 +285,53 @@ impl<'a> Interior<'a> {
             *c = mix(*c, v * 0.6, 0.7 * corner);
         }
         colour
+    }
+
+    /// Paints a tooth of the lower row and tells how much of it is there.
+    fn lower_tooth(
+        &self,
+        colour: &mut [f32; 3],
+        [x, y]: [f32; 2],
+        light: f32,
+        above_lower: f32,
+        soft: f32,
+    ) -> f32 {
+        let lower = self.rows.lower.at(x);
+        let end = self.lower_end + lower.edge;
+        let cover = lower.cover * ease((y - end) / soft * 0.5 + 0.5);
+        if cover > 0.0 {
+            // They sink into the shade of the lip, and are clear towards their ends.
+            let clear = mix(0.88, 1.0, smoothstep(0.0, 0.03, y - end));
+            let sunk = mix(0.75, 1.0, smoothstep(0.0, 0.03, above_lower));
+            let lit = LOWER_LIGHT * lower.light * clear * sunk * light;
+            self.tooth(colour, lit * self.light.at(lower.lateral), cover);
+        }
+        cover
+    }
+
+    /// The same of the upper row, as it was seen where it was.
+    fn upper_tooth(&self, colour: &mut [f32; 3], [x, y]: [f32; 2], light: f32, soft: f32) -> f32 {
+        let upper = self.rows.upper.at(x);
+        let end = self.upper_end - upper.edge;
+        let mut cover = upper.cover * ease((end - y) / soft * 0.5 + 0.5);
+        let kept = self.kept.map(|kept| {
+            let (seen, sure, whole) = kept.at(upper.lateral, y - self.middle, self.gain);
+            // Teeth that were seen to their ends are drawn as they were seen, or not at all.
+            cover *= 1.0 - whole.max(sure);
+            (seen, sure * (4.0 * upper.cover).min(1.0))
+        });
+        if cover > 0.0 {
+            let clear = mix(0.86, 1.0, smoothstep(0.0, 0.03, end - y));
+            let lit = upper.light * clear * light * self.light.at(upper.lateral);
+            self.tooth(colour, lit, cover);
+        }
+        if let Some((seen, sure)) = kept {
+            for (c, v) in colour.iter_mut().zip(seen) {
+                *c = mix(*c, v * mix(light, 1.0, 0.35), sure);
+            }
+            cover = cover.max(sure);
+        }
+        cover
     }
 
     /// Lays the colour of teeth over another.

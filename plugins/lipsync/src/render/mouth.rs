@@ -5,7 +5,7 @@ use super::{
     arches::Turn,
     ease,
     frame::{Channel, Colour, FrameMut},
-    grain::Grain,
+    grain::{self, Grain},
     interior::{Inside, Interior, Teeth, luma},
     lips::{HeadFrame, Lips},
     mix,
@@ -85,6 +85,8 @@ pub struct MouthRenderer {
     last: Option<Last>,
     warp: Warp,
     teeth: Teeth,
+    /// Pixels of skin around the mouth.
+    skin: Vec<[f32; 2]>,
     patch: Patch,
     traced: Traced,
 }
@@ -241,6 +243,8 @@ impl MouthRenderer {
         }
         let channels = frame.layout.channels;
         let mut grain = Grain::default();
+        grain::places(lips, &mut self.skin);
+        self.teeth.look(&face.turn, 1.0 / lips.frame.unit);
         for (i, channel) in channels.iter().enumerate() {
             let (sub_x, sub_y) = (channel.sub_x, channel.sub_y);
             let (w, h) = (channel.width(width), channel.height(height));
@@ -256,7 +260,6 @@ impl MouthRenderer {
                 let subsampled = sub_x.max(sub_y) > 0;
                 self.warp
                     .set_smear(if subsampled { SMEARED * pixel } else { 0.0 });
-                self.teeth.look(&face.turn, pixel);
                 let interior = Interior::new(
                     &complexion,
                     &self.known.teeth,
@@ -273,7 +276,7 @@ impl MouthRenderer {
                 .load(channel, &*frame.planes[channel.plane], source, w, h);
             let colour = frame.layout.colour;
             let plane = &mut *frame.planes[channel.plane];
-            let measured = Grain::of(plane, channel, [w, h], lips);
+            let measured = Grain::of(plane, channel, [w, h], &self.skin);
             grain = match colour {
                 Colour::Rgb if i > 0 => measured.with(&grain),
                 _ => measured,

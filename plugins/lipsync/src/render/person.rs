@@ -183,12 +183,7 @@ impl Person {
             .follow(width / lips.width.max(0.05), WIDTH_NOISE, seconds);
         self.drop.follow(rests_at - line, LINE_NOISE, seconds);
         // What the teeth keeps is drawn against the resting mouth.
-        let view = View {
-            frame,
-            lips,
-            turn,
-            drop: self.rest().drop,
-        };
+        let view = View::new(frame, lips, turn, self.rest().drop);
         self.teeth.look(&view, &self.complexion());
         if new {
             // Nothing was drawn that they would take the place of.

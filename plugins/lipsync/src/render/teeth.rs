@@ -110,23 +110,38 @@ fn place(i: usize, j: usize) -> [f32; 2] {
 /// A frame that may show teeth.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
-    pub frame: &'a Frame<'a>,
-    pub lips: &'a Lips,
-    pub turn: &'a Turn,
-    /// Its mouth rests so far below where it is now.
-    pub drop: f32,
+    frame: &'a Frame<'a>,
+    lips: &'a Lips,
+    turn: &'a Turn,
+    /// Line of the resting lips.
+    middle: f32,
 }
 
-impl View<'_> {
-    /// The colour at a sample's place, and how surely it is the inside.
-    fn at(&self, i: usize, j: usize) -> ([f32; 3], f32) {
-        let [lateral, y] = place(i, j);
-        let x = self.turn.seen(&UPPER, lateral);
-        let y = self.lips.edges(self.lips.centre)[2] + self.drop + y;
-        match self.frame.rgb_at(self.lips.frame.to_pixel([x, y])) {
-            Some(colour) => (colour, inside(self.lips, x, y)),
-            None => ([0.0; 3], 0.0),
+impl<'a> View<'a> {
+    /// Of a face whose mouth rests `drop` below where it is now.
+    pub fn new(frame: &'a Frame, lips: &'a Lips, turn: &'a Turn, drop: f32) -> Self {
+        Self {
+            frame,
+            lips,
+            turn,
+            middle: lips.edges(lips.centre)[2] + drop,
         }
+    }
+
+    /// Where a column of samples is seen.
+    fn column(&self, i: usize) -> f32 {
+        self.turn.seen(&UPPER, place(i, 0)[0])
+    }
+
+    /// How surely a sample of the column that is seen at `x` is the inside.
+    fn sure(&self, x: f32, j: usize) -> f32 {
+        inside(self.lips, x, self.middle + place(0, j)[1])
+    }
+
+    /// Its colour, if it is in the picture.
+    fn colour(&self, x: f32, j: usize) -> Option<[f32; 3]> {
+        let at = [x, self.middle + place(0, j)[1]];
+        self.frame.rgb_at(self.lips.frame.to_pixel(at))
     }
 }
 
@@ -143,9 +158,12 @@ impl KeptTeeth {
             return;
         }
         let mut best = Seen::default();
-        for j in 0..HEIGHT {
-            for i in 0..WIDTH {
-                let ([r, g, b], sure) = view.at(i, j);
+        for i in 0..WIDTH {
+            let x = view.column(i);
+            for j in 0..HEIGHT {
+                let (Some([r, g, b]), sure) = (view.colour(x, j), view.sure(x, j)) else {
+                    continue;
+                };
                 best.samples[j * WIDTH + i] = [r, g, b, sure];
             }
         }
@@ -189,10 +207,15 @@ impl KeptTeeth {
     fn worth_of(&self, view: &View, complexion: &Complexion) -> f32 {
         let light = luma(complexion.skin).max(1.0);
         let mut sum = 0.0;
-        for j in (0..HEIGHT).step_by(2) {
-            for i in (0..WIDTH).step_by(2) {
-                let (colour, sure) = view.at(i, j);
-                sum += sure * smoothstep(0.35, 0.8, luma(colour) / light);
+        for i in (0..WIDTH).step_by(2) {
+            let x = view.column(i);
+            for j in (0..HEIGHT).step_by(2) {
+                let sure = view.sure(x, j);
+                if sure > 0.0
+                    && let Some(colour) = view.colour(x, j)
+                {
+                    sum += sure * smoothstep(0.35, 0.8, luma(colour) / light);
+                }
             }
         }
         sum / (WIDTH * HEIGHT / 4) as f32

@@ -34,12 +34,8 @@ fn look_again(teeth: &mut KeptTeeth, gap: f32, rgb: [u8; 3]) {
 
 fn look_at(teeth: &mut KeptTeeth, frame: &Frame, mesh: &Mesh) {
     let lips = Lips::of(mesh).unwrap();
-    let view = View {
-        frame,
-        lips: &lips,
-        turn: &Turn::of(mesh, &lips),
-        drop: 0.0,
-    };
+    let turn = Turn::of(mesh, &lips);
+    let view = View::new(frame, &lips, &turn, 0.0);
     teeth.look(&view, &COMPLEXION);
 }
 
