@@ -3,6 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+const TEMPLATES: [&str; 7] = [
+    "file", "lossless", "compare", "webm", "preview", "stream", "learn",
+];
+
 fn lipflow(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lipflow"))
         .args(arguments)
@@ -30,7 +34,7 @@ fn every_template_is_listed_with_its_parameters() {
     let output = lipflow(&["pipeline", "list"]);
     assert!(output.status.success());
     let text = stdout(&output);
-    for name in ["file", "lossless", "compare", "webm", "preview", "stream"] {
+    for name in TEMPLATES {
         assert!(text.contains(&format!("\n{name}: ")) || text.starts_with(&format!("{name}: ")));
     }
     for parameter in [
@@ -45,7 +49,7 @@ fn every_template_is_listed_with_its_parameters() {
 
 #[test]
 fn every_builtin_template_passes_its_own_check() {
-    for name in ["file", "lossless", "compare", "webm", "preview", "stream"] {
+    for name in TEMPLATES {
         let output = lipflow(&["pipeline", "check", name]);
         assert!(
             output.status.success(),
