@@ -20,6 +20,10 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub fn lipflow() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lipflow"));
     command.stdin(Stdio::null());
+    // Of the tests' own: what the user has is neither used nor changed. All tests share it, as all jobs
+    // of a user do.
+    let faces = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faces");
+    command.env("LIPFLOW_FACES", faces);
     command
 }
 
