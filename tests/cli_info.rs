@@ -257,12 +257,16 @@ fn completions_and_the_manual_page_know_the_subcommands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = lipflow(&["completions", shell]);
         assert!(output.status.success());
-        assert!(stdout(&output).contains("pipeline"), "{shell}");
+        for word in ["pipeline", "face", "learn", "sheet"] {
+            assert!(stdout(&output).contains(word), "{shell}: {word}");
+        }
     }
     let output = lipflow(&["man"]);
     let page = stdout(&output);
     assert!(page.contains(".TH lipflow 1"));
     assert!(page.contains(".SH \"LIPFLOW PIPELINE SHOW\""));
+    assert!(page.contains(".SH \"LIPFLOW FACE PRUNE\""));
+    assert!(page.contains("\\-\\-learn"));
     assert!(page.contains("\\-\\-set"));
     assert!(!page.contains("HELP HELP"));
 }

@@ -16,7 +16,7 @@ use crate::digest;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, JobState, Outcome, Progress, display, seconds};
 use crate::faces::judge::{Judgement, judge};
-use crate::faces::{self, Amount, Entry, Found, Key, Known, Learnt, MAX_BYTES, Request, Store};
+use crate::faces::{self, Amount, Entry, Found, Key, Known, Learnt, Request, Store};
 use crate::job::check_input;
 use crate::pipeline::probe::{self, Kind, Role};
 use crate::progress::{self, Renderer, Style, clock, megabytes};
@@ -165,7 +165,7 @@ fn learn_one(
             .advice("Take a video of the person, or use the picture as it is"));
     }
     let content = digest::of_file(face, cancel)?;
-    let key = Key::new(content.clone(), selection.clone(), MAX_BYTES);
+    let key = Key::new(content.clone(), selection.clone(), None);
     let request = Request {
         content: Some(content),
         ..Request::new(face, &probe, selection, Amount::Whole)
@@ -247,7 +247,7 @@ fn show(args: &FaceShowArgs) -> Result<String, Failure> {
         Some(known) => known,
         None => {
             let content = digest::of_file(&args.face, &Cancel::default())?;
-            let key = Key::new(content, selection(args.face_choice), MAX_BYTES);
+            let key = Key::new(content, selection(args.face_choice), None);
             known(&Store::of_user()?, &key, &args.face)?
         }
     };
@@ -338,8 +338,8 @@ fn list(json: bool) -> Result<String, Failure> {
     let total: u64 = entries.iter().map(|entry| entry.bytes).sum();
     let _ = writeln!(
         text,
-        "{} faces, {} in {}",
-        entries.len(),
+        "{}, {} in {}",
+        count(entries.len()),
         megabytes(total),
         store.folder().display()
     );
@@ -410,10 +410,14 @@ fn prune(args: &PruneArgs) -> Result<String, Failure> {
             None => store.prune(None),
         },
     };
-    Ok(format!(
-        "{count} {} removed\n",
-        if count == 1 { "face" } else { "faces" }
-    ))
+    Ok(format!("{} removed\n", self::count(count)))
+}
+
+fn count(faces: usize) -> String {
+    match faces {
+        1 => "1 face".into(),
+        n => format!("{n} faces"),
+    }
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ const FEW_FRAMES: u64 = 150;
 const WIDE_OPEN: f32 = 0.2;
 const PARTED: f32 = 0.1;
 /// Between pursed and spread lips.
-const VARIED_WIDTH: f32 = 0.12;
+const VARIED_WIDTH: f32 = 0.08;
 /// Degrees from which a head is seen from the side.
 const SIDE: f32 = 30.0;
 /// How far a head must turn to have been seen from more than the front.

@@ -47,16 +47,19 @@ pub struct Key {
     pub content: String,
     pub selection: Selection,
     pub max_bytes: u64,
+    /// Size of the picture that the face will be in, where that is not its video's.
+    pub picture: Option<(u32, u32)>,
     /// Of the format and of what is learnt.
     version: u32,
 }
 
 impl Key {
-    pub fn new(content: String, selection: Selection, max_bytes: u64) -> Self {
+    pub fn new(content: String, selection: Selection, picture: Option<(u32, u32)>) -> Self {
         Self {
             content,
             selection,
-            max_bytes,
+            max_bytes: MAX_BYTES,
+            picture,
             version: bank::VERSION,
         }
     }
@@ -80,35 +83,39 @@ impl Key {
 mod tests {
     use super::*;
 
-    fn key(content: &str, select: &str, index: &str, max_bytes: u64) -> String {
-        Key::new(content.into(), Selection::new(select, index), max_bytes).stem()
+    fn key(content: &str, select: &str, index: &str) -> Key {
+        Key::new(content.into(), Selection::new(select, index), None)
     }
 
     #[test]
     fn all_that_decides_what_is_learnt_is_in_the_key_and_nothing_else() {
-        let same = key("ab", "largest", "0", MAX_BYTES);
-        assert!(same.starts_with("ab-"), "{same}");
-        for other in [
-            key("ac", "largest", "0", MAX_BYTES),
-            key("ab", "leftmost", "0", MAX_BYTES),
-            key("ab", "index", "0", MAX_BYTES),
-            key("ab", "largest", "0", MAX_BYTES / 2),
-        ] {
-            assert_ne!(other, same);
-        }
-        assert_ne!(
-            key("ab", "index", "0", MAX_BYTES),
-            key("ab", "index", "1", MAX_BYTES)
-        );
-        assert_eq!(
-            key("ab", "largest", "1", MAX_BYTES),
-            same,
-            "no index counts"
-        );
-        let newer = Key {
-            version: bank::VERSION + 1,
-            ..Key::new("ab".into(), Selection::default(), MAX_BYTES)
-        };
-        assert_ne!(newer.stem(), same);
+        let same = key("ab", "largest", "0");
+        let stem = same.stem();
+        assert!(stem.starts_with("ab-"), "{stem}");
+        let others = [
+            key("ac", "largest", "0"),
+            key("ab", "leftmost", "0"),
+            key("ab", "index", "0"),
+            key("ab", "index", "1"),
+            Key {
+                max_bytes: MAX_BYTES / 2,
+                ..same.clone()
+            },
+            Key {
+                picture: Some((320, 240)),
+                ..same.clone()
+            },
+            Key {
+                version: bank::VERSION + 1,
+                ..same.clone()
+            },
+        ];
+        let mut stems: Vec<_> = others.iter().map(Key::stem).collect();
+        stems.push(stem);
+        stems.sort();
+        stems.dedup();
+        assert_eq!(stems.len(), 8, "{stems:?}");
+        let unused = key("ab", "largest", "1");
+        assert_eq!(unused, same, "no index counts");
     }
 }

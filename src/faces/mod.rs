@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 pub use aloud::aloud;
-pub use key::{Key, MAX_BYTES, Selection};
+pub use key::{Key, Selection};
 pub use store::{Entry, FOLDER_VARIABLE, Found, Known, LIMIT_VARIABLE, Note, Store};
 pub use stretches::Amount;
 
@@ -64,6 +64,8 @@ pub struct Request {
     /// SHA-256 of the face's file, where it is known.
     pub content: Option<String>,
     pub selection: Selection,
+    /// Size of the picture that the face will be in, where that is not its video's.
+    pub picture: Option<(u32, u32)>,
     pub amount: Amount,
     /// How long reading may take.
     pub limit: Option<Duration>,
@@ -80,6 +82,7 @@ impl Request {
             fps: probe.video.and_then(|video| video.fps).map(fps_of),
             content: None,
             selection,
+            picture: None,
             amount,
             limit: None,
             watch: Watch {
@@ -129,7 +132,7 @@ pub fn ensure(
         Some(content) => content.clone(),
         None => digest::of_file(&request.face, cancel)?,
     };
-    let key = Key::new(content, request.selection.clone(), MAX_BYTES);
+    let key = Key::new(content, request.selection.clone(), request.picture);
     match learn_in(&store, &key, request, cancel, tell) {
         Ok(learnt) => Ok(learnt),
         Err(failure) if is_the_jobs_too(failure.kind) => Err(failure),

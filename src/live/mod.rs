@@ -11,6 +11,7 @@ mod destination;
 mod engine;
 mod face;
 mod fan;
+mod learn;
 mod mix;
 mod must;
 pub mod raw_sound;
@@ -32,6 +33,7 @@ use gst::prelude::*;
 use crate::cancel::{Haste, Stop};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, DestinationState, DestinationStatus, Event, LiveStatus, display};
+use crate::faces::Learn;
 use crate::job::check_input;
 use crate::pipeline::classify::{self, Files};
 use crate::pipeline::probe::{self, Probe, Role};
@@ -42,6 +44,7 @@ use control::{Listener, Reply, Request, Wish, refused};
 use destination::{Destination, Surroundings};
 use engine::Engine;
 use face::{Face, Feeder, Pace, Picture};
+use learn::Learner;
 use must::Must;
 use shed::{Effort, Shedder};
 use socket::Socket;
@@ -58,6 +61,7 @@ const SETTLED: Duration = Duration::from_secs(5);
 /// What a broadcast begins with.
 pub struct Options {
     pub face: PathBuf,
+    pub learn: Learn,
     pub size: Option<(u32, u32)>,
     pub fps: (u32, u32),
     pub to: Vec<(Address, bool)>,
@@ -133,8 +137,23 @@ pub fn run(mut options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> R
     let probe = probe::probe(&options.face, Role::Face)?;
     let picture = picture_of(&options, &probe)?;
     let face = Face::open(&options.face, &probe, &picture)?;
+    let mut values = options.values.clone();
+    let learner = Learner::new(options.learn, &values, picture);
+    if let Some(learner) = &learner {
+        let is_over = || stop.haste() != Haste::None;
+        match learner.learn(&options.face, &probe, &is_over, emit) {
+            Ok(Some(path)) => {
+                if let Some(path) = path.to_str() {
+                    values.insert("face-file", path);
+                }
+            }
+            Ok(None) => {}
+            Err(failure) if failure.is_cancellation() => return Ok(()),
+            Err(failure) => return Err(failure),
+        }
+    }
     let begin = Instant::now();
-    let engine = Arc::new(Engine::build(&options.values, begin)?);
+    let engine = Arc::new(Engine::build(&values, begin)?);
     engine.face.set_caps(Some(&picture.caps()));
     let (sender, said) = mpsc::channel();
     let _control = Listener::start(&options.control, sender.clone()).map_err(|e| {

@@ -4,6 +4,8 @@ mod learning;
 pub mod process;
 pub mod protocol;
 
+pub(crate) use learning::paints;
+
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
