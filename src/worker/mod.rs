@@ -293,14 +293,15 @@ impl<'a> Attempt<'a> {
             Some(begin) => begin(job, self.cancel)?,
             None => None,
         };
-        let face_file = self.learn_face(job, &prepared, face_digest)?;
-
-        self.enter(Phase::Loading);
+        // First, because learning a face takes long, and whether the output can be written does not.
         let overwrite = job.if_exists == job::IfExists::Overwrite;
         let staged = match &job.output {
             Some(output) => Some(Staged::create(output, overwrite)?),
             None => None,
         };
+        let face_file = self.learn_face(job, &prepared, face_digest)?;
+
+        self.enter(Phase::Loading);
         let counts = self.play(job, &prepared, face_file.as_deref(), staged.as_ref())?;
         let duration = self.check_counts(job, &prepared, counts)?;
         if let (Some(staged), Some(output)) = (staged, &job.output) {
