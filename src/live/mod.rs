@@ -93,7 +93,8 @@ pub enum Said {
 /// What is fit to go on air.
 pub enum Ready {
     Speech(Prepared),
-    Face(PathBuf, Face),
+    /// With what was learnt of it.
+    Face(PathBuf, Face, Option<PathBuf>),
 }
 
 /// Something to say, of which is known how long it is, if that can be known.
@@ -123,10 +124,24 @@ impl Prepared {
     }
 }
 
-fn open_face(path: &Path, picture: &Picture) -> Result<Face, Failure> {
-    check_input(path)?;
-    let probe = probe::probe(path, Role::Face)?;
-    Face::open(path, &probe, picture)
+fn open_face(
+    path: PathBuf,
+    picture: &Picture,
+    learner: Option<&Learner>,
+    said: &mpsc::Sender<Said>,
+) -> Result<Ready, Failure> {
+    check_input(&path)?;
+    let probe = probe::probe(&path, Role::Face)?;
+    let face = Face::open(&path, &probe, picture)?;
+    let learnt = match learner {
+        Some(learner) => learner.learn(&path, &probe, &|| false, &mut |event| {
+            if let Body::Warning { message, .. } = &event.body {
+                let _ = said.send(Said::Warning(message.clone()));
+            }
+        })?,
+        None => None,
+    };
+    Ok(Ready::Face(path, face, learnt))
 }
 
 /// Broadcasts until it is stopped.
@@ -174,6 +189,7 @@ pub fn run(mut options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> R
     let mut studio = Studio {
         engine: engine.clone(),
         picture,
+        learner,
         queue: SharedQueue::default(),
         destinations: Vec::new(),
         states: Vec::new(),
@@ -290,6 +306,7 @@ fn picture_of(options: &Options, probe: &Probe) -> Result<Picture, Failure> {
 struct Studio {
     engine: Arc<Engine>,
     picture: Picture,
+    learner: Option<Learner>,
     queue: SharedQueue,
     destinations: Vec<Destination>,
     /// The last that each destination said.
@@ -418,9 +435,10 @@ impl Studio {
                 });
             }
             Wish::Face { file } => {
-                let picture = self.picture;
+                let (picture, learner) = (self.picture, self.learner.clone());
+                let said = self.surroundings.said.clone();
                 return self.prepare(reply, move || {
-                    open_face(&file, &picture).map(|face| Ready::Face(file, face))
+                    open_face(file, &picture, learner.as_ref(), &said)
                 });
             }
             Wish::Skip => {
@@ -469,8 +487,12 @@ impl Studio {
     fn take(&mut self, ready: Ready) {
         match ready {
             Ready::Speech(prepared) => self.say(prepared),
-            Ready::Face(file, face) => {
+            Ready::Face(file, face, learnt) => {
                 self.face = face::Watch::new(&file);
+                // It draws from the new one as soon as it sees the new face.
+                if let Some(lipsync) = self.engine.pipeline.by_name("lipsync") {
+                    lipsync.set_property("face-file", learnt.as_deref().and_then(Path::to_str));
+                }
                 if let Some(faces) = &self.new_faces {
                     let _ = faces.send(face);
                 }

@@ -206,12 +206,7 @@ fn a_far_seek_lands_on_the_frame_of_that_time_too() {
     let dir = TempDir::new().unwrap();
     for mux in ["mp4mux", "matroskamux", "mpegtsmux"] {
         let path = dir.path().join(mux);
-        clip(
-            &path,
-            "5/1",
-            &format!("{H264} ! {mux}"),
-            &[200; 80],
-        );
+        clip(&path, "5/1", &format!("{H264} ! {mux}"), &[200; 80]);
         let player = Player::play(&path, "loop-mode=none");
         let whole = player.frames(80);
         assert_eq!(whole.len(), 80, "{mux}");
