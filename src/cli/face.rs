@@ -168,33 +168,14 @@ fn learn_one(
     let key = Key::new(content.clone(), selection.clone(), None);
     let request = Request {
         content: Some(content),
+        must: true,
         ..Request::new(face, &probe, selection, Amount::Whole)
     };
-    // What keeps it from being learnt is a warning to a job, and a failure here.
-    let mut warning = None;
     let is_over = || cancel.check().is_err();
-    let learnt = faces::aloud(request, &is_over, &mut |event| match &event.body {
-        Body::Warning { message, .. } => {
-            if let Some(before) = warning.replace(message.clone()) {
-                renderer.show(&Event::now(Body::Warning {
-                    message: before,
-                    source: Some(faces::SOURCE.into()),
-                }));
-            }
-        }
-        _ => renderer.show(event),
-    })?;
+    let learnt = faces::aloud(request, &is_over, &mut |event| renderer.show(event))?;
     match learnt {
-        Learnt::NoFace => Err(Failure::of(FailureKind::NoFace, face)),
-        Learnt::Nothing => Err(Failure::of(FailureKind::FaceFile, face)
-            .because(warning.unwrap_or_else(|| "no face was found in it".into()))),
-        Learnt::Face(_) => {
-            if let Some(message) = warning {
-                let source = Some(faces::SOURCE.into());
-                renderer.show(&Event::now(Body::Warning { message, source }));
-            }
-            known(&Store::of_user()?, &key, face)
-        }
+        Learnt::Face(_) => known(&Store::of_user()?, &key, face),
+        Learnt::NoFace | Learnt::Nothing => Err(Failure::of(FailureKind::NoFace, face)),
     }
 }
 

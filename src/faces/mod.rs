@@ -69,6 +69,8 @@ pub struct Request {
     pub amount: Amount,
     /// How long reading may take.
     pub limit: Option<Duration>,
+    /// That it can't be learnt or kept is a failure; else it is told, and whoever asks does without.
+    pub must: bool,
     pub watch: Watch,
 }
 
@@ -85,6 +87,7 @@ impl Request {
             picture: None,
             amount,
             limit: None,
+            must: false,
             watch: Watch {
                 stuck_after: Duration::from_secs(30),
                 graph: None,
@@ -111,8 +114,8 @@ pub enum Learnt {
     Nothing,
 }
 
-/// Finds what is known of a face, or learns it. Fails only of what would make the job fail too, and where
-/// it is cancelled.
+/// Finds what is known of a face, or learns it. Unless it must be learnt, this fails only of what would make
+/// the job fail too, and where it is cancelled.
 pub fn ensure(
     request: &Request,
     cancel: &Cancel,
@@ -121,21 +124,17 @@ pub fn ensure(
     if request.kind != Kind::Video {
         return Ok(Learnt::Nothing);
     }
-    let store = match Store::of_user() {
-        Ok(store) => store,
-        Err(failure) => {
-            warn_once(&failure, tell);
-            return Ok(Learnt::Nothing);
-        }
-    };
-    let content = match &request.content {
-        Some(content) => content.clone(),
-        None => digest::of_file(&request.face, cancel)?,
-    };
-    let key = Key::new(content, request.selection.clone(), request.picture);
-    match learn_in(&store, &key, request, cancel, tell) {
+    let learnt = Store::of_user().and_then(|store| {
+        let content = match &request.content {
+            Some(content) => content.clone(),
+            None => digest::of_file(&request.face, cancel)?,
+        };
+        let key = Key::new(content, request.selection.clone(), request.picture);
+        learn_in(&store, &key, request, cancel, tell)
+    });
+    match learnt {
         Ok(learnt) => Ok(learnt),
-        Err(failure) if is_the_jobs_too(failure.kind) => Err(failure),
+        Err(failure) if request.must || is_the_jobs_too(failure.kind) => Err(failure),
         Err(failure) => {
             if matches!(failure.kind, FailureKind::FaceFile | FailureKind::DiskFull) {
                 warn_once(&failure, tell);
@@ -160,6 +159,7 @@ fn is_the_jobs_too(kind: FailureKind) -> bool {
             | FailureKind::LibraryMissing
             | FailureKind::ModelMissing
             | FailureKind::ModelCorrupt
+            | FailureKind::InputUnreadable
     )
 }
 
@@ -296,6 +296,10 @@ fn learn(
         Report::Warning { message, .. } => tell(Told::Warning(message)),
         // Of loading, which is a part of it.
         Report::Phase(_) | Report::Counts(_) | Report::Message(_) => {}
+    });
+    let learnt = learnt.map_err(|e| match e.kind {
+        FailureKind::FaceFile | FailureKind::DiskFull => store.unwritable(e.reason()),
+        _ => e,
     })?;
     let is_whole = reading.is_whole && !learnt.is_cut;
     if learnt.counts.frames_with_face == 0 {

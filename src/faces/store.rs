@@ -18,6 +18,7 @@ use super::key::{Key, Selection};
 use super::lock::Lock;
 use crate::error::{Failure, FailureKind};
 use crate::event::seconds;
+use crate::publish::free_space;
 
 /// Names the folder, in place of the one in the user's cache.
 pub const FOLDER_VARIABLE: &str = "LIPFLOW_FACES";
@@ -194,8 +195,24 @@ impl Store {
         Failure::of(FailureKind::FaceFile, &self.folder).detail(error)
     }
 
-    /// Where to write the face file of `key`; who calls has the lock.
+    /// What an element says when it can't write here: the same for all faces, so without the path in it.
+    pub fn unwritable(&self, said: &str) -> Failure {
+        let reason = said.rsplit("can't be written: ").next().unwrap_or(said);
+        let reason = reason.split(" at path ").next().unwrap_or(reason);
+        Failure::of(FailureKind::FaceFile, &self.folder).detail(reason)
+    }
+
+    /// Where to write the face file of `key`; who calls has the lock. Where there is no room, that is
+    /// known before the face is learnt.
     pub fn stage(&self, key: &Key) -> Result<Staged<'_>, Failure> {
+        if free_space(&self.folder).is_some_and(|free| free < key.max_bytes) {
+            return Err(
+                Failure::of(FailureKind::FaceFile, &self.folder).detail(format_args!(
+                    "less than {} MB are free on its disk",
+                    key.max_bytes.div_ceil(1_000_000)
+                )),
+            );
+        }
         let stem = key.stem();
         let folder = self.path(&stem, NEW);
         // Of a process that died.
@@ -463,6 +480,17 @@ mod tests {
         assert!(matches!(store.find(&key), Found::Nothing));
         put(&store, &key.stem(), 100, 1);
         assert!(matches!(store.find(&key), Found::Unusable(_)));
+    }
+
+    #[test]
+    fn a_full_disk_reads_the_same_for_every_face() {
+        let store = Store::at("/cache".into(), 0);
+        let said = "the face file /cache/ab.new/face can't be written: No space left on device (os \
+                    error 28) at path \"/cache/ab.new/.face-x\"";
+        assert_eq!(
+            store.unwritable(said).reason(),
+            "what was learnt of the face can't be kept or read: No space left on device (os error 28)"
+        );
     }
 
     #[test]
