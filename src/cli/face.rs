@@ -20,6 +20,7 @@ use crate::faces::{self, Amount, Entry, Found, Key, Known, Learnt, Request, Stor
 use crate::job::check_input;
 use crate::pipeline::probe::{self, Kind, Role};
 use crate::progress::{self, Renderer, Style, clock, megabytes};
+use crate::terminal::plain;
 
 /// Learn faces beforehand, see what a face can do, and remove what was learnt.
 ///
@@ -102,7 +103,7 @@ pub fn run(args: FaceArgs) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Err(failure) => {
-            eprintln!("lipflow: {failure}");
+            eprintln!("lipflow: {}", plain(&failure));
             Ok(ExitCode::from(failure.kind.exit_code()))
         }
     }
@@ -137,7 +138,11 @@ fn learn(args: LearnArgs) -> anyhow::Result<ExitCode> {
         renderer.show(&Event::now(Body::Result(outcome)));
         match learnt {
             Ok(known) if args.show.progress != Style::Json => {
-                print(&format!("{}: {}\n", face.display(), in_short(&known)))?;
+                print(&format!(
+                    "{}: {}\n",
+                    plain(face.display()),
+                    in_short(&known)
+                ))?;
             }
             Ok(_) => {}
             Err(failure) => {
@@ -252,7 +257,7 @@ fn show(args: &FaceShowArgs) -> Result<String, Failure> {
                 .because(format_args!("the sheet can't be written: {e}"))
         })?;
         if !args.json {
-            let _ = writeln!(text, "sheet    {}", sheet.display());
+            let _ = writeln!(text, "sheet    {}", plain(sheet.display()));
         }
     }
     Ok(text)
@@ -330,7 +335,7 @@ fn list(json: bool) -> Result<String, Failure> {
 fn line(entry: &Entry, now: SystemTime) -> String {
     let (face, how) = match &entry.note {
         Some(note) => (
-            note.face.display().to_string(),
+            plain(note.face.display()),
             match (note.whole, note.selection.select.as_str()) {
                 (whole, select) if select != "largest" => {
                     format!("{}, {select}", extent(whole, note.seconds))
@@ -415,6 +420,7 @@ mod tests {
             used,
             note: Some(faces::Note {
                 face: "/videos/me.mp4".into(),
+                stamp: None,
                 selection: faces::Selection::default(),
                 whole: true,
                 seconds: 62.0,

@@ -29,6 +29,7 @@ use crate::cancel::Cancel;
 use crate::digest;
 use crate::error::{Failure, FailureKind};
 use crate::event::Learning;
+use crate::journal::Stamp;
 use crate::pipeline::probe::{Kind, Probe, fps_of};
 use crate::pipeline::runner::{LearnCounts, Report, Watch};
 use lock::Lock;
@@ -125,12 +126,15 @@ pub fn ensure(
         return Ok(Learnt::Nothing);
     }
     let learnt = Store::of_user().and_then(|store| {
-        let content = match &request.content {
-            Some(content) => content.clone(),
+        // Before it is read: a video that changes meanwhile does not keep this digest.
+        let stamp = Stamp::of(&request.face).ok();
+        let known = || store.content_of(&request.face);
+        let content = match request.content.clone().or_else(known) {
+            Some(content) => content,
             None => digest::of_file(&request.face, cancel)?,
         };
         let key = Key::new(content, request.selection.clone(), request.picture);
-        learn_in(&store, &key, request, cancel, tell)
+        learn_in(&store, &key, request, stamp, cancel, tell)
     });
     match learnt {
         Ok(learnt) => Ok(learnt),
@@ -180,15 +184,24 @@ fn learn_in(
     store: &Store,
     key: &Key,
     request: &Request,
+    stamp: Option<Stamp>,
     cancel: &Cancel,
     tell: &mut dyn FnMut(Told),
 ) -> Result<Learnt, Failure> {
-    if let Found::Face(known) = store.find(key)
-        && is_enough(&known, request)
-    {
-        return Ok(use_it(store, &known));
-    }
-    let lock = wait_for_lock(store, key, cancel, tell)?;
+    let before = match store.find(key) {
+        Found::Face(known) if is_enough(&known, request) => return Ok(use_it(store, &known)),
+        Found::Face(known) => Some(known),
+        Found::Unusable(_) | Found::Nothing => None,
+    };
+    let lock = match (wait_for_lock(store, key, cancel, tell), before) {
+        (Ok(lock), _) => lock,
+        // A part is better than nothing.
+        (Err(failure), Some(known)) if failure.kind == FailureKind::FaceFile => {
+            warn_once(&failure, tell);
+            return Ok(use_it(store, &known));
+        }
+        (Err(failure), _) => return Err(failure),
+    };
     // Somebody may have been faster, and what is damaged is told by who mends it.
     let partly = match store.find(key) {
         Found::Face(known) if is_enough(&known, request) => return Ok(use_it(store, &known)),
@@ -203,14 +216,13 @@ fn learn_in(
         }
         Found::Nothing => None,
     };
-    let learnt = learn(store, key, request, &lock, cancel, tell);
+    let learnt = learn(store, key, request, stamp, &lock, cancel, tell);
     drop(lock);
     match (learnt, partly) {
         (Ok(learnt), _) => {
             store.prune(Some(&key.stem()));
             Ok(learnt)
         }
-        // A part is better than nothing.
         (Err(failure), Some(known)) if !is_the_jobs_too(failure.kind) => {
             warn_once(&failure, tell);
             Ok(use_it(store, &known))
@@ -252,6 +264,7 @@ fn learn(
     store: &Store,
     key: &Key,
     request: &Request,
+    stamp: Option<Stamp>,
     lock: &Lock,
     cancel: &Cancel,
     tell: &mut dyn FnMut(Told),
@@ -316,6 +329,7 @@ fn learn(
     };
     let note = Note {
         face: std::path::absolute(&request.face).unwrap_or_else(|_| request.face.clone()),
+        stamp,
         selection: key.selection.clone(),
         whole: is_whole,
         seconds: (read * 1e3).round() / 1e3,

@@ -18,6 +18,7 @@ use super::key::{Key, Selection};
 use super::lock::Lock;
 use crate::error::{Failure, FailureKind};
 use crate::event::seconds;
+use crate::journal::Stamp;
 use crate::publish::free_space;
 
 /// Names the folder, in place of the one in the user's cache.
@@ -36,6 +37,9 @@ const NEW: &str = "new";
 pub struct Note {
     /// Where its video was then.
     pub face: PathBuf,
+    /// Of the video, so that one that has not changed since need not be read to know its content.
+    #[serde(default)]
+    pub stamp: Option<Stamp>,
     pub selection: Selection,
     /// All of the video was looked at.
     pub whole: bool,
@@ -165,6 +169,18 @@ impl Store {
 
     fn note(&self, stem: &str) -> Option<Note> {
         Note::beside(&self.path(stem, FACE))
+    }
+
+    /// The content of the video at `path`, if a face was learnt of it and it has not changed since.
+    pub fn content_of(&self, path: &Path) -> Option<String> {
+        let path = std::path::absolute(path).ok()?;
+        let stamp = Stamp::of(&path).ok()?;
+        self.stems().into_iter().find_map(|stem| {
+            let note = self.note(&stem)?;
+            let is_it = note.face == path && note.stamp.as_ref() == Some(&stamp);
+            let (content, _) = stem.split_once('-')?;
+            is_it.then(|| content.to_owned())
+        })
     }
 
     /// Notes that a face is used now: what was used longest ago goes first when there is no room.
@@ -491,6 +507,27 @@ mod tests {
             store.unwritable(said).reason(),
             "what was learnt of the face can't be kept or read: No space left on device (os error 28)"
         );
+    }
+
+    #[test]
+    fn a_video_is_known_without_being_read_until_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder.path().join("faces"), 1000);
+        let video = folder.path().join("me.mp4");
+        fs::write(&video, "one").unwrap();
+        put(&store, "ab-1", 10, 1);
+        let note = Note {
+            face: video.clone(),
+            stamp: Stamp::of(&video).ok(),
+            selection: Selection::default(),
+            whole: true,
+            seconds: 1.0,
+        };
+        fs::write(store.path("ab-1", NOTE), serde_json::to_vec(&note).unwrap()).unwrap();
+        assert_eq!(store.content_of(&video).as_deref(), Some("ab"));
+        assert_eq!(store.content_of(&folder.path().join("you.mp4")), None);
+        fs::write(&video, "another").unwrap();
+        assert_eq!(store.content_of(&video), None);
     }
 
     #[test]
