@@ -192,6 +192,7 @@ fn doctor_finds_nothing_missing_here_and_says_how_to_mend_what_is() {
         .env("GST_PLUGIN_SYSTEM_PATH", folder.path())
         .env("GST_PLUGIN_PATH", folder.path())
         .env("GST_REGISTRY", folder.path().join("registry"))
+        .env("LIPFLOW_FACES", "/proc/version/faces")
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -211,6 +212,9 @@ fn doctor_finds_nothing_missing_here_and_says_how_to_mend_what_is() {
             .unwrap()
             .contains("cargo xtask setup")
     );
+    let faces = finding("faces");
+    assert_eq!(faces["status"], "warn");
+    assert!(faces["remedy"].as_str().unwrap().contains("LIPFLOW_FACES"));
     let file = finding("template file");
     assert_eq!(file["status"], "fail");
     let remedy = file["remedy"].as_str().unwrap();

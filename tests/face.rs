@@ -149,6 +149,18 @@ fn the_first_job_learns_the_face_and_the_next_one_knows_it() {
     assert_eq!(learning(&again), [] as [Value; 0]);
 }
 
+/// Of a short transport stream nobody knows how long it is before it has ended.
+#[test]
+fn a_video_of_unknown_length_that_was_read_to_its_end_is_known_whole() {
+    let desk = Desk::new();
+    let face = cut(&desk, "short.ts", &["-t", "1", "-c:v", "libx264"]);
+    events(&finish(&mut job(&desk, &face, "a.mp4")));
+    let listed = faces(&desk, &["list", "--json"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(listed[0]["whole"], true, "{listed}");
+    assert_eq!(listed[0]["seconds"], 1.0, "{listed}");
+}
+
 #[test]
 fn what_needs_no_learning_learns_nothing() {
     let desk = Desk::new();

@@ -37,6 +37,8 @@ pub struct Task<'a> {
 pub struct Learnt {
     pub counts: LearnCounts,
     pub is_cut: bool,
+    /// The video ended within its last stretch.
+    pub has_ended: bool,
 }
 
 /// Learns, and passes on what the pipeline says meanwhile.
@@ -97,6 +99,7 @@ pub fn learn(
     Ok(Learnt {
         counts,
         is_cut: state.is_cut,
+        has_ended: state.has_ended,
     })
 }
 
@@ -109,6 +112,7 @@ struct Course {
     is_between: bool,
     is_over: bool,
     is_cut: bool,
+    has_ended: bool,
     deadline: Option<Instant>,
     /// Takes the start of the next stretch when it is time to seek.
     wanted: Option<mpsc::Sender<Duration>>,
@@ -133,6 +137,7 @@ impl Course {
             is_between: false,
             is_over: false,
             is_cut: false,
+            has_ended: false,
             deadline,
             wanted: None,
         }
@@ -159,7 +164,12 @@ impl Course {
     }
 
     fn end_of_file(&mut self) -> Verdict {
-        if self.is_over || self.is_last() {
+        if self.is_over {
+            return Verdict::Pass;
+        }
+        if self.is_last() {
+            self.is_over = true;
+            self.has_ended = true;
             return Verdict::Pass;
         }
         if self.is_between {
@@ -302,6 +312,7 @@ mod tests {
         assert_eq!(frame(&mut course, 10_000), Verdict::End);
         assert_eq!(frame(&mut course, 10_040), Verdict::Drop);
         assert_eq!(course.end_of_file(), Verdict::Pass);
+        assert!(!course.has_ended, "there is more in it");
     }
 
     #[test]
@@ -310,7 +321,9 @@ mod tests {
         assert_eq!(course.end_of_file(), Verdict::Mark);
         assert_eq!(course.end_of_file(), Verdict::Drop);
         course.flushed();
+        assert!(!course.has_ended);
         assert_eq!(course.end_of_file(), Verdict::Pass);
+        assert!(course.has_ended);
     }
 
     #[test]

@@ -314,7 +314,9 @@ fn learn(
         FailureKind::FaceFile | FailureKind::DiskFull => store.unwritable(e.reason()),
         _ => e,
     })?;
-    let is_whole = reading.is_whole && !learnt.is_cut;
+    // Where nobody knew how long it is, one stretch may have been all.
+    let was_all = reading.stretches.len() == 1 && learnt.has_ended;
+    let is_whole = (reading.is_whole || was_all) && !learnt.is_cut;
     if learnt.counts.frames_with_face == 0 {
         return Ok(if is_whole && learnt.counts.frames > 0 {
             Learnt::NoFace
@@ -323,7 +325,7 @@ fn learn(
         });
     }
     let read = match (learnt.is_cut, request.fps, reading.length) {
-        (false, _, Some(length)) => length.as_secs_f64(),
+        (false, _, Some(length)) if reading.is_whole == is_whole => length.as_secs_f64(),
         (_, Some(fps), _) => learnt.counts.frames as f64 / fps,
         (_, None, length) => length.unwrap_or_default().as_secs_f64(),
     };

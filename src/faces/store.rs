@@ -5,8 +5,10 @@
 //! which is renamed file by file when all is written. What a killed process left is cleared away by
 //! whoever has the lock next.
 
+use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -14,7 +16,7 @@ use std::time::SystemTime;
 use gstlipsync::bank::{FaceFile, Summary};
 use serde::{Deserialize, Serialize};
 
-use super::key::{Key, Selection};
+use super::key::{Key, MAX_BYTES, Selection};
 use super::lock::Lock;
 use crate::error::{Failure, FailureKind};
 use crate::event::seconds;
@@ -198,6 +200,31 @@ impl Store {
         Lock::try_take(&path).map_err(|e| self.failure(&e))
     }
 
+    /// Whether a face could be kept; makes nothing.
+    pub fn check(&self) -> Result<(), Failure> {
+        let mut above = self.folder.ancestors();
+        let there = above.find(|path| path.exists()).unwrap_or(&self.folder);
+        // Only a folder has a way to itself; asked for that, a file says what is wrong.
+        let way = CString::new(there.join(".").as_os_str().as_bytes());
+        let way = way.map_err(|e| self.failure(&e.into()))?;
+        // SAFETY: `way` ends with a zero byte and lives until the call returns.
+        if unsafe { libc::access(way.as_ptr(), libc::W_OK | libc::X_OK) } != 0 {
+            return Err(self.failure(&io::Error::last_os_error()));
+        }
+        self.check_room(there, MAX_BYTES)
+    }
+
+    fn check_room(&self, folder: &Path, bytes: u64) -> Result<(), Failure> {
+        match free_space(folder) {
+            Some(free) if free < bytes => Err(Failure::of(FailureKind::FaceFile, &self.folder)
+                .detail(format_args!(
+                    "less than {} MB are free on its disk",
+                    bytes.div_ceil(1_000_000)
+                ))),
+            _ => Ok(()),
+        }
+    }
+
     fn make_folder(&self) -> Result<(), Failure> {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
@@ -221,14 +248,7 @@ impl Store {
     /// Where to write the face file of `key`; who calls has the lock. Where there is no room, that is
     /// known before the face is learnt.
     pub fn stage(&self, key: &Key) -> Result<Staged<'_>, Failure> {
-        if free_space(&self.folder).is_some_and(|free| free < key.max_bytes) {
-            return Err(
-                Failure::of(FailureKind::FaceFile, &self.folder).detail(format_args!(
-                    "less than {} MB are free on its disk",
-                    key.max_bytes.div_ceil(1_000_000)
-                )),
-            );
-        }
+        self.check_room(&self.folder, key.max_bytes)?;
         let stem = key.stem();
         let folder = self.path(&stem, NEW);
         // Of a process that died.
@@ -542,5 +562,18 @@ mod tests {
         assert_eq!(mode(&store.lock_path(&key)), 0o600);
         let staged = store.stage(&key).unwrap();
         assert_eq!(mode(&staged.folder), 0o700);
+    }
+
+    #[test]
+    fn whether_a_face_could_be_kept_is_known_without_trying() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("cache/faces");
+        assert_eq!(Store::at(cache.clone(), 1000).check(), Ok(()));
+        assert!(!folder.path().join("cache").exists());
+        fs::write(folder.path().join("file"), "").unwrap();
+        let below = Store::at(folder.path().join("file/faces"), 1000);
+        assert_eq!(below.check().unwrap_err().kind, FailureKind::FaceFile);
+        let store = Store::at(cache, 1000);
+        assert!(store.check_room(folder.path(), u64::MAX).is_err());
     }
 }
