@@ -33,6 +33,8 @@ pub enum FailureKind {
     ModelShape,
     LibraryMissing,
     Provider,
+    /// What was learnt of a face can not be kept or read.
+    FaceFile,
     OutputFolderMissing,
     OutputFolderReadOnly,
     DiskFull,
@@ -54,7 +56,7 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Internal,
         Self::Usage,
         Self::InputMissing,
@@ -72,6 +74,7 @@ impl FailureKind {
         Self::ModelShape,
         Self::LibraryMissing,
         Self::Provider,
+        Self::FaceFile,
         Self::OutputFolderMissing,
         Self::OutputFolderReadOnly,
         Self::DiskFull,
@@ -108,6 +111,7 @@ impl FailureKind {
             Self::ModelShape => 22,
             Self::LibraryMissing => 23,
             Self::Provider => 24,
+            Self::FaceFile => 25,
             Self::OutputFolderMissing => 30,
             Self::OutputFolderReadOnly => 31,
             Self::DiskFull => 32,
@@ -146,6 +150,7 @@ impl FailureKind {
             Self::ModelShape => "the model's inputs or outputs have the wrong shape",
             Self::LibraryMissing => "ONNX Runtime was not found",
             Self::Provider => "the execution provider can't be used",
+            Self::FaceFile => "what was learnt of the face can't be kept or read",
             Self::OutputFolderMissing => "the output's folder does not exist",
             Self::OutputFolderReadOnly => "the output's folder can't be written to",
             Self::DiskFull => "the disk is full",
@@ -185,6 +190,7 @@ impl FailureKind {
                 "Run `cargo xtask setup`; `lipflow doctor` says where was looked"
             }
             Self::Provider => "Choose another, or `auto`",
+            Self::FaceFile => "Make room, or name a folder that can be written to in LIPFLOW_FACES",
             Self::OutputFolderMissing => "Make the folder first",
             Self::OutputFolderReadOnly => "Choose another folder, or change its permissions",
             Self::DiskFull => "Make room, or choose another disk",

@@ -133,6 +133,8 @@ pub enum Phase {
     /// Looking at the inputs.
     #[default]
     Probing,
+    /// Reading the face's video once, for what the person's own mouths look like.
+    Learning,
     /// Building the pipeline and loading the models.
     Loading,
     Running,
@@ -149,6 +151,7 @@ impl Phase {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Probing => "probing",
+            Self::Learning => "learning",
             Self::Loading => "loading",
             Self::Running => "running",
             Self::Draining => "draining",
@@ -162,7 +165,7 @@ impl Phase {
     pub const fn state(self) -> JobState {
         match self {
             Self::Probing => JobState::Probing,
-            Self::Loading => JobState::Loading,
+            Self::Learning | Self::Loading => JobState::Loading,
             Self::Running => JobState::Running,
             Self::Draining | Self::Verifying | Self::Publishing | Self::Stopping => {
                 JobState::Finishing
@@ -192,6 +195,27 @@ pub struct Progress {
     pub eta_s: Option<f64>,
     /// Since the job began.
     pub elapsed_s: f64,
+    /// How far the face is learnt; only while that is the phase. Of the output nothing is made yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning: Option<Learning>,
+}
+
+/// How far a face is learnt. Its frames are those of the face's video.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Learning {
+    /// Frames that were looked at.
+    pub frames: u64,
+    /// Absent where the frame rate varies or the length is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames_total: Option<u64>,
+    pub frames_with_face: u64,
+    /// Mouths that were found worth keeping.
+    pub mouths: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_s: Option<f64>,
+    /// Another process learns this face; the figures are what that one says.
+    #[serde(default)]
+    pub waiting: bool,
 }
 
 /// What will be, or would be, done.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, FailureKind};
+use crate::faces::Learn;
 
 /// Parameters of templates that say how many threads work. They change nothing of what is made.
 pub const THREADS: [&str; 2] = ["threads", "encoder-threads"];
@@ -114,6 +115,9 @@ pub struct Job {
     pub end_mode: EndMode,
     /// `None` lets [`Job::effective_loop_mode`] choose.
     pub loop_mode: Option<LoopMode>,
+    /// How much of the face's video is read to learn it.
+    #[serde(default)]
+    pub learn: Learn,
     pub if_exists: IfExists,
     /// How long a pipeline may neither move nor say that it works.
     pub stuck_after: Duration,
@@ -359,6 +363,7 @@ mod tests {
             parameters: Vec::new(),
             end_mode: EndMode::Speech,
             loop_mode: None,
+            learn: Learn::Auto,
             if_exists: IfExists::Refuse,
             stuck_after: Duration::from_secs(30),
             graph: None,

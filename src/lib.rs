@@ -7,6 +7,7 @@ pub mod digest;
 pub mod error;
 pub mod estimate;
 pub mod event;
+pub mod faces;
 pub mod job;
 pub mod journal;
 pub mod live;

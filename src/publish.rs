@@ -242,7 +242,8 @@ fn temporaries(folder: &Path, name: &OsStr) -> impl Iterator<Item = PathBuf> {
         .map(|entry| entry.path())
 }
 
-fn is_still_at(file: &File, path: &Path) -> bool {
+/// Whether the open file is the one that has this name, and not one that had it before.
+pub(crate) fn is_still_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
         _ => false,

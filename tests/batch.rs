@@ -311,6 +311,7 @@ fn a_program_that_is_deleted_goes_on() {
     let (child, mut reader) = start(
         Command::new(&own)
             .current_dir(desk.path())
+            .env("LIPFLOW_FACES", run_support::faces())
             .args(["batch", "jobs.csv", "--min-free", "0", "--workers", "1"])
             .args(["--progress", "json", "--template"])
             .arg(template)

@@ -3,6 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+const TEMPLATES: [&str; 7] = [
+    "file", "lossless", "compare", "webm", "preview", "stream", "learn",
+];
+
 fn lipflow(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lipflow"))
         .args(arguments)
@@ -30,7 +34,7 @@ fn every_template_is_listed_with_its_parameters() {
     let output = lipflow(&["pipeline", "list"]);
     assert!(output.status.success());
     let text = stdout(&output);
-    for name in ["file", "lossless", "compare", "webm", "preview", "stream"] {
+    for name in TEMPLATES {
         assert!(text.contains(&format!("\n{name}: ")) || text.starts_with(&format!("{name}: ")));
     }
     for parameter in [
@@ -45,7 +49,7 @@ fn every_template_is_listed_with_its_parameters() {
 
 #[test]
 fn every_builtin_template_passes_its_own_check() {
-    for name in ["file", "lossless", "compare", "webm", "preview", "stream"] {
+    for name in TEMPLATES {
         let output = lipflow(&["pipeline", "check", name]);
         assert!(
             output.status.success(),
@@ -188,6 +192,7 @@ fn doctor_finds_nothing_missing_here_and_says_how_to_mend_what_is() {
         .env("GST_PLUGIN_SYSTEM_PATH", folder.path())
         .env("GST_PLUGIN_PATH", folder.path())
         .env("GST_REGISTRY", folder.path().join("registry"))
+        .env("LIPFLOW_FACES", "/proc/version/faces")
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -207,6 +212,9 @@ fn doctor_finds_nothing_missing_here_and_says_how_to_mend_what_is() {
             .unwrap()
             .contains("cargo xtask setup")
     );
+    let faces = finding("faces");
+    assert_eq!(faces["status"], "warn");
+    assert!(faces["remedy"].as_str().unwrap().contains("LIPFLOW_FACES"));
     let file = finding("template file");
     assert_eq!(file["status"], "fail");
     let remedy = file["remedy"].as_str().unwrap();
@@ -253,12 +261,16 @@ fn completions_and_the_manual_page_know_the_subcommands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = lipflow(&["completions", shell]);
         assert!(output.status.success());
-        assert!(stdout(&output).contains("pipeline"), "{shell}");
+        for word in ["pipeline", "face", "learn", "sheet"] {
+            assert!(stdout(&output).contains(word), "{shell}: {word}");
+        }
     }
     let output = lipflow(&["man"]);
     let page = stdout(&output);
     assert!(page.contains(".TH lipflow 1"));
     assert!(page.contains(".SH \"LIPFLOW PIPELINE SHOW\""));
+    assert!(page.contains(".SH \"LIPFLOW FACE PRUNE\""));
+    assert!(page.contains("\\-\\-learn"));
     assert!(page.contains("\\-\\-set"));
     assert!(!page.contains("HELP HELP"));
 }

@@ -151,6 +151,10 @@ fn ffmpeg(input: &Path, arguments: &[&str], output: &Path) {
 
 fn lipflow(face: &Path, speech: &Path, output: &Path) {
     let result = Command::new(env!("CARGO_BIN_EXE_lipflow"))
+        .env(
+            "LIPFLOW_FACES",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/faces"),
+        )
         .arg("run")
         .arg("--face")
         .arg(face)
@@ -300,6 +304,10 @@ fn every_kind_of_name() {
     }
     // As typed in the folder itself, where a dash begins the argument.
     let result = Command::new(env!("CARGO_BIN_EXE_lipflow"))
+        .env(
+            "LIPFLOW_FACES",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/faces"),
+        )
         .current_dir(folder.path())
         .args(["run", "--face=-begins with a dash.mp4"])
         .args(["--speech=-begins with a dash.mp4.wav", "--output=-out.mp4"])

@@ -36,6 +36,10 @@ fn outside_the_mouth_every_pixel_is_bit_equal_to_the_source() {
         .unwrap();
     assert!(made.success());
     let run = Command::new(env!("CARGO_BIN_EXE_lipflow"))
+        .env(
+            "LIPFLOW_FACES",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/faces"),
+        )
         .args(["run", "--template", "lossless", "--end-mode", "video"])
         .arg("--face")
         .arg(&face)

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::cancel::Cancel;
 use crate::digest;
+use crate::faces::Learn;
 use crate::job::{Job, THREADS};
 use crate::journal::Stamp;
 use crate::pipeline::template::Template;
@@ -24,6 +25,7 @@ struct Ingredients<'a> {
     parameters: Vec<&'a (String, String)>,
     end_mode: &'a str,
     loop_mode: Option<&'a str>,
+    learn: Learn,
 }
 
 /// Computes identities; templates and models are read once.
@@ -63,6 +65,7 @@ impl Identifier {
             parameters,
             end_mode: job.end_mode.name(),
             loop_mode: job.loop_mode.map(|mode| mode.name()),
+            learn: job.learn,
         };
         let json = serde_json::to_vec(&ingredients).ok()?;
         Some(digest::of_bytes(&json))
@@ -152,6 +155,9 @@ mod tests {
         assert_ne!(identity(&other), same);
         let mut other = job();
         other.end_mode = EndMode::Video;
+        assert_ne!(identity(&other), same);
+        let mut other = job();
+        other.learn = Learn::Full;
         assert_ne!(identity(&other), same);
     }
 

@@ -11,6 +11,7 @@ use super::options::ShowOptions;
 use crate::cancel::Stop;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, Outcome, Progress};
+use crate::faces::Learn;
 use crate::live::address::Address;
 use crate::live::raw_sound::{self, Place};
 use crate::live::speech::{Pcm, Speech};
@@ -28,6 +29,10 @@ pub struct LiveArgs {
     /// The face: a video, which runs backwards and forwards, or a picture
     #[arg(long, value_name = "FILE")]
     face: PathBuf,
+    /// How much of the face's video is read, once, to learn what the person's own mouths look like: auto
+    /// takes a few seconds before it goes on air
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    learn: Learn,
     /// A destination, again for more: rtmp://HOST/APP/KEY, rtmps://, rtsp://HOST:PORT/PATH,
     /// srt://HOST:PORT, or a file that ends in .m3u8, .mkv or .mp4. As @FILE (its first line) or
     /// env:NAME its key is kept from `ps`
@@ -153,6 +158,7 @@ impl LiveArgs {
         }
         Ok(Options {
             face: self.face,
+            learn: self.learn,
             size: self.size,
             fps: (fps, 1),
             to,

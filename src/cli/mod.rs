@@ -5,6 +5,7 @@ mod batch_plan;
 pub mod completions;
 mod control;
 pub mod doctor;
+mod face;
 mod jobs;
 mod live;
 pub mod model;
@@ -45,6 +46,7 @@ enum Command {
     Cancel(jobs::CancelArgs),
     #[command(hide = true)]
     Worker(worker::WorkerArgs),
+    Face(face::FaceArgs),
     Pipeline(pipeline::PipelineArgs),
     Model(model::ModelArgs),
     Doctor(doctor::DoctorArgs),
@@ -65,6 +67,7 @@ impl Cli {
             Command::Retry(args) => jobs::retry(&args),
             Command::Cancel(args) => jobs::cancel(&args),
             Command::Worker(args) => worker::run(&args),
+            Command::Face(args) => face::run(args),
             Command::Pipeline(args) => pipeline::run(args),
             Command::Model(args) => model::run(args),
             Command::Doctor(args) => doctor::run(args),

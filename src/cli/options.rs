@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::batch::confine::{is_model_file, is_template_file};
 use crate::error::{Failure, FailureKind};
+use crate::faces::Learn;
 use crate::job::{EndMode, IfExists, Job, LoopMode, Offset};
 use crate::progress::Style;
 use crate::secret;
@@ -45,6 +46,10 @@ struct FaceOptions {
     /// How far the mouth moves: 0 not at all, 1 as the model says
     #[arg(long, value_name = "NUMBER")]
     strength: Option<f64>,
+    /// How much of the face's video is read, once, to learn what the person's own mouths look like:
+    /// auto is about as much as the job makes
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    learn: Learn,
     /// How much later than the sound the mouth moves: 40ms; or earlier: -0.1s
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     av_offset: Option<Offset>,
@@ -91,7 +96,7 @@ pub struct ShowOptions {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum FaceChoice {
+pub(super) enum FaceChoice {
     Named(&'static str),
     Index(u32),
 }
@@ -112,12 +117,13 @@ impl FromStr for FaceChoice {
 
 impl JobOptions {
     /// What [`set`](Self::set) knows; `set.NAME` besides.
-    pub const NAMES: [&str; 8] = [
+    pub const NAMES: [&str; 9] = [
         "template",
         "model",
         "stuck-after",
         "face-choice",
         "strength",
+        "learn",
         "av-offset",
         "end-mode",
         "loop-mode",
@@ -141,6 +147,7 @@ impl JobOptions {
                 self.face.strength =
                     Some(number.map_err(|_| format!("`{value}` is not a number"))?);
             }
+            "learn" => self.face.learn = Learn::from_str(value, false)?,
             "av-offset" => self.face.av_offset = Some(value.parse()?),
             "end-mode" => self.length.end_mode = EndMode::from_str(value, false)?,
             "loop-mode" => self.length.loop_mode = Some(LoopMode::from_str(value, false)?),
@@ -222,6 +229,7 @@ impl JobOptions {
             parameters,
             end_mode: self.length.end_mode,
             loop_mode: self.length.loop_mode,
+            learn: self.face.learn,
             if_exists,
             stuck_after: Duration::from_secs(self.stuck_after),
             graph: None,
@@ -283,6 +291,7 @@ mod tests {
             ("stuck-after", "7"),
             ("face-choice", "2"),
             ("strength", "0.5"),
+            ("learn", "full"),
             ("av-offset", "-40ms"),
             ("end-mode", "video"),
             ("loop-mode", "hold"),
@@ -325,6 +334,7 @@ mod tests {
             ("strength", "much"),
             ("stuck-after", "0"),
             ("end-mode", "never"),
+            ("learn", "much"),
         ] {
             assert!(options.set(name, value).is_err(), "{name}");
         }

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::batch::place;
-use crate::event::JobState;
+use crate::event::{JobState, Progress};
 use crate::journal::{BatchRow, Counts, JobRow, Journal};
 use crate::progress::clock;
 use crate::terminal::plain;
@@ -137,6 +137,23 @@ pub fn is_running(state: JobState) -> bool {
     )
 }
 
+/// How far it is: in frames of the face while that is learnt, else in time.
+fn far(progress: &Progress) -> String {
+    let of = |total: Option<String>| total.unwrap_or("?".into());
+    match &progress.learning {
+        Some(learning) => format!(
+            "frame {} of {}",
+            learning.frames,
+            of(learning.frames_total.map(|total| total.to_string()))
+        ),
+        None => format!(
+            "{} of {}",
+            clock(progress.position_s),
+            of(progress.duration_s.map(clock))
+        ),
+    }
+}
+
 fn text(status: &Status) -> String {
     let Counts {
         queued,
@@ -152,11 +169,10 @@ fn text(status: &Status) -> String {
     for job in &status.running {
         let progress = job.progress.clone().unwrap_or_default();
         text += &format!(
-            "  {:<6} {:<10} {} of {}  {}\n",
+            "  {:<6} {:<10} {}  {}\n",
             job.id,
             progress.phase.name(),
-            clock(progress.position_s),
-            progress.duration_s.map_or("?".into(), clock),
+            far(&progress),
             plain(job.output.display()),
         );
     }

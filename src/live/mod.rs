@@ -11,6 +11,7 @@ mod destination;
 mod engine;
 mod face;
 mod fan;
+mod learn;
 mod mix;
 mod must;
 pub mod raw_sound;
@@ -32,6 +33,7 @@ use gst::prelude::*;
 use crate::cancel::{Haste, Stop};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, DestinationState, DestinationStatus, Event, LiveStatus, display};
+use crate::faces::Learn;
 use crate::job::check_input;
 use crate::pipeline::classify::{self, Files};
 use crate::pipeline::probe::{self, Probe, Role};
@@ -42,6 +44,7 @@ use control::{Listener, Reply, Request, Wish, refused};
 use destination::{Destination, Surroundings};
 use engine::Engine;
 use face::{Face, Feeder, Pace, Picture};
+use learn::Learner;
 use must::Must;
 use shed::{Effort, Shedder};
 use socket::Socket;
@@ -58,6 +61,7 @@ const SETTLED: Duration = Duration::from_secs(5);
 /// What a broadcast begins with.
 pub struct Options {
     pub face: PathBuf,
+    pub learn: Learn,
     pub size: Option<(u32, u32)>,
     pub fps: (u32, u32),
     pub to: Vec<(Address, bool)>,
@@ -89,7 +93,8 @@ pub enum Said {
 /// What is fit to go on air.
 pub enum Ready {
     Speech(Prepared),
-    Face(PathBuf, Face),
+    /// With what was learnt of it.
+    Face(PathBuf, Face, Option<PathBuf>),
 }
 
 /// Something to say, of which is known how long it is, if that can be known.
@@ -119,10 +124,24 @@ impl Prepared {
     }
 }
 
-fn open_face(path: &Path, picture: &Picture) -> Result<Face, Failure> {
-    check_input(path)?;
-    let probe = probe::probe(path, Role::Face)?;
-    Face::open(path, &probe, picture)
+fn open_face(
+    path: PathBuf,
+    picture: &Picture,
+    learner: Option<&Learner>,
+    said: &mpsc::Sender<Said>,
+) -> Result<Ready, Failure> {
+    check_input(&path)?;
+    let probe = probe::probe(&path, Role::Face)?;
+    let face = Face::open(&path, &probe, picture)?;
+    let learnt = match learner {
+        Some(learner) => learner.learn(&path, &probe, &|| false, &mut |event| {
+            if let Body::Warning { message, .. } = &event.body {
+                let _ = said.send(Said::Warning(message.clone()));
+            }
+        })?,
+        None => None,
+    };
+    Ok(Ready::Face(path, face, learnt))
 }
 
 /// Broadcasts until it is stopped.
@@ -133,8 +152,23 @@ pub fn run(mut options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> R
     let probe = probe::probe(&options.face, Role::Face)?;
     let picture = picture_of(&options, &probe)?;
     let face = Face::open(&options.face, &probe, &picture)?;
+    let mut values = options.values.clone();
+    let learner = Learner::new(options.learn, &values, picture);
+    if let Some(learner) = &learner {
+        let is_over = || stop.haste() != Haste::None;
+        match learner.learn(&options.face, &probe, &is_over, emit) {
+            Ok(Some(path)) => {
+                if let Some(path) = path.to_str() {
+                    values.insert("face-file", path);
+                }
+            }
+            Ok(None) => {}
+            Err(failure) if failure.is_cancellation() => return Ok(()),
+            Err(failure) => return Err(failure),
+        }
+    }
     let begin = Instant::now();
-    let engine = Arc::new(Engine::build(&options.values, begin)?);
+    let engine = Arc::new(Engine::build(&values, begin)?);
     engine.face.set_caps(Some(&picture.caps()));
     let (sender, said) = mpsc::channel();
     let _control = Listener::start(&options.control, sender.clone()).map_err(|e| {
@@ -155,6 +189,7 @@ pub fn run(mut options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> R
     let mut studio = Studio {
         engine: engine.clone(),
         picture,
+        learner,
         queue: SharedQueue::default(),
         destinations: Vec::new(),
         states: Vec::new(),
@@ -271,6 +306,7 @@ fn picture_of(options: &Options, probe: &Probe) -> Result<Picture, Failure> {
 struct Studio {
     engine: Arc<Engine>,
     picture: Picture,
+    learner: Option<Learner>,
     queue: SharedQueue,
     destinations: Vec<Destination>,
     /// The last that each destination said.
@@ -399,9 +435,10 @@ impl Studio {
                 });
             }
             Wish::Face { file } => {
-                let picture = self.picture;
+                let (picture, learner) = (self.picture, self.learner.clone());
+                let said = self.surroundings.said.clone();
                 return self.prepare(reply, move || {
-                    open_face(&file, &picture).map(|face| Ready::Face(file, face))
+                    open_face(file, &picture, learner.as_ref(), &said)
                 });
             }
             Wish::Skip => {
@@ -450,8 +487,12 @@ impl Studio {
     fn take(&mut self, ready: Ready) {
         match ready {
             Ready::Speech(prepared) => self.say(prepared),
-            Ready::Face(file, face) => {
+            Ready::Face(file, face, learnt) => {
                 self.face = face::Watch::new(&file);
+                // It draws from the new one as soon as it sees the new face.
+                if let Some(lipsync) = self.engine.pipeline.by_name("lipsync") {
+                    lipsync.set_property("face-file", learnt.as_deref().and_then(Path::to_str));
+                }
                 if let Some(faces) = &self.new_faces {
                     let _ = faces.send(face);
                 }

@@ -88,6 +88,8 @@ fn from_details(
         "model-corrupt" | "model-unreadable" | "model-manifest" => FailureKind::ModelCorrupt,
         "model-shape" => FailureKind::ModelShape,
         "provider" => FailureKind::Provider,
+        "face-file" => FailureKind::FaceFile,
+        "no-face" => FailureKind::NoFace,
         "missing-plugin" | "missing-codec" => FailureKind::PluginMissing,
         "not-negotiated" => FailureKind::TemplateInvalid,
         _ => return None,

@@ -36,11 +36,20 @@ pub struct Counts {
     pub render_time: Duration,
 }
 
+/// What `facelearn` counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LearnCounts {
+    pub frames: u64,
+    pub frames_with_face: u64,
+    pub mouths: u64,
+}
+
 /// What a running pipeline has to say.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
     Phase(Phase),
     Counts(Counts),
+    Learnt(LearnCounts),
     Warning { message: String, source: String },
     Message(String),
 }
@@ -137,7 +146,8 @@ fn play(
                             watchdog.moved_if(counts != Some(*now));
                             counts = Some(*now);
                         }
-                        Report::Warning { .. } | Report::Message(_) => {}
+                        // Each of its buffers is seen to move.
+                        Report::Learnt(_) | Report::Warning { .. } | Report::Message(_) => {}
                     }
                     report(item);
                 }
@@ -287,6 +297,14 @@ fn interpret(message: &gst::Message, pipeline: &gst::Object, files: &Files) -> M
         MessageView::Element(element) => match element.structure() {
             Some(structure) if structure.name() == "lipsync-progress" => {
                 Meaning::Reports(progress_of(structure))
+            }
+            Some(structure) if structure.name() == "facelearn-progress" => {
+                let count = |name: &str| structure.get::<u64>(name).unwrap_or(0);
+                Meaning::Reports(vec![Report::Learnt(LearnCounts {
+                    frames: count("frames"),
+                    frames_with_face: count("frames-with-face"),
+                    mouths: count("mouths"),
+                })])
             }
             Some(structure) if structure.name() == "missing-plugin" => {
                 gst_pbutils::MissingPluginMessage::parse(message).map_or(

@@ -42,13 +42,14 @@ use super::check;
 use scan::{Fault, Word};
 
 /// The templates in the binary: name and text.
-const BUILTIN: [(&str, &str); 13] = [
+const BUILTIN: [(&str, &str); 14] = [
     ("file", include_str!("../../pipelines/file.launch")),
     ("lossless", include_str!("../../pipelines/lossless.launch")),
     ("compare", include_str!("../../pipelines/compare.launch")),
     ("webm", include_str!("../../pipelines/webm.launch")),
     ("preview", include_str!("../../pipelines/preview.launch")),
     ("stream", include_str!("../../pipelines/stream.launch")),
+    ("learn", include_str!("../../pipelines/learn.launch")),
     ("live", include_str!("../../pipelines/live.launch")),
     (
         "live-rtmp",

@@ -9,7 +9,7 @@ mod plain;
 use std::io::IsTerminal;
 
 use crate::event::{
-    DestinationState, DestinationStatus, Event, LiveStatus, Outcome, Plan, Progress,
+    DestinationState, DestinationStatus, Event, Learning, LiveStatus, Outcome, Plan, Progress,
 };
 
 /// How a job's events are shown.
@@ -64,6 +64,9 @@ pub fn clock(seconds: f64) -> String {
 /// What is known about how far it is, in words.
 fn progress_line(progress: &Progress) -> String {
     let mut parts = Vec::new();
+    if let Some(learning) = &progress.learning {
+        return learning_line(learning);
+    }
     if progress.frames == 0 && progress.duration_s.is_none() {
         return String::new();
     }
@@ -87,6 +90,25 @@ fn progress_line(progress: &Progress) -> String {
     }
     if progress.frames_without_face > 0 {
         parts.push(format!("{} without a face", progress.frames_without_face));
+    }
+    parts.join(", ")
+}
+
+/// How far a face is learnt, in words.
+fn learning_line(learning: &Learning) -> String {
+    let mut parts = Vec::new();
+    if learning.waiting {
+        parts.push("another process learns this face".into());
+    }
+    match learning.frames_total {
+        Some(total) => parts.push(format!("frame {} of {total}", learning.frames)),
+        None => parts.push(format!("frame {}", learning.frames)),
+    }
+    if learning.mouths > 0 {
+        parts.push(format!("{} mouths", learning.mouths));
+    }
+    if let Some(left) = learning.eta_s {
+        parts.push(format!("{} left", clock(left)));
     }
     parts.join(", ")
 }
@@ -255,6 +277,26 @@ mod tests {
             progress_line(&progress),
             "frame 5 of 100, 0:00 of 0:04, 3.1x, 0:01 left, 1 without a face"
         );
+    }
+
+    #[test]
+    fn who_waits_for_another_says_so() {
+        let mut progress = Progress {
+            learning: Some(Learning {
+                frames: 50,
+                frames_total: Some(250),
+                mouths: 12,
+                eta_s: Some(2.0),
+                ..Default::default()
+            }),
+            duration_s: Some(4.0),
+            ..Default::default()
+        };
+        let own = "frame 50 of 250, 12 mouths, 0:02 left";
+        assert_eq!(progress_line(&progress), own);
+        progress.learning.as_mut().unwrap().waiting = true;
+        let waiting = format!("another process learns this face, {own}");
+        assert_eq!(progress_line(&progress), waiting);
     }
 
     #[test]

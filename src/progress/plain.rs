@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::{Renderer, destination_line, live_line, outcome_line, plan_lines, progress_line};
-use crate::event::{Body, Event, LiveStatus, Progress};
+use crate::event::{Body, Event, Learning, LiveStatus, Progress};
 use crate::terminal::plain;
 
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -17,6 +17,8 @@ pub struct Plain<W> {
     writer: W,
     only_the_end: bool,
     last: Option<(Instant, f64)>,
+    /// The last line was about a face that is learnt.
+    was_learning: bool,
 }
 
 impl<W: Write> Plain<W> {
@@ -25,6 +27,7 @@ impl<W: Write> Plain<W> {
             writer,
             only_the_end: false,
             last: None,
+            was_learning: false,
         }
     }
 
@@ -41,8 +44,20 @@ impl<W: Write> Plain<W> {
     }
 
     fn progress(&mut self, progress: &Progress, now: Instant) {
-        let share = match progress.duration_s {
-            Some(total) if total > 0.0 => progress.position_s / total,
+        if progress.learning.is_some() != self.was_learning {
+            self.was_learning = !self.was_learning;
+            self.last = None;
+        }
+        let share = match (&progress.learning, progress.duration_s) {
+            (
+                Some(Learning {
+                    frames,
+                    frames_total: Some(total),
+                    ..
+                }),
+                _,
+            ) if *total > 0 => *frames as f64 / *total as f64,
+            (None, Some(total)) if total > 0.0 => progress.position_s / total,
             _ => 0.0,
         };
         let due = self.last.is_none_or(|(at, shown)| {
@@ -50,7 +65,7 @@ impl<W: Write> Plain<W> {
             let step_made = share - shown >= STEP || progress.duration_s.is_none();
             silent >= LONGEST_SILENCE || (silent >= INTERVAL && step_made)
         });
-        if due && progress.frames > 0 {
+        if due && (progress.frames > 0 || progress.learning.is_some()) {
             self.last = Some((now, share));
             self.line(&format!(
                 "{}: {}",
@@ -99,6 +114,7 @@ impl<W: Write> Renderer for Plain<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Phase;
 
     fn lines_of(steps: &[(u64, f64)]) -> usize {
         let begin = Instant::now();
@@ -113,6 +129,32 @@ mod tests {
             plain.progress(&progress, begin + Duration::from_secs(*second));
         }
         String::from_utf8(plain.writer).unwrap().lines().count()
+    }
+
+    #[test]
+    fn a_face_that_is_learnt_is_a_line_and_what_comes_then_another() {
+        let begin = Instant::now();
+        let mut plain = Plain::new(Vec::new());
+        let mut progress = Progress {
+            phase: Phase::Learning,
+            duration_s: Some(100.0),
+            learning: Some(Learning {
+                frames: 90,
+                frames_total: Some(100),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        plain.progress(&progress, begin);
+        progress.learning = None;
+        progress.phase = Phase::Running;
+        progress.frames = 1;
+        plain.progress(&progress, begin + Duration::from_millis(10));
+        let text = String::from_utf8(plain.writer).unwrap();
+        assert_eq!(
+            text,
+            "learning: frame 90 of 100\nrunning: frame 1, 0:00 of 1:40\n"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{Active, Announcement, PROGRESS_INTERVAL, Supervisor};
 use crate::event::{Body, Event, JobState, Phase};
+use crate::faces;
 use crate::journal::Change;
 use crate::worker::protocol::{Answer, Order};
 
@@ -86,6 +87,16 @@ impl Supervisor<'_> {
     }
 
     fn job_said(&mut self, serial: u64, event: Event) {
+        // Every worker would say it.
+        if let Body::Warning {
+            message,
+            source: Some(source),
+        } = &event.body
+            && source == faces::SOURCE
+            && !self.said_of_faces.insert(message.clone())
+        {
+            return;
+        }
         let Some((job, active)) = event
             .job
             .and_then(|job| Some((job, self.in_worker(serial, job)?)))
@@ -98,6 +109,7 @@ impl Supervisor<'_> {
             Body::Progress(progress) => {
                 if progress.phase != active.progress.phase
                     || progress.frames != active.progress.frames
+                    || progress.learning != active.progress.learning
                 {
                     active.moved = now;
                 }

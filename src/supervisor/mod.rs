@@ -17,7 +17,7 @@ mod waiting;
 mod watch;
 mod worker;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -149,6 +149,8 @@ pub struct Supervisor<'a> {
     devices: HashMap<PathBuf, Vec<u64>>,
     journal_fails_since: Option<Instant>,
     said_finishing: bool,
+    /// What workers have said of the cache of faces.
+    said_of_faces: HashSet<String>,
     last_batch: Option<Instant>,
     last_wishes: Instant,
     last_survey: Option<Instant>,
@@ -195,6 +197,7 @@ impl<'a> Supervisor<'a> {
             devices: HashMap::new(),
             journal_fails_since: None,
             said_finishing: false,
+            said_of_faces: HashSet::new(),
             last_batch: None,
             last_wishes: now,
             last_survey: None,

@@ -82,6 +82,7 @@ fn may_pass(kind: FailureKind) -> bool {
         | FailureKind::ModelCorrupt
         | FailureKind::ModelShape
         | FailureKind::LibraryMissing
+        | FailureKind::FaceFile
         | FailureKind::OutputIsInput
         | FailureKind::OutputExists
         | FailureKind::TemplateInvalid
@@ -101,7 +102,7 @@ pub fn limit(phase: Phase, stuck_after: Duration) -> Duration {
         // A large input on a slow disk is read once.
         Phase::Probing => stuck_after * 20,
         // Some execution providers compile a network for minutes.
-        Phase::Loading => stuck_after * 40,
+        Phase::Learning | Phase::Loading => stuck_after * 40,
         Phase::Running | Phase::Draining => stuck_after * 4,
         // Likewise for the output: it is parsed, read and synced.
         Phase::Verifying | Phase::Publishing => stuck_after * 20,

@@ -1,8 +1,12 @@
 //! One job from its inputs to the published output; in this process, or in one of its own.
 
+mod learning;
 pub mod process;
 pub mod protocol;
 
+pub(crate) use learning::paints;
+
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -34,13 +38,14 @@ const PICTURE_FPS: (u32, u32) = (25, 1);
 /// Whoever ordered the job and has a say in it.
 #[derive(Default)]
 pub struct Context {
-    /// Called when the inputs have been found fit, before work on them begins.
+    /// Called when the inputs have been found fit, before work on them begins; gives the digest of the
+    /// face, where it knows it.
     pub begin: Option<Begin>,
     /// Asked before the output gets its name.
     pub gate: Option<Gate>,
 }
 
-pub type Begin = Box<dyn FnOnce(&Job, &Cancel) -> Result<(), Failure> + Send>;
+pub type Begin = Box<dyn FnOnce(&Job, &Cancel) -> Result<Option<String>, Failure> + Send>;
 pub type Gate = Box<dyn FnOnce(Made) -> Result<(), Failure> + Send>;
 
 /// The finished output, by its content.
@@ -284,17 +289,20 @@ impl<'a> Attempt<'a> {
         self.tracker.progress.frames_total = prepared.frames();
         self.tracker.progress.duration_s = prepared.length.known().map(seconds);
         self.send(Body::Plan(prepared.plan(job).into()));
-        if let Some(begin) = context.begin {
-            begin(job, self.cancel)?;
-        }
-
-        self.enter(Phase::Loading);
+        let face_digest = match context.begin {
+            Some(begin) => begin(job, self.cancel)?,
+            None => None,
+        };
+        // First, because learning a face takes long, and whether the output can be written does not.
         let overwrite = job.if_exists == job::IfExists::Overwrite;
         let staged = match &job.output {
             Some(output) => Some(Staged::create(output, overwrite)?),
             None => None,
         };
-        let counts = self.play(job, &prepared, staged.as_ref())?;
+        let face_file = self.learn_face(job, &prepared, face_digest)?;
+
+        self.enter(Phase::Loading);
+        let counts = self.play(job, &prepared, face_file.as_deref(), staged.as_ref())?;
         let duration = self.check_counts(job, &prepared, counts)?;
         if let (Some(staged), Some(output)) = (staged, &job.output) {
             self.enter(Phase::Verifying);
@@ -322,9 +330,13 @@ impl<'a> Attempt<'a> {
         &mut self,
         job: &Job,
         prepared: &Prepared,
+        face_file: Option<&Path>,
         staged: Option<&Staged>,
     ) -> Result<Option<Counts>, Failure> {
-        let values = prepared.values(job, staged.map(Staged::location))?;
+        let mut values = prepared.values(job, staged.map(Staged::location))?;
+        if let Some(face_file) = face_file.and_then(Path::to_str) {
+            values.insert("face-file", face_file);
+        }
         let pipeline = prepared
             .template
             .build(&values)
@@ -389,6 +401,8 @@ impl<'a> Attempt<'a> {
                 source: Some(source),
             }),
             Report::Message(message) => self.send(Body::Message { message }),
+            // Of another pipeline: see `learn_face`.
+            Report::Learnt(_) => {}
         }
     }
 

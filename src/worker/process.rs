@@ -210,14 +210,14 @@ impl Task {
     }
 }
 
-/// Reads the inputs whose digests are not known, and says what the job comes to.
+/// Reads the inputs whose digests are not known, and says what the job comes to; gives the face's.
 fn identify(
     job: i64,
     spec: &Job,
     known: [Option<String>; 2],
     cancel: &Cancel,
     answers: &Answers,
-) -> Result<(), Failure> {
+) -> Result<Option<String>, Failure> {
     let mut digests = Vec::new();
     let mut found = Vec::new();
     for (path, known) in [&spec.face, &spec.speech].into_iter().zip(known) {
@@ -243,7 +243,7 @@ fn identify(
         identity,
         digests,
     });
-    Ok(())
+    Ok(found.into_iter().next())
 }
 
 /// Says that the output is whole, and waits until the journal has that.

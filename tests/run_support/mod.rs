@@ -20,7 +20,14 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub fn lipflow() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lipflow"));
     command.stdin(Stdio::null());
+    command.env("LIPFLOW_FACES", faces());
     command
+}
+
+/// Where the tests keep learnt faces: what the user has is neither used nor changed. All of them share it,
+/// as all jobs of a user do.
+pub fn faces() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("faces")
 }
 
 /// A silent video of a real face, 31 seconds at 25 frames/s.

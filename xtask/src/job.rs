@@ -39,8 +39,11 @@ pub fn binaries() -> PathBuf {
     workspace::target().join("release")
 }
 
+/// With faces of its own: those of the user are not to be measured, nor mixed with what is made up here.
 pub fn lipflow() -> Command {
-    Command::new(binaries().join("lipflow"))
+    let mut lipflow = Command::new(binaries().join("lipflow"));
+    lipflow.env("LIPFLOW_FACES", workspace::target().join("faces"));
+    lipflow
 }
 
 /// `lipflow run` for these files.

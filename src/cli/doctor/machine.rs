@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Finding, Status};
+use crate::faces::Store;
 use crate::publish::free_space;
 
 /// A job with the built-in model stays under this.
@@ -22,7 +23,27 @@ pub fn findings() -> Vec<Finding> {
     );
     let folder = std::env::temp_dir();
     findings.extend(free_space(&folder).map(|free| temporary_folder(&folder, free)));
+    findings.push(faces());
     findings
+}
+
+/// Jobs do without, but then no mouth is a person's own.
+fn faces() -> Finding {
+    let kept = Store::of_user().and_then(|store| {
+        store.check()?;
+        let entries = store.list();
+        let bytes = entries.iter().map(|entry| entry.bytes).sum();
+        let folder = store.folder().display().to_string();
+        Ok(format!(
+            "{} learnt, {} in {folder}",
+            entries.len(),
+            size(bytes)
+        ))
+    });
+    match kept {
+        Ok(detail) => Finding::ok("faces", detail),
+        Err(failure) => Finding::bad(Status::Warn, "faces", failure.reason(), failure.remedy()),
+    }
 }
 
 fn cores() -> Finding {

@@ -328,8 +328,8 @@ impl FaceSource {
         if let Some(start) = self.state.lock().unwrap().seek.take()
             && (stream.output.is_some() || stream.start != start)
         {
-            if stream.output.take().is_some() {
-                stream.playback.restart();
+            if stream.output.take().is_some() || stream.playback.is_jumping() {
+                stream.playback.restart_at(start);
             }
             stream.frame = None;
             stream.start = start;
@@ -383,7 +383,8 @@ impl FaceSource {
                             let duration = stream.playback.reader().duration();
                             self.state.lock().unwrap().duration = duration;
                         }
-                        Schedule::new(rate, stream.start)
+                        let landed = stream.playback.landed().unwrap_or_default();
+                        Schedule::new(rate, stream.start).beginning_at(landed)
                     }
                 };
                 (frame.caps.clone(), schedule)

@@ -21,8 +21,9 @@
 //!     ! videoconvert ! x264enc ! mp4mux ! filesink location=/tmp/long.mp4
 //! ```
 //!
-//! The element is not live: its latency is zero. It can be seeked to any time at normal speed; the
-//! file is then decoded from its start, so a far seek takes long.
+//! The element is not live: its latency is zero. It can be seeked to any time at normal speed; where
+//! `loop-mode` is not `none` or the file can't be searched, it is then decoded from its start, so a
+//! far seek takes long.
 //!
 //! Errors have details with `kind` (see `error.rs`) and `uri`. A file that was cut off gives all
 //! frames that are there, and then an error.

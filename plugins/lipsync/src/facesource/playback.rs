@@ -11,6 +11,10 @@ use crate::source_time;
 /// What backwards play decodes at a time.
 const CHUNK_BYTES: usize = 48 << 20;
 const CHUNK_FRAMES: usize = 100;
+/// From here on a seek is worth more than decoding all up to where it leads.
+const FAR: ClockTime = ClockTime::from_seconds(5);
+/// A seek that lands further from where it was to lead has not worked.
+const OFF: ClockTime = ClockTime::from_seconds(1);
 /// For a frame whose file does not say how long it lasts.
 const DEFAULT_PERIOD: ClockTime = ClockTime::from_mseconds(40);
 
@@ -49,6 +53,8 @@ struct Chunk {
 enum Phase {
     /// The reader has to go back to the start of the file.
     Restart,
+    /// The reader has to go to this time of the output.
+    Jump(ClockTime),
     Forwards,
     /// Chunks before this one are still to come. Frames of the current one are collected in order,
     /// then taken from the back.
@@ -75,6 +81,10 @@ pub struct Playback {
     chunks: Vec<Chunk>,
     last_start: Option<ClockTime>,
     turns: u64,
+    /// When the first frame of the file is.
+    first_start: Option<ClockTime>,
+    /// Where in the output the frame is that a jump led to, until that is asked for.
+    landed: Option<ClockTime>,
 }
 
 impl Playback {
@@ -89,6 +99,8 @@ impl Playback {
             chunks: Vec::new(),
             last_start: None,
             turns: 0,
+            first_start: None,
+            landed: None,
         }
     }
 
@@ -102,13 +114,38 @@ impl Playback {
     }
 
     /// Begins again.
-    pub fn restart(&mut self) {
+    fn restart(&mut self) {
         self.ahead = None;
+        self.landed = None;
         self.turns = 0;
         // A still picture is there already.
         if !matches!(self.phase, Phase::Still(_)) || self.mode == LoopMode::Hold {
             self.phase = Phase::Restart;
         }
+    }
+
+    /// Begins again so that the frame at `time` of the output comes soon: where that is far, the frames
+    /// before it are not decoded, if the file can be searched.
+    pub fn restart_at(&mut self, time: ClockTime) {
+        let can_jump = self.mode == LoopMode::None
+            && time > FAR
+            && self.first_start.is_some()
+            && !matches!(self.phase, Phase::Still(_))
+            && self.reader.is_seekable();
+        self.restart();
+        if can_jump {
+            self.phase = Phase::Jump(time);
+        }
+    }
+
+    /// Whether a jump was begun of which nothing was shown yet.
+    pub fn is_jumping(&self) -> bool {
+        matches!(self.phase, Phase::Jump(_)) || self.landed.is_some()
+    }
+
+    /// Where in the output the last frame begins, if a jump has led to it; asked once.
+    pub fn landed(&mut self) -> Option<ClockTime> {
+        self.landed.take()
     }
 
     /// May be called again after `Stop::Flushing`: nothing is lost.
@@ -118,6 +155,11 @@ impl Playback {
                 Phase::Restart => {
                     self.reader.wait_until_idle()?;
                     self.forwards();
+                }
+                Phase::Jump(time) => {
+                    let time = *time;
+                    self.reader.wait_until_idle()?;
+                    self.jump(time)?;
                 }
                 Phase::Forwards => return self.step_forwards(),
                 Phase::Backwards { .. } => {
@@ -139,10 +181,38 @@ impl Playback {
         self.phase = Phase::Forwards;
     }
 
+    /// Goes to the frame at `time` of the output; where the file leads elsewhere, back to its start.
+    fn jump(&mut self, time: ClockTime) -> Result<(), Stop> {
+        let first = self.first_start.unwrap_or_default();
+        let period = self.last_period.unwrap_or(DEFAULT_PERIOD);
+        let wanted = first + time;
+        // A decoder clips the frame to the position of the seek, so that one is not taken.
+        self.reader.seek(wanted.saturating_sub(period * 2));
+        self.phase = Phase::Jump(time);
+        let clipped = self.reader.pull()?;
+        let landed = match (clipped, self.reader.pull()?) {
+            (Some(_), Some(sample)) => Some(self.frame(&sample)?),
+            // Only the end is there.
+            _ => None,
+        };
+        match landed {
+            Some(frame) if frame.start <= wanted + OFF && frame.start + OFF >= wanted => {
+                self.landed = Some(frame.start.saturating_sub(first));
+                self.ahead = Some(frame);
+                // Others were given before it.
+                self.given = 1;
+                self.phase = Phase::Forwards;
+            }
+            _ => self.phase = Phase::Restart,
+        }
+        Ok(())
+    }
+
     fn step_forwards(&mut self) -> Result<Step, Stop> {
         while let Some(sample) = self.reader.pull()? {
             let next = self.frame(&sample)?;
             drop(sample);
+            self.first_start.get_or_insert(next.start);
             if let Some(mut frame) = self.ahead.replace(next) {
                 if let Some(next) = &self.ahead {
                     frame.duration = next.start - frame.start;

@@ -336,6 +336,12 @@ impl Reader {
         });
     }
 
+    /// Whether [`seek`](Self::seek) can be expected to work.
+    pub fn is_seekable(&self) -> bool {
+        let mut query = gst::query::Seeking::new(gst::Format::Time);
+        self.pipeline.query(&mut query) && query.result().0
+    }
+
     /// As the file states it.
     pub fn duration(&self) -> Option<gst::ClockTime> {
         self.pipeline.query_duration()

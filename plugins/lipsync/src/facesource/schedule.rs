@@ -79,6 +79,13 @@ impl Schedule {
         schedule
     }
 
+    /// The same, when its first source frame is at `begin`.
+    pub fn beginning_at(mut self, begin: ClockTime) -> Self {
+        self.begin = begin;
+        self.end = Some(begin);
+        self
+    }
+
     /// A grid whose first frame is the one at `from`, or at `base` where that is later.
     fn grid_at(&self, rate: Rate, base: ClockTime) -> Grid {
         let wanted = self.from.saturating_sub(base);

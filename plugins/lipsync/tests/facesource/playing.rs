@@ -199,6 +199,36 @@ fn frames_can_be_worked_on_in_place() {
     assert!(receiver.iter().filter(|writable| *writable).count() >= 98);
 }
 
+/// Far in a file that can be searched, the frames before are not decoded; what comes is the same.
+#[test]
+fn a_far_seek_lands_on_the_frame_of_that_time_too() {
+    let _guard = init();
+    let dir = TempDir::new().unwrap();
+    for mux in ["mp4mux", "matroskamux", "mpegtsmux"] {
+        let path = dir.path().join(mux);
+        clip(&path, "5/1", &format!("{H264} ! {mux}"), &[200; 80]);
+        let player = Player::play(&path, "loop-mode=none");
+        let whole = player.frames(80);
+        assert_eq!(whole.len(), 80, "{mux}");
+        for frame in [60, 30, 75, 2, 79] {
+            let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
+            let time = whole[frame].pts + 50 * MS;
+            player.pipeline.seek_simple(flags, time).unwrap();
+            assert_eq!(player.frames(100), whole[frame..], "{mux}, {frame}");
+        }
+        // The second seek comes before the first one shows anything.
+        for pause in [0, 1, 2, 4, 8, 16, 32] {
+            for frame in [70, 40] {
+                let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
+                let time = whole[frame].pts;
+                player.pipeline.seek_simple(flags, time).unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(pause));
+            }
+            assert_eq!(player.frames(100), whole[40..], "{mux}, {pause} ms");
+        }
+    }
+}
+
 #[test]
 fn a_seek_lands_on_the_frame_of_that_time() {
     let _guard = init();
