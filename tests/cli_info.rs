@@ -158,7 +158,7 @@ fn check_names_the_package_of_what_is_not_installed() {
         ("x264enc", "gstreamer1.0-plugins-ugly"),
         ("avenc_aac", "gstreamer1.0-libav"),
         ("mp4mux", "gstreamer1.0-plugins-good"),
-        ("uridecodebin", "gstreamer1.0-plugins-base"),
+        ("audioresample", "gstreamer1.0-plugins-base"),
     ] {
         let expected =
             format!("there is no element `{element}`. Install the Debian package {package}\n");

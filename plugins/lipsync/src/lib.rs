@@ -2,14 +2,17 @@
 //!
 //! `facetrack` finds faces and attaches them to buffers, `lipsync` draws the mouth that the speech
 //! asks for, `facesource` gives a picture or a video as an endless face, `facelearn` learns a face
-//! from its video, and `soundfit` makes the sound exactly as long as the picture.
+//! from its video, `speechsource` gives the sound of a file, and `soundfit` makes the sound exactly as
+//! long as the picture.
 
 pub mod audio;
 pub mod bank;
+pub mod decode;
 pub mod face;
 mod facelearn;
 mod facesource;
 mod facetrack;
+pub mod isobmff;
 mod lipsync;
 pub mod model;
 pub mod picture;
@@ -18,6 +21,7 @@ pub mod roi;
 pub mod runtime;
 mod soundfit;
 pub mod source_time;
+mod speechsource;
 pub mod video;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
@@ -26,6 +30,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     facesource::register(plugin)?;
     facelearn::register(plugin)?;
     soundfit::register(plugin)?;
+    speechsource::register(plugin)?;
     Ok(())
 }
 

@@ -21,6 +21,17 @@ pub enum Error {
     Empty { name: String },
     #[error("{name} is neither a picture nor a video: {reason}. Name a picture or a video")]
     NotMedia { name: String, reason: String },
+    #[error("{name} is a playlist ({kind}). Name the picture or video itself")]
+    Playlist { name: String, kind: String },
+    #[error(
+        "{name} has {width}x{height} pixels, and {most} in all are the most that is decoded. Make it smaller, or raise max-pixels"
+    )]
+    TooLarge {
+        name: String,
+        width: u32,
+        height: u32,
+        most: u64,
+    },
     #[error("{name} has no picture. Name a picture, or a video that has one")]
     NoPicture { name: String },
     #[error(
@@ -67,6 +78,8 @@ impl Error {
             Self::Folder { .. } => "folder",
             Self::Empty { .. } => "empty",
             Self::NotMedia { .. } => "not-media",
+            Self::Playlist { .. } => "playlist",
+            Self::TooLarge { .. } => "too-large",
             Self::NoPicture { .. } => "no-picture",
             Self::MissingCodec { .. } => "missing-codec",
             Self::Encrypted { .. } => "encrypted",
@@ -88,7 +101,10 @@ impl Error {
                 resource(gst::ResourceError::OpenRead)
             }
             Self::NotSeekable { .. } => resource(gst::ResourceError::Seek),
-            Self::Empty { .. } | Self::NoPicture { .. } => stream(gst::StreamError::WrongType),
+            Self::Empty { .. }
+            | Self::NoPicture { .. }
+            | Self::Playlist { .. }
+            | Self::TooLarge { .. } => stream(gst::StreamError::WrongType),
             Self::NotMedia { .. } => stream(gst::StreamError::TypeNotFound),
             Self::MissingCodec { .. } => stream(gst::StreamError::CodecNotFound),
             Self::Encrypted { .. } => stream(gst::StreamError::Decrypt),

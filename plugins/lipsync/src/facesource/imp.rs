@@ -11,8 +11,9 @@ use super::LoopMode;
 use super::error::{Error, display_name};
 use super::monitor::Monitor;
 use super::playback::{Frame, Playback, Step, rate};
-use super::reader::{Reader, Stop};
+use super::reader::{Reader, Stop, Wanted};
 use super::schedule::{Rate, Schedule, Slot};
+use crate::decode::MOST_PIXELS;
 use crate::video::FORMATS;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -26,11 +27,16 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// For a picture, and for a held frame of a video that has no rate.
 const DEFAULT_RATE: gst::Fraction = gst::Fraction::from_integer(25);
 
+/// A rate above this is the unit in which a container counts time, not one of frames.
+const FASTEST: gst::Fraction = gst::Fraction::from_integer(480);
+
 #[derive(Debug, Clone)]
 struct Settings {
     uri: Option<String>,
     loop_mode: LoopMode,
     fps: gst::Fraction,
+    max_pixels: u64,
+    even_size: bool,
 }
 
 impl Default for Settings {
@@ -39,6 +45,8 @@ impl Default for Settings {
             uri: None,
             loop_mode: LoopMode::default(),
             fps: gst::Fraction::new(0, 1),
+            max_pixels: MOST_PIXELS,
+            even_size: false,
         }
     }
 }
@@ -102,6 +110,19 @@ impl ObjectImpl for FaceSource {
                     .default_value(defaults.fps)
                     .mutable_ready()
                     .build(),
+                glib::ParamSpecUInt64::builder("max-pixels")
+                    .nick("Most pixels")
+                    .blurb("A picture, or a video's frame, with more pixels than this is refused before it is decoded")
+                    .minimum(1)
+                    .default_value(defaults.max_pixels)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecBoolean::builder("even-size")
+                    .nick("Even size")
+                    .blurb("Leave out the last column and row of a picture of odd size, which many encoders can't take")
+                    .default_value(defaults.even_size)
+                    .mutable_ready()
+                    .build(),
                 glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                     .nick("Statistics")
                     .blurb("frames: frames sent; loops: how often the file's end (going backwards, its start) was passed")
@@ -118,6 +139,8 @@ impl ObjectImpl for FaceSource {
             "uri" => value.get().map(|v| settings.uri = v),
             "loop-mode" => value.get().map(|v| settings.loop_mode = v),
             "fps" => value.get().map(|v| settings.fps = v),
+            "max-pixels" => value.get().map(|v| settings.max_pixels = v),
+            "even-size" => value.get().map(|v| settings.even_size = v),
             _ => Ok(()),
         };
         if let Err(e) = result {
@@ -131,6 +154,8 @@ impl ObjectImpl for FaceSource {
             "uri" => settings.uri.to_value(),
             "loop-mode" => settings.loop_mode.to_value(),
             "fps" => settings.fps.to_value(),
+            "max-pixels" => settings.max_pixels.to_value(),
+            "even-size" => settings.even_size.to_value(),
             "stats" => {
                 let state = self.state.lock().unwrap();
                 gst::Structure::builder("facesource-stats")
@@ -292,13 +317,16 @@ impl FaceSource {
                 reason: "it has no scheme".into(),
             });
         }
-        let reader =
-            Reader::open(&uri, &self.wanted_caps(), self.monitor.clone()).map_err(|e| {
-                Error::MissingCodec {
-                    name: display_name(&uri),
-                    codec: e.to_string(),
-                }
-            })?;
+        let (caps, monitor) = (self.wanted_caps(), self.monitor.clone());
+        let wanted = Wanted {
+            caps,
+            most_pixels: settings.max_pixels,
+            even_size: settings.even_size,
+        };
+        let reader = Reader::open(&uri, &wanted, monitor).map_err(|e| Error::MissingCodec {
+            name: display_name(&uri),
+            codec: e.to_string(),
+        })?;
         Ok(Stream {
             playback: Playback::new(reader, settings.loop_mode),
             settings,
@@ -403,6 +431,7 @@ impl FaceSource {
             .caps
             .structure(0)
             .and_then(|s| s.get::<gst::Fraction>("framerate").ok())
+            .filter(|rate| *rate <= FASTEST && !stream.playback.has_own_times())
             .unwrap_or(gst::Fraction::new(0, 1));
         let wanted = match forced {
             Some(fps) => fps,

@@ -1,7 +1,10 @@
 //! What the decoders keep quiet about: files that were cut off, which several demuxers end as if
-//! nothing were wrong, and the orientation that a camera noted in a picture.
+//! nothing were wrong, the orientation that a camera noted in a picture, and how many pixels a picture
+//! will have.
 
 use std::io::{self, Read, Seek, SeekFrom};
+
+use crate::decode::still;
 
 /// Where a picture's notes are looked for.
 const HEAD: u64 = 256 << 10;
@@ -10,20 +13,32 @@ const LARGEST_SEARCHED: u64 = 64 << 20;
 /// The last chunk with its checksum.
 const PNG_END: [u8; 8] = *b"IEND\xae\x42\x60\x82";
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     /// The file says that it is longer than it is.
     pub cut: bool,
     /// EXIF orientation, 2 to 8; absent where the picture is upright.
     pub orientation: Option<u8>,
+    /// Of a picture: width and height.
+    pub size: Option<(u32, u32)>,
+    /// Of an animation whose demuxer doesn't tell them: how long each frame lasts.
+    pub durations: Option<Vec<gst::ClockTime>>,
 }
 
 /// Looks at the structure of MP4, Matroska, RIFF (AVI, WebP), JPEG and PNG files.
 pub fn inspect(file: &mut (impl Read + Seek), len: u64) -> io::Result<Facts> {
     let mut head = Vec::new();
     file.by_ref().take(HEAD).read_to_end(&mut head)?;
-    let mut facts = Facts::default();
+    let mut facts = Facts {
+        size: still::size(&head),
+        ..Facts::default()
+    };
     match &head[..] {
+        [b'G', b'I', b'F', b'8', ..] if len <= LARGEST_SEARCHED => {
+            file.read_to_end(&mut head)?;
+            // A single frame is a picture.
+            facts.durations = still::gif_durations(&head).filter(|d| d.len() > 1);
+        }
         [0xff, 0xd8, ..] => {
             facts.orientation = jpeg_exif(&head).and_then(tiff_orientation);
             if len <= LARGEST_SEARCHED {
@@ -273,11 +288,11 @@ mod tests {
             ]
             .concat();
             jpeg.extend([0xff, 0xda, 0, 2, 9, 9, 0xff, 0xd9]);
-            let found = Facts {
-                cut: false,
-                orientation: Some(6),
+            let found = |data: &[u8]| {
+                let facts = facts(data);
+                (facts.cut, facts.orientation)
             };
-            assert_eq!(facts(&jpeg), found);
+            assert_eq!(found(&jpeg), (false, Some(6)));
             assert!(cut(&jpeg[..jpeg.len() - 2]));
 
             let size = (tiff.len() as u32).to_be_bytes();
@@ -285,12 +300,12 @@ mod tests {
             let mut png = [&start[..], &size[..], b"eXIf", &tiff].concat();
             assert!(cut(&png));
             png.extend(PNG_END);
-            assert_eq!(facts(&png), found);
+            assert_eq!(found(&png), (false, Some(6)));
 
             let chunk = [b"EXIF", &(tiff.len() as u32).to_le_bytes()[..], &tiff].concat();
             let size = (4 + 10 + chunk.len() as u32).to_le_bytes();
             let webp = [b"RIFF", &size[..], b"WEBPVP8X\x01\0\0\0x\0", &chunk].concat();
-            assert_eq!(facts(&webp), found);
+            assert_eq!(found(&webp), (false, Some(6)));
         }
         assert_eq!(tiff_orientation(&exif(true, 1)), None);
         assert_eq!(tiff_orientation(&exif(true, 9)), None);

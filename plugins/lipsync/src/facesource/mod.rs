@@ -21,6 +21,9 @@
 //!     ! videoconvert ! x264enc ! mp4mux ! filesink location=/tmp/long.mp4
 //! ```
 //!
+//! What is opened is the file alone: a playlist that names others is refused, and so is a picture, or
+//! a frame of a video, of more than `max-pixels`, before it is decoded.
+//!
 //! The element is not live: its latency is zero. It can be seeked to any time at normal speed; where
 //! `loop-mode` is not `none` or the file can't be searched, it is then decoded from its start, so a
 //! far seek takes long.
@@ -35,6 +38,7 @@ mod monitor;
 mod playback;
 mod reader;
 mod schedule;
+mod upright;
 
 use gst::glib;
 use gst::prelude::*;

@@ -4,7 +4,7 @@ use gst::ClockTime;
 
 use super::LoopMode;
 use super::error::{Error, Stage};
-use super::reader::{Reader, Stop};
+use super::reader::{Reader, Stop, Times};
 use super::schedule::Rate;
 use crate::source_time;
 
@@ -17,6 +17,9 @@ const FAR: ClockTime = ClockTime::from_seconds(5);
 const OFF: ClockTime = ClockTime::from_seconds(1);
 /// For a frame whose file does not say how long it lasts.
 const DEFAULT_PERIOD: ClockTime = ClockTime::from_mseconds(40);
+
+/// Demuxers invent no longer gaps than this.
+const LONGEST_INVENTED: ClockTime = ClockTime::from_seconds(2);
 
 /// A decoded frame.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ struct Chunk {
     end: ClockTime,
     frames: usize,
     bytes: usize,
+    /// How many frames of the file are before it.
+    before: usize,
 }
 
 enum Phase {
@@ -85,6 +90,13 @@ pub struct Playback {
     first_start: Option<ClockTime>,
     /// Where in the output the frame is that a jump led to, until that is asked for.
     landed: Option<ClockTime>,
+    /// Frames read since the reader was at the start of the file.
+    read: usize,
+    /// Where the demuxer's times are wrong: those that the frames of the file got in the first pass. In
+    /// later ones, frames are told by their number.
+    known: Vec<(ClockTime, ClockTime)>,
+    /// The gaps of the first pass that the demuxer invented, together.
+    invented: ClockTime,
 }
 
 impl Playback {
@@ -101,11 +113,19 @@ impl Playback {
             turns: 0,
             first_start: None,
             landed: None,
+            read: 0,
+            known: Vec::new(),
+            invented: ClockTime::ZERO,
         }
     }
 
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// Whether the file says for each frame how long it lasts, so that a rate tells nothing.
+    pub fn has_own_times(&self) -> bool {
+        matches!(self.reader.times(), Times::Given(_))
     }
 
     /// How often the end of the file, or backwards its start, was passed.
@@ -131,6 +151,7 @@ impl Playback {
             && time > FAR
             && self.first_start.is_some()
             && !matches!(self.phase, Phase::Still(_))
+            && matches!(self.reader.times(), Times::True)
             && self.reader.is_seekable();
         self.restart();
         if can_jump {
@@ -176,6 +197,7 @@ impl Playback {
     }
 
     fn forwards(&mut self) {
+        self.read = 0;
         self.reader.rewind();
         self.given = 0;
         self.phase = Phase::Forwards;
@@ -209,15 +231,14 @@ impl Playback {
     }
 
     fn step_forwards(&mut self) -> Result<Step, Stop> {
-        while let Some(sample) = self.reader.pull()? {
-            let next = self.frame(&sample)?;
-            drop(sample);
+        while let Some(next) = self.pull()? {
             self.first_start.get_or_insert(next.start);
             if let Some(mut frame) = self.ahead.replace(next) {
                 if let Some(next) = &self.ahead {
                     frame.duration = next.start - frame.start;
                 }
                 self.last_period = Some(frame.duration);
+                self.know(&frame);
                 return Ok(Step::Show(self.given(frame)));
             }
         }
@@ -228,12 +249,63 @@ impl Playback {
                 stage: Stage::Decode,
             }));
         };
+        self.know(&frame);
         let frame = self.given(frame);
         self.turn(&frame);
         match (self.given, self.mode) {
             (1, LoopMode::None) => Ok(Step::Only(frame)),
             (1, _) => self.step(),
             _ => Ok(Step::Show(frame)),
+        }
+    }
+
+    /// The next frame of the file.
+    fn pull(&mut self) -> Result<Option<Frame>, Stop> {
+        // Known as soon as the reader has found out what the file is, so not before the first frame.
+        if self.read > 0
+            && let Times::Given(durations) = self.reader.times()
+            && self.read >= durations.len()
+        {
+            return Ok(None);
+        }
+        let Some(sample) = self.reader.pull()? else {
+            return Ok(None);
+        };
+        let mut frame = self.frame(&sample)?;
+        drop(sample);
+        match self.reader.times() {
+            Times::True => {}
+            _ if self.known.get(self.read).is_some() => {
+                (frame.start, frame.duration) = self.known[self.read];
+            }
+            Times::Given(durations) => {
+                let before = self.ahead.as_ref();
+                frame.start = before.map_or(ClockTime::ZERO, |b| b.start + b.duration);
+                frame.duration = durations.get(self.read).copied().unwrap_or(frame.duration);
+            }
+            Times::WithInventedGaps => {
+                if let Some(before) = &self.ahead {
+                    let end = before.start + before.duration;
+                    let gap = frame
+                        .start
+                        .saturating_sub(self.invented)
+                        .saturating_sub(end);
+                    if gap > before.duration / 2 && gap < LONGEST_INVENTED {
+                        self.invented += gap;
+                    }
+                    frame.start = frame.start.saturating_sub(self.invented).max(end);
+                }
+            }
+        }
+        self.read += 1;
+        Ok(Some(frame))
+    }
+
+    /// Notes the times of a frame of the first pass, where they can't be had again.
+    fn know(&mut self, frame: &Frame) {
+        let is_new = self.known.len() as u64 == self.given;
+        if self.turns == 0 && is_new && !matches!(self.reader.times(), Times::True) {
+            self.known.push((frame.start, frame.duration));
         }
     }
 
@@ -259,9 +331,15 @@ impl Playback {
     /// Starts on the chunk before `chunk`.
     fn backwards(&mut self, chunk: usize) {
         let complete = match chunk.checked_sub(1).and_then(|i| self.chunks.get(i)) {
-            Some(before) => {
+            Some(before) if matches!(self.reader.times(), Times::True) => {
                 // The middle of the frame: rounding in the file's index then can't hit a neighbour.
                 self.reader.seek(before.start + before.first / 2);
+                false
+            }
+            Some(_) => {
+                // A seek goes anywhere; frames are counted from the start of the file.
+                self.read = 0;
+                self.reader.rewind();
                 false
             }
             None => true,
@@ -303,10 +381,10 @@ impl Playback {
                 self.backwards(chunk);
                 continue;
             }
-            let next = match self.reader.pull()? {
-                Some(sample) => Some(self.frame(&sample)?),
-                None => None,
-            };
+            let next = self.pull()?;
+            if !self.known.is_empty() && next.is_some() && self.read <= wanted.before {
+                continue;
+            }
             self.collect(next, wanted);
         }
     }
@@ -364,6 +442,7 @@ impl Playback {
                 end,
                 frames: 1,
                 bytes,
+                before: self.given.saturating_sub(1) as usize,
             }),
         }
     }

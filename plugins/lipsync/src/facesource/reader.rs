@@ -15,6 +15,8 @@ use super::error::{self, Error, Stage};
 use super::imp::CAT;
 use super::inspect::{Facts, inspect};
 use super::monitor::{Flushing, Monitor};
+use super::upright::{exif_direction, insert_crop, insert_flip, turn_when_tagged};
+use crate::decode;
 
 /// Frames decoded ahead.
 const READ_AHEAD: u32 = 4;
@@ -52,6 +54,19 @@ struct Status {
     inner: Mutex<Inner>,
 }
 
+/// What the times of the decoded frames are worth.
+#[derive(Clone, Default)]
+pub enum Times {
+    /// They are those of the file.
+    #[default]
+    True,
+    /// The demuxer puts gaps where the file has none, and others after a seek.
+    WithInventedGaps,
+    /// They are none. The file itself says how long each of its frames lasts; after the last one the
+    /// demuxer goes on.
+    Given(Arc<[gst::ClockTime]>),
+}
+
 #[derive(Default)]
 struct Inner {
     /// Opening or seeking runs in another thread.
@@ -62,6 +77,7 @@ struct Inner {
     file_type: Option<String>,
     has_video: bool,
     cut: bool,
+    times: Times,
     /// The reader is gone, and its pipeline must not be started any more.
     closed: bool,
 }
@@ -160,11 +176,18 @@ fn is_media(media_type: &str) -> bool {
         .any(|m| media_type.starts_with(m))
 }
 
+/// What the frames may be.
+pub struct Wanted {
+    pub caps: gst::Caps,
+    pub most_pixels: u64,
+    pub even_size: bool,
+}
+
 impl Reader {
-    /// Starts to read. `caps` is what the frames may be.
+    /// Starts to read.
     pub fn open(
         uri: &str,
-        caps: &gst::Caps,
+        wanted: &Wanted,
         monitor: Arc<Monitor>,
     ) -> Result<Self, glib::BoolError> {
         let status = Arc::new(Status {
@@ -183,7 +206,7 @@ impl Reader {
             .build()?;
         let convert = gst::ElementFactory::make("videoconvert").build()?;
         let sink = AppSink::builder()
-            .caps(caps)
+            .caps(&wanted.caps)
             .sync(false)
             .qos(false)
             .max_buffers(READ_AHEAD)
@@ -191,10 +214,25 @@ impl Reader {
             .callbacks(callbacks(&monitor))
             .build();
         pipeline.add_many([&decode, &convert, sink.upcast_ref()])?;
-        convert.link(&sink)?;
+        // What is before the sink, or before what turns the picture.
+        let last = match wanted.even_size {
+            true => insert_crop(&pipeline, &convert)?,
+            false => convert.clone(),
+        };
+        last.link(&sink)?;
 
-        connect_decoder(&decode, &convert, &status)?;
-        turn_when_tagged(&pipeline, &convert, &sink)?;
+        let most_pixels = wanted.most_pixels;
+        connect_decoder(&decode, &convert, most_pixels, &status)?;
+        if decode::is_file(uri) {
+            let on_playlist = status.clone();
+            decode::only_this_file(&decode, move |kind| {
+                on_playlist.fail(Error::Playlist {
+                    name: on_playlist.name.clone(),
+                    kind: kind.to_owned(),
+                });
+            });
+        }
+        turn_when_tagged(&pipeline, &last, &sink)?;
         if let Some(bus) = pipeline.bus() {
             let status = status.clone();
             bus.set_sync_handler(move |_, message| {
@@ -205,14 +243,25 @@ impl Reader {
 
         let opening = status.clone();
         let file = glib::filename_from_uri(uri).ok().map(|(path, _)| path);
-        let (from, to) = (convert.downgrade(), sink.downgrade());
+        let (from, to) = (last.downgrade(), sink.downgrade());
         let opened = pipeline.clone();
         in_background(&status, move || {
             let pipeline = &opened;
             let facts = file.map_or(Ok(Facts::default()), |path| check_file(&path));
+            let facts = facts.and_then(|facts| match facts.size {
+                Some((width, height)) => {
+                    check_size(&opening.name, width, height, most_pixels).map(|()| facts)
+                }
+                None => Ok(facts),
+            });
             match facts {
                 Ok(facts) => {
-                    opening.update(|inner| inner.cut = facts.cut);
+                    opening.update(|inner| {
+                        inner.cut = facts.cut;
+                        if let Some(durations) = facts.durations {
+                            inner.times = Times::Given(durations.into());
+                        }
+                    });
                     if let Some(direction) = facts.orientation.and_then(exif_direction)
                         && let (Some(from), Some(to)) = (from.upgrade(), to.upgrade())
                         && let Err(e) = insert_flip(pipeline, &from, &to, direction)
@@ -319,9 +368,12 @@ impl Reader {
 
     /// Goes back to the start, by reading the file anew where it can't be seeked.
     pub fn rewind(&self) {
-        self.reposition(|pipeline, status| {
-            if !seek(pipeline, gst::ClockTime::ZERO) {
-                let _ = pipeline.set_state(gst::State::Ready);
+        // Where the times are wrong, so is where a seek goes.
+        let trusted = matches!(self.times(), Times::True);
+        self.reposition(move |pipeline, status| {
+            if !trusted || !seek(pipeline, gst::ClockTime::ZERO) {
+                // Above NULL, an appsink that was at its end stays there.
+                let _ = pipeline.set_state(gst::State::Null);
                 start(pipeline, status);
             }
         });
@@ -342,6 +394,11 @@ impl Reader {
         self.pipeline.query(&mut query) && query.result().0
     }
 
+    /// What the frames' times are worth, known with the first frame.
+    pub fn times(&self) -> Times {
+        self.status.inner.lock().unwrap().times.clone()
+    }
+
     /// As the file states it.
     pub fn duration(&self) -> Option<gst::ClockTime> {
         self.pipeline.query_duration()
@@ -354,10 +411,12 @@ impl Reader {
     /// Whether the file is a picture, not a video.
     pub fn is_picture(&self) -> bool {
         let inner = self.status.inner.lock().unwrap();
-        inner
+        let is_image = inner
             .file_type
             .as_deref()
-            .is_some_and(|t| t.starts_with("image/"))
+            .is_some_and(|t| t.starts_with("image/"));
+        // An animation says how long its frames last.
+        is_image && !matches!(inner.times, Times::Given(_))
     }
 
     /// What the application needs to offer the user an installation.
@@ -412,6 +471,7 @@ fn callbacks(monitor: &Arc<Monitor>) -> AppSinkCallbacks {
 fn connect_decoder(
     decode: &gst::Element,
     convert: &gst::Element,
+    most_pixels: u64,
     status: &Arc<Status>,
 ) -> Result<(), glib::BoolError> {
     let into = convert
@@ -440,12 +500,28 @@ fn connect_decoder(
             name: on_end.name.clone(),
         });
     });
+    let on_element = status.clone();
+    decode::on_element(decode, "mpegpsdemux", move |_| {
+        on_element.update(|inner| inner.times = Times::WithInventedGaps);
+    });
     // Anything but the picture stays as it is in the file: exposed, so that it is known to be there,
     // but not decoded.
     let on_type = status.clone();
     decode.connect("autoplug-continue", false, move |args| {
         let caps = args.get(2)?.get::<gst::Caps>().ok()?;
-        let media = caps.structure(0)?.name();
+        let structure = caps.structure(0)?;
+        let media = structure.name();
+        if let (Ok(width), Ok(height)) = (structure.get::<i32>("width"), structure.get("height"))
+            && let Err(error) = check_size(
+                &on_type.name,
+                width.unsigned_abs(),
+                i32::unsigned_abs(height),
+                most_pixels,
+            )
+        {
+            on_type.fail(error);
+            return Some(false.to_value());
+        }
         on_type.update(|inner| {
             inner.file_type.get_or_insert_with(|| media.to_string());
         });
@@ -455,62 +531,16 @@ fn connect_decoder(
     Ok(())
 }
 
-/// Puts a videoflip behind the converter when the file's tags ask for it. Without them there is
-/// none, because it takes fewer formats than we do.
-fn turn_when_tagged(
-    pipeline: &gst::Pipeline,
-    convert: &gst::Element,
-    sink: &AppSink,
-) -> Result<(), glib::BoolError> {
-    let pad = convert
-        .static_pad("src")
-        .ok_or_else(|| glib::bool_error!("videoconvert has no source pad"))?;
-    let (pipeline, from, to) = (pipeline.downgrade(), convert.downgrade(), sink.downgrade());
-    // Tags come between the caps and the first frame, in the streaming thread: relinking is safe.
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if let Some(gst::PadProbeData::Event(event)) = &info.data
-            && let gst::EventView::Tag(event) = event.view()
-            && let Some(orientation) = event.tag().get::<gst::tags::ImageOrientation>()
-            && orientation.get() != "rotate-0"
-            && let (Some(pipeline), Some(from), Some(to)) =
-                (pipeline.upgrade(), from.upgrade(), to.upgrade())
-        {
-            if let Err(e) = insert_flip(&pipeline, &from, &to, "auto") {
-                gst::warning!(CAT, "the picture is not turned upright: {e}");
-            }
-            return gst::PadProbeReturn::Remove;
-        }
-        gst::PadProbeReturn::Ok
-    });
-    Ok(())
-}
-
-fn insert_flip(
-    pipeline: &gst::Pipeline,
-    convert: &gst::Element,
-    sink: &AppSink,
-    direction: &str,
-) -> Result<(), glib::BoolError> {
-    let flip = gst::ElementFactory::make("videoflip")
-        .property_from_str("video-direction", direction)
-        .property("qos", false)
-        .build()?;
-    pipeline.add(&flip)?;
-    convert.unlink(sink);
-    gst::Element::link_many([convert, &flip, sink.upcast_ref()])?;
-    flip.sync_state_with_parent()
-}
-
-fn exif_direction(orientation: u8) -> Option<&'static str> {
-    Some(match orientation {
-        2 => "horiz",
-        3 => "180",
-        4 => "vert",
-        5 => "ul-lr",
-        6 => "90r",
-        7 => "ur-ll",
-        8 => "90l",
-        _ => return None,
+/// Before anything is decoded: a small file may ask for more memory than there is.
+fn check_size(name: &str, width: u32, height: u32, most: u64) -> Result<(), Error> {
+    if u64::from(width) * u64::from(height) <= most {
+        return Ok(());
+    }
+    Err(Error::TooLarge {
+        name: name.to_owned(),
+        width,
+        height,
+        most,
     })
 }
 

@@ -1,0 +1,95 @@
+//! What has to be put right at `uridecodebin`, wherever one opens a user's file.
+
+mod editlist;
+mod leftover;
+pub mod still;
+
+use std::sync::Arc;
+
+use gst::glib;
+use gst::prelude::*;
+
+/// A file must not make the machine fetch others: what a playlist names is not what the user named.
+/// `refused` is told the type of what would have been opened so.
+pub fn only_this_file(decode: &gst::Element, refused: impl Fn(&str) + Send + Sync + 'static) {
+    decode.connect("autoplug-select", false, move |args| {
+        let select = glib::EnumClass::with_type(glib::Type::from_name("GstAutoplugSelectResult")?)?;
+        let caps = args.get(2)?.get::<gst::Caps>().ok()?;
+        let factory = args.get(3)?.get::<gst::ElementFactory>().ok()?;
+        if !fetches(&factory) {
+            return select.to_value_by_nick("try");
+        }
+        refused(caps.structure(0).map_or("", |s| s.name()));
+        select.to_value_by_nick("skip")
+    });
+}
+
+/// Demuxers of playlists, manifests and session descriptions open what these name.
+fn fetches(factory: &gst::ElementFactory) -> bool {
+    let klass = factory.metadata("klass").unwrap_or_default();
+    klass.contains("Adaptive") || klass.contains("Network")
+}
+
+/// Most pixels of a picture, or of a video's frame, that are decoded unless somebody asks for more: 8K,
+/// and any photograph of a telephone as it usually takes them.
+pub const MOST_PIXELS: u64 = 8192 * 8192;
+
+/// Streams of larger pictures stay as they are in the file, and are exposed so.
+pub fn no_larger_than(decode: &gst::Element, most_pixels: u64) {
+    decode.connect("autoplug-continue", false, move |args| {
+        let caps = args.get(2)?.get::<gst::Caps>().ok()?;
+        Some((pixels(&caps) <= most_pixels).to_value())
+    });
+}
+
+fn pixels(caps: &gst::CapsRef) -> u64 {
+    let structure = caps.structure(0);
+    let number = |name: &str| structure.and_then(|s| s.get::<i32>(name).ok()).unwrap_or(0);
+    u64::from(number("width").unsigned_abs()) * u64::from(number("height").unsigned_abs())
+}
+
+/// Whether the URI is that of a local file.
+pub fn is_file(uri: &str) -> bool {
+    uri.split_once(':')
+        .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("file"))
+}
+
+/// Sees that the sound of a file comes whole and at its time: applies the edit lists of MP4 files, and
+/// reports how many bytes of the file a parser did not use.
+pub fn whole_sound(decode: &gst::Element, unused: impl Fn(u64) + Send + Sync + 'static) {
+    let unused = Arc::new(unused);
+    on_element(decode, "qtdemux", editlist::apply);
+    on_any_element(decode, move |factory, element| {
+        let klass = factory.metadata("klass").unwrap_or_default();
+        if klass.contains("Parser") && klass.contains("Audio") {
+            let unused = unused.clone();
+            leftover::watch(element, move |bytes| unused(bytes));
+        }
+    });
+}
+
+/// Calls `found` for each element of that kind that the decoder makes, before it works.
+pub fn on_element(
+    decode: &gst::Element,
+    kind: &'static str,
+    found: impl Fn(&gst::Element) + Send + Sync + 'static,
+) {
+    on_any_element(decode, move |factory, element| {
+        if factory.name() == kind {
+            found(element);
+        }
+    });
+}
+
+fn on_any_element(
+    decode: &gst::Element,
+    found: impl Fn(&gst::ElementFactory, &gst::Element) + Send + Sync + 'static,
+) {
+    if let Some(bin) = decode.downcast_ref::<gst::Bin>() {
+        bin.connect_deep_element_added(move |_, _, element| {
+            if let Some(factory) = element.factory() {
+                found(&factory, element);
+            }
+        });
+    }
+}
