@@ -28,6 +28,10 @@ pub enum FailureKind {
     NoSoundTrack,
     NoPicture,
     NoFace,
+    /// More pixels than are decoded.
+    InputTooLarge,
+    /// Whole, but of a format that nothing here decodes.
+    FormatUnsupported,
     ModelMissing,
     ModelCorrupt,
     ModelShape,
@@ -56,7 +60,7 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::Internal,
         Self::Usage,
         Self::InputMissing,
@@ -75,6 +79,8 @@ impl FailureKind {
         Self::LibraryMissing,
         Self::Provider,
         Self::FaceFile,
+        Self::InputTooLarge,
+        Self::FormatUnsupported,
         Self::OutputFolderMissing,
         Self::OutputFolderReadOnly,
         Self::DiskFull,
@@ -106,6 +112,8 @@ impl FailureKind {
             Self::NoSoundTrack => 17,
             Self::NoPicture => 18,
             Self::NoFace => 19,
+            Self::InputTooLarge => 26,
+            Self::FormatUnsupported => 27,
             Self::ModelMissing => 20,
             Self::ModelCorrupt => 21,
             Self::ModelShape => 22,
@@ -145,6 +153,8 @@ impl FailureKind {
             Self::NoSoundTrack => "the file has no sound track",
             Self::NoPicture => "the file has no picture",
             Self::NoFace => "no face was found in the whole video",
+            Self::InputTooLarge => "the picture has more pixels than are decoded",
+            Self::FormatUnsupported => "nothing that is installed reads this format",
             Self::ModelMissing => "there is no such model",
             Self::ModelCorrupt => "the model can't be loaded",
             Self::ModelShape => "the model's inputs or outputs have the wrong shape",
@@ -182,6 +192,10 @@ impl FailureKind {
             Self::HeaderOnly => "Copy or record it again",
             Self::NoSoundTrack => "Choose a file that has speech in it",
             Self::NoPicture => "Choose a video or a picture of a face",
+            Self::InputTooLarge => {
+                "Make it smaller, for example with `ffmpeg -i IN -vf scale=1920:-2 OUT`"
+            }
+            Self::FormatUnsupported => "Convert it to PNG, JPEG, MP4 or WAV",
             Self::NoFace => "Choose a video in which a face looks at the camera",
             Self::ModelMissing => "Check the path, or see `lipflow model list`",
             Self::ModelCorrupt => "Copy or download it again; `lipflow model check` says more",

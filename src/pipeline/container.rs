@@ -2,7 +2,7 @@
 //! a file that was cut in the middle is known at once, and not after an hour of work.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// What an ISO file, or one of the QuickTime files before it, begins with.
@@ -156,54 +156,6 @@ fn inspect_riff(reader: &mut (impl Read + Seek), size: u64) -> io::Result<Wholen
     })
 }
 
-/// Makes an MP4 or QuickTime file say nothing of when it was made, so that the same work gives the
-/// same bytes: the muxer writes the present time into the headers of the movie and its tracks
-/// (ISO/IEC 14496-12, 8.2.2, 8.3.2 and 8.4.2). Files of other formats stay as they are.
-pub fn forget_when_made(path: &Path) -> io::Result<()> {
-    let mut file = File::options().read(true).write(true).open(path)?;
-    let mut head = [0; 8];
-    if file.read_exact(&mut head).is_err() || !FIRST_BOXES.iter().any(|kind| head[4..] == **kind) {
-        return Ok(());
-    }
-    let size = file.metadata()?.len();
-    forget_in(&mut file, 0, size)
-}
-
-fn forget_in(file: &mut (impl Read + Write + Seek), start: u64, end: u64) -> io::Result<()> {
-    let mut position = start;
-    while end - position >= 8 {
-        file.seek(SeekFrom::Start(position))?;
-        let short = u64::from(read_u32_be(file)?);
-        let mut kind = [0; 4];
-        file.read_exact(&mut kind)?;
-        let (length, header) = match short {
-            0 => (end - position, 8),
-            1 => (read_u64_be(file)?, 16),
-            length => (length, 8),
-        };
-        if length < header || length > end - position {
-            return Ok(());
-        }
-        match &kind {
-            b"moov" | b"trak" | b"mdia" => {
-                forget_in(file, position + header, position + length)?;
-            }
-            b"mvhd" | b"tkhd" | b"mdhd" => {
-                // A version, three bytes of flags, and the times of creation and of modification.
-                let times = match read_u8(file)? {
-                    0 => 8,
-                    _ => 16,
-                };
-                file.seek(SeekFrom::Start(position + header + 4))?;
-                file.write_all(&[0; 16][..times])?;
-            }
-            _ => {}
-        }
-        position += length;
-    }
-    Ok(())
-}
-
 fn read_u32_be(reader: &mut impl Read) -> io::Result<u32> {
     let mut bytes = [0; 4];
     reader.read_exact(&mut bytes)?;
@@ -273,34 +225,6 @@ mod tests {
         bytes.extend_from_slice(kind);
         bytes.extend_from_slice(content);
         bytes
-    }
-
-    #[test]
-    fn an_mp4_forgets_when_it_was_made_and_nothing_else() {
-        // Version 0 has times of 4 bytes, version 1 of 8, behind the version and three bytes of flags.
-        let header = |kind: &[u8; 4], version: u8, time: u8| {
-            let times = if version == 0 { 8 } else { 16 };
-            let content = [vec![version, 9, 9, 9], vec![time; times], vec![7; 20]].concat();
-            iso_box(kind, &content)
-        };
-        let file = |time: u8| {
-            let media = iso_box(b"mdia", &header(b"mdhd", 1, time));
-            let track = iso_box(b"trak", &[header(b"tkhd", 0, time), media].concat());
-            let movie = iso_box(b"moov", &[header(b"mvhd", 0, time), track].concat());
-            // What only looks like a header is content.
-            let content = iso_box(b"mdat", &header(b"mvhd", 0, 5));
-            [iso_box(b"ftyp", b"isom\0\0\0\0"), movie, content].concat()
-        };
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.mp4");
-        std::fs::write(&path, file(5)).unwrap();
-        forget_when_made(&path).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), file(0));
-
-        let other = b"RIFF, or anything else".to_vec();
-        std::fs::write(&path, &other).unwrap();
-        forget_when_made(&path).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), other);
     }
 
     #[test]

@@ -8,6 +8,30 @@ use gst::prelude::*;
 
 use super::classify::path_of;
 
+/// What a pipeline does to frames and sound behind the elements that are ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// Samples of silence that the sound's encoder puts before the sound: libav's AAC one packet. Of
+    /// other encoders nothing is known, so nothing is taken away.
+    pub priming: u32,
+    /// A mixer gives frames at a rate of its own, so they are not those that `lipsync` counted.
+    pub makes_own_frames: bool,
+}
+
+impl Tail {
+    pub fn of(pipeline: &gst::Pipeline) -> Self {
+        let mut tail = Self::default();
+        for element in pipeline.iterate_recurse().into_iter().flatten() {
+            match element.factory().map(|factory| factory.name()).as_deref() {
+                Some("avenc_aac") => tail.priming = 1024,
+                Some("compositor" | "videorate") => tail.makes_own_frames = true,
+                _ => {}
+            }
+        }
+        tail
+    }
+}
+
 /// Notes every buffer that passes any pad of a pipeline, including pads that come later.
 pub struct Flow {
     seen: Arc<Seen>,

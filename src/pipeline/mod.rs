@@ -5,6 +5,8 @@ pub mod classify;
 pub mod container;
 pub mod debian;
 pub mod flow;
+pub mod format;
+pub mod mp4;
 pub mod probe;
 pub mod runner;
 pub mod sample;

@@ -1,14 +1,18 @@
 //! What is in an input, found out without decoding more than its first moments.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gst_pbutils::prelude::*;
 use gst_pbutils::{Discoverer, DiscovererInfo, DiscovererResult, DiscovererVideoInfo};
+use gstlipsync::decode::{self, still};
 use serde::{Deserialize, Serialize};
 
 use super::classify;
 use super::container::{self, Wholeness};
+use super::format;
+use super::mp4;
 use crate::error::{Failure, FailureKind};
 use crate::event::{InputSummary, display, seconds};
 use crate::job::{Length, uri_of};
@@ -46,7 +50,7 @@ pub enum Kind {
 pub struct Video {
     pub width: u32,
     pub height: u32,
-    /// Absent where the rate varies, and for pictures.
+    /// The mean where the rate varies; absent where it is not known, and for pictures.
     pub fps: Option<(u32, u32)>,
     /// Degrees clockwise by which the picture is to be turned.
     pub rotation: u32,
@@ -100,29 +104,100 @@ pub fn probe(path: &Path, role: Role) -> Result<Probe, Failure> {
         Ok(Wholeness::HeaderOnly) => return Err(Failure::of(FailureKind::HeaderOnly, path)),
         Err(e) => return Err(Failure::of(FailureKind::InputUnreadable, path).detail(e)),
     }
+    let head = format::head(path)
+        .map_err(|e| Failure::of(FailureKind::InputUnreadable, path).detail(e))?;
+    format::check(&head).map_err(|f| f.file(path))?;
+    if let Some((width, height)) = still::size(&head) {
+        check_size(width, height).map_err(|f| f.file(path))?;
+    }
     let discoverer =
         Discoverer::new(TIMEOUT).map_err(|e| Failure::new(FailureKind::PluginMissing).detail(e))?;
+    let playlist: Arc<Mutex<Option<String>>> = Arc::default();
+    guard(&discoverer, &playlist);
     let probe = match discoverer.discover_uri(&uri_of(path)?) {
-        Ok(info) if info.result() == DiscovererResult::Ok => read(&info),
+        Ok(info) if info.result() == DiscovererResult::Ok => Ok(read(&info)),
         Ok(info) => match discovery_failure(info.result(), None) {
             // A stream that nothing can decode does not matter if those that are needed were found.
-            None => read(&info),
+            None => Ok(read(&info)),
             Some(failure) => {
                 let missing = info.missing_elements_installer_details();
-                let failure = missing
-                    .first()
-                    .map_or(failure, |m| classify::missing_plugin(m));
-                return Err(failure.file(path));
+                let missing = missing.first();
+                Err(missing.map_or(failure, |m| classify::missing_plugin(m)))
             }
         },
-        Err(error) => {
-            return Err(discovery_failure(DiscovererResult::Error, Some(&error))
-                .unwrap_or(Failure::new(FailureKind::InputDamaged))
-                .file(path));
-        }
+        Err(error) => Err(discovery_failure(DiscovererResult::Error, Some(&error))
+            .unwrap_or(Failure::new(FailureKind::InputDamaged))),
     };
+    let refused = playlist.lock().unwrap_or_else(|e| e.into_inner()).take();
+    if let Some(kind) = refused {
+        return Err(Failure::of(FailureKind::NotMedia, path)
+            .because(format_args!(
+                "this is a playlist ({kind}), which names other files"
+            ))
+            .advice("Name the video, picture or sound file itself"));
+    }
+    let probe = probe.map_err(|failure| failure.file(path))?;
+    let probe = Probe {
+        video: probe.video.map(|video| measured(video, path)),
+        ..probe
+    };
+    if let Some(video) = probe.video {
+        check_size(video.width, video.height).map_err(|f| f.file(path))?;
+    }
     check_role(&probe, role).map_err(|kind| Failure::of(kind, path))?;
     Ok(probe)
+}
+
+/// Sees that the discoverer opens no other file, and decodes nothing too large: with its first frame it
+/// would.
+fn guard(discoverer: &Discoverer, playlist: &Arc<Mutex<Option<String>>>) {
+    let playlist = playlist.clone();
+    discoverer.connect_source_setup(move |_, source| {
+        let Some(decode) = source.parent().and_downcast::<gst::Element>() else {
+            return;
+        };
+        let playlist = playlist.clone();
+        decode::only_this_file(&decode, move |kind| {
+            *playlist.lock().unwrap_or_else(|e| e.into_inner()) = Some(kind.to_owned());
+        });
+        decode::no_larger_than(&decode, decode::MOST_PIXELS);
+    });
+}
+
+/// The rate in a header is a claim. An index of frames tells how many there are; where there is none, a
+/// rate that no camera has is the unit in which the container counts time.
+fn measured(video: Video, path: &Path) -> Video {
+    const FASTEST: f64 = 480.0;
+    let tracks = mp4::timeline(path).ok().flatten().unwrap_or_default();
+    let frames = tracks.iter().find(|t| t.kind == mp4::Kind::Video);
+    let counted = match frames.map(|track| &track.frames[..]) {
+        Some(frames @ [(begin, _), .., (_, end)]) => {
+            let thousandths = u32::try_from(frames.len().saturating_mul(1000)).ok();
+            let millis = u32::try_from((*end - *begin).as_millis()).ok();
+            thousandths.zip(millis.filter(|m| *m > 0))
+        }
+        _ => None,
+    };
+    let is_true = |claimed, counted| (fps_of(claimed) / fps_of(counted) - 1.0).abs() < 0.02;
+    let fps = match (video.fps, counted) {
+        // What is claimed is exact, where it is true.
+        (Some(claimed), Some(counted)) if is_true(claimed, counted) => Some(claimed),
+        (_, Some(counted)) => Some(counted),
+        (claimed, None) => claimed.filter(|fps| fps_of(*fps) <= FASTEST),
+    };
+    Video { fps, ..video }
+}
+
+fn check_size(width: u32, height: u32) -> Result<(), Failure> {
+    if u64::from(width) * u64::from(height) <= decode::MOST_PIXELS {
+        return Ok(());
+    }
+    Err(
+        Failure::new(FailureKind::InputTooLarge).because(format_args!(
+            "the picture has {width}x{height} pixels, and {} in all are the most that is decoded",
+            decode::MOST_PIXELS
+        )),
+    )
 }
 
 /// Whether the input has what its role needs.

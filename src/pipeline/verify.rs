@@ -1,13 +1,18 @@
-//! Is the finished file right? It is opened again and its streams are parsed, not decoded: both must
-//! be there, every frame in it, and both of the expected length.
+//! Is the finished file right? It is opened again and read as a player reads it, without decoding:
+//! both streams must be there, every frame shown, and both of the expected length.
+//!
+//! Times are those of the container. A parser behind the demuxer would put its own in their place,
+//! which for a last frame that lasts longer than the others is too short.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gst::prelude::*;
 
 use super::classify::Files;
+use super::mp4;
 use super::runner::{self, Watch};
 use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
@@ -33,9 +38,14 @@ pub struct Track {
     /// First moment and last, in running time.
     pub start: Option<Duration>,
     pub end: Duration,
-    /// The longest buffer: a frame, or a packet of sound.
-    pub step: Duration,
+    /// How far the true end may be from that, for all that the container says.
+    slack: Duration,
+    last_start: Duration,
+    longest: Duration,
 }
+
+/// Containers that count in milliseconds are off by as much at both ends.
+const ROUNDING: Duration = Duration::from_millis(2);
 
 impl Track {
     pub fn duration(&self) -> Duration {
@@ -48,10 +58,36 @@ impl Track {
             return;
         };
         let start = Duration::from(start);
-        let length = buffer.duration().map_or(Duration::ZERO, Duration::from);
+        let length = buffer.duration().map(Duration::from);
+        self.longest = self.longest.max(length.unwrap_or_default());
         self.start = Some(self.start.map_or(start, |first| first.min(start)));
-        self.end = self.end.max(start + length);
-        self.step = self.step.max(length);
+        if start + length.unwrap_or_default() < self.end {
+            return;
+        }
+        self.end = start + length.unwrap_or_default();
+        // What has no duration may last as long as what was before it.
+        self.slack = match length {
+            Some(_) => ROUNDING,
+            None => ROUNDING + start.saturating_sub(self.last_start),
+        };
+        self.last_start = start;
+    }
+
+    fn of_shown(shown: &mp4::Shown) -> Self {
+        let starts = shown.frames.iter().map(|(start, _)| *start);
+        let ends = shown.frames.iter().map(|(_, end)| *end);
+        let lengths = shown.frames.iter().map(|(start, end)| *end - *start);
+        let packet = match shown.kind {
+            mp4::Kind::Video => Duration::ZERO,
+            mp4::Kind::Audio => lengths.max().unwrap_or_default(),
+        };
+        Self {
+            buffers: shown.frames.len() as u64,
+            start: starts.min(),
+            end: ends.max().unwrap_or_default(),
+            slack: ROUNDING + packet,
+            ..Self::default()
+        }
     }
 }
 
@@ -91,27 +127,34 @@ fn judge(found: &Found, expected: Expected) -> Result<(), String> {
             video.buffers
         ));
     }
-    // Sound comes in packets, so its end can't be had more exactly than to one of them.
-    let tolerance = video.step + audio.step;
-    let differ = |a: Duration, b: Duration| a.abs_diff(b) > tolerance;
-    if differ(video.duration(), audio.duration()) {
+    let differ = |a: Duration, b: Duration, slack: Duration| a.abs_diff(b) > slack;
+    let (picture, sound) = (video.duration(), audio.duration());
+    if differ(picture, sound, video.slack + audio.slack) {
         return Err(format!(
             "the picture lasts {:.3} s, the sound {:.3} s",
-            video.duration().as_secs_f64(),
-            audio.duration().as_secs_f64()
+            picture.as_secs_f64(),
+            sound.as_secs_f64()
         ));
     }
     match expected.duration {
-        Some(duration) if differ(duration, video.duration()) => Err(format!(
+        Some(duration) if differ(duration, picture, video.slack) => Err(format!(
             "it should last {:.3} s and lasts {:.3} s",
             duration.as_secs_f64(),
-            video.duration().as_secs_f64()
+            picture.as_secs_f64()
         )),
         _ => Ok(()),
     }
 }
 
 fn read(location: &str, watch: &Watch, cancel: &Cancel) -> Result<Found, Failure> {
+    let unreadable = |e: std::io::Error| Failure::new(FailureKind::InputUnreadable).detail(e);
+    if let Some(tracks) = mp4::timeline(Path::new(location)).map_err(unreadable)? {
+        let mut found = Found::default();
+        for shown in &tracks {
+            found.offer(shown.kind == mp4::Kind::Audio, Track::of_shown(shown));
+        }
+        return Ok(found);
+    }
     let make = |factory: &str| {
         gst::ElementFactory::make(factory)
             .build()
@@ -125,13 +168,28 @@ fn read(location: &str, watch: &Watch, cancel: &Cancel) -> Result<Found, Failure
     source.link(&parser).map_err(internal)?;
 
     let found: Arc<Mutex<Found>> = Arc::default();
+    let is_demuxed = Arc::new(AtomicBool::new(false));
+    if let Some(bin) = parser.downcast_ref::<gst::Bin>() {
+        let (found, is_demuxed) = (found.clone(), is_demuxed.clone());
+        bin.connect_deep_element_added(move |_, _, element| {
+            let klass = element.metadata("klass").unwrap_or_default();
+            if klass.contains("Demux") {
+                is_demuxed.store(true, Ordering::Relaxed);
+                let found = found.clone();
+                element.connect_pad_added(move |_, pad| count(pad, &found));
+            }
+        });
+    }
     let weak = pipeline.downgrade();
     parser.connect_pad_added({
         let found = found.clone();
         move |_, pad| {
             // A pad that can't be linked stops the pipeline with an error of its own.
             if let Some(pipeline) = weak.upgrade() {
-                let _ = count(&pipeline, pad, &found);
+                let _ = swallow(&pipeline, pad);
+            }
+            if !is_demuxed.load(Ordering::Relaxed) {
+                count(pad, &found);
             }
         }
     });
@@ -139,12 +197,21 @@ fn read(location: &str, watch: &Watch, cancel: &Cancel) -> Result<Found, Failure
     Ok(*found.lock().unwrap_or_else(|e| e.into_inner()))
 }
 
-/// Counts what comes out of `pad` as the first track of its kind.
-fn count(
-    pipeline: &gst::Pipeline,
-    pad: &gst::Pad,
-    found: &Arc<Mutex<Found>>,
-) -> Result<(), gst::glib::BoolError> {
+impl Found {
+    /// Where there are several of a kind, the longest stands for it.
+    fn offer(&mut self, is_audio: bool, track: Track) {
+        let slot = if is_audio {
+            &mut self.audio
+        } else {
+            &mut self.video
+        };
+        if track.buffers > slot.buffers {
+            *slot = track;
+        }
+    }
+}
+
+fn swallow(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<(), gst::glib::BoolError> {
     let sink = gst::ElementFactory::make("fakesink")
         .property("sync", false)
         .property("async", false)
@@ -155,35 +222,38 @@ fn count(
         pad.link(&target)
             .map_err(|e| gst::glib::bool_error!("{e}"))?;
     }
-    let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-    let is_audio = match caps.structure(0).map(|s| s.name().as_str()) {
-        Some(name) if name.starts_with("audio/") => true,
-        Some(name) if name.starts_with("video/") || name.starts_with("image/") => false,
-        _ => return Ok(()),
-    };
+    Ok(())
+}
+
+/// Counts what comes out of `pad`.
+fn count(pad: &gst::Pad, found: &Arc<Mutex<Found>>) {
     let found = found.clone();
     let own = Mutex::new(Track::default());
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let caps = pad.current_caps();
+        let media = caps.as_ref().and_then(|c| c.structure(0)).map(|s| s.name());
+        let is_audio = match media.map(|name| name.as_str()) {
+            Some(name) if name.starts_with("audio/") => true,
+            Some(name) if name.starts_with("video/") || name.starts_with("image/") => false,
+            _ => return gst::PadProbeReturn::Ok,
+        };
         if let (Some(buffer), Some(event)) =
             (info.buffer(), pad.sticky_event::<gst::event::Segment>(0))
             && let Some(segment) = event.segment().downcast_ref::<gst::ClockTime>()
         {
             let mut own = own.lock().unwrap_or_else(|e| e.into_inner());
             own.note(buffer, segment);
-            let mut found = found.lock().unwrap_or_else(|e| e.into_inner());
-            let slot = if is_audio {
-                &mut found.audio
-            } else {
-                &mut found.video
-            };
-            // Where there are several, the longest stands for its kind.
-            if own.buffers > slot.buffers {
-                *slot = *own;
+            if is_audio {
+                // Sound comes in packets, so its end can't be had more exactly than to one of them.
+                own.slack = ROUNDING + own.longest;
             }
+            found
+                .lock()
+                .unwrap_or_else(|e| e.into_inner())
+                .offer(is_audio, *own);
         }
         gst::PadProbeReturn::Ok
     });
-    Ok(())
 }
 
 #[cfg(test)]
@@ -200,7 +270,8 @@ mod tests {
             buffers,
             start: Some(Duration::ZERO),
             end: Duration::from_millis(buffers * step_ms),
-            step: Duration::from_millis(step_ms),
+            slack: Duration::from_millis(step_ms),
+            ..Track::default()
         }
     }
 

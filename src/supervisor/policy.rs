@@ -78,6 +78,8 @@ fn may_pass(kind: FailureKind) -> bool {
         | FailureKind::NoSoundTrack
         | FailureKind::NoPicture
         | FailureKind::NoFace
+        | FailureKind::InputTooLarge
+        | FailureKind::FormatUnsupported
         | FailureKind::ModelMissing
         | FailureKind::ModelCorrupt
         | FailureKind::ModelShape

@@ -19,7 +19,8 @@ use crate::estimate;
 use crate::event::{Body, JobState, Outcome, Phase, Plan, Progress, display, seconds};
 use crate::job::{self, Job, Length, Limit, LoopMode};
 use crate::pipeline::classify::Files;
-use crate::pipeline::container;
+use crate::pipeline::flow::Tail;
+use crate::pipeline::mp4;
 use crate::pipeline::probe::{self, Kind, Probe, Role};
 use crate::pipeline::runner::{self, Counts, Report, Watch};
 use crate::pipeline::template::{Template, TemplateError, Values};
@@ -302,19 +303,22 @@ impl<'a> Attempt<'a> {
         let face_file = self.learn_face(job, &prepared, face_digest)?;
 
         self.enter(Phase::Loading);
-        let counts = self.play(job, &prepared, face_file.as_deref(), staged.as_ref())?;
+        let (counts, tail) = self.play(job, &prepared, face_file.as_deref(), staged.as_ref())?;
         let duration = self.check_counts(job, &prepared, counts)?;
         if let (Some(staged), Some(output)) = (staged, &job.output) {
             self.enter(Phase::Verifying);
+            let truth = mp4::Truth {
+                duration,
+                priming: tail.priming,
+            };
+            mp4::finish(staged.path(), truth).map_err(|e| publish::output_failure(output, &e))?;
             let expected = Expected {
-                frames: counts.map(|c| c.frames),
+                frames: counts.map(|c| c.frames).filter(|_| !tail.makes_own_frames),
                 duration,
             };
             let watch = Watch::of(job);
             let found = verify::verify(&staged.location(), output, expected, &watch, self.cancel)?;
             self.tracker.progress.position_s = seconds(found.video.duration());
-            container::forget_when_made(staged.path())
-                .map_err(|e| publish::output_failure(output, &e))?;
             if let Some(gate) = context.gate {
                 let sha256 = digest::of_file(staged.path(), self.cancel)?;
                 gate(Made { sha256 })?;
@@ -326,13 +330,14 @@ impl<'a> Attempt<'a> {
         Ok(self.done(job))
     }
 
+    /// Gives the last counts, and what the pipeline does to frames and sound behind `lipsync`.
     fn play(
         &mut self,
         job: &Job,
         prepared: &Prepared,
         face_file: Option<&Path>,
         staged: Option<&Staged>,
-    ) -> Result<Option<Counts>, Failure> {
+    ) -> Result<(Option<Counts>, Tail), Failure> {
         let mut values = prepared.values(job, staged.map(Staged::location))?;
         if let Some(face_file) = face_file.and_then(Path::to_str) {
             values.insert("face-file", face_file);
@@ -349,9 +354,11 @@ impl<'a> Attempt<'a> {
         };
         let cancel = self.cancel.clone();
         let watch = Watch::of(job);
-        runner::run(&pipeline, &files, &watch, &cancel, &mut |report| {
+        let tail = Tail::of(&pipeline);
+        let counts = runner::run(&pipeline, &files, &watch, &cancel, &mut |report| {
             self.report(report);
-        })
+        })?;
+        Ok((counts, tail))
     }
 
     /// What the counts at the end say of the inputs; gives the length of what was made.

@@ -1,0 +1,107 @@
+//! Formats that people have and that nothing in GStreamer 1.22 reads: known by their first bytes, so that
+//! a whole file is not called a damaged one.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::error::{Failure, FailureKind};
+
+/// In so many bytes is what tells a format, and how large a picture is.
+const HEAD: u64 = 256 << 10;
+
+struct Foreign {
+    name: &'static str,
+    /// As GStreamer calls it.
+    media: &'static str,
+    /// The program that converts it, and the Debian package that has that.
+    converter: Option<(&'static str, &'static str)>,
+}
+
+/// The first bytes of a file.
+pub fn head(path: &Path) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    File::open(path)?.take(HEAD).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// Refuses a file of a format that is known and that no installed element takes.
+pub fn check(head: &[u8]) -> Result<(), Failure> {
+    let Some(foreign) = foreign(head).filter(|f| !is_read(f.media)) else {
+        return Ok(());
+    };
+    let failure = Failure::new(FailureKind::FormatUnsupported).because(format_args!(
+        "this is {}, which nothing that is installed reads",
+        foreign.name
+    ));
+    Err(match foreign.converter {
+        Some((program, package)) => failure.advice(format_args!(
+            "Convert it: `apt install {package}`, then `{program} IN OUT.png`"
+        )),
+        None => failure,
+    })
+}
+
+fn is_read(media: &str) -> bool {
+    let caps = gst::Caps::new_empty_simple(media);
+    gst::ElementFactory::factories_with_type(
+        gst::ElementFactoryType::DECODABLE,
+        gst::Rank::MARGINAL,
+    )
+    .iter()
+    .any(|factory| factory.can_sink_any_caps(&caps))
+}
+
+fn foreign(head: &[u8]) -> Option<Foreign> {
+    let of = |name, media, converter| {
+        Some(Foreign {
+            name,
+            media,
+            converter,
+        })
+    };
+    match head {
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand.get(..4)? {
+            b"avif" | b"avis" => of(
+                "an AVIF picture",
+                "image/avif",
+                Some(("avifdec", "libavif-bin")),
+            ),
+            b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" | b"mif1" | b"msf1" => of(
+                "a HEIC picture",
+                "image/heif",
+                Some(("heif-convert", "libheif-examples")),
+            ),
+            _ => None,
+        },
+        [0xff, 0x0a, ..] | [0, 0, 0, 0x0c, b'J', b'X', b'L', b' ', ..] => of(
+            "a JPEG XL picture",
+            "image/jxl",
+            Some(("djxl", "libjxl-tools")),
+        ),
+        [b'8', b'B', b'P', b'S', ..] => of("a Photoshop file", "image/vnd.adobe.photoshop", None),
+        [b'%', b'P', b'D', b'F', ..] => of(
+            "a PDF file",
+            "application/pdf",
+            Some(("pdftoppm -png", "poppler-utils")),
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_format_is_told_by_its_name() {
+        gst::init().unwrap();
+        let said = |head: &[u8]| check(head).map_err(|f| f.to_string());
+        let heic = said(b"\0\0\0\x18ftypheic\0\0\0\0").unwrap_err();
+        assert!(heic.contains("libheif-examples"), "{heic}");
+        let avif = said(b"\0\0\0\x18ftypavif\0\0\0\0").unwrap_err();
+        assert!(avif.contains("AVIF"), "{avif}");
+        assert_eq!(said(b"\0\0\0\x18ftypisom\0\0\0\0"), Ok(()));
+        assert_eq!(said(b""), Ok(()));
+    }
+}

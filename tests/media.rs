@@ -1,0 +1,504 @@
+//! What people really have, in files that ffmpeg makes: every frame and every sound must come out where
+//! a player of the input has it. The figures are ffmpeg's and ffprobe's, programs that are not ours.
+
+mod run_support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use run_support::{Desk, face, finish, run, speech, stderr};
+
+/// One sample of the 16 kHz at which sounds are compared.
+const RATE: f64 = 16_000.0;
+
+fn ffmpeg(arguments: &[&str], output: &Path) {
+    let status = Command::new("ffmpeg")
+        .args(["-v", "error", "-y"])
+        .args(arguments)
+        .arg(output)
+        .status();
+    assert!(status.expect("ffmpeg runs").success(), "{arguments:?}");
+}
+
+fn ffprobe(path: &Path, arguments: &[&str]) -> Vec<String> {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-of", "csv=p=0"])
+        .args(arguments)
+        .arg(path)
+        .output()
+        .expect("ffprobe runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines()
+        .map(|line| line.trim_end_matches(',').to_owned())
+        .collect()
+}
+
+fn numbers(lines: &[String]) -> Vec<f64> {
+    lines.iter().filter_map(|l| l.parse().ok()).collect()
+}
+
+/// When each frame of the picture is shown.
+fn frame_times(path: &Path) -> Vec<f64> {
+    let shown = ["-select_streams", "v", "-show_entries", "packet=pts_time"];
+    let mut times = numbers(&ffprobe(path, &shown));
+    times.sort_by(f64::total_cmp);
+    times
+}
+
+fn duration(path: &Path, stream: &str) -> f64 {
+    let asked = [
+        "-select_streams",
+        stream,
+        "-show_entries",
+        "stream=duration",
+    ];
+    numbers(&ffprobe(path, &asked))
+        .first()
+        .copied()
+        .unwrap_or(0.0)
+}
+
+/// The sound as ffmpeg plays it: 16 kHz, one channel.
+fn sound(path: &Path) -> Vec<f64> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(path)
+        .args(["-ac", "1", "-ar", "16000", "-f", "s16le", "-"])
+        .output()
+        .expect("ffmpeg runs");
+    let samples = output.stdout.chunks_exact(2);
+    samples
+        .map(|s| f64::from(i16::from_le_bytes([s[0], s[1]])))
+        .collect()
+}
+
+/// By how many samples `b` is later than `a`: where they agree best.
+fn lag(a: &[f64], b: &[f64]) -> i64 {
+    const FARTHEST: i64 = 800;
+    let middle = a.len() / 2;
+    let piece = &a[middle - 3000..middle + 3000];
+    let likeness = |lag: &i64| -> f64 {
+        let from = (middle as i64 - 3000 + lag) as usize;
+        piece.iter().zip(&b[from..]).map(|(x, y)| x * y).sum()
+    };
+    (-FARTHEST..=FARTHEST)
+        .max_by(|x, y| likeness(x).total_cmp(&likeness(y)))
+        .unwrap_or(FARTHEST)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a name in ASCII")
+}
+
+struct Files {
+    desk: Desk,
+}
+
+impl Files {
+    fn new() -> Self {
+        Self { desk: Desk::new() }
+    }
+
+    /// Makes a file of the first seconds of the face.
+    fn face(&self, name: &str, arguments: &[&str]) -> PathBuf {
+        self.of(&face(), name, arguments)
+    }
+
+    /// Makes a file of two seconds of the speech.
+    fn speech(&self, name: &str, arguments: &[&str]) -> PathBuf {
+        self.of(&speech(), name, arguments)
+    }
+
+    fn of(&self, input: &Path, name: &str, arguments: &[&str]) -> PathBuf {
+        let path = self.desk.file(name);
+        let all = [&["-t", "2", "-i", text(input)], arguments].concat();
+        ffmpeg(&all, &path);
+        path
+    }
+
+    fn made(&self, face: &Path, speech: &Path, name: &str, options: &[&str]) -> PathBuf {
+        let output = self.desk.file(name);
+        let result = finish(run(face, speech, &output).args(options));
+        assert!(result.status.success(), "{name}: {}", stderr(&result));
+        output
+    }
+
+    fn refused(&self, face: &Path, speech: &Path, code: i32, words: &str) {
+        let output = self.desk.file("refused.mp4");
+        let result = finish(&mut run(face, speech, &output));
+        let said = stderr(&result);
+        assert_eq!(result.status.code(), Some(code), "{said}");
+        assert!(said.contains(words), "{said}");
+        assert!(!output.exists());
+    }
+}
+
+/// A telephone, or a screen recorder.
+#[test]
+fn frames_of_a_variable_rate_are_shown_for_their_time_in_each_container() {
+    let files = Files::new();
+    let gaps = "select='not(mod(n,3))+lt(mod(n,20),6)'";
+    let clip = files.face(
+        "vfr.mp4",
+        &["-vf", gaps, "-vsync", "vfr", "-c:v", "libx264"],
+    );
+    let speech = files.speech("s.wav", &[]);
+    let wanted = frame_times(&clip);
+    assert_eq!(wanted.len(), 29);
+    // The last one lasts from 1.92 s to 1.96.
+    for (name, template) in [("o.mp4", "file"), ("o.webm", "webm"), ("o.mkv", "lossless")] {
+        let options = [
+            "--template",
+            template,
+            "--loop-mode",
+            "none",
+            "--end-mode",
+            "video",
+        ];
+        let output = files.made(&clip, &speech, name, &options);
+        let times = frame_times(&output);
+        assert_eq!(times.len(), wanted.len(), "{name}");
+        for (found, wanted) in times.iter().zip(&wanted) {
+            assert!((found - wanted).abs() < 0.0011, "{name}: {found} {wanted}");
+        }
+        if name == "o.mp4" {
+            assert!((duration(&output, "v") - 1.96).abs() < 0.001);
+            assert!((duration(&output, "a") - 1.96).abs() < 0.001);
+        }
+    }
+    // A mixer has frames of its own.
+    let options = ["--template", "compare", "--loop-mode", "none"];
+    files.made(&clip, &speech, "compare.mp4", &options);
+}
+
+#[test]
+fn the_sound_is_where_the_speech_has_it_to_the_sample() {
+    let files = Files::new();
+    let clip = files.face("f.mp4", &["-c:v", "libx264"]);
+    let speech = files.speech("s.wav", &[]);
+    for (name, template) in [("o.mp4", "file"), ("o.webm", "webm"), ("o.mkv", "lossless")] {
+        let output = files.made(&clip, &speech, name, &["--template", template]);
+        let lag = lag(&sound(&speech), &sound(&output));
+        assert!(lag.abs() <= 1, "{name}: {} ms", lag as f64 * 1000.0 / RATE);
+    }
+    let mp4 = files.desk.file("o.mp4");
+    assert!((duration(&mp4, "a") - 2.0).abs() < 0.0005);
+}
+
+/// As telephones trim: the media stays, an edit list says what of it is played.
+#[test]
+fn a_trimmed_recording_is_heard_to_its_end() {
+    let files = Files::new();
+    let speech = files.speech("s.wav", &[]);
+    let whole = files.desk.file("whole.mp4");
+    let both = ["-t", "2", "-i", text(&face()), "-i", text(&speech)].map(str::to_owned);
+    let mut arguments: Vec<&str> = both.iter().map(String::as_str).collect();
+    arguments.extend([
+        "-c:v", "libx264", "-g", "250", "-c:a", "aac", "-ar", "48000",
+    ]);
+    ffmpeg(&arguments, &whole);
+    let trimmed = files.desk.file("trimmed.mp4");
+    ffmpeg(&["-ss", "0.35", "-i", text(&whole), "-c", "copy"], &trimmed);
+    // What an independent player hears.
+    let played = sound(&trimmed);
+    assert!((played.len() as f64 / RATE - 1.65).abs() < 0.01);
+
+    let clip = files.face("f.mp4", &["-c:v", "libx264"]);
+    let output = files.made(&clip, &trimmed, "o.mp4", &[]);
+    let heard = sound(&output);
+    // The last frame is whole, so there may be some silence.
+    assert!(heard.len() >= played.len() && heard.len() < played.len() + 700);
+    let lag = lag(&played, &heard);
+    assert!(lag.abs() <= 1, "{} ms", lag as f64 * 1000.0 / RATE);
+}
+
+/// Their decoders ask a question that used to wait behind the sound that waited for the answer.
+#[test]
+fn no_codec_of_sound_stands_still_and_none_is_cut() {
+    let files = Files::new();
+    let clip = files.face("f.mp4", &["-c:v", "libx264"]);
+    let cases: &[(&str, &[&str])] = &[
+        ("s.ac3", &["-ac", "2", "-ar", "48000", "-c:a", "ac3"]),
+        (
+            "s.dts",
+            &["-ac", "2", "-ar", "48000", "-c:a", "dca", "-strict", "-2"],
+        ),
+        ("adpcm.wav", &["-c:a", "adpcm_ms"]),
+    ];
+    for (name, arguments) in cases {
+        let speech = files.speech(name, arguments);
+        let output = files.made(&clip, &speech, &format!("{name}.mp4"), &[]);
+        let (played, heard) = (sound(&speech), sound(&output));
+        assert!(heard.len() + 400 >= played.len(), "{name}: {}", heard.len());
+        let lag = lag(&played, &heard);
+        // Coders may have a delay of their own, which ffmpeg takes away and GStreamer not.
+        assert!(lag.abs() <= 320, "{name}: {lag}");
+    }
+}
+
+#[test]
+fn sound_that_can_not_be_read_to_its_end_is_no_shorter_speech() {
+    let files = Files::new();
+    let clip = files.face("f.mp4", &["-c:v", "libx264"]);
+    let mp3 = |name: &str, rate: &str| {
+        let path = files.speech(name, &["-ar", rate, "-c:a", "libmp3lame"]);
+        std::fs::read(path).unwrap()
+    };
+    let joined = [mp3("a.mp3", "44100"), mp3("b.mp3", "16000")].concat();
+    let joined = files.desk.write("joined.mp3", joined);
+    files.refused(&clip, &joined, 15, "can't be read");
+}
+
+#[test]
+fn covers_and_tags_of_a_recording_stay_private() {
+    let files = Files::new();
+    let clip = files.face("f.mp4", &["-c:v", "libx264"]);
+    let cover = files.face("c.jpg", &["-frames:v", "1"]);
+    let mut arguments = vec![
+        "-i",
+        text(&cover),
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-c:a",
+        "libmp3lame",
+    ];
+    arguments.extend([
+        "-metadata",
+        "title=SECRET",
+        "-disposition:v",
+        "attached_pic",
+    ]);
+    let speech = files.speech("cover.mp3", &arguments);
+    let output = files.made(&clip, &speech, "o.mp4", &[]);
+    let streams = ffprobe(&output, &["-show_entries", "stream=codec_type"]);
+    assert_eq!(streams, ["video", "audio"]);
+    let bytes = std::fs::read(&output).unwrap();
+    assert!(!bytes.windows(6).any(|w| w == b"SECRET"));
+}
+
+#[test]
+fn of_several_tracks_the_one_that_is_marked_speaks_or_the_one_that_is_asked_for() {
+    let files = Files::new();
+    let clip = files.face("f.mp4", &["-c:v", "libx264"]);
+    let silence = "anullsrc=r=16000:cl=mono";
+    let mut arguments = vec![
+        "-f", "lavfi", "-t", "2", "-i", silence, "-map", "1", "-map", "0",
+    ];
+    arguments.extend(["-c:a", "pcm_s16le", "-disposition:a:0", "0"]);
+    arguments.extend(["-disposition:a:1", "default"]);
+    let speech = files.speech("two.mkv", &arguments);
+    let loudest = |path: &Path| sound(path).iter().fold(0.0, |m: f64, s| m.max(s.abs()));
+    let output = files.made(&clip, &speech, "o.mp4", &[]);
+    assert!(loudest(&output) > 1000.0);
+    let output = files.made(&clip, &speech, "0.mp4", &["--set", "speech-track=0"]);
+    assert!(loudest(&output) < 10.0);
+    let result =
+        finish(run(&clip, &speech, files.desk.file("7.mp4")).args(["--set", "speech-track=7"]));
+    assert_eq!(result.status.code(), Some(17), "{}", stderr(&result));
+}
+
+#[test]
+fn a_gif_ends_and_turns_and_its_frames_have_their_times() {
+    let files = Files::new();
+    let gif = files.face("f.gif", &["-vf", "scale=200:-2,fps=10"]);
+    let speech = files.desk.file("s.wav");
+    ffmpeg(&["-i", text(&run_support::speech())], &speech);
+    for mode in ["ping-pong", "loop"] {
+        let output = files.made(
+            &gif,
+            &speech,
+            &format!("{mode}.mp4"),
+            &["--loop-mode", mode],
+        );
+        let times = frame_times(&output);
+        // Three seconds of speech in frames of 100 ms, as the file has them.
+        assert_eq!(times.len(), 30, "{mode}");
+        let steady = times.windows(2).all(|w| (w[1] - w[0] - 0.1).abs() < 0.001);
+        assert!(steady, "{mode}: {times:?}");
+    }
+}
+
+/// What a coder counts time in is no rate, and neither is what GStreamer makes of it.
+#[test]
+fn jittered_stamps_of_a_fine_clock_are_no_60000_frames_a_second() {
+    let files = Files::new();
+    let jitter = "settb=1/60000,setpts='PTS+mod(N*7,5)*30'";
+    let mut arguments = vec![
+        "-vf",
+        jitter,
+        "-vsync",
+        "passthrough",
+        "-enc_time_base",
+        "1/60000",
+    ];
+    arguments.extend([
+        "-video_track_timescale",
+        "60000",
+        "-c:v",
+        "mpeg4",
+        "-q:v",
+        "3",
+    ]);
+    let clip = files.face("jitter.mp4", &arguments);
+    let speech = files.speech("s.wav", &[]);
+    let mut plan = run(&clip, &speech, files.desk.file("o.mp4"));
+    let plan = finish(plan.args(["--dry-run", "--progress", "json"]));
+    let plan = String::from_utf8_lossy(&plan.stdout).into_owned();
+    let plan = plan
+        .lines()
+        .find(|line| line.contains("\"event\":\"plan\""))
+        .unwrap();
+    let plan: serde_json::Value = serde_json::from_str(plan).unwrap();
+    assert_eq!(plan["frames"], 50, "{plan}");
+
+    let output = files.made(&clip, &speech, "o.mp4", &["--loop-mode", "none"]);
+    let (wanted, found) = (frame_times(&clip), frame_times(&output));
+    assert_eq!((wanted.len(), found.len()), (50, 50));
+    for (found, wanted) in found.iter().zip(&wanted) {
+        assert!((found - wanted).abs() < 0.001, "{found} {wanted}");
+    }
+}
+
+/// DVDs, and GRID's talkers.
+#[test]
+fn a_program_stream_is_as_long_as_it_is() {
+    let files = Files::new();
+    let mut arguments = vec!["-i", "", "-c:v", "mpeg1video", "-q:v", "2", "-c:a", "mp2"];
+    let speech = speech();
+    arguments[1] = text(&speech);
+    arguments.extend(["-ar", "44100", "-t", "2.9", "-f", "mpeg"]);
+    let path = files.desk.file("p.mpg");
+    let face = face();
+    ffmpeg(&[&["-i", text(&face)], &arguments[..]].concat(), &path);
+    // Not every frame has a time stamp, so they are counted.
+    let counted = [
+        "-select_streams",
+        "v",
+        "-count_packets",
+        "-show_entries",
+        "stream=nb_read_packets",
+    ];
+    let frames = numbers(&ffprobe(&path, &counted))[0] as usize;
+    let output = files.made(&path, &path, "o.mp4", &[]);
+    let times = frame_times(&output);
+    assert!(
+        times.len().abs_diff(frames) <= 1,
+        "{} {frames}",
+        times.len()
+    );
+    let steady = times.windows(2).all(|w| (w[1] - w[0] - 0.04).abs() < 0.001);
+    assert!(steady, "{times:?}");
+    assert!(lag(&sound(&path), &sound(&output)).abs() <= 640);
+}
+
+/// Whatever it names, nothing but the file itself is opened.
+#[test]
+fn a_playlist_that_poses_as_a_video_or_a_sound_fetches_nothing() {
+    let files = Files::new();
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let address = server.local_addr().unwrap();
+    let clip = files.face("f.mp4", &["-c:v", "libx264"]);
+    let speech = files.speech("s.wav", &[]);
+    let hls = |uri: &str| {
+        format!("#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:2,\n{uri}\n#EXT-X-ENDLIST\n")
+    };
+    let dash = format!(
+        "<?xml version=\"1.0\"?>\n<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" \
+         mediaPresentationDuration=\"PT2S\"><Period><AdaptationSet mimeType=\"video/mp4\">\
+         <Representation id=\"1\" bandwidth=\"1\"><BaseURL>http://{address}/x.mp4</BaseURL>\
+         </Representation></AdaptationSet></Period></MPD>\n"
+    );
+    let away = hls(&format!("http://{address}/x.ts"));
+    let own = hls(&format!("file://{}", text(&clip)));
+    for (name, content) in [("away", &away), ("own", &own), ("dash", &dash)] {
+        let playlist = files.desk.write(format!("{name}.mp4"), content);
+        files.refused(&playlist, &speech, 14, "playlist");
+        files.refused(&clip, &playlist, 14, "playlist");
+        // The elements alone refuse it, too.
+        for source in ["facesource", "speechsource"] {
+            assert!(!plays(source, &playlist), "{source} {name}");
+        }
+    }
+    assert!(server.accept().is_err(), "something was fetched");
+}
+
+/// Whether anything comes out of that element.
+fn plays(element: &str, file: &Path) -> bool {
+    use gst::prelude::*;
+    gst::init().unwrap();
+    gstlipsync::plugin_register_static().unwrap();
+    let pipeline = gst::parse::launch(&format!("{element} name=s ! fakesink")).unwrap();
+    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+    let uri = gst::glib::filename_to_uri(file, None).unwrap();
+    pipeline.by_name("s").unwrap().set_property("uri", &uri);
+    let _ = pipeline.set_state(gst::State::Playing);
+    let end = [gst::MessageType::Eos, gst::MessageType::Error];
+    let bus = pipeline.bus().unwrap();
+    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(20), &end);
+    pipeline.set_state(gst::State::Null).unwrap();
+    message.expect("it ends").type_() == gst::MessageType::Eos
+}
+
+/// Half a megabyte on disk, gigabytes in memory.
+#[test]
+fn a_picture_too_large_for_the_machine_is_refused_by_its_header() {
+    let files = Files::new();
+    let speech = files.speech("s.wav", &[]);
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
+    png.extend(14_000_u32.to_be_bytes());
+    png.extend(14_000_u32.to_be_bytes());
+    png.extend([8, 2, 0, 0, 0, 0, 0, 0, 0]);
+    let picture = files.desk.write("large.png", png);
+    files.refused(&picture, &speech, 26, "14000x14000");
+    assert!(!plays("facesource", &picture));
+}
+
+#[test]
+fn a_picture_of_a_foreign_format_is_not_called_damaged() {
+    let files = Files::new();
+    let speech = files.speech("s.wav", &[]);
+    let heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x10mdatxxxxxxxx";
+    let picture = files.desk.write("photo.heic", heic);
+    files.refused(&picture, &speech, 27, "libheif-examples");
+}
+
+#[test]
+fn an_odd_size_loses_a_row_and_every_other_pixel_stays() {
+    let files = Files::new();
+    // What is fine shows best whether it was scaled; it is where nothing is drawn.
+    let fine = "scale=401:301,split[a][b];[b]crop=401:60:0:0,noise=c0s=80[c];[a][c]overlay=0:0";
+    let odd = [
+        "-filter_complex",
+        fine,
+        "-c:v",
+        "ffv1",
+        "-pix_fmt",
+        "yuv444p",
+    ];
+    let clip = files.face("odd.mkv", &odd);
+    let speech = files.speech("s.wav", &[]);
+    let output = files.made(&clip, &speech, "o.mp4", &["--set", "crf=1"]);
+    let luma = |path: &Path, filter: &str| {
+        let output = Command::new("ffmpeg")
+            .args(["-v", "error", "-i"])
+            .arg(path)
+            .args(["-frames:v", "1", "-vf", filter])
+            .args(["-f", "rawvideo", "-pix_fmt", "gray", "-"])
+            .output()
+            .expect("ffmpeg runs");
+        output.stdout
+    };
+    let wanted = luma(&clip, "crop=400:300:0:0,crop=400:60:0:0");
+    let found = luma(&output, "crop=400:60:0:0");
+    assert_eq!(wanted.len(), found.len());
+    let error: u64 = wanted
+        .iter()
+        .zip(&found)
+        .map(|(a, b)| u64::from(a.abs_diff(*b)))
+        .sum();
+    let mean = error as f64 / wanted.len() as f64;
+    assert!(mean < 3.0, "{mean}");
+}
