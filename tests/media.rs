@@ -502,3 +502,14 @@ fn an_odd_size_loses_a_row_and_every_other_pixel_stays() {
     let mean = error as f64 / wanted.len() as f64;
     assert!(mean < 3.0, "{mean}");
 }
+
+#[test]
+fn a_name_that_promises_another_kind_of_file_is_refused() {
+    let files = Files::new();
+    let output = files.desk.file("o.webm");
+    let result = finish(&mut run(face(), speech(), &output));
+    let said = stderr(&result);
+    assert_eq!(result.status.code(), Some(2), "{said}");
+    assert!(said.contains("--template webm"), "{said}");
+    assert!(!output.exists());
+}

@@ -145,7 +145,37 @@ pub fn prepare(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
             ))
             .advice("Leave --output away, or choose another template"));
     }
+    if let Some(output) = &job.output {
+        check_extension(template.name(), output)?;
+    }
     prepare_with(template, job, cancel)
+}
+
+/// A name must not promise another kind of file than the template writes.
+fn check_extension(template: &str, output: &Path) -> Result<(), Failure> {
+    let kind = |extension: &str| match extension {
+        "mp4" | "m4v" | "mov" => Some("file"),
+        "webm" => Some("webm"),
+        "mkv" => Some("lossless"),
+        _ => None,
+    };
+    let own = match template {
+        "file" | "compare" => "file",
+        "webm" | "lossless" => template,
+        // Of other templates it isn't known what they write.
+        _ => return Ok(()),
+    };
+    let extension = output.extension().and_then(|e| e.to_str());
+    match extension.and_then(|e| kind(&e.to_ascii_lowercase())) {
+        Some(wanted) if wanted != own => Err(Failure::of(FailureKind::Usage, output)
+            .because(format_args!(
+                "the name says another kind of file than template `{template}` writes"
+            ))
+            .advice(format_args!(
+                "Add --template {wanted}, or give the file another ending"
+            ))),
+        _ => Ok(()),
+    }
 }
 
 /// As [`prepare`], whatever becomes of the output.

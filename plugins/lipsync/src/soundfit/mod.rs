@@ -26,6 +26,12 @@
 //! is behind by: the latency of the elements before `video` (look-ahead and batch of `lipsync`), for
 //! example `queue max-size-time=10000000000 max-size-buffers=0 max-size-bytes=0`.
 //!
+//! Sound waits for the picture, and behind `lipsync` the picture waits for the sound. That is no circle as
+//! long as sound can go on to `lipsync` while it waits here: what comes before the queue in front of
+//! `sound` must never wait for that queue to become empty. A full one is made large enough, as above. A
+//! serialised query (ALLOCATION) would wait so, behind a `tee`, for all the sound before it: it must end
+//! before the `tee`, as it does in `speechsource`.
+//!
 //! Latency of the sound is the larger of the two sides'; the picture's is its own.
 
 mod imp;
