@@ -6,6 +6,10 @@ use crate::picture::frame::Frame;
 
 /// Scenes that are remembered; further ones are no more known again.
 const MOST: usize = 256;
+/// Between frames that are further apart, in nanoseconds, something was left out: a seek.
+const LEFT_OUT: u64 = 1_000_000_000;
+/// Then a scene is held against how it began as if that were so many seconds ago.
+const LONG_AGO: f32 = 10.0;
 /// A scene that comes back is held as strictly against how it began as one frame against the next:
 /// two people in one room must not be taken for one.
 const AT_ONCE: f32 = 0.0;
@@ -37,10 +41,15 @@ impl Scenes {
             *track == face.id && glance.follows(before, seconds)
         });
         if !goes_on {
+            let left_out = self
+                .last
+                .as_ref()
+                .is_some_and(|(_, _, at)| at.abs_diff(time) > LEFT_OUT);
+            let ago = if left_out { LONG_AGO } else { AT_ONCE };
             let known = self
                 .began
                 .iter()
-                .position(|began| glance.follows(began, AT_ONCE));
+                .position(|began| glance.follows(began, ago));
             self.current = known.unwrap_or_else(|| {
                 if self.began.len() < MOST {
                     self.began.push(glance.clone());
