@@ -4,6 +4,7 @@ pub mod batch;
 pub mod cancel;
 pub mod cli;
 pub mod digest;
+pub mod ending;
 pub mod error;
 pub mod estimate;
 pub mod event;

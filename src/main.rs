@@ -6,10 +6,12 @@ use lipflow::cli::{Cli, report};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(cli.verbose);
-    cli.run().unwrap_or_else(|error| {
+    let code = cli.run().unwrap_or_else(|error| {
         report(&error);
         ExitCode::FAILURE
-    })
+    });
+    lipflow::ending::without_exit_handlers();
+    code
 }
 
 /// `LIPFLOW_LOG` says in detail what is logged, `-v` in general.

@@ -159,7 +159,7 @@ pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
     while Instant::now() < end && !running().is_empty() {
         std::thread::sleep(Duration::from_millis(20));
     }
-    // Without destructors: ONNX Runtime and drivers have been seen to crash in theirs.
+    crate::ending::without_exit_handlers();
     std::process::exit(0);
 }
 
