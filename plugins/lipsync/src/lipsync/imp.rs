@@ -8,8 +8,9 @@
 //! ```
 //!
 //! A frame at running time t waits for the speech up to t + look-ahead of the model. Latency =
-//! look-ahead, and for a generator (2 * batch size - 1) frames: one batch is being drawn while the
-//! next is collected. With `end-mode=speech` it is one frame more, where the last frame must be
+//! that look-ahead and, with a mouth-shape model, as many frames as the property `look-ahead` says, in
+//! which the face's own mouths are chosen; with a generator (2 * batch size - 1) frames: one batch is
+//! being drawn while the next is collected. With `end-mode=speech` it is one frame more, where the last frame must be
 //! known to be held. Frames keep their timestamps, durations, flags and metas.
 //!
 //! Frames without a face pass untouched and are counted. With `end-mode=video`, as many frames come
