@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use gstlipsync::model::{Kind, Model};
 
+use super::process;
 use super::{Attempt, Prepared};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Phase};
@@ -43,6 +44,8 @@ impl Attempt<'_> {
             }),
         });
         self.tracker.progress.learning = None;
+        // The mouths were in memory until they were written.
+        process::give_memory_back();
         match learnt? {
             Learnt::Face(path) => Ok(Some(path)),
             Learnt::NoFace => Err(Failure::of(FailureKind::NoFace, &job.face)),

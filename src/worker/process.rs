@@ -279,7 +279,7 @@ fn media_of(probe: &probe::Probe) -> Media {
 }
 
 /// A pipeline has dozens of threads, and each leaves its part of the heap in pieces.
-fn give_memory_back() {
+pub(super) fn give_memory_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: the call may be made at any time; it only returns what nobody uses.
     unsafe {

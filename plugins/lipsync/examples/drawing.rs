@@ -260,8 +260,7 @@ impl Drawing<'_> {
     }
 
     fn warped(&self, asks: &[Option<Ask>]) -> Result<Drawn, Box<dyn Error>> {
-        let source = self.learner.layout().ok_or("no frames")?;
-        let rest = Habits::of(&self.learner.mouths().iter().collect::<Vec<_>>(), &source)
+        let rest = Habits::of(&self.learner.mouths().iter().collect::<Vec<_>>())
             .shape(&MouthParams::default());
         let mut renderer = MouthRenderer::new();
         let draw = |(shot, ask): (&Shot, &Option<Ask>)| {

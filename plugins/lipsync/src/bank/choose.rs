@@ -234,6 +234,7 @@ mod tests {
                 pose: Pose::default(),
                 unit: 60.0,
                 skin: [150.0; 3],
+                around: [[1.0; 2]; 26],
                 sharpness: 0.03,
                 line: [0.0; 3],
                 ends: [[0.0; 3]; 2],

@@ -6,7 +6,7 @@
 //! loaded.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::Error;
 use super::mouth::{Look, Mouth, Pixels, Shape, packed, packed_len};
+use super::odd::{SKIN_PLACES, Skin};
 use super::points::{self, FRAME_LEN, FramePoints, MESH_LEN};
 use crate::face::pose::Pose;
 use crate::picture::{
@@ -34,7 +35,7 @@ const PREFIX: usize = 8 + 4 + 4 + 8 + 32;
 /// A header is never longer.
 const MOST_HEADER: usize = 64 * 1024;
 /// Numbers of a mouth's look: see `pack_look`.
-const LOOK_NUMBERS: usize = 21;
+const LOOK_NUMBERS: usize = 21 + 2 * SKIN_PLACES;
 const MOUTH_LEN: usize = 8 + 8 + 4 + 4 * 4 + 8 + 8 + 4 * LOOK_NUMBERS + MESH_LEN;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -130,11 +131,12 @@ impl FaceFile {
             path: path.into(),
             reason: e.to_string(),
         };
-        let file = File::open(path).map_err(unreadable)?;
+        let mut file = File::open(path).map_err(unreadable)?;
+        let sum = checksum(&mut file).map_err(unreadable)?;
         // SAFETY: face files are written under another name and renamed, never changed in place, so
         // that the mapped bytes stay as they are.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        Self::read(Arc::new(map), path)
+        Self::read(Arc::new(map), sum, path)
     }
 
     /// The face file at `path`, which all elements of the process share as long as one uses it.
@@ -152,7 +154,7 @@ impl FaceFile {
         Ok(file)
     }
 
-    fn read(map: Arc<Mmap>, path: &Path) -> Result<Self, Error> {
+    fn read(map: Arc<Mmap>, sum: [u8; 32], path: &Path) -> Result<Self, Error> {
         let damaged = |reason: &str| Error::Damaged {
             path: path.into(),
             reason: reason.into(),
@@ -174,7 +176,7 @@ impl FaceFile {
         if length != bytes.len() as u64 {
             return Err(damaged("it is cut off"));
         }
-        if Sha256::digest(&bytes[PREFIX..])[..] != *prefix.0 {
+        if sum[..] != *prefix.0 {
             return Err(damaged("its checksum is wrong"));
         }
         let header = bytes
@@ -323,6 +325,20 @@ impl FaceFile {
     }
 }
 
+/// Of all behind the prefix. Read and not mapped: what was only summed up would stay in the process's
+/// memory.
+fn checksum(file: &mut File) -> std::io::Result<[u8; 32]> {
+    file.seek(SeekFrom::Start(PREFIX as u64))?;
+    let mut sum = Sha256::new();
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(sum.finalize().into()),
+            read => sum.update(&chunk[..read]),
+        }
+    }
+}
+
 /// What tells whether the file under a name is still the same.
 #[derive(PartialEq)]
 struct Stamp(Option<(u64, u64, SystemTime)>);
@@ -402,6 +418,7 @@ fn pack_mouth(mouth: &Mouth, pixels_at: u64, length: u64, to: &mut Vec<u8>) {
         pose,
         unit,
         skin,
+        around,
         sharpness,
         line,
         ends,
@@ -435,7 +452,8 @@ fn pack_mouth(mouth: &Mouth, pixels_at: u64, length: u64, to: &mut Vec<u8>) {
     .chain(*skin)
     .chain([*sharpness, f32::from(u8::from(*odd))])
     .chain(*line)
-    .chain(ends.iter().flatten().copied());
+    .chain(ends.iter().flatten().copied())
+    .chain(around.iter().flatten().copied());
     let start = to.len();
     numbers.for_each(|v| to.extend(v.to_le_bytes()));
     debug_assert_eq!(to.len() - start, 4 * LOOK_NUMBERS);
@@ -484,7 +502,13 @@ fn unpack_mouth(bytes: &[u8], source: &Layout, map: &Arc<Mmap>) -> Option<Mouth>
         odd,
         rest @ ..,
     ] = numbers;
-    let [l0, l1, l2, a0, a1, a2, b0, b1, b2] = rest;
+    let [l0, l1, l2, a0, a1, a2, b0, b1, b2, rest @ ..] = rest;
+    let mut around: Skin = [[0.0; 2]; SKIN_PLACES];
+    around
+        .iter_mut()
+        .flatten()
+        .zip(rest)
+        .for_each(|(to, v)| *to = v);
     if unit < 2.0 {
         return None;
     }
@@ -500,6 +524,7 @@ fn unpack_mouth(bytes: &[u8], source: &Layout, map: &Arc<Mmap>) -> Option<Mouth>
             pose: Pose { yaw, pitch, roll },
             unit,
             skin: [r, g, b],
+            around,
             sharpness,
             line: [l0, l1, l2],
             ends: [[a0, a1, a2], [b0, b1, b2]],

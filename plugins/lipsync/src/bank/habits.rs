@@ -5,7 +5,6 @@ use super::mouth::{Held, Mouth, Shape};
 use super::odd::Usual;
 use crate::face::lips::Lips;
 use crate::model::{JAW_OF_OPENING, MouthParams};
-use crate::picture::frame::Layout;
 
 /// From the base of the nose to the chin, in the middle of many faces.
 const USUAL_HEIGHT: f32 = 1.06;
@@ -50,8 +49,7 @@ impl Default for Habits {
 }
 
 impl Habits {
-    /// Read from mouths whose samples lie in their source as `source` says.
-    pub fn of(mouths: &[&Mouth], source: &Layout) -> Self {
+    pub fn of(mouths: &[&Mouth]) -> Self {
         let usual = Self::default();
         let mut closed: Vec<f32> = widths(mouths, |shape| shape.opening < TOUCHING);
         if closed.len() < 5 {
@@ -71,7 +69,7 @@ impl Habits {
             lips: lips(mouths).unwrap_or(usual.lips),
             gain: (height / USUAL_HEIGHT).clamp(0.85, 1.15),
             range: range(mouths),
-            around: Usual::of(&mouths.iter().map(|m| m.skin(source)).collect::<Vec<_>>()),
+            around: Usual::of(&mouths.iter().map(|m| m.look.around).collect::<Vec<_>>()),
             count: mouths.len(),
         }
     }

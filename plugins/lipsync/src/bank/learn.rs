@@ -168,7 +168,7 @@ impl Learner {
             return Err(Error::NoFace);
         };
         self.steady();
-        self.mark_odd(&layout);
+        self.mark_odd();
         let mut mouths: Vec<&Mouth> = self.mouths.iter().collect();
         mouths.sort_by_key(|mouth| mouth.look.time);
         let [_, colour, _] = layout.channels;
@@ -229,7 +229,7 @@ impl Learner {
     }
 
     /// Marks the mouths that look unlike the others of their scene.
-    fn mark_odd(&mut self, layout: &Layout) {
+    fn mark_odd(&mut self) {
         let mut scenes: HashMap<u32, Vec<usize>> = HashMap::new();
         for (i, mouth) in self.mouths.iter().enumerate() {
             scenes.entry(mouth.look.scene).or_default().push(i);
@@ -237,7 +237,7 @@ impl Learner {
         for indices in scenes.values() {
             let skins: Vec<_> = indices
                 .iter()
-                .map(|i| self.mouths[*i].skin(layout))
+                .map(|i| self.mouths[*i].look.around)
                 .collect();
             let usual = Usual::of(&skins);
             for (i, skin) in indices.iter().zip(&skins) {

@@ -63,7 +63,7 @@ impl Held {
             pose: Pose::of(mesh),
             unit: HeadFrame::of(mesh)?.0.unit,
             skin: colour::skin(frame, mesh).unwrap_or_default(),
-            around: odd::skin(frame, [0.0; 2], mesh),
+            around: odd::skin(frame, mesh),
         })
     }
 }
@@ -80,6 +80,8 @@ pub struct Look {
     pub unit: f32,
     /// Mean R'G'B' of the skin.
     pub skin: [f32; 3],
+    /// How the skin around the mouth looks, place by place.
+    pub around: Skin,
     /// Mean change of brightness from pixel to pixel around the lips, as a part of the brightness.
     pub sharpness: f32,
     /// Where touching lips meet, and where the lips of an open mouth end, against the mesh.
@@ -129,11 +131,6 @@ impl Mouth {
     /// Where its picture's corner is in the source.
     pub fn corner(&self) -> [f32; 2] {
         [self.region.x as f32, self.region.y as f32]
-    }
-
-    /// The skin around it.
-    pub fn skin(&self, source: &Layout) -> Skin {
-        odd::skin(&self.frame(source), self.corner(), &self.mesh)
     }
 }
 
@@ -239,6 +236,7 @@ pub fn look(frame: &Frame, mesh: &Mesh, number: u64, time: u64) -> Option<(Look,
         pose: Pose::of(mesh),
         unit: head.unit,
         skin: colour::skin(frame, mesh).unwrap_or_default(),
+        around: odd::skin(frame, mesh),
         sharpness: sharpness(frame, &head),
         line: lips.line,
         ends: lips.ends,

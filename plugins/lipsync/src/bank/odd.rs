@@ -10,7 +10,10 @@ const PLACES: [usize; 26] = [
 ];
 
 /// Brightness at each place against the mean of all, and how red it is.
-pub type Skin = [[f32; 2]; PLACES.len()];
+pub type Skin = [[f32; 2]; SKIN_PLACES];
+
+/// Places that a skin is seen at.
+pub const SKIN_PLACES: usize = PLACES.len();
 
 /// What differs by more than so many usual differences is unlike the others, and by no less than
 /// this.
@@ -19,25 +22,25 @@ const LEAST: [f32; 2] = [0.14, 0.03];
 /// So many places must be unlike the others.
 const PLACES_UNLIKE: usize = 4;
 
-/// The skin around a mouth, in a picture whose corner is at `corner` of the mesh's; what lies outside
-/// the picture counts as usual (not a number).
-pub fn skin(frame: &Frame, corner: [f32; 2], mesh: &Mesh) -> Skin {
+/// A place that is not in the picture.
+const UNKNOWN: [f32; 2] = [-1.0; 2];
+
+/// The skin around a mouth; what lies outside the picture is not known (negative).
+pub fn skin(frame: &Frame, mesh: &Mesh) -> Skin {
     let mut skin = PLACES.map(|i| {
-        let rgb = frame.rgb_at([mesh.0[i][0] - corner[0], mesh.0[i][1] - corner[1]]);
-        rgb.map_or([f32::NAN; 2], |[r, g, b]| {
+        let rgb = frame.rgb_at([mesh.0[i][0], mesh.0[i][1]]);
+        rgb.map_or(UNKNOWN, |[r, g, b]| {
             [0.299 * r + 0.587 * g + 0.114 * b, r / (r + g + b).max(1.0)]
         })
     });
     let light = |skin: &Skin| {
-        let seen = skin
-            .iter()
-            .map(|[light, _]| *light)
-            .filter(|v| v.is_finite());
+        let seen = skin.iter().map(|[light, _]| *light).filter(|v| *v >= 0.0);
         let count = seen.clone().count().max(1) as f32;
         (seen.sum::<f32>() / count).max(1.0)
     };
     let mean = light(&skin);
-    skin.iter_mut().for_each(|[light, _]| *light /= mean);
+    let seen = skin.iter_mut().filter(|place| **place != UNKNOWN);
+    seen.for_each(|[light, _]| *light /= mean);
     skin
 }
 
@@ -59,7 +62,8 @@ impl Usual {
             for kind in 0..2 {
                 let values = skins.iter().map(|skin| skin[place][kind]);
                 let usually = middle(values.clone());
-                let off = middle(values.map(|value| (value - usually).abs()));
+                let known = values.filter(|value| *value >= 0.0);
+                let off = middle(known.map(|value| (value - usually).abs()));
                 usual.middle[place][kind] = usually;
                 usual.limit[place][kind] = (UNLIKE * off).max(LEAST[kind]);
             }
@@ -70,17 +74,18 @@ impl Usual {
     /// Whether something is before the face.
     pub fn is_odd(&self, skin: &Skin) -> bool {
         let unlike = |place: usize| {
-            (0..2).any(|kind| {
-                let off = (skin[place][kind] - self.middle[place][kind]).abs();
-                off > self.limit[place][kind]
-            })
+            skin[place] != UNKNOWN
+                && (0..2).any(|kind| {
+                    let off = (skin[place][kind] - self.middle[place][kind]).abs();
+                    off > self.limit[place][kind]
+                })
         };
         (0..PLACES.len()).filter(|place| unlike(*place)).count() >= PLACES_UNLIKE
     }
 }
 
 fn middle(values: impl Iterator<Item = f32>) -> f32 {
-    let mut values: Vec<f32> = values.filter(|v| v.is_finite()).collect();
+    let mut values: Vec<f32> = values.filter(|v| *v >= 0.0).collect();
     values.sort_by(f32::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
@@ -97,7 +102,7 @@ mod tests {
         skins[9][..6].iter_mut().for_each(|place| place[1] = 0.33);
         // A highlight in one place, and a border that cuts some off.
         skins[11][3][0] = 1.6;
-        skins[12][..8].fill([f32::NAN; 2]);
+        skins[12][..8].fill(UNKNOWN);
         let usual = Usual::of(&skins);
         let odd: Vec<usize> = (0..40).filter(|&i| usual.is_odd(&skins[i])).collect();
         assert_eq!(odd, [7, 9]);

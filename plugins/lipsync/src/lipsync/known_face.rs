@@ -70,9 +70,7 @@ impl Bank {
     }
 
     fn habits(&self, scene: u32) -> Habits {
-        self.layout().map_or_else(Habits::default, |source| {
-            Habits::of(&self.of_scene(scene).collect::<Vec<_>>(), &source)
-        })
+        Habits::of(&self.of_scene(scene).collect::<Vec<_>>())
     }
 
     /// The scene of the frame at `time` in its source, which was shown to it last.
