@@ -4,6 +4,7 @@
 
 pub mod crop;
 pub mod frame;
+pub mod outline;
 pub mod patch;
 pub mod smooth;
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     face::Mesh,
-    picture::{Rect, crop::Order},
+    picture::{Rect, crop::Order, outline},
 };
 
 /// A generator's picture of one face: three planes of `size` by `size` values from 0 to 1.
@@ -183,7 +183,7 @@ fn border(u: f32) -> f32 {
 /// The mask at a position in the box, both from 0 to 1.
 fn mask(polygon: Option<&[[f32; 2]; LOWER_FACE.len()]>, u: f32, v: f32) -> f32 {
     match polygon {
-        Some(polygon) => ease(inside(polygon, [u, v]) / FEATHER + 0.35),
+        Some(polygon) => ease(outline::inside(polygon, [u, v]) / FEATHER + 0.35),
         None => {
             let (x, y) = ((u - 0.5) / 0.40, (v - 0.72) / 0.27);
             ease((1.0 - x.hypot(y)) / 0.4)
@@ -207,26 +207,6 @@ fn lower_face(mesh: &Mesh, bounds: Rect) -> [[f32; 2]; LOWER_FACE.len()] {
         let scale = if p[1] > mouth[1] { PAST_JAW } else { 1.0 };
         std::array::from_fn(|i| mouth[i] + (p[i] - mouth[i]) * scale)
     })
-}
-
-/// Distance to the outline, negative outside.
-fn inside(polygon: &[[f32; 2]], [x, y]: [f32; 2]) -> f32 {
-    // Squared until the end: this runs for every sample of the mask and every edge.
-    let mut nearest = f32::MAX;
-    let mut within = false;
-    for (i, &[bx, by]) in polygon.iter().enumerate() {
-        let [ax, ay] = polygon[(i + polygon.len() - 1) % polygon.len()];
-        let (ex, ey) = (bx - ax, by - ay);
-        let (px, py) = (x - ax, y - ay);
-        let t = ((px * ex + py * ey) / (ex * ex + ey * ey).max(1e-12)).clamp(0.0, 1.0);
-        let (dx, dy) = (px - t * ex, py - t * ey);
-        nearest = nearest.min(dx * dx + dy * dy);
-        if (ay > y) != (by > y) && x < ax + (y - ay) / (by - ay) * ex {
-            within = !within;
-        }
-    }
-    let nearest = nearest.sqrt();
-    if within { nearest } else { -nearest }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use super::{Region, mix, smoothstep};
 use crate::face::{MESH_POINTS, Mesh, lips::HeadFrame};
+use crate::picture::outline;
 
 /// Corners and bridge of the nose, corners of the eyes, cheek bones, brows.
 const STABLE: [usize; 24] = [
@@ -250,30 +251,11 @@ impl Rim {
         // The sides fade within the face, the chin past it.
         let low = smoothstep(0.3, 0.6, y);
         let past = PAST_CHIN * low;
-        let [own, laid] = self.outlines.each_ref().map(|o| distance(o, [x, y]));
+        let [own, laid] = self.outlines.each_ref().map(|o| outline::inside(o, [x, y]));
         let inside = own.min(laid);
         let within = smoothstep(-past - 0.5 * RIM * low, RIM - past, inside);
         (round * below_nose * within, smoothstep(0.02, 0.1, inside))
     }
-}
-
-/// Distance to an outline, negative outside.
-fn distance(outline: &[[f32; 2]], [x, y]: [f32; 2]) -> f32 {
-    let mut nearest = f32::MAX;
-    let mut within = false;
-    for (i, &[bx, by]) in outline.iter().enumerate() {
-        let [ax, ay] = outline[(i + outline.len() - 1) % outline.len()];
-        let (ex, ey) = (bx - ax, by - ay);
-        let (px, py) = (x - ax, y - ay);
-        let t = ((px * ex + py * ey) / (ex * ex + ey * ey).max(1e-12)).clamp(0.0, 1.0);
-        let (dx, dy) = (px - t * ex, py - t * ey);
-        nearest = nearest.min(dx * dx + dy * dy);
-        if (ay > y) != (by > y) && x < ax + (y - ay) / (by - ay) * ex {
-            within = !within;
-        }
-    }
-    let nearest = nearest.sqrt();
-    if within { nearest } else { -nearest }
 }
 
 /// From points of one frame to another: a similarity, and a correction by all three coordinates.
