@@ -62,7 +62,10 @@ pub struct Node {
 pub struct Laid {
     /// Where the laid face's points come to lie.
     points: Vec<[f32; 3]>,
+    /// Where points are, and by how much they move what is there.
     pulls: Vec<([f32; 2], [f32; 2])>,
+    /// At each node their weight and the sum of what they do.
+    pulled: Vec<[f32; 3]>,
     /// From the target's pixels to the other frame's, without what single points add.
     inverse: [[f32; 3]; 2],
     /// By which the pictures are found to lie off each other beside what the points say.
@@ -182,31 +185,54 @@ impl Laid {
         self.columns = (region.width as f32 / self.cell).ceil() as usize + 2;
         self.rows = (region.height as f32 / self.cell).ceil() as usize + 2;
         let rim = Rim::of(&self.points, own, head);
-        let reach = REACH * unit;
-        let rate = 1.0 / (reach * reach);
+        self.spread_pulls(REACH * unit);
         self.nodes.clear();
         for j in 0..self.rows {
             for i in 0..self.columns {
                 let place = self.place_of(i, j);
                 let (seen, face) = rim.seen(head.to_local(place));
-                let mut pull = [0.0; 2];
-                let mut sum = 1e-4;
-                for (at, by) in &self.pulls {
+                let [sum, dx, dy] = self.pulled[j * self.columns + i];
+                let [x, y] = self.back(place);
+                self.nodes.push(Node {
+                    from: [x + dx / sum, y + dy / sum],
+                    seen,
+                    face,
+                });
+            }
+        }
+    }
+
+    /// Adds up at each node what the points within `reach` pixels of it do to it, by their weight.
+    fn spread_pulls(&mut self, reach: f32) {
+        let rate = 1.0 / (reach * reach);
+        self.pulled.clear();
+        // Where no point is near, nothing is pulled.
+        self.pulled
+            .resize(self.rows * self.columns, [1e-4, 0.0, 0.0]);
+        for (at, by) in &self.pulls {
+            // Casting saturates, so that points outside the grid have no nodes.
+            let span = |axis: usize, count: usize| {
+                let at = at[axis] - self.origin[axis];
+                let from = ((at - reach) / self.cell).ceil().max(0.0) as usize;
+                let to = ((at + reach) / self.cell).floor() + 1.0;
+                from.min(count)..(to.max(0.0) as usize).min(count)
+            };
+            for j in span(1, self.rows) {
+                for i in span(0, self.columns) {
+                    let place = [
+                        self.origin[0] + i as f32 * self.cell,
+                        self.origin[1] + j as f32 * self.cell,
+                    ];
                     let (dx, dy) = (at[0] - place[0], at[1] - place[1]);
                     let near = 1.0 - (dx * dx + dy * dy) * rate;
                     if near > 0.0 {
                         let weight = near * near;
-                        sum += weight;
-                        pull[0] += weight * by[0];
-                        pull[1] += weight * by[1];
+                        let [sum, x, y] = &mut self.pulled[j * self.columns + i];
+                        *sum += weight;
+                        *x += weight * by[0];
+                        *y += weight * by[1];
                     }
                 }
-                let [x, y] = self.back(place);
-                self.nodes.push(Node {
-                    from: [x + pull[0] / sum, y + pull[1] / sum],
-                    seen,
-                    face,
-                });
             }
         }
     }
