@@ -6,6 +6,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Input;
@@ -16,11 +17,15 @@ use crate::worker::protocol::{Answer, Order};
 const LAST_WORDS: usize = 20;
 /// How long the kernel may take to end a process that was killed.
 const KILL_LIMIT: Duration = Duration::from_secs(2);
+/// How long its last words may take to arrive.
+const WORDS_LIMIT: Duration = Duration::from_millis(200);
 
 pub struct Worker {
     child: Child,
     orders: Option<ChildStdin>,
     last_words: Arc<Mutex<VecDeque<String>>>,
+    /// Hears them.
+    listener: Option<JoinHandle<()>>,
     pub last_heard: Instant,
     /// It has said its first word.
     pub is_ready: bool,
@@ -79,7 +84,7 @@ impl Worker {
                 let _ = inbox.send(Input::Gone(serial));
             });
         }
-        if let Some(stderr) = child.stderr.take() {
+        let listener = child.stderr.take().map(|stderr| {
             let words = last_words.clone();
             std::thread::spawn(move || {
                 for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -90,12 +95,13 @@ impl Worker {
                     }
                     words.push_back(line);
                 }
-            });
-        }
+            })
+        });
         Ok(Self {
             orders: child.stdin.take(),
             child,
             last_words,
+            listener,
             last_heard: Instant::now(),
             is_ready: false,
             weights: HashMap::new(),
@@ -146,6 +152,12 @@ impl Worker {
             (None, Some(code)) => format!("it ended by itself with code {code}"),
             (None, None) => "it does not end".into(),
         };
+        // They may still be on their way; a process that it has left behind may keep the way open.
+        let end = Instant::now() + WORDS_LIMIT;
+        let hears = |listener: &JoinHandle<()>| !listener.is_finished();
+        while Instant::now() < end && self.listener.as_ref().is_some_and(hears) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         let words = self.last_words.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(last) = words.iter().rev().find(|line| !line.trim().is_empty()) {
             text += &format!("; its last words: {}", last.trim());
