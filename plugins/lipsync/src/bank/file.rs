@@ -28,7 +28,7 @@ use crate::picture::{
 use crate::runtime::lock;
 
 /// Changes with the format, and with what is learnt: older files are made anew.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 const MAGIC: [u8; 8] = *b"LIPFACE\n";
 const PREFIX: usize = 8 + 4 + 4 + 8 + 32;
