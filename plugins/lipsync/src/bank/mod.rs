@@ -15,7 +15,7 @@ mod scene;
 
 use std::path::PathBuf;
 
-pub use choose::{Ask, Choice, Chooser};
+pub use choose::{Ask, Choice, Chooser, Ticket};
 pub use file::{FaceFile, Summary, VERSION};
 pub use habits::Habits;
 pub use learn::{DEFAULT_BYTES, Learner};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::imp::CAT;
-use crate::bank::{self, Ask, Choice, Chooser, FaceFile, Habits, Learner, Mouth, Shape};
+use crate::bank::{self, Ask, Choice, Chooser, FaceFile, Habits, Learner, Mouth, Shape, Ticket};
 use crate::face::cut::Glance;
 use crate::face::{Face, Mesh};
 use crate::model::MouthParams;
@@ -86,6 +86,7 @@ impl Bank {
 #[derive(Clone, Copy)]
 pub struct Shown {
     shape: Shape,
+    ticket: Ticket,
     /// Something is before the face.
     pub hidden: bool,
 }
@@ -174,9 +175,9 @@ impl KnownFace {
         self.face_file.as_deref()
     }
 
-    /// Forgets what was shown; what was learnt stays.
+    /// Forgets what was shown; what was learnt stays, and what was asked.
     pub fn forget_shown(&mut self) {
-        self.chooser.reset();
+        self.chooser.interrupt();
         self.shown = None;
         self.fading = None;
         self.last = None;
@@ -208,7 +209,7 @@ impl KnownFace {
         let held = bank::Held::of(frame, face.mesh.as_ref()?)?;
         let shape = habits.shape(&tamed(params, strength));
         let hidden = habits.is_hidden(&held);
-        self.chooser.ask(
+        let ticket = self.chooser.ask(
             self.bank.mouths(),
             &Ask {
                 shape,
@@ -217,7 +218,11 @@ impl KnownFace {
                 barred: 0..0,
             },
         );
-        Some(Shown { shape, hidden })
+        Some(Shown {
+            shape,
+            ticket,
+            hidden,
+        })
     }
 
     fn learn(&mut self, frame: &Frame, face: &Face, time: u64) {
@@ -249,12 +254,14 @@ impl KnownFace {
     fn start_anew(&mut self) {
         self.bank = Bank::learning();
         self.habits.clear();
+        // What was asked is about mouths that are gone.
+        self.chooser.reset();
         self.forget_shown();
     }
 
-    /// The mouth for the oldest frame that was asked about.
-    pub fn decide(&mut self) -> Option<Choice> {
-        self.chooser.decide(self.bank.mouths())
+    /// The mouth for a frame that was asked about.
+    pub fn decide(&mut self, shown: Shown) -> Option<Choice> {
+        self.chooser.decide(self.bank.mouths(), shown.ticket)
     }
 
     /// Draws the chosen mouth onto the face of `track`. First, where that does not cover it,
@@ -373,7 +380,7 @@ impl KnownFace {
     /// Draws onto a frame in which the face was not found, while `faces` were: for a moment it is
     /// taken to be where it was, then its mouth gives way to the source's own. A cut changes nothing.
     pub fn hold(&mut self, frame: &mut FrameMut, faces: &[Face], asked: &Asked) {
-        self.chooser.reset();
+        self.chooser.interrupt();
         let Some(mut last) = self.last.take() else {
             return;
         };

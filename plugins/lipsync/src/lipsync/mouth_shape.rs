@@ -180,7 +180,7 @@ impl MouthShapeBackend {
             return Some(pending.held);
         }
         timed(&counters.render_time, || {
-            let choice = pending.shown.and_then(|_| self.known.decide());
+            let choice = pending.shown.and_then(|shown| self.known.decide(shown));
             let asked = Asked {
                 params: pending.params,
                 strength: settings.strength as f32,
