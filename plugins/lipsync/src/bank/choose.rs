@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::mouth::{Held, Look, Mouth, Shape};
+use super::mouth::{Held, Look, Mouth, Shape, unreached};
 
 /// So many of the best mouths for a frame are looked at.
 const CANDIDATES: usize = 40;
@@ -22,6 +22,9 @@ const ROLL: f32 = 3.0;
 const SIZE: f32 = 2.0;
 /// For a level of brightness.
 const LIGHT: f32 = 0.01;
+/// For a unit that a mouth stays off what is asked when it is bent as far as it goes: a mouth from
+/// another pose looks better than one that is painted open.
+const UNREACHED: f32 = 40.0;
 /// For a mouth without any detail against the sharpest.
 const SOFT: f32 = 1.5;
 const HIDDEN: f32 = 50.0;
@@ -200,7 +203,9 @@ impl Chooser {
         } = ask.held;
         let light: f32 = (0..3).map(|i| off(skin[i], look.skin[i])).sum();
         let soft = (1.0 - look.sharpness / self.sharpest.max(1e-6)).max(0.0);
+        let unreached = unreached(look.shape.opening, ask.shape.opening);
         OPENING * off(ask.shape.opening, look.shape.opening)
+            + UNREACHED * unreached
             + WIDTH * off(ask.shape.width, look.shape.width)
             + LIPS * off(ask.shape.lips, look.shape.lips)
             + YAW * off(pose.yaw, look.pose.yaw)
@@ -339,6 +344,15 @@ mod tests {
     fn a_closed_mouth_comes_from_a_frame_in_which_it_is_closed() {
         let mouths = mouths(&[0.2, 0.15, 0.1, 0.0, 0.1, 0.2, 0.12]);
         assert_eq!(path(&mouths, &[ask(0.2), ask(0.0), ask(0.2)], 2)[1], 3);
+    }
+
+    #[test]
+    fn a_mouth_that_can_be_bent_to_it_is_taken_from_another_pose() {
+        let mut mouths = mouths(&[0.0, 0.0, 0.12, 0.0]);
+        mouths[2].look.pose.yaw = 0.25;
+        assert_eq!(path(&mouths, &[ask(0.12)], 0), [2]);
+        mouths[2].look.pose.yaw = 0.9;
+        assert_ne!(path(&mouths, &[ask(0.12)], 0), [2], "too far turned");
     }
 
     #[test]
