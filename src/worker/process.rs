@@ -98,6 +98,7 @@ pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
                 spec,
                 face_digest,
                 speech_digest,
+                replaces,
             } => {
                 let cancel = Cancel::default();
                 cancel.pause(is_paused);
@@ -113,6 +114,7 @@ pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
                     job,
                     spec: *spec,
                     known: [face_digest, speech_digest],
+                    replaces,
                     answers: answers.clone(),
                 };
                 let (jobs, answers) = (jobs.clone(), answers.clone());
@@ -169,6 +171,7 @@ struct Task {
     spec: Job,
     /// Digests of face and speech.
     known: [Option<String>; 2],
+    replaces: Option<Stamp>,
     answers: Answers,
 }
 
@@ -178,6 +181,7 @@ impl Task {
             job,
             spec,
             known,
+            replaces,
             answers,
         } = self;
         let output = spec.output.clone();
@@ -185,12 +189,14 @@ impl Task {
         let gate = answers.clone();
         let waiting = cancel.clone();
         let context = Context {
+            replaces,
             begin: Some(Box::new(move |spec, cancel| {
                 identify(job, spec, known, cancel, &begin)
             })),
             gate: Some(Box::new(move |made| {
                 wait_for_leave(job, made, &waiting, &gate, &may_publish)
             })),
+            ..Context::default()
         };
         let outcome = super::run(spec, context, cancel, &mut |body| {
             // How it ended is said below, with what the journal needs.

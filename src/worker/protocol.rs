@@ -20,6 +20,9 @@ pub enum Order {
         /// Digests of the inputs, where they are known already.
         face_digest: Option<String>,
         speech_digest: Option<String>,
+        /// The stamp of what was made earlier under the output's name; nothing else is replaced.
+        #[serde(default)]
+        replaces: Option<Stamp>,
     },
     /// The journal has it: the output may get its name.
     Publish {
