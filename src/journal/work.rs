@@ -34,15 +34,12 @@ pub enum Change {
         lease: Lease,
         progress: Progress,
     },
-    /// What the job's inputs and settings come to.
-    Identified {
-        lease: Lease,
-        identity: String,
-    },
     /// The output is whole and will get its name next.
     Made {
         lease: Lease,
         sha256: String,
+        /// What the job's inputs and settings came to.
+        identity: Option<String>,
     },
     Ended {
         lease: Lease,
@@ -133,7 +130,6 @@ impl Change {
         match self {
             Self::State { lease, .. }
             | Self::Progress { lease, .. }
-            | Self::Identified { lease, .. }
             | Self::Made { lease, .. }
             | Self::Ended { lease, .. }
             | Self::Thumbnail { lease, .. } => Some(*lease),
@@ -336,18 +332,16 @@ fn apply_one(db: &Transaction, batch: i64, change: &mut Change, now: f64) -> Res
                 lease.epoch,
                 serde_json::to_string(progress)?
             ])?,
-        Change::Identified { lease, identity } => db
+        Change::Made {
+            lease,
+            sha256,
+            identity,
+        } => db
             .prepare_cached(
-                "UPDATE jobs SET identity = ?3
+                "UPDATE jobs SET state = 'finishing', sha256 = ?3, identity = ?4
                  WHERE id = ?1 AND epoch = ?2 AND controller IS NOT NULL",
             )?
-            .execute(params![lease.job, lease.epoch, &*identity])?,
-        Change::Made { lease, sha256 } => db
-            .prepare_cached(
-                "UPDATE jobs SET state = 'finishing', sha256 = ?3
-                 WHERE id = ?1 AND epoch = ?2 AND controller IS NOT NULL",
-            )?
-            .execute(params![lease.job, lease.epoch, &*sha256])?,
+            .execute(params![lease.job, lease.epoch, &*sha256, &*identity])?,
         Change::Ended { lease, ending } => end(db, *lease, ending, now)?,
         Change::Digest {
             path,

@@ -24,11 +24,7 @@ impl Supervisor<'_> {
         match answer {
             Answer::Alive => {}
             Answer::Said { event } => self.job_said(serial, event),
-            Answer::Identified {
-                job,
-                identity,
-                digests,
-            } => {
+            Answer::Digested { digests } => {
                 for found in digests {
                     self.changes.push(Change::Digest {
                         path: found.path,
@@ -36,19 +32,23 @@ impl Supervisor<'_> {
                         sha256: found.sha256,
                     });
                 }
-                let lease = self.in_worker(serial, job).map(|a| a.claim.lease());
-                if let Some((lease, identity)) = lease.zip(identity) {
-                    self.changes.push(Change::Identified { lease, identity });
-                }
             }
-            Answer::Made { job, made } => {
+            Answer::Made {
+                job,
+                made,
+                identity,
+            } => {
                 let sha256 = made.sha256;
                 let Some(active) = self.in_worker(serial, job) else {
                     return;
                 };
                 active.promised = Some(sha256.clone());
                 let lease = active.claim.lease();
-                self.changes.push(Change::Made { lease, sha256 });
+                self.changes.push(Change::Made {
+                    lease,
+                    sha256,
+                    identity,
+                });
                 self.orders.push((serial, Order::Publish { job }));
             }
             Answer::Ended {

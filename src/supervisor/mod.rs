@@ -294,10 +294,15 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    /// Writes how the batch ended, and says it.
+    /// Writes how the batch ended, and says it; unless there is more to do meanwhile, by `lipflow retry` or
+    /// a second start.
     fn last_word(&mut self, since: Instant) -> Result<Option<Summary>> {
         if self.changes.is_empty() {
             self.count()?;
+            if self.is_more_to_do() {
+                self.stage = Stage::Working;
+                return Ok(None);
+            }
             let progress = self.progress();
             self.keep(Event::now(Body::BatchResult(progress)));
         }
@@ -306,10 +311,20 @@ impl<'a> Supervisor<'a> {
         if !is_said && self.clock.now() - since < LAST_WORD_LIMIT {
             return Ok(None);
         }
+        // It may have taken long to write.
+        self.count()?;
+        if is_said && self.is_more_to_do() {
+            self.stage = Stage::Working;
+            return Ok(None);
+        }
         Ok(Some(Summary {
             progress: self.progress(),
             is_interrupted: self.stop.haste() != Haste::None && self.counts.open() > 0,
         }))
+    }
+
+    fn is_more_to_do(&self) -> bool {
+        self.stop.haste() == Haste::None && self.counts.open() > 0
     }
 
     /// Takes in what workers have said, waiting a little for the first word.

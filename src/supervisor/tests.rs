@@ -130,7 +130,14 @@ fn answers_of_a_worker_that_was_killed_come_too_late() {
         supervisor.answered(WORKER + 1, ended(job));
         let sha256 = "ab".to_owned();
         let made = crate::worker::Made { sha256 };
-        supervisor.answered(WORKER + 1, Answer::Made { job, made });
+        supervisor.answered(
+            WORKER + 1,
+            Answer::Made {
+                job,
+                made,
+                identity: None,
+            },
+        );
         assert!(supervisor.jobs.contains_key(&job));
         assert!(supervisor.changes.is_empty() && supervisor.orders.is_empty());
         supervisor.answered(WORKER, ended(job));

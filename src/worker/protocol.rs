@@ -56,16 +56,16 @@ pub enum Answer {
     Said {
         event: Event,
     },
-    /// The inputs have been read once.
-    Identified {
-        job: i64,
-        identity: Option<String>,
+    /// Inputs have been read once.
+    Digested {
         digests: Vec<Digest>,
     },
     /// The output is whole and waits for [`Order::Publish`].
     Made {
         job: i64,
         made: Made,
+        /// What the job's inputs and settings came to.
+        identity: Option<String>,
     },
     Ended {
         job: i64,

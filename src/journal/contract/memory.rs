@@ -183,18 +183,18 @@ impl State {
                 let row = self.holder(*lease);
                 row.map(|row| row.progress = progress).is_some()
             }
-            Change::Identified { lease, identity } => {
-                let identity = Some(identity.clone());
-                let row = self.holder(*lease);
-                row.map(|row| row.identity = identity).is_some()
-            }
-            Change::Made { lease, sha256 } => {
-                let sha256 = Some(sha256.clone());
+            Change::Made {
+                lease,
+                sha256,
+                identity,
+            } => {
+                let (sha256, identity) = (Some(sha256.clone()), identity.clone());
                 let Some(row) = self.holder(*lease) else {
                     return false;
                 };
                 row.state = JobState::Finishing;
                 row.sha256 = sha256;
+                row.identity = identity;
                 true
             }
             Change::Ended { lease, ending } => {

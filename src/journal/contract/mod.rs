@@ -210,13 +210,10 @@ impl<B: Backend> Place<B> {
             fs::write(&output, format!("made of {identity}")).unwrap();
             let sha256 = digest(&output);
             let mut changes = vec![
-                Change::Identified {
-                    lease: claim.lease(),
-                    identity: identity.into(),
-                },
                 Change::Made {
                     lease: claim.lease(),
                     sha256,
+                    identity: Some(identity.into()),
                 },
                 ended(claim.lease(), JobState::Done, Stamp::of(&output).ok()),
             ];
@@ -360,6 +357,7 @@ pub fn jobs_of_a_dead_controller_go_on_and_published_ones_count<B: Backend>() {
         .map(|claim| Change::Made {
             lease: claim.lease(),
             sha256: digest(&place.path("a.mp4")),
+            identity: None,
         })
         .collect();
     first.apply(batch, &mut made).unwrap();
@@ -510,13 +508,10 @@ pub fn a_lease_that_was_taken_over_changes_nothing_any_more<B: Backend>() {
                 lease,
                 state: JobState::Running,
             },
-            Change::Identified {
-                lease,
-                identity: "old".into(),
-            },
             Change::Made {
                 lease,
                 sha256: "old".into(),
+                identity: Some("old".into()),
             },
             ended(lease, JobState::Failed, None),
             Change::Event {

@@ -25,7 +25,7 @@ pub struct Disk {
     pub files: BTreeMap<PathBuf, Finished>,
     /// Hidden files by number: for which output, and whether its writer lives.
     pub staged: BTreeMap<u64, (PathBuf, bool)>,
-    /// Outputs that somebody else has touched.
+    /// Outputs that somebody else has touched, or wants made again.
     pub touched: BTreeSet<PathBuf>,
     pub is_full: bool,
     /// What broke the rules.
@@ -190,7 +190,10 @@ impl Staging for Written {
                 let fault = format!("{output}: somebody else's file was replaced");
                 disk.faults.push(fault);
             }
-            Some(there) if there.identity.as_ref() == Some(&self.identity) => {
+            Some(there)
+                if there.identity.as_ref() == Some(&self.identity)
+                    && !disk.touched.contains(&self.output) =>
+            {
                 let fault = format!("{output}: published twice");
                 disk.faults.push(fault);
             }

@@ -446,12 +446,6 @@ impl Machine {
                     return self.job_ends(key, job, Err(failure));
                 }
                 self.answer(key, said(JobState::Probing.into()));
-                let answer = Answer::Identified {
-                    job,
-                    identity: Some(identity.clone()),
-                    digests: Vec::new(),
-                };
-                self.answer(key, answer);
             }
             1 => {
                 let replace = Replace::of(&spec, replaces);
@@ -481,13 +475,19 @@ impl Machine {
             }
             4 => {
                 self.answer(key, said(JobState::Finishing.into()));
-                let mut sha256 = String::new();
+                let (mut sha256, mut made_of) = (String::new(), String::new());
                 self.running(key, job, |running| {
-                    let written = running.written.as_ref();
-                    sha256 = written.map(|w| w.sha256.clone()).unwrap_or_default();
+                    if let Some(written) = &running.written {
+                        (sha256, made_of) = (written.sha256.clone(), written.identity.clone());
+                    }
                 });
                 let made = Made { sha256 };
-                self.answer(key, Answer::Made { job, made });
+                let answer = Answer::Made {
+                    job,
+                    made,
+                    identity: Some(made_of),
+                };
+                self.answer(key, answer);
                 return;
             }
             _ => {
