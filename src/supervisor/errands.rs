@@ -49,7 +49,7 @@ impl Supervisor<'_> {
             || self.stop.haste() == Haste::Now
             || self.errand.is_none() && self.errands.is_empty();
         if is_over {
-            self.stage = Stage::LastWord { since: now };
+            self.stage = Stage::LastWord;
         } else {
             self.run_errands();
             self.tell_batch()?;

@@ -52,8 +52,6 @@ const BATCH_INTERVAL: Duration = Duration::from_millis(400);
 const WISHES_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the journal keeps a running job's progress, for `lipflow status`.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the last word may take to be written.
-const LAST_WORD_LIMIT: Duration = Duration::from_secs(30);
 /// The most that is taken in before the journal is written.
 const MOST_INPUTS: usize = 500;
 
@@ -129,7 +127,7 @@ enum Stage {
     /// The report's pictures are made; not longer than until then.
     Pictures { until: Instant },
     /// The last word is to be written, and said.
-    LastWord { since: Instant },
+    LastWord,
 }
 
 pub struct Supervisor<'a> {
@@ -271,7 +269,7 @@ impl<'a> Supervisor<'a> {
         match self.stage {
             Stage::Working => self.work()?,
             Stage::Pictures { until } => self.finish_pictures(until)?,
-            Stage::LastWord { since } => return self.last_word(since),
+            Stage::LastWord => return self.last_word(),
         }
         Ok(None)
     }
@@ -296,7 +294,7 @@ impl<'a> Supervisor<'a> {
 
     /// Writes how the batch ended, and says it; unless there is more to do meanwhile, by `lipflow retry` or
     /// a second start.
-    fn last_word(&mut self, since: Instant) -> Result<Option<Summary>> {
+    fn last_word(&mut self) -> Result<Option<Summary>> {
         if self.changes.is_empty() {
             self.count()?;
             if self.is_more_to_do() {
@@ -307,13 +305,12 @@ impl<'a> Supervisor<'a> {
             self.keep(Event::now(Body::BatchResult(progress)));
         }
         self.flush()?;
-        let is_said = self.changes.is_empty();
-        if !is_said && self.clock.now() - since < LAST_WORD_LIMIT {
+        if !self.changes.is_empty() {
             return Ok(None);
         }
         // It may have taken long to write.
         self.count()?;
-        if is_said && self.is_more_to_do() {
+        if self.is_more_to_do() {
             self.stage = Stage::Working;
             return Ok(None);
         }

@@ -87,7 +87,6 @@ impl Memory {
         let state = self.state.borrow();
         let row = state.jobs.iter().find(|row| row.id == job)?;
         Some(super::Seen {
-            epoch: row.epoch,
             sha256: row.sha256.clone(),
             published: row.published.clone(),
         })

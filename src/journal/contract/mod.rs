@@ -41,7 +41,6 @@ pub trait Backend {
 /// What a ledger has of a job and its attempts don't say.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    pub epoch: i64,
     pub sha256: Option<String>,
     pub published: Option<String>,
 }

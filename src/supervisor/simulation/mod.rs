@@ -32,6 +32,7 @@ use crate::journal::contract::sqlite::Sqlite;
 use crate::journal::contract::{Backend, Seen};
 use crate::journal::{Ledger, Planned, Start, recover};
 
+use crate::store::Store;
 use files::Disk;
 use ledger::{Unreliable, Weather};
 use random::Random;
@@ -45,12 +46,11 @@ const END: Duration = Duration::from_secs(4 * 3600);
 const MOST_STEPS: u32 = 20_000;
 
 /// A controller.
-struct Controller {
+struct Controller<B: Backend> {
     supervisor: Supervisor<'static>,
     wake: Duration,
     stop: Stop,
-    /// The ledger's own name of it.
-    alive: Box<dyn FnOnce()>,
+    ledger: Rc<Unreliable<B::Ledger>>,
 }
 
 /// What a run came to.
@@ -74,7 +74,7 @@ struct Simulation<B: Backend> {
     random: Random,
     jobs: Vec<Planned>,
     options: Options,
-    controllers: BTreeMap<usize, Controller>,
+    controllers: BTreeMap<usize, Controller<B>>,
     starts: usize,
     batch: i64,
     told: Rc<RefCell<Vec<String>>>,
@@ -82,6 +82,9 @@ struct Simulation<B: Backend> {
     oracle: Rc<B::Ledger>,
     is_calm: bool,
     jumps: f64,
+    /// Somebody was taken for dead: its worker keeps a hidden file until it ends, and nobody is left to
+    /// remove that but the next job for the output, or `lipflow prune`.
+    is_suspected: bool,
     _folder: Option<TempDir>,
 }
 
@@ -172,6 +175,7 @@ impl<B: Backend + 'static> Simulation<B> {
             oracle,
             is_calm: false,
             jumps: 0.0,
+            is_suspected: false,
             _folder: folder,
         }
     }
@@ -184,6 +188,11 @@ impl<B: Backend + 'static> Simulation<B> {
     fn start(&mut self, force: bool) {
         let name = self.starts;
         self.starts += 1;
+        if force {
+            // Even if nobody hears that the start was entered.
+            let outputs = self.jobs.iter().map(|job| job.output.clone());
+            self.disk.borrow_mut().touched.extend(outputs);
+        }
         let store = self.machine.borrow().store.clone();
         let own = Rc::new(Unreliable {
             inner: self.backend.ledger(),
@@ -212,10 +221,6 @@ impl<B: Backend + 'static> Simulation<B> {
             return self.leave(own);
         };
         self.batch = begun.batch;
-        if force {
-            let outputs = self.jobs.iter().map(|job| job.output.clone());
-            self.disk.borrow_mut().touched.extend(outputs);
-        }
         machine
             .borrow_mut()
             .log(|| format!("controller {name} starts: {begun:?}"));
@@ -248,19 +253,13 @@ impl<B: Backend + 'static> Simulation<B> {
             machine.borrow_mut().controller_dies(name);
             return self.leave(own);
         }
-        let backend = self.backend.clone();
-        let alive = Box::new(move || {
-            if let Ok(own) = Rc::try_unwrap(own) {
-                backend.die(own.inner);
-            }
-        });
         self.controllers.insert(
             name,
             Controller {
                 supervisor,
                 wake: now,
                 stop,
-                alive,
+                ledger: own,
             },
         );
     }
@@ -280,7 +279,7 @@ impl<B: Backend + 'static> Simulation<B> {
             .borrow_mut()
             .log(|| format!("controller {name} is killed"));
         drop(controller.supervisor);
-        (controller.alive)();
+        self.leave(controller.ledger);
         self.machine.borrow_mut().controller_dies(name);
     }
 
@@ -364,6 +363,18 @@ impl<B: Backend + 'static> Simulation<B> {
                     self.controllers[&name].stop.ask();
                 }
             }
+            12 => {
+                // Its machine stood still for a while, say, or somebody tidied up.
+                if let Some(name) = self.pick()
+                    && !self.machine.borrow().publishes_now(name)
+                {
+                    let text = || format!("controller {name} is taken for dead");
+                    self.machine.borrow_mut().log(text);
+                    let ledger = &self.controllers[&name].ledger;
+                    self.backend.presume_dead(&ledger.inner);
+                    self.is_suspected = true;
+                }
+            }
             11 => {
                 // Somebody edits an input.
                 self.machine.borrow_mut().version += 1;
@@ -407,10 +418,7 @@ impl<B: Backend + 'static> Simulation<B> {
                         lease,
                         output,
                         sha256,
-                    }) => {
-                        use crate::store::Store;
-                        Input::Checked(lease, store.is_of(&output, &sha256))
-                    }
+                    }) => Input::Checked(lease, store.is_of(&output, &sha256)),
                     Some(Aside::Recover) => {
                         let ledger = Unreliable {
                             inner: self.backend.ledger(),
@@ -445,7 +453,7 @@ impl<B: Backend + 'static> Simulation<B> {
         self.start(false);
         let events = self.random.between(0, 25);
         for _ in 0..events {
-            let kind = self.random.below(12) as usize;
+            let kind = self.random.below(13) as usize;
             let at = self.random.ms(0, CALM.as_millis() as u64);
             self.machine.borrow_mut().at(at, Happens::Outside(kind));
         }
@@ -534,11 +542,11 @@ impl<B: Backend + 'static> Simulation<B> {
                     .borrow_mut()
                     .log(|| format!("controller {name} is over: {summary:?}"));
                 let open = self.oracle.counts(self.batch).unwrap().open();
-                if open > 0 && !is_stopped {
+                if open > 0 && !is_stopped && self.controllers.is_empty() {
                     self.fault(format!("controller {name} ends and {open} jobs are open"));
                 }
                 drop(controller.supervisor);
-                (controller.alive)();
+                self.leave(controller.ledger);
                 self.machine.borrow_mut().controller_dies(name);
                 Some(summary)
             }
@@ -562,6 +570,11 @@ impl<B: Backend + 'static> Simulation<B> {
     }
 
     fn check_end(&mut self, report: &mut Report) {
+        if self.is_suspected {
+            let store = self.machine.borrow().store.clone();
+            let outputs = self.jobs.iter().map(|job| &job.output);
+            outputs.for_each(|output| store.remove_leftovers(output));
+        }
         let machine = self.machine.borrow();
         let disk = self.disk.borrow();
         for row in self.oracle.jobs(self.batch, false).unwrap() {

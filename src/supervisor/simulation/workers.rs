@@ -93,7 +93,6 @@ pub struct Machine {
     pub same_bytes: bool,
     /// Asked when an output gets its name: job and digest.
     pub publishes: Rc<RefCell<Vec<(i64, String, PathBuf)>>>,
-    /// Whether a killed worker is waited for before its job is given back.
     pub log: Option<Vec<String>>,
 }
 
@@ -147,6 +146,18 @@ fn end_writers(machine: &Shared, output: &Path) {
     for key in dying {
         machine.ends(key);
     }
+    // Of a controller that lives after all.
+    let mut writing = Vec::new();
+    for (key, process) in &machine.workers {
+        for (job, running) in &process.jobs {
+            if running.may_publish && running.spec.output.as_deref() == Some(output) {
+                writing.push((*key, *job));
+            }
+        }
+    }
+    for (key, job) in writing {
+        machine.step(key, job);
+    }
 }
 
 impl Machine {
@@ -173,6 +184,13 @@ impl Machine {
 
     pub fn pop(&mut self) -> Option<Happens> {
         self.queue.pop_first().map(|(_, happens)| happens)
+    }
+
+    /// Whether a worker of the controller may give an output its name at this moment.
+    pub fn publishes_now(&self, controller: usize) -> bool {
+        let own = self.workers.iter().filter(|(key, _)| key.0 == controller);
+        let mut jobs = own.flat_map(|(_, process)| process.jobs.values());
+        jobs.any(|running| running.may_publish)
     }
 
     pub fn is_busy(&self) -> bool {
