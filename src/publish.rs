@@ -212,6 +212,20 @@ pub fn remove_leftovers_of(target: &Path) {
     }
 }
 
+/// What dead jobs left beside `target`, and how many bytes each file has.
+pub fn leftovers_of(target: &Path) -> Vec<(PathBuf, u64)> {
+    let Some(name) = target.file_name() else {
+        return Vec::new();
+    };
+    temporaries(folder_of(target), name)
+        .filter(|path| lock::is_taken(path).is_ok_and(|is_taken| !is_taken))
+        .filter_map(|path| {
+            let bytes = fs::metadata(&path).ok()?.len();
+            Some((path, bytes))
+        })
+        .collect()
+}
+
 /// Waits, within `limit`, for the processes that have a file for `target` open: one that was killed may
 /// be in the middle of giving it its name.
 pub fn wait_for_writers(target: &Path, limit: Duration) {

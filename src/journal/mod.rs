@@ -11,12 +11,14 @@ pub(crate) mod contract;
 mod controller;
 mod ledger;
 mod medium;
+mod prune;
 mod query;
 mod schema;
 mod work;
 
 pub use begin::{Begun, Planned};
 pub use ledger::{FirstEvent, Ledger, Orphan, Start, recover};
+pub use prune::{Pruned, old_graphs};
 pub use query::{BatchRow, Counts, JobRow, StoredEvent};
 pub use work::{Applied, Change, Claim, DEATHS_ALLOWED, Ending, Lease};
 

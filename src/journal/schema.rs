@@ -8,8 +8,11 @@ use super::{Error, Result};
 use crate::cancel::Cancel;
 use crate::digest;
 
+/// Each step is one transaction with the number of its version. (`rusqlite_migration` does the same, and
+/// wants another version of rusqlite or of Rust than ours.)
+///
 /// Number `n` makes a journal of version `n` one of version `n + 1`.
-const STEPS: [&str; 3] = [FIRST, FENCED, FACES];
+pub(super) const STEPS: [&str; 3] = [FIRST, FENCED, FACES];
 const VERSION: i64 = STEPS.len() as i64;
 
 pub(super) const FIRST: &str = "

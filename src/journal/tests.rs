@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::contract::sqlite::Sqlite;
-use super::contract::{ClaimOne, Place, digest};
+use super::contract::{ClaimOne, Place, digest, ended};
 use super::*;
-use crate::event::Event;
+use crate::event::{Event, JobState};
 use crate::job::IfExists;
 
 #[test]
@@ -162,6 +162,128 @@ fn only_what_was_entered_is_an_artifact() {
     journal.has_written(&path, &second).unwrap();
     write("first");
     assert!(!journal.is_artifact(&path).unwrap());
+}
+
+/// Makes a journal of the version before this one.
+fn of_the_version_before(folder: &Path) -> Connection {
+    fs::create_dir_all(folder).unwrap();
+    let db = Connection::open(folder.join(FILE)).unwrap();
+    let (last, steps) = schema::STEPS.split_last().unwrap();
+    assert!(!last.is_empty());
+    steps
+        .iter()
+        .for_each(|step| db.execute_batch(step).unwrap());
+    db.pragma_update(None, "user_version", steps.len() as i64)
+        .unwrap();
+    db
+}
+
+#[test]
+fn a_journal_of_the_version_before_opens() {
+    let place = Place::<Sqlite>::new();
+    let db = of_the_version_before(&place.path(".lipflow"));
+    let root = text(place.root());
+    db.execute(
+        "INSERT INTO batches VALUES (1, 'list a', 'lipflow', ?1, 0)",
+        [root],
+    )
+    .unwrap();
+    for (id, name, learn) in [(1, "a.mp4", "auto"), (2, "b.mp4", "off")] {
+        let mut planned = place.planned(name);
+        planned.job.learn = serde_json::from_value(learn.into()).unwrap();
+        db.execute(
+            "INSERT INTO jobs(id, batch, position, output, spec, state)
+             VALUES (?1, 1, ?1, ?2, ?3, 'queued')",
+            params![
+                id,
+                text(&planned.output),
+                serde_json::to_string(&planned.job).unwrap()
+            ],
+        )
+        .unwrap();
+    }
+    drop(db);
+    let journal = place.ledger();
+    let faces: Vec<Option<String>> = journal
+        .db
+        .prepare("SELECT learns FROM jobs ORDER BY id")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(rusqlite::Result::unwrap)
+        .collect();
+    assert_eq!(faces, [Some(text(&place.path("f.mp4"))), None]);
+    assert_eq!(journal.claim(1, 7).unwrap().unwrap().job, 1);
+}
+
+#[test]
+fn old_batches_lose_how_they_went_and_not_what_they_made() {
+    const DAY: f64 = 86_400.0;
+    let place = Place::<Sqlite>::new();
+    let journal = place.ledger();
+    let batch = place.begin(&journal, &["a.mp4"], "one", false).batch;
+    let claim = journal.claim(batch, 7).unwrap().unwrap();
+    let lease = claim.lease();
+    fs::write(place.path("a.mp4"), "made").unwrap();
+    let stamp = Stamp::of(&place.path("a.mp4")).ok();
+    let mut changes = [
+        Change::Made {
+            lease,
+            sha256: digest(&place.path("a.mp4")),
+            identity: Some("one".into()),
+        },
+        Change::Event {
+            event: Event::of_job(claim.job, JobState::Done),
+            lease: Some(lease),
+        },
+        ended(lease, JobState::Done, stamp),
+        Change::Thumbnail {
+            lease,
+            jpeg: vec![0; 1000],
+        },
+        Change::Digest {
+            path: place.path("gone.wav"),
+            stamp: Stamp {
+                size: 1,
+                modified: 1,
+            },
+            sha256: "ab".into(),
+        },
+    ];
+    journal.apply(batch, &mut changes).unwrap();
+    let now = place.clock.get();
+    let nothing = journal.prune(now - DAY, true, false).unwrap();
+    assert_eq!((nothing.batches, nothing.jobs, nothing.inputs), (0, 0, 1));
+    place.clock.set(now + 40.0 * DAY);
+    let before = now + 10.0 * DAY;
+    let dry = journal.prune(before, false, true).unwrap();
+    let pruned = journal.prune(before, false, false).unwrap();
+    assert_eq!(dry, pruned, "it says what it would do");
+    assert_eq!(
+        (
+            pruned.batches,
+            pruned.events,
+            pruned.attempts,
+            pruned.thumbnails,
+            pruned.jobs
+        ),
+        (1, 1, 1, 1, 0)
+    );
+    assert!(pruned.bytes >= 1000, "{}", pruned.bytes);
+    assert!(journal.events(batch, 0, 9).unwrap().is_empty());
+    journal.compact().unwrap();
+    let begun = place.begin(&journal, &["a.mp4"], "one", false);
+    assert_eq!(begun.already_done, 1, "what it made is still known");
+    // One that waits is still to be done, however old it is.
+    let waits = place.begin(&journal, &["a.mp4", "b.mp4"], "one", false);
+    assert_eq!(journal.prune(before, true, false).unwrap().batches, 0);
+    journal.cancel(waits.batch, &[]).unwrap();
+    let late = place.clock.get() + DAY;
+    let forgotten = journal.prune(late, true, false).unwrap();
+    assert_eq!((forgotten.batches, forgotten.jobs), (1, 2));
+    assert!(place.path("a.mp4").is_file(), "outputs stay");
+    let begun = place.begin(&journal, &["a.mp4"], "one", false);
+    assert_eq!((begun.total, begun.already_done), (1, 0));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `cargo xtask setup | demo | test | bench | evaluate | soak | chaos`: what a fresh machine needs, in
+//! `cargo xtask setup | demo | test | bench | evaluate | soak | chaos | simulate`: what a fresh machine needs, in
 //! one command each.
 
 mod bench;
@@ -9,6 +9,7 @@ mod job;
 mod material;
 mod process;
 mod setup;
+mod simulate;
 mod soak;
 mod table;
 mod test;
@@ -48,6 +49,8 @@ enum Task {
     Soak(soak::Args),
     /// Kill, poison and starve batches, and see that nothing is lost
     Chaos(chaos::Args),
+    /// Run the supervisor on a simulated machine where everything goes wrong
+    Simulate(simulate::Args),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         }),
         Task::Demo => demo::run(),
         Task::Bench(args) => bench::run(&args),
+        Task::Simulate(args) => simulate::run(&args),
         Task::Evaluate(args) => evaluate::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Chaos(args) => chaos::run(&args),
