@@ -31,6 +31,7 @@ use crate::serve::{self, Server};
 use crate::store::LocalStore;
 use crate::supervisor::{Options, Processes, Seams, Supervisor};
 use crate::terminal::plain;
+use crate::worker::limits::{self, Limits};
 
 /// Makes many videos: a job list, or faces and speeches put together.
 ///
@@ -87,6 +88,10 @@ struct WorkOptions {
     /// How often a job is tried when its cause of failure may pass
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     attempts: u32,
+    /// Megabytes of memory that a worker may ask for before it is the one that fails; 0 for no limit, by
+    /// default three quarters of the machine's
+    #[arg(long, value_name = "MB")]
+    worker_memory: Option<u64>,
     /// Megabytes that stay free on the disks; below, the batch pauses until there is room
     #[arg(long, value_name = "MB", default_value_t = 500)]
     min_free: u64,
@@ -306,6 +311,14 @@ impl BatchArgs {
             attempts: self.work.attempts,
             min_free: self.work.min_free * 1_000_000,
             threads: (pipelines > 1).then(|| (cores / pipelines).max(1)),
+            limits: Limits {
+                memory: match self.work.worker_memory {
+                    Some(0) => None,
+                    Some(mb) => Some(mb * 1_000_000),
+                    None => Some(limits::usual_memory()),
+                },
+                no_network: true,
+            },
         }
     }
 }

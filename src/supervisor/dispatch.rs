@@ -13,6 +13,7 @@ use crate::journal::{Claim, Result, Stamp};
 use crate::pipeline::template::Template;
 use crate::supervisor::hands::Worker;
 use crate::supervisor::record::started;
+use crate::worker::limits::needs_network;
 use crate::worker::protocol::Order;
 
 /// How soon a worker that could not be started is tried again; each time twice as late.
@@ -96,12 +97,15 @@ impl Supervisor<'_> {
             let is_idle = self.jobs.is_empty();
             let loaded = worker.weights.clone();
             let store = self.store.clone();
-            let has_others =
-                |claim: &Claim| are_others(&loaded, store.weights(&claim.spec).as_ref());
+            let no_network = worker.no_network;
+            let is_unfit = |claim: &Claim| {
+                are_others(&loaded, store.weights(&claim.spec).as_ref())
+                    || no_network && needs_network(&claim.spec)
+            };
             let fits = |claim: &Claim| {
                 (is_empty || !claim.alone && !claim.solo)
                     && (is_idle || !claim.solo)
-                    && !has_others(claim)
+                    && !is_unfit(claim)
             };
             let claim = match self.held.take() {
                 Some(claim) => {
@@ -117,12 +121,13 @@ impl Supervisor<'_> {
                 self.start(serial, claim);
                 continue;
             }
-            let has_others = has_others(&claim);
+            let is_unfit = is_unfit(&claim);
+            self.options.limits.no_network &= !needs_network(&claim.spec);
             self.held = Some(claim);
-            if !has_others {
+            if !is_unfit {
                 break;
             }
-            // It would go on with the weights in its memory.
+            // It would go on with the weights in its memory, or without a network.
             if let Some(worker) = self.workers.get_mut(&serial) {
                 worker.is_retired = true;
             }
@@ -168,11 +173,12 @@ impl Supervisor<'_> {
         if !self.hiring.may_try(now) {
             return None;
         }
+        let limits = self.options.limits;
         let serial = self.next_serial;
         self.next_serial += 1;
-        match self.hands.hire(serial, is_background) {
+        match self.hands.hire(serial, is_background, limits) {
             Ok(pid) => {
-                self.workers.insert(serial, Worker::new(pid, now));
+                self.workers.insert(serial, Worker::new(pid, limits, now));
                 Some(serial)
             }
             Err(error) => {

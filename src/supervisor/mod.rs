@@ -36,6 +36,7 @@ use crate::clock::Clock;
 use crate::event::{BatchProgress, Body, Event, Progress, seconds};
 use crate::journal::{Begun, Change, Claim, Counts, Lease, Ledger, Result};
 use crate::store::Store;
+use crate::worker::limits::Limits;
 use crate::worker::protocol::Order;
 
 use checks::Check;
@@ -68,6 +69,8 @@ pub struct Options {
     pub min_free: u64,
     /// Threads of the model and of the encoder in each pipeline; none leaves it to them.
     pub threads: Option<usize>,
+    /// What workers may not do. The network is theirs from the first job on that needs it.
+    pub limits: Limits,
 }
 
 /// A job in a worker.

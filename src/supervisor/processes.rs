@@ -12,6 +12,7 @@ use super::hands::{Aside, Exit, Hands, Input};
 use super::memory;
 use crate::journal;
 use crate::store::Store;
+use crate::worker::limits::Limits;
 use crate::worker::protocol::{Answer, Order};
 
 /// Lines that are kept of what a worker writes to standard error.
@@ -56,13 +57,19 @@ impl Processes {
 }
 
 impl Hands for Processes {
-    fn hire(&mut self, worker: u64, is_background: bool) -> std::io::Result<u32> {
+    fn hire(&mut self, worker: u64, is_background: bool, limits: Limits) -> std::io::Result<u32> {
         // The file may have been replaced by a newer version since: the one that runs is still there.
         let own = std::env::current_exe().ok().filter(|path| path.exists());
         let mut command = Command::new(own.unwrap_or_else(|| "/proc/self/exe".into()));
         command.arg("worker");
         if is_background {
             command.arg("--background");
+        }
+        if let Some(bytes) = limits.memory {
+            command.arg("--memory").arg(bytes.to_string());
+        }
+        if limits.no_network {
+            command.arg("--no-network");
         }
         self.start(worker, command)
     }

@@ -8,6 +8,7 @@ use crate::event::{JobState, Outcome, Phase};
 use crate::journal::contract::ClaimOne;
 use crate::journal::{Journal, Planned, Start};
 use crate::store::LocalStore;
+use crate::worker::limits::Limits;
 use crate::worker::protocol::Answer;
 
 /// Workers that do nothing.
@@ -15,7 +16,7 @@ use crate::worker::protocol::Answer;
 struct Idle;
 
 impl Hands for Idle {
-    fn hire(&mut self, _: u64, _: bool) -> std::io::Result<u32> {
+    fn hire(&mut self, _: u64, _: bool, _: Limits) -> std::io::Result<u32> {
         Ok(1)
     }
 
@@ -89,6 +90,7 @@ impl Shop {
             attempts: 3,
             min_free: 0,
             threads: None,
+            limits: Limits::default(),
         };
         let seams = Seams {
             ledger: self.journal.clone(),
@@ -98,7 +100,7 @@ impl Shop {
         };
         let mut supervisor = Supervisor::new(seams, self.begun, options, Stop::default(), |_| {});
         let now = supervisor.clock.now();
-        let mut worker = Worker::new(7, now);
+        let mut worker = Worker::new(7, Limits::default(), now);
         worker.is_ready = true;
         let claim = self.journal.claim(self.begun.batch, 7).unwrap().unwrap();
         let job = claim.job;
@@ -125,7 +127,7 @@ fn answers_of_a_worker_that_was_killed_come_too_late() {
     shop.with(|supervisor, job| {
         // One is gone altogether, the other works on something else by now.
         supervisor.answered(WORKER - 1, ended(job));
-        let other = Worker::new(8, supervisor.clock.now());
+        let other = Worker::new(8, Limits::default(), supervisor.clock.now());
         supervisor.workers.insert(WORKER + 1, other);
         supervisor.answered(WORKER + 1, ended(job));
         let sha256 = "ab".to_owned();

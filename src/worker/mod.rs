@@ -1,6 +1,7 @@
 //! One job from its inputs to the published output; in this process, or in one of its own.
 
 mod learning;
+pub mod limits;
 pub mod process;
 pub mod protocol;
 

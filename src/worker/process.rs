@@ -11,8 +11,11 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::HEARTBEAT;
+use super::limits::Limits;
 use super::protocol::{Answer, Digest, Order};
-use super::{Context, HEARTBEAT};
+use anyhow::Context;
+
 use crate::batch::identity::Identifier;
 use crate::cancel::Cancel;
 use crate::digest;
@@ -63,7 +66,9 @@ struct Running {
 }
 
 /// Serves the supervisor until it closes standard input.
-pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
+pub fn serve(is_background: bool, limits: Limits) -> anyhow::Result<ExitCode> {
+    // One that can't be limited is not started: it would be trusted for what it isn't.
+    limits.apply().context("the limits of the worker")?;
     let answers = Answers::take_stdout()?;
     die_with_parent();
     // A service manager sends them to all processes of a group; what becomes of the jobs is for the
@@ -191,7 +196,7 @@ impl Task {
         let waiting = cancel.clone();
         let identity: Arc<OnceLock<String>> = Arc::default();
         let identified = identity.clone();
-        let context = Context {
+        let context = super::Context {
             replaces,
             begin: Some(Box::new(move |spec, cancel| {
                 let (face, identity) = identify(spec, known, cancel, &begin)?;
@@ -209,7 +214,7 @@ impl Task {
                 });
                 wait_for_leave(&waiting, &may_publish)
             })),
-            ..Context::default()
+            ..super::Context::default()
         };
         let outcome = super::run(spec, context, cancel, &mut |body| {
             // How it ended is said below, with what the journal needs.

@@ -33,6 +33,7 @@ use crate::journal::contract::{Backend, Seen};
 use crate::journal::{Ledger, Planned, Start, recover};
 
 use crate::store::Store;
+use crate::worker::limits::Limits;
 use files::Disk;
 use ledger::{Unreliable, Weather};
 use random::Random;
@@ -100,7 +101,15 @@ fn planned(index: usize, if_exists: IfExists) -> Planned {
     }))
     .unwrap();
     Planned {
-        job: Job { if_exists, ..job },
+        job: Job {
+            if_exists,
+            // Now and then one that its worker can't do as it is.
+            parameters: match index {
+                4 => vec![("to".into(), "rtmp://host".into())],
+                _ => Vec::new(),
+            },
+            ..job
+        },
         output,
     }
 }
@@ -122,6 +131,7 @@ impl<B: Backend + 'static> Simulation<B> {
         rates.job_fails = rate(60);
         rates.answer_lost = rate(20);
         rates.hire_fails = rate(150);
+        rates.interference = rate(100);
         let weather = Weather {
             failures: Cell::new(rate(60)),
             ..Weather::default()
@@ -158,6 +168,10 @@ impl<B: Backend + 'static> Simulation<B> {
             attempts: random.between(1, 4) as u32,
             min_free: 1 << 20,
             threads: None,
+            limits: Limits {
+                memory: None,
+                no_network: true,
+            },
         };
         Self {
             machine,

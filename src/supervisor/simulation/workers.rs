@@ -16,6 +16,7 @@ use crate::journal::{Media, Stamp};
 use crate::store::{Replace, Staging, Store};
 use crate::supervisor::{Aside, Exit, Hands, Input};
 use crate::worker::Made;
+use crate::worker::limits::Limits;
 use crate::worker::protocol::{Answer, Order};
 
 /// How often what goes wrong, in a thousand.
@@ -27,6 +28,8 @@ pub struct Rates {
     pub job_fails: u64,
     pub answer_lost: u64,
     pub hire_fails: u64,
+    /// Somebody else puts a file where an output is about to be.
+    pub interference: u64,
 }
 
 /// A worker, by its controller and its serial number.
@@ -241,7 +244,8 @@ impl Machine {
         self.inbox.remove(&controller);
         let keys: Vec<_> = self.workers.keys().copied().collect();
         for key in keys.into_iter().filter(|key| key.0 == controller) {
-            self.kill_soon(key, 300);
+            // One that waits for its disk ends when that lets it.
+            self.kill_soon(key, 2000);
         }
     }
 
@@ -509,6 +513,11 @@ impl Machine {
                 return;
             }
             _ => {
+                if self.random.permille(rates.interference) {
+                    self.log(|| format!("foreign {}, at the last moment", output.display()));
+                    self.excused.insert(output.clone());
+                    self.store.disk.borrow_mut().foreign(&output);
+                }
                 let mut written = None;
                 self.running(key, job, |running| written = running.written.take());
                 let result = match written {
@@ -583,7 +592,7 @@ pub struct SimulatedHands {
 }
 
 impl Hands for SimulatedHands {
-    fn hire(&mut self, worker: u64, is_background: bool) -> std::io::Result<u32> {
+    fn hire(&mut self, worker: u64, is_background: bool, _: Limits) -> std::io::Result<u32> {
         let mut machine = self.machine.borrow_mut();
         let rate = machine.rates.hire_fails;
         if machine.random.permille(rate) {
