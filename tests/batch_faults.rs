@@ -388,3 +388,33 @@ fn prune_frees_what_is_left_and_keeps_what_is_known() {
         .unwrap();
     assert_eq!(made, now);
 }
+
+#[test]
+fn workers_have_limits() {
+    let desk = Desk::new();
+    let limits_of = |arguments: &[&str]| {
+        let mut command = short_jobs(&desk, 1);
+        command
+            .args(["--force", "--progress", "json"])
+            .args(arguments);
+        let (child, mut reader) = start(&mut command);
+        let begun = wait_for(&mut reader, |event| event["event"] == "started");
+        let limits = fs::read_to_string(format!("/proc/{}/limits", begun["worker"])).unwrap();
+        wait_for(&mut reader, |event| event["event"] == "batch-result");
+        assert_eq!(wait(child).status.code(), Some(0));
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max data size"));
+        line.unwrap().split_whitespace().nth(3).unwrap().to_owned()
+    };
+    assert!(limits_of(&[]).parse::<u64>().unwrap() >= 4 << 30);
+    assert_eq!(limits_of(&["--worker-memory", "2000"]), "2000000000");
+    assert_eq!(limits_of(&["--worker-memory", "0"]), "unlimited");
+    let refused = finish(short_jobs(&desk, 1).args(["--worker-memory", "60"]));
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        stderr(&refused).contains("at least 500"),
+        "{}",
+        stderr(&refused)
+    );
+}

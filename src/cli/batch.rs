@@ -90,7 +90,7 @@ struct WorkOptions {
     attempts: u32,
     /// Megabytes of memory that a worker may ask for before it is the one that fails; 0 for no limit, by
     /// default three quarters of the machine's
-    #[arg(long, value_name = "MB")]
+    #[arg(long, value_name = "MB", value_parser = worker_memory)]
     worker_memory: Option<u64>,
     /// Megabytes that stay free on the disks; below, the batch pauses until there is room
     #[arg(long, value_name = "MB", default_value_t = 500)]
@@ -105,6 +105,15 @@ struct WorkOptions {
     /// Refuses a list that names files outside this folder, or templates that are files: those are code
     #[arg(long, value_name = "FOLDER")]
     confine: Option<PathBuf>,
+}
+
+/// Megabytes of a worker. With less than its plugins and models take, nothing works, in odd ways.
+fn worker_memory(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(mb) if mb == 0 || mb >= 500 => Ok(mb),
+        Ok(_) => Err("a worker wants at least 500".into()),
+        Err(_) => Err("it is not a number of megabytes".into()),
+    }
 }
 
 /// The batch as the arguments say it.
