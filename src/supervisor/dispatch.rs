@@ -98,7 +98,7 @@ impl Supervisor<'_> {
             let (pid, is_empty) = (worker.pid(), worker.jobs.is_empty());
             let is_idle = self.jobs.is_empty();
             let loaded = worker.weights.clone();
-            let has_others = |claim: &Claim| are_others(&loaded, weights_of(&claim.spec).as_ref());
+            let has_others = |claim: &Claim| are_others(&loaded, &weights_of(&claim.spec));
             let fits = |claim: &Claim| {
                 (is_empty || !claim.alone && !claim.solo)
                     && (is_idle || !claim.solo)
@@ -260,18 +260,24 @@ impl Supervisor<'_> {
     }
 }
 
-/// The file with the model's weights, as it is now.
-fn weights_of(job: &Job) -> Option<(PathBuf, Stamp)> {
-    let model = Model::resolve(job.parameter("model").map(Path::new)).ok()?;
-    match model.weights() {
-        Weights::File(path) => Some((path.clone(), Stamp::of(path).ok()?)),
+/// The files with the model's weights, as they are now.
+fn weights_of(job: &Job) -> Vec<(PathBuf, Stamp)> {
+    let Ok(model) = Model::resolve(job.parameter("model").map(Path::new)) else {
+        return Vec::new();
+    };
+    let files = model.parts().filter_map(|part| match part {
+        Weights::File(path) => Some(path),
         Weights::Embedded(_) => None,
-    }
+    });
+    files
+        .filter_map(|path| Some((path.clone(), Stamp::of(&path).ok()?)))
+        .collect()
 }
 
 /// Whether a worker that has loaded `loaded` has others in its memory under the name of these weights.
-fn are_others(loaded: &HashMap<PathBuf, Stamp>, weights: Option<&(PathBuf, Stamp)>) -> bool {
-    weights.is_some_and(|(path, stamp)| loaded.get(path).is_some_and(|loaded| loaded != stamp))
+fn are_others(loaded: &HashMap<PathBuf, Stamp>, weights: &[(PathBuf, Stamp)]) -> bool {
+    let mut weights = weights.iter();
+    weights.any(|(path, stamp)| loaded.get(path).is_some_and(|loaded| loaded != stamp))
 }
 
 #[cfg(test)]
@@ -302,9 +308,8 @@ mod tests {
     fn weights_that_were_swapped_are_not_those_in_memory() {
         let stamp = |modified| Stamp { size: 9, modified };
         let loaded = HashMap::from([("a.onnx".into(), stamp(1))]);
-        let others =
-            |path: &str, modified| are_others(&loaded, Some(&(path.into(), stamp(modified))));
-        assert!(!are_others(&loaded, None), "embedded");
+        let others = |path: &str, modified| are_others(&loaded, &[(path.into(), stamp(modified))]);
+        assert!(!are_others(&loaded, &[]), "embedded");
         assert!(!others("b.onnx", 2), "not loaded yet");
         assert!(!others("a.onnx", 1));
         assert!(others("a.onnx", 3));
