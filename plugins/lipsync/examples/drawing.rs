@@ -219,21 +219,18 @@ impl Drawing<'_> {
         let source = self.learner.layout().ok_or("no frames")?;
         let mut chooser = Chooser::default();
         let mut own = OwnMouth::default();
-        let mut asked = 0;
+        let mut tickets = Vec::new();
         let mut all = Vec::new();
         for (i, shot) in self.shots.iter().enumerate() {
             let (Some(ask), Some(mesh)) = (&asks[i], shot.mesh()) else {
-                chooser.reset();
-                asked = i + 1;
+                chooser.interrupt();
                 all.push(None);
                 continue;
             };
             let begin = Instant::now();
-            while let Some(Some(next)) = asks.get(asked).filter(|_| asked < i + WINDOW) {
-                chooser.ask(mouths, next);
-                asked += 1;
-            }
-            let choice = chooser.decide(mouths);
+            let ahead = asks.iter().take(i + WINDOW).skip(tickets.len());
+            tickets.extend(ahead.map(|next| Some(chooser.ask(mouths, next.as_ref()?))));
+            let choice = tickets[i].and_then(|ticket| chooser.decide(mouths, ticket));
             self.choosing += begin.elapsed();
             let Some(mouth) = choice.and_then(|choice| mouths.get(choice.mouth)) else {
                 all.push(None);
