@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use check::{CheckReport, Expected};
-pub use generator::{Batch, Generator, PastEnd};
+pub use generator::{Batch, Generator};
 pub use manifest::{
     BoxPadding, Channels, GeneratorInputs, GeneratorSpec, Kind, Manifest, MouthShapeSpec,
     NetworkSpec, Packing, PaddingUnit,
