@@ -302,6 +302,8 @@ impl AggregatorImpl for LipSync {
     }
 
     fn aggregate(&self, timeout: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
+        // Before there was a stream, nobody knew what the latency is: that was no time-out.
+        let timeout = timeout && lock(&self.state).stream.is_some();
         let Some(mut stream) = self.take_stream() else {
             return self.give_up();
         };

@@ -8,7 +8,7 @@ use gst::prelude::*;
 use crate::rig::*;
 
 /// Wait no longer for what must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// So long nothing must happen.
 const MOMENT: Duration = Duration::from_millis(60);
 
@@ -16,12 +16,18 @@ const MOMENT: Duration = Duration::from_millis(60);
 struct Live {
     rig: Rig,
     clock: gst_check::TestClock,
+    /// What the element says; asking it wakes it.
+    latency: ClockTime,
 }
 
 impl Live {
     /// Plays, and waits until the model is loaded. There are 0.5 s of speech, and one frame has
     /// gone in.
     fn new(properties: &str, first: gst::Buffer, caps: Option<gst::Caps>) -> Self {
+        Self::hearing(0.5, properties, first, caps)
+    }
+
+    fn hearing(speech: f64, properties: &str, first: gst::Buffer, caps: Option<gst::Caps>) -> Self {
         let rig = Rig::new(properties);
         for source in [&rig.video, &rig.audio] {
             source.set_is_live(true);
@@ -33,13 +39,21 @@ impl Live {
         let clock = gst_check::TestClock::new();
         rig.pipeline.use_clock(Some(&clock));
         rig.pipeline.set_state(gst::State::Playing).unwrap();
-        let live = Self { rig, clock };
-        live.hear(0.0, 0.5);
+        let mut live = Self {
+            rig,
+            clock,
+            latency: ClockTime::ZERO,
+        };
+        live.hear(0.0, speech);
         live.show(first);
         live.wait_for("the model", || {
             let stats = live.stats();
             stats.get::<&str>("phase").unwrap() == "running"
         });
+        let mut query = gst::query::Latency::new();
+        let pad = live.rig.lipsync.static_pad("src").unwrap();
+        assert!(pad.query(&mut query));
+        live.latency = query.result().1;
         live
     }
 
@@ -49,18 +63,6 @@ impl Live {
 
     fn without_speech(&self) -> u64 {
         self.stats().get("frames-without-speech").unwrap()
-    }
-
-    fn latency(&self) -> ClockTime {
-        let mut query = gst::query::Latency::new();
-        assert!(
-            self.rig
-                .lipsync
-                .static_pad("src")
-                .unwrap()
-                .query(&mut query)
-        );
-        query.result().1
     }
 
     fn show(&self, frame: gst::Buffer) {
@@ -84,7 +86,22 @@ impl Live {
     }
 
     fn next(&self) -> gst::Sample {
-        self.rig.sink.try_pull_sample(LIMIT).expect("a frame")
+        let begun = Instant::now();
+        loop {
+            self.let_pass();
+            if let Some(sample) = self.rig.sink.try_pull_sample(ms(5)) {
+                return sample;
+            }
+            assert!(begun.elapsed() < PATIENCE, "no frame");
+        }
+    }
+
+    /// Ends the waits for times that have come.
+    fn let_pass(&self) {
+        let now = self.clock.time();
+        while self.clock.next_entry_time().is_some_and(|time| time <= now) {
+            self.clock.process_next_clock_id();
+        }
     }
 
     fn assert_next(&self, time: ClockTime) -> gst::Sample {
@@ -103,7 +120,7 @@ impl Live {
     /// Waits until the element waits for the deadline of the frame at `time`, and that nothing comes
     /// before.
     fn assert_waits_for(&self, time: ClockTime) {
-        let deadline = time + self.latency();
+        let deadline = time + self.latency;
         self.wait_for("the deadline", || {
             self.clock.next_entry_time() == Some(deadline)
         });
@@ -116,8 +133,7 @@ impl Live {
     fn time_out(&self, time: ClockTime) {
         self.assert_waits_for(time);
         let now = self.clock.time();
-        self.clock.set_time(now.max(time + self.latency()));
-        self.clock.process_next_clock_id();
+        self.clock.set_time(now.max(time + self.latency));
     }
 }
 
@@ -262,15 +278,12 @@ fn what_a_generator_holds_is_let_go_when_its_time_has_come() {
 fn a_generator_whose_speech_is_late_paints_what_it_heard_last() {
     let live = Live::new(&generator(1), frame_with_box(0), None);
     live.time_out(ms(0));
-    let first = bytes(&live.assert_next(ms(0)));
+    live.assert_next(ms(0));
     // The first columns that are not there are those of 500 ms.
     live.show(frame_with_box(320));
     live.time_out(ms(320));
+    assert!(is_painted(&live.assert_next(ms(320))));
     assert_eq!(live.without_speech(), 1);
-    live.time_out(ms(320));
-    let late = bytes(&live.assert_next(ms(320)));
-    assert!(late.iter().any(|&v| v != 1));
-    assert_ne!(late, first);
 }
 
 #[test]
@@ -286,10 +299,10 @@ fn a_mouth_whose_speech_stays_away_eases_to_rest() {
         gstlipsync::roi::attach(writable, &faces, &info);
         buffer
     };
-    let live = Live::new("look-ahead=0", still(0), real.caps_owned());
+    let live = Live::hearing(0.2, "look-ahead=0", still(0), real.caps_owned());
     let mut shown = vec![bytes(&live.next())];
     let mut spoken = 0;
-    // The voice is loudest at 170 ms.
+    // The mouth is open until 100 ms.
     for number in 1..25 {
         let time = number * 40;
         live.show(still(time));
@@ -301,7 +314,7 @@ fn a_mouth_whose_speech_stays_away_eases_to_rest() {
         spoken = number - live.without_speech();
         shown.push(bytes(&sample));
     }
-    assert!((4..10).contains(&spoken), "{spoken} frames with speech");
+    assert!((1..4).contains(&spoken), "{spoken} frames with speech");
     let far = |a: &[u8], b: &[u8]| -> u64 {
         a.iter()
             .zip(b)
@@ -323,8 +336,9 @@ fn a_mouth_whose_speech_stays_away_eases_to_rest() {
 fn the_latency_says_what_is_held() {
     let latency = |properties: &str| {
         let live = Live::new(properties, frame_at(0), None);
-        live.rig.video.set_latency(ClockTime::ZERO, ClockTime::ZERO);
-        live.rig.audio.set_latency(ClockTime::ZERO, ClockTime::ZERO);
+        for source in [&live.rig.video, &live.rig.audio] {
+            source.set_latency(ClockTime::ZERO, ClockTime::ZERO);
+        }
         let mut query = gst::query::Latency::new();
         let pad = live.rig.lipsync.static_pad("src").unwrap();
         assert!(pad.query(&mut query));
@@ -344,8 +358,8 @@ fn the_latency_says_what_is_held() {
     );
     // Two frames on the pad and those that are held; the speech that a frame waits for is longer.
     assert_eq!(latency("look-ahead=0").1, FRAME * 2);
-    let (least, most) = latency("look-ahead=50");
-    assert_eq!(most, least);
+    let (_, most) = latency("look-ahead=50");
+    assert_eq!(most, FRAME * 52);
     // Of a batch that is collected the last frame is in work.
     let (least, _) = latency(&generator(1));
     assert_eq!(latency(&generator(4)).0, least + FRAME * 6);
@@ -396,10 +410,10 @@ fn ticks(thread: &str) -> u64 {
 #[test]
 fn a_stalled_camera_costs_nothing() {
     for frames in [0, 1] {
-        let rig = Rig::new("");
-        rig.lipsync.set_property("name", format!("stalled{frames}"));
+        let rig = Rig::named(&format!("stalled{frames}"), "");
         for source in [&rig.video, &rig.audio] {
             source.set_is_live(true);
+            source.set_max_buffers(0);
         }
         rig.pipeline.set_state(gst::State::Playing).unwrap();
         for buffer in speech(0.6, 160) {
@@ -446,9 +460,11 @@ fn live_mouths_are_those_of_a_file() {
                 let now = pipeline.current_running_time().unwrap_or_default();
                 let wait = (time + jitter).saturating_sub(now);
                 std::thread::sleep(Duration::from_nanos(wait.nseconds()));
-                source.push_buffer(buffer).unwrap();
+                if source.push_buffer(buffer).is_err() {
+                    return;
+                }
             }
-            source.end_of_stream().unwrap();
+            let _ = source.end_of_stream();
         })
     };
     let frames = before.iter().map(|sample| sample.buffer_owned().unwrap());

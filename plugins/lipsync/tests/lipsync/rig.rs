@@ -36,11 +36,16 @@ pub fn caps(width: i32) -> gst::Caps {
 
 impl Rig {
     pub fn new(properties: &str) -> Self {
+        Self::named("l", properties)
+    }
+
+    /// With a name for the element, and so for its thread.
+    pub fn named(name: &str, properties: &str) -> Self {
         init();
         let description = format!(
-            "appsrc name=v format=time max-buffers=4 block=true ! lipsync name=l {properties} ! \
+            "appsrc name=v format=time max-buffers=4 block=true ! lipsync name={name} {properties} ! \
              appsink name=s sync=false max-buffers=0 \
-             appsrc name=a format=time max-buffers=4 block=true ! l.audio"
+             appsrc name=a format=time max-buffers=4 block=true ! {name}.audio"
         );
         let pipeline = gst::parse::launch(&description)
             .unwrap()
@@ -58,7 +63,7 @@ impl Rig {
         let video: gst_app::AppSrc = by_name("v").downcast().unwrap();
         video.set_caps(Some(&caps(64)));
         Self {
-            lipsync: by_name("l"),
+            lipsync: by_name(name),
             sink: by_name("s").downcast().unwrap(),
             video,
             audio,
