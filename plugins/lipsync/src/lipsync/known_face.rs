@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::imp::CAT;
 use crate::bank::{self, Ask, Choice, Chooser, FaceFile, Habits, Learner, Mouth, Shape, Ticket};
 use crate::face::cut::Glance;
+use crate::face::lips::HeadFrame;
 use crate::face::{Face, Mesh};
 use crate::model::MouthParams;
 use crate::picture::frame::{Frame, FrameMut, Layout};
@@ -16,10 +17,10 @@ use crate::render::{Presence, tamed};
 
 /// What may be kept of a face that is learnt while it is shown.
 const BYTES_ON_THE_WAY: u64 = 32 << 20;
-/// So far off what is asked, in units of the distance between the eyes, a mouth of the person's own
-/// may be; further off the warp draws.
-const MOST_OFF: f32 = 0.05;
-/// Share of the way from one way of drawing to the other that is gone in a frame.
+/// Where the person's own mouth, bent, stays further off what is asked than this, in units of the
+/// distance between the eyes, the warp does the rest; from twice as far on all of it is seen.
+const OFF: f32 = 0.015;
+/// Share of the way from a drawn mouth to a hidden one, and back, that is gone in a frame.
 const CHANGE: f32 = 0.25;
 /// What is seen of the mouth before a cut, in the frames after it.
 const FADE: [f32; 2] = [0.5, 0.2];
@@ -86,6 +87,8 @@ impl Bank {
 #[derive(Clone, Copy)]
 pub struct Shown {
     shape: Shape,
+    /// What speech asks for, as the person would do it.
+    params: MouthParams,
     ticket: Ticket,
     /// Something is before the face.
     pub hidden: bool,
@@ -102,6 +105,15 @@ pub struct Asked {
     pub shown: Option<Shown>,
     /// Something is before it, or will be.
     pub hidden: bool,
+}
+
+/// What a drawn mouth is still off what was asked.
+pub struct Rest {
+    /// The face as it is drawn.
+    pub mesh: Mesh,
+    pub params: MouthParams,
+    /// How much is to be seen of what goes on from there.
+    pub share: f32,
 }
 
 /// The face as it was drawn on last.
@@ -125,7 +137,7 @@ pub struct KnownFace {
     habits: HashMap<u32, Habits>,
     chooser: Chooser,
     own: OwnMouth,
-    /// How much of the own mouth is seen instead of the warp's.
+    /// How much of the drawn mouth is seen: nothing while something is before the face.
     share: f32,
     shown: Option<Choice>,
     /// The mouth before the last cut, and frames since.
@@ -207,7 +219,8 @@ impl KnownFace {
             return None;
         }
         let held = bank::Held::of(frame, face.mesh.as_ref()?)?;
-        let shape = habits.shape(&tamed(params, strength));
+        let params = habits.adapted(params);
+        let shape = habits.shape(&tamed(&params, strength));
         let hidden = habits.is_hidden(&held);
         let ticket = self.chooser.ask(
             self.bank.mouths(),
@@ -220,6 +233,7 @@ impl KnownFace {
         );
         Some(Shown {
             shape,
+            params,
             ticket,
             hidden,
         })
@@ -264,20 +278,16 @@ impl KnownFace {
         self.chooser.decide(self.bank.mouths(), shown.ticket)
     }
 
-    /// Draws the chosen mouth onto the face of `track`. First, where that does not cover it,
-    /// `warp` draws.
+    /// Draws the chosen mouth onto the face of `track`. Tells what is left for the warp to do.
     pub fn draw(
         &mut self,
         frame: &mut FrameMut,
         (track, mesh): (u32, &Mesh),
         choice: Choice,
         asked: &Asked,
-        warp: impl FnOnce(&mut FrameMut),
-    ) {
-        let Some(glance) = Glance::of(&frame.as_ref(), mesh) else {
-            return;
-        };
-        let shape = asked.shown.map(|shown| shown.shape).unwrap_or_default();
+    ) -> Option<Rest> {
+        let glance = Glance::of(&frame.as_ref(), mesh)?;
+        let Shown { shape, params, .. } = asked.shown?;
         self.turn_to(choice, shape.opening, asked.hidden);
         let mut presence = Presence::default();
         if let Some(last) = self.last.take() {
@@ -288,11 +298,7 @@ impl KnownFace {
                 self.fading = None;
             }
         }
-        let seen = presence.found(asked.seconds);
-        // What is before a face stays as it is.
-        if self.share < 1.0 && !asked.hidden {
-            warp(frame);
-        }
+        let seen = self.share * presence.found(asked.seconds);
         self.last = Some(Last {
             track,
             mesh: mesh.clone(),
@@ -302,21 +308,24 @@ impl KnownFace {
             presence,
             ago: 0.0,
         });
-        self.lay(frame, mesh, choice.mouth, shape, self.share * seen);
+        let drawn = self.lay(frame, mesh, choice.mouth, shape, seen)?;
+        let share = ((self.off(choice.mouth, shape.opening) - OFF) / OFF).clamp(0.0, 1.0);
+        (share > 0.0).then_some(Rest {
+            mesh: drawn,
+            params,
+            share: share * seen,
+        })
     }
 
-    /// On the way from one way of drawing to the other, and from one run of mouths to the next.
+    /// How far the mouth, bent, stays off what is asked.
+    fn off(&self, mouth: usize, opening: f32) -> f32 {
+        let mouth = self.bank.mouths().get(mouth);
+        bank::unreached(mouth.map_or(0.0, |m| m.look.shape.opening), opening)
+    }
+
+    /// On the way behind something and out again, and from one run of mouths to the next.
     fn turn_to(&mut self, choice: Choice, opening: f32, hidden: bool) {
-        let mouths = self.bank.mouths();
-        let off = |mouth: usize| {
-            let own = mouths.get(mouth).map_or(0.0, |m| m.look.shape.opening);
-            OwnMouth::off(own, opening)
-        };
-        let to = if off(choice.mouth) < MOST_OFF && !hidden {
-            1.0
-        } else {
-            0.0
-        };
+        let to = if hidden { 0.0 } else { 1.0 };
         match self.shown {
             Some(_) => self.share += (to - self.share).clamp(-CHANGE, CHANGE),
             None => self.share = to,
@@ -329,17 +338,23 @@ impl KnownFace {
         // Two mouths that don't have the same shape would be seen as two.
         self.fading = self
             .fading
-            .filter(|(mouth, frames)| *frames < FADE.len() && off(*mouth) < 0.01);
+            .filter(|(mouth, frames)| *frames < FADE.len() && self.off(*mouth, opening) < 0.01);
         self.shown = Some(choice);
     }
 
-    fn lay(&mut self, frame: &mut FrameMut, mesh: &Mesh, mouth: usize, shape: Shape, seen: f32) {
+    /// Gives the face as it is drawn; `None` where nothing is.
+    fn lay(
+        &mut self,
+        frame: &mut FrameMut,
+        mesh: &Mesh,
+        mouth: usize,
+        shape: Shape,
+        seen: f32,
+    ) -> Option<Mesh> {
         let mouths = self.bank.mouths();
-        let (Some(source), Some(mouth)) = (self.bank.layout(), mouths.get(mouth)) else {
-            return;
-        };
+        let (source, mouth) = (self.bank.layout()?, mouths.get(mouth)?);
         if seen <= 0.0 {
-            return;
+            return None;
         }
         let before = self.fading.and_then(|(before, frames)| {
             Some(Layer {
@@ -368,6 +383,7 @@ impl KnownFace {
             shape.opening,
             drawn.map(|drawn| drawn.mismatch)
         );
+        self.own.drawn(&HeadFrame::of(mesh)?.0)
     }
 
     /// Whether `hold` would draw.

@@ -230,17 +230,27 @@ impl MouthShapeBackend {
         let renderers = &mut self.renderers;
         match (choice, found.next()) {
             (Some(choice), Some(first)) => {
-                let warp = |frame: &mut FrameMut| warp(renderers, frame, first, asked);
-                self.known.draw(frame, first, choice, asked, warp);
+                // Its own mouth as far as it goes, and from there the warp.
+                match self.known.draw(frame, first, choice, asked) {
+                    Some(rest) => {
+                        let drawn = (first.0, &rest.mesh);
+                        warp(renderers, frame, drawn, asked, (&rest.params, rest.share));
+                    }
+                    None => {
+                        if let Some((renderer, _)) = renderers.get_mut(&first.0) {
+                            renderer.pause();
+                        }
+                    }
+                }
             }
             (None, Some(first)) => {
                 self.known.forget_shown();
-                warp(renderers, frame, first, asked);
+                warp(renderers, frame, first, asked, (&asked.params, 1.0));
             }
             (_, None) => self.known.hold(frame, faces, asked),
         }
         for face in found {
-            warp(renderers, frame, face, asked);
+            warp(renderers, frame, face, asked, (&asked.params, 1.0));
         }
         let is_here = |track: &u32| faces.iter().any(|face| face.id == *track);
         for (track, (renderer, found)) in renderers.iter_mut() {
@@ -267,8 +277,12 @@ fn warp(
     frame: &mut FrameMut,
     (track, mesh): (u32, &Mesh),
     asked: &Asked,
+    (params, share): (&MouthParams, f32),
 ) {
     let (renderer, found) = renderers.entry(track).or_default();
     *found = asked.time;
-    renderer.render(frame, mesh, &asked.params, asked.strength, asked.seconds);
+    let Asked {
+        strength, seconds, ..
+    } = asked;
+    renderer.render_part(frame, mesh, params, *strength, *seconds, share);
 }

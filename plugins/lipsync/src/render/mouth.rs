@@ -153,6 +153,19 @@ impl MouthRenderer {
         strength: f32,
         seconds: f32,
     ) -> Region {
+        self.render_part(frame, mesh, shape, strength, seconds, 1.0)
+    }
+
+    /// The same, of which only `share` is seen.
+    pub fn render_part(
+        &mut self,
+        frame: &mut FrameMut,
+        mesh: &Mesh,
+        shape: &MouthParams,
+        strength: f32,
+        seconds: f32,
+        share: f32,
+    ) -> Region {
         let Some(mut lips) = Lips::of(mesh) else {
             return Region::EMPTY;
         };
@@ -167,7 +180,7 @@ impl MouthRenderer {
         if cut {
             self.reset();
         }
-        let share = self.presence.found(seconds);
+        let share = share * self.presence.found(seconds);
         let turn = Turn::of(mesh, &lips);
         self.known.look(&view, mesh, &turn, &mut lips, seconds);
         let last = Last {
@@ -215,6 +228,12 @@ impl MouthRenderer {
         };
         self.last = Some(last);
         region
+    }
+
+    /// The face is drawn on by others for now: what is known of it stays, where it was is forgotten.
+    pub fn pause(&mut self) {
+        self.presence = Presence::default();
+        self.last = None;
     }
 
     /// Whether `hold` would draw.

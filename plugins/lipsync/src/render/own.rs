@@ -77,10 +77,16 @@ pub struct OwnMouth {
 }
 
 impl OwnMouth {
-    /// How far a mouth whose opening is `own` stays off the one that is asked for.
-    pub fn off(own: f32, asked: f32) -> f32 {
-        let [least, most] = Bend::range(own);
-        (asked - most).max(least - asked).max(0.0)
+    /// The face as it was drawn last, in the frame's pixels: the last layer's points, bent.
+    pub fn drawn(&self, head: &HeadFrame) -> Option<Mesh> {
+        let mut mesh = self.laid.mesh()?;
+        if !self.bend.is_idle() {
+            for point in mesh.0.iter_mut() {
+                let bent = self.bend.forth(head.to_local([point[0], point[1]]));
+                [point[0], point[1]] = head.to_pixel(bent);
+            }
+        }
+        Some(mesh)
     }
 
     /// Draws the layers onto a face. `None`, and nothing changed, where there is no face in the
