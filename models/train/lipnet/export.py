@@ -40,12 +40,10 @@ def raw(net, samples):
     return net.movement(net.features(torch.from_numpy(m.T[None])))[0].numpy()
 
 
-def calibration(net, utterances):
-    """-> gain, offset of each output."""
-    said = np.concatenate([raw(net, u.samples)[:, : len(u.target)] for u in utterances], 1)
-    true = np.concatenate([u.target.T for u in utterances], 1)
-    closed, rest = true[3] > 0.9, np.concatenate([_rest(u) for u in utterances])
-    gain, offset = np.ones(6, np.float32), np.zeros(6, np.float32)
+def calibrate(said, true):
+    """What is said and what is true, [outputs, rows] each -> gain, offset of each output."""
+    closed, rest = true[3] > 0.9, np.abs(true).sum(0) < 1e-4
+    gain, offset = np.ones(len(NAMES), np.float32), np.zeros(len(NAMES), np.float32)
     # The lips touch where two in three bilabials say so, and an open vowel is as open as it was.
     zero = np.percentile(said[0, closed], 66)
     gain[0] = np.percentile(true[0], 95) / (np.percentile(said[0], 95) - zero)
@@ -53,7 +51,7 @@ def calibration(net, utterances):
     # The width is known less well: half of what is missing.
     gain[1] = (true[1].std() / said[1].std()) ** 0.5
     offset[1] = -gain[1] * np.median(said[1, rest])
-    for k in (2, 3, 4, 5):
+    for k in range(2, len(NAMES)):
         zero = np.percentile(said[k, rest], 75)
         # Of what is seldom, as a tucked lip, a lower percentile would be zero.
         rare = 99.3 if k == 2 else 97
@@ -62,8 +60,9 @@ def calibration(net, utterances):
     return gain, offset
 
 
-def _rest(utterance):
-    return (np.abs(utterance.target).sum(1) < 1e-4) if len(utterance.label) else []
+def calibration(net, utterances):
+    said = np.concatenate([raw(net, u.samples)[:, : len(u.target)] for u in utterances], 1)
+    return calibrate(said, np.concatenate([u.target.T for u in utterances], 1))
 
 
 def main():

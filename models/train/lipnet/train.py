@@ -21,9 +21,9 @@ from .network import AFTER, BEFORE, MouthNet
 COLUMNS, BATCH = 192, 24
 # How often each kind of speech is drawn.
 SHARES = {"grid": 0.42, "synth": 0.36, "facegood": 0.1, "none": 0.12}
-# What counts as one unit of error: opening, width, tuck, press, raise, jaw.
-UNIT = torch.tensor([0.05, 0.025, 0.3, 0.3, 0.15, 0.045]).view(1, 6, 1)
-IMPORTANCE = torch.tensor([1.0, 0.6, 0.25, 0.4, 0.25, 0.5]).view(1, 6, 1)
+# What counts as one unit of error: opening, width, tuck, press, raise, jaw, tongue.
+UNIT = torch.tensor([0.05, 0.025, 0.3, 0.3, 0.15, 0.045, 0.3]).view(1, 7, 1)
+IMPORTANCE = torch.tensor([1.0, 0.6, 0.25, 0.4, 0.25, 0.5, 0.25]).view(1, 7, 1)
 # Each window serves so many times, each time in other company.
 REUSE = 3
 HIGHEST_RATE = 3e-3
