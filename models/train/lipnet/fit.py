@@ -29,7 +29,8 @@ SHARES = {"grid": 0.20, "grid-varied": 0.22, "synth": 0.10, "synth-varied": 0.12
 UNIT = np.float32([0.05, 0.025, 0.3, 0.3, 0.15, 0.045, 0.3])
 IMPORTANCE = np.float32([1.0, 0.6, 0.25, 0.4, 0.25, 0.5, 0.25])
 ROWS = 64  # of a training window, for whole
-RIDGE_DIRECTIONS, RIDGE_STRIDE, RIDGE = 64, 2, 0.02
+RIDGE_DIRECTIONS, RIDGE_STRIDE, RIDGE = 64, 2, 0.5
+HIGHEST_RATE = 2e-3
 
 
 @dataclass
@@ -123,24 +124,16 @@ def loss_of(said, shapes, target, weight, label, step=2):
     return error, nn.functional.cross_entropy(shapes, label, ignore_index=-1)
 
 
-def train(kinds, look, steps, seed=1, dropout=0.25, decay=0.1, initial=None, log=print):
+def train(kinds, look, steps, seed=1, dropout=0.25, decay=0.1, log=print):
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     net = Head(look, dropout)
-    with torch.no_grad():
-        net.movement.weight *= 0.1
-        if initial:
-            net.linear.weight.copy_(torch.from_numpy(initial[0]))
-            net.linear.bias.copy_(torch.from_numpy(initial[1]))
-            net.movement.bias.zero_()
     average = copy.deepcopy(net).eval()
     chances = np.array([SHARES[kind.name] for kind in kinds])
     chances /= chances.sum()
     rows, size = (LOOKS[look].step, 256) if look == "stream" else (ROWS, 32)
-    optimiser = torch.optim.AdamW([
-        {"params": [p for n, p in net.named_parameters() if not n.startswith("linear")], "weight_decay": decay},
-        {"params": net.linear.parameters(), "weight_decay": decay, "lr": 1e-4}])
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [2e-3, 1e-4], total_steps=max(steps, 2), pct_start=0.1)
+    optimiser = torch.optim.AdamW(net.parameters(), weight_decay=decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, HIGHEST_RATE, total_steps=steps, pct_start=0.1)
     began, seen = time.time(), []
     for step in range(steps):
         x, target, weight, label = batch(kinds, chances, size, rows, rng)
@@ -159,7 +152,7 @@ def train(kinds, look, steps, seed=1, dropout=0.25, decay=0.1, initial=None, log
         if step % 200 == 199 or step + 1 == steps:
             error, wrong = np.mean(seen[-200:], 0)
             log(f"{step + 1} error {error:.3f} phones {wrong:.3f} {time.time() - began:.0f} s", flush=True)
-    return average if steps else net.eval()
+    return average
 
 
 @torch.no_grad()
@@ -216,8 +209,7 @@ def main():
     look = LOOKS[args.look]
     kinds, directions = load(args.out, args.look, kinds_of(args.out, args.look, args.without))
     print(args.look, ", ".join(f"{kind.name} {len(kind.features)}" for kind in kinds), flush=True)
-    initial = ridge(kinds, args.look)
-    nets = [train(kinds, args.look, args.steps, seed + 1, initial=initial) for seed in range(args.nets)]
+    nets = [train(kinds, args.look, args.steps, seed + 1) for seed in range(args.nets)]
     export(f"{args.out}/{args.name or f'head_{args.look}.onnx'}", look, directions, nets, kinds)
 
 

@@ -37,10 +37,11 @@ class Headed:
 
     def __init__(self, front, path):
         self.front = Front(front)
-        self.look = LOOKS["stream" if "stream" in path else "whole"]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self.head = onnxruntime.InferenceSession(path, options)
+        rows = self.head.get_inputs()[0].shape[1]
+        self.look = next(look for look in LOOKS.values() if look.rows == rows)
 
     def __call__(self, samples):
         said = [self.head.run(None, {"features": f[None]})[0][0].T for _, f in self.front.windows(samples, self.look)]

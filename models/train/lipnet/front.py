@@ -34,7 +34,7 @@ class Look:
 
 
 # 222.5 ms ahead: 11 rows, the second column of the last and half a window of the spectrogram.
-STREAM = Look("stream", 65, 4, 7)
+STREAM = Look("stream", 45, 4, 7)
 WHOLE = Look("whole", 100, 300, 100)
 LOOKS = {look.name: look for look in (STREAM, WHOLE)}
 

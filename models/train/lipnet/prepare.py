@@ -15,10 +15,10 @@ from . import dataset, tapes
 from .features import pieces
 from .front import Front, LOOKS
 
-# Kinds of sound, and how many minutes of each at most; of the stream's windows only every third.
+# Kinds of sound, and how many minutes of each at most; of the stream's windows only every fifth.
 MINUTES = {"grid": 45, "grid-varied": 60, "synth": 35, "synth-varied": 45, "joe": 20, "joe-varied": 10,
            "facegood": 12, "facegood-varied": 20, "none": 10}
-EVERY = {"stream": 3, "whole": 1}
+EVERY = {"stream": 5, "whole": 1}
 
 
 def utterances_of(kind, everything):
@@ -63,7 +63,7 @@ def main():
             one = tape(kind, everything)
             save(made, samples=(one.samples * 32767).round().astype(np.int16), target=one.target, weight=one.weight, label=one.label)
         samples = np.load(made)["samples"].astype(np.float32) / 32768
-        for look in LOOKS.values():
+        for look in (LOOKS["whole"], LOOKS["stream"]):
             path = f"{args.out}/features_{look.name}_{kind}.npz"
             if not os.path.exists(path):
                 start, features = pieces(front, samples, look, EVERY[look.name], zlib.crc32(path.encode()))

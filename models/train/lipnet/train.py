@@ -1,8 +1,10 @@
-"""Trains the network.
+"""Trains the network that needs nothing but a spectrogram.
 
-    python -m lipnet.train --data DATA --speech SPEECH --out OUT [--steps 14000]
+    python -m lipnet.train --data DATA --speech SPEECH --out OUT [--steps N] [--begin mouth.onnx]
+                           [--teacher head_whole.onnx --front FRONT.onnx]
 
 DATA holds grid_s1 and facegood, SPEECH what lipnet.synth made; OUT gets net.pt and what is worth keeping between runs.
+With a teacher the targets are half what that head hears in the clean sound: it heard thousands of people.
 """
 
 import argparse
@@ -12,10 +14,14 @@ import os
 import time
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 
 from . import augment, dataset
+from .free import Headed
+from .front import ROWS_PER_SECOND
+from .mel import COLUMNS_PER_SECOND
 from .network import AFTER, BEFORE, MouthNet
 
 COLUMNS, BATCH = 192, 24
@@ -61,12 +67,57 @@ def loss_of(said, shapes, target, weight, label):
     return error, nn.functional.cross_entropy(shapes, label, ignore_index=-1)
 
 
+# How much of the target is what the teacher says: opening, width, tuck, press, raise, jaw, tongue.
+TAUGHT = np.float32([0.5, 0.5, 0.3, 0.3, 0.3, 0.5, 0.3])
+
+
+def taught(utterances, teacher, cache):
+    """Mixes what the teacher hears into the targets."""
+    path = f"{cache}/teacher.npz"
+    if not os.path.exists(path):
+        said = [teacher(u.samples).astype(np.float16) for u in utterances]
+        np.savez(path, said=np.concatenate(said), rows=[len(s) for s in said])
+    with np.load(path) as file:
+        said = np.split(file["said"].astype(np.float32), np.cumsum(file["rows"])[:-1])
+    for u, heard in zip(utterances, said):
+        at = np.arange(len(u.target)) / COLUMNS_PER_SECOND * ROWS_PER_SECOND
+        heard = np.stack([np.interp(at, np.arange(len(heard)), column) for column in heard.T], 1)
+        # What is not known is all the teacher's.
+        share = np.where(u.weight > 0, TAUGHT, 1)
+        u.target = ((1 - share) * u.target + share * heard).astype(np.float32)
+        u.weight = np.ones_like(u.weight)
+
+
+def begin(net, path):
+    """The weights of an exported network, whose norms are folded into its convolutions; a new output begins at zero."""
+    graph = onnx.load(path).graph
+    values = {i.name: torch.from_numpy(onnx.numpy_helper.to_array(i).copy()) for i in graph.initializer}
+    folded = [values[k] for k in values if k.startswith("onnx::Conv")]
+    layers = [(net.first[0], net.first[1]), *((layer.conv, layer.norm) for layer in net.layers), (net.mix[0], net.mix[1])]
+    with torch.no_grad():
+        for (conv, norm), weight, bias in zip(layers, folded[::2], folded[1::2], strict=True):
+            conv.weight.copy_(weight)
+            norm.running_mean.zero_()
+            norm.running_var.fill_(1 - norm.eps)
+            norm.bias.copy_(bias)
+        net.overview[0].weight.copy_(values["net.overview.0.weight"])
+        net.overview[0].bias.copy_(values["net.overview.0.bias"])
+        net.movement.weight.zero_()
+        net.movement.bias.zero_()
+        known = len(values["net.movement.bias"])
+        net.movement.weight[:known] = values["net.movement.weight"]
+        net.movement.bias[:known] = values["net.movement.bias"]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", required=True)
     parser.add_argument("--speech", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--steps", type=int, default=14000)
+    parser.add_argument("--begin", help="an exported network to go on from")
+    parser.add_argument("--teacher", help="a head for the whole of the sound")
+    parser.add_argument("--front", help="the front end that the teacher hears with")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--without", nargs="*", default=[], choices=SHARES, help="kinds of data to leave out")
     args = parser.parse_args()
@@ -78,16 +129,22 @@ def main():
     missing = {"grid", "synth", "facegood"} - {u.source for u in utterances}
     if missing:
         raise SystemExit(f"there is no speech of these kinds: {', '.join(sorted(missing))}")
+    if args.teacher:
+        taught(utterances, Headed(args.front, args.teacher), args.out)
     queue = multiprocessing.Queue(4)
     producer = multiprocessing.Process(target=batches, args=(utterances, args.seed, queue, args.without), daemon=True)
     producer.start()
     net = MouthNet()
+    if args.begin:
+        begin(net, args.begin)
     average = copy.deepcopy(net).eval()
     optimiser = torch.optim.AdamW(net.parameters(), weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, HIGHEST_RATE, total_steps=args.steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, HIGHEST_RATE / (4 if args.begin else 1), total_steps=args.steps, pct_start=0.1)
     began, seen = time.time(), []
     for step in range(args.steps):
         mel, target, weight, label = map(torch.from_numpy, queue.get())
+        # Norms that were folded in have no statistics to go on from.
+        net.train(not args.begin)
         said, shapes = net(mel)
         error, wrong = loss_of(said, shapes, target, weight, label)
         optimiser.zero_grad()
