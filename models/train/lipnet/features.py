@@ -5,7 +5,7 @@ import numpy as np
 from .front import ROWS_PER_SECOND, RATE
 
 # Rows around the new ones that a head looks at.
-BACK, AHEAD = 16, {"stream": 7, "whole": 16}
+BACK, AHEAD = 16, {"stream": 6, "whole": 16}
 
 
 def count(samples):

@@ -33,8 +33,8 @@ class Look:
         return self.before + self.step + self.after
 
 
-# 222.5 ms ahead: 11 rows, the second column of the last and half a window of the spectrogram.
-STREAM = Look("stream", 45, 4, 7)
+# 202.5 ms ahead of the first new row: 9 rows, the second column of the last and half a window of the spectrogram.
+STREAM = Look("stream", 46, 4, 6)
 WHOLE = Look("whole", 100, 300, 100)
 LOOKS = {look.name: look for look in (STREAM, WHOLE)}
 

@@ -19,7 +19,7 @@ CHANNELS = 96
 
 def layers(look):
     """Dilations, and whether a layer looks to both sides: a row sees BACK rows back and AHEAD rows ahead."""
-    return [(1, True), (2, True), (4, True), (4, False)] if look == "stream" else [(1, True), (2, True), (4, True), (8, True)]
+    return [(1, True), (2, True), (3, True), (5, False)] if look == "stream" else [(1, True), (2, True), (4, True), (8, True)]
 
 
 class Layer(nn.Module):

@@ -17,10 +17,11 @@ import numpy as np
 import soundfile
 from scipy.signal import lfilter, resample
 
-from . import augment, coarticulation, free
-from .evaluate import correlation
+from . import augment, coarticulation
+from .free import FPS, GRID
 from .front import ROWS_PER_SECOND
 from .mel import COLUMNS_PER_SECOND, RATE
+from .models import best_lag, correlation, load
 from .phones import shapes
 from .synth import ESPEAK, Espeak, Texts
 
@@ -109,16 +110,16 @@ def languages(folder):
 
 def report(model, talkers, spoken):
     rows, rng = {}, np.random.default_rng(4)
-    clips = sorted(n for n in talkers.files if free.GRID.match(n))
+    clips = sorted(n for n in talkers.files if GRID.match(n))
     for way, (change, speed) in ways(rng, talkers[f"{clips[0]}.sound"]).items():
         r = []
         for clip in clips[1:]:
             measured = talkers[clip]
             x = change(talkers[f"{clip}.sound"]).astype(np.float32)
             said = model(np.clip(x, -1, 1))
-            at = np.arange(measured.shape[1]) / free.FPS / speed * ROWS_PER_SECOND
+            at = np.arange(measured.shape[1]) / FPS / speed * ROWS_PER_SECOND
             frames = [np.interp(at, np.arange(len(said)), said[:, k]) for k in (0, 1)]
-            r.append([free.best_lag(frames[0], measured[0])[0], free.best_lag(frames[0], measured[1])[0]])
+            r.append([best_lag(frames[0], measured[0])[0], best_lag(frames[0], measured[1])[0]])
         rows[f"{way}: opening, mesh / dlib"] = "%.3f / %.3f" % tuple(np.mean(r, 0))
     for language, utterances in spoken.items():
         r, high, turns = [], [], []
@@ -140,7 +141,7 @@ def main():
     talkers = np.load(sys.argv[1])
     with tempfile.TemporaryDirectory() as folder:
         spoken = languages(folder)
-    tables = {name: report(free.load(spec), talkers, spoken) for name, spec in (arg.split("=", 1) for arg in sys.argv[2:])}
+    tables = {name: report(load(spec), talkers, spoken) for name, spec in (arg.split("=", 1) for arg in sys.argv[2:])}
     print("| | " + " | ".join(tables) + " |\n|---|" + "---|" * len(tables))
     for what in next(iter(tables.values())):
         print(f"| {what} | " + " | ".join(t[what] for t in tables.values()) + " |")

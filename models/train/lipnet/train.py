@@ -1,10 +1,8 @@
-"""Trains the network that needs nothing but a spectrogram.
+"""Trains the network that needs nothing but a spectrogram: the student of the head that has all of the sound.
 
-    python -m lipnet.train --data DATA --speech SPEECH --out OUT [--steps N] [--begin mouth.onnx]
-                           [--teacher head_whole.onnx --front FRONT.onnx]
+    python -m lipnet.train --out OUT [--steps N] [--begin mouth.onnx]
 
-DATA holds grid_s1 and facegood, SPEECH what lipnet.synth made; OUT gets net.pt and what is worth keeping between runs.
-With a teacher the targets are half what that head hears in the clean sound: it heard thousands of people.
+OUT holds what lipnet.prepare made and head_whole.onnx; it gets net.pt.
 """
 
 import argparse
@@ -18,10 +16,7 @@ import onnx
 import torch
 from torch import nn
 
-from . import augment, dataset
-from .free import Headed
-from .front import ROWS_PER_SECOND
-from .mel import COLUMNS_PER_SECOND
+from . import augment, lessons
 from .network import AFTER, BEFORE, MouthNet
 
 COLUMNS, BATCH = 192, 24
@@ -67,27 +62,6 @@ def loss_of(said, shapes, target, weight, label):
     return error, nn.functional.cross_entropy(shapes, label, ignore_index=-1)
 
 
-# How much of the target is what the teacher says: opening, width, tuck, press, raise, jaw, tongue.
-TAUGHT = np.float32([0.5, 0.5, 0.3, 0.3, 0.3, 0.5, 0.3])
-
-
-def taught(utterances, teacher, cache):
-    """Mixes what the teacher hears into the targets."""
-    path = f"{cache}/teacher.npz"
-    if not os.path.exists(path):
-        said = [teacher(u.samples).astype(np.float16) for u in utterances]
-        np.savez(path, said=np.concatenate(said), rows=[len(s) for s in said])
-    with np.load(path) as file:
-        said = np.split(file["said"].astype(np.float32), np.cumsum(file["rows"])[:-1])
-    for u, heard in zip(utterances, said):
-        at = np.arange(len(u.target)) / COLUMNS_PER_SECOND * ROWS_PER_SECOND
-        heard = np.stack([np.interp(at, np.arange(len(heard)), column) for column in heard.T], 1)
-        # What is not known is all the teacher's.
-        share = np.where(u.weight > 0, TAUGHT, 1)
-        u.target = ((1 - share) * u.target + share * heard).astype(np.float32)
-        u.weight = np.ones_like(u.weight)
-
-
 def begin(net, path):
     """The weights of an exported network, whose norms are folded into its convolutions; a new output begins at zero."""
     graph = onnx.load(path).graph
@@ -111,27 +85,16 @@ def begin(net, path):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--speech", required=True)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--steps", type=int, default=14000)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--begin", help="an exported network to go on from")
-    parser.add_argument("--teacher", help="a head for the whole of the sound")
-    parser.add_argument("--front", help="the front end that the teacher hears with")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--without", nargs="*", default=[], choices=SHARES, help="kinds of data to leave out")
     args = parser.parse_args()
-    os.makedirs(args.out, exist_ok=True)
     torch.manual_seed(args.seed - 1)
     torch.set_num_threads(1)
-    utterances, _ = dataset.build(args.data, args.speech, args.out)
-    utterances += dataset.performer(f"{args.data}/facegood")
-    missing = {"grid", "synth", "facegood"} - {u.source for u in utterances}
-    if missing:
-        raise SystemExit(f"there is no speech of these kinds: {', '.join(sorted(missing))}")
-    if args.teacher:
-        taught(utterances, Headed(args.front, args.teacher), args.out)
-    queue = multiprocessing.Queue(4)
+    utterances = lessons.pieces(args.out, f"{args.out}/head_whole.onnx")
+    queue = multiprocessing.Queue(8)
     producer = multiprocessing.Process(target=batches, args=(utterances, args.seed, queue, args.without), daemon=True)
     producer.start()
     net = MouthNet()
