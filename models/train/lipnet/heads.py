@@ -49,6 +49,10 @@ class Head(nn.Module):
         self.drop = nn.Dropout(dropout)
         self.movement = nn.Conv1d(CHANNELS, len(NAMES), 1)
         self.shape = nn.Conv1d(CHANNELS, len(SHAPES), 1)
+        with torch.no_grad():
+            # A mouth moves little: it begins near rest, not with jumps that take hundreds of steps to unlearn.
+            self.movement.weight *= 0.05
+            self.movement.bias.zero_()
 
     def forward(self, x):
         h = self.first(x[:, :, self.skip[0] : x.shape[2] - self.skip[1]])
