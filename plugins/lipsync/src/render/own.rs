@@ -39,6 +39,15 @@ pub struct Target<'a> {
     pub source: &'a Layout,
 }
 
+/// Where a mouth, bent, stays further off what is asked than this, in units, the warp does the rest;
+/// from twice as far on all of it is seen.
+const OFF: f32 = 0.015;
+
+/// How much of the warp is seen over a mouth that stays `off` what was asked, in units.
+pub fn share_of_warp(off: f32) -> f32 {
+    ((off - OFF) / OFF).clamp(0.0, 1.0)
+}
+
 /// What became of a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Drawn {
