@@ -64,8 +64,8 @@ pub trait Store {
     /// The devices of a folder, from it to the root of all; folders that are not there have none.
     fn devices(&self, folder: &Path) -> Vec<u64>;
 
-    /// The file with the weights of the job's model, as it is now; None where they are in the program.
-    fn weights(&self, job: &Job) -> Option<(PathBuf, Stamp)>;
+    /// The files with the weights of the job's model, as they are now; none where they are in the program.
+    fn weights(&self, job: &Job) -> Vec<(PathBuf, Stamp)>;
 }
 
 /// An output that is being written. Dropped, it is gone.
@@ -117,12 +117,17 @@ impl Store for LocalStore {
         there.map(|metadata| metadata.dev()).collect()
     }
 
-    fn weights(&self, job: &Job) -> Option<(PathBuf, Stamp)> {
-        let model = Model::resolve(job.parameter("model").map(Path::new)).ok()?;
-        match model.weights() {
-            Weights::File(path) => Some((path.clone(), Stamp::of(path).ok()?)),
+    fn weights(&self, job: &Job) -> Vec<(PathBuf, Stamp)> {
+        let Ok(model) = Model::resolve(job.parameter("model").map(Path::new)) else {
+            return Vec::new();
+        };
+        let files = model.parts().filter_map(|part| match part {
+            Weights::File(path) => Some(path),
             Weights::Embedded(_) => None,
-        }
+        });
+        files
+            .filter_map(|path| Some((path.clone(), Stamp::of(&path).ok()?)))
+            .collect()
     }
 }
 

@@ -99,7 +99,7 @@ impl Supervisor<'_> {
             let store = self.store.clone();
             let no_network = worker.no_network;
             let is_unfit = |claim: &Claim| {
-                are_others(&loaded, store.weights(&claim.spec).as_ref())
+                are_others(&loaded, &store.weights(&claim.spec))
                     || no_network && needs_network(&claim.spec)
             };
             let fits = |claim: &Claim| {
@@ -279,8 +279,9 @@ impl Supervisor<'_> {
 }
 
 /// Whether a worker that has loaded `loaded` has others in its memory under the name of these weights.
-fn are_others(loaded: &HashMap<PathBuf, Stamp>, weights: Option<&(PathBuf, Stamp)>) -> bool {
-    weights.is_some_and(|(path, stamp)| loaded.get(path).is_some_and(|loaded| loaded != stamp))
+fn are_others(loaded: &HashMap<PathBuf, Stamp>, weights: &[(PathBuf, Stamp)]) -> bool {
+    let mut weights = weights.iter();
+    weights.any(|(path, stamp)| loaded.get(path).is_some_and(|loaded| loaded != stamp))
 }
 
 #[cfg(test)]
@@ -311,9 +312,8 @@ mod tests {
     fn weights_that_were_swapped_are_not_those_in_memory() {
         let stamp = |modified| Stamp { size: 9, modified };
         let loaded = HashMap::from([("a.onnx".into(), stamp(1))]);
-        let others =
-            |path: &str, modified| are_others(&loaded, Some(&(path.into(), stamp(modified))));
-        assert!(!are_others(&loaded, None), "embedded");
+        let others = |path: &str, modified| are_others(&loaded, &[(path.into(), stamp(modified))]);
+        assert!(!are_others(&loaded, &[]), "embedded");
         assert!(!others("b.onnx", 2), "not loaded yet");
         assert!(!others("a.onnx", 1));
         assert!(others("a.onnx", 3));

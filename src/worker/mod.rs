@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use gstlipsync::model::Model;
 use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
@@ -248,7 +249,13 @@ impl Prepared {
     }
 
     pub fn plan(&self, job: &Job) -> Plan {
+        // What is wrong with a model is said by the element.
+        let model = Model::resolve(job.parameter("model").map(Path::new)).ok();
         Plan {
+            model_lacks: model
+                .as_ref()
+                .and_then(|model| model.lacking().map(display)),
+            model: model.map(|model| model.name().into()),
             face: self.face.summary(&job.face),
             speech: self.speech.summary(&job.speech),
             output: job.output.as_deref().map(display),

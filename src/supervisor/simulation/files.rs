@@ -115,8 +115,8 @@ impl Store for SimulatedStore {
         vec![1]
     }
 
-    fn weights(&self, _: &Job) -> Option<(PathBuf, Stamp)> {
-        None
+    fn weights(&self, _: &Job) -> Vec<(PathBuf, Stamp)> {
+        Vec::new()
     }
 }
 

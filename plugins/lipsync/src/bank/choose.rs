@@ -201,17 +201,17 @@ impl Chooser {
         let Held {
             pose, unit, skin, ..
         } = ask.held;
-        let light: f32 = (0..3).map(|i| off(skin[i], look.skin[i])).sum();
+        let light: f32 = (0..3).map(|i| off(skin[i], look.held.skin[i])).sum();
         let soft = (1.0 - look.sharpness / self.sharpest.max(1e-6)).max(0.0);
         let unreached = unreached(look.shape.opening, ask.shape.opening);
         OPENING * off(ask.shape.opening, look.shape.opening)
             + UNREACHED * unreached
             + WIDTH * off(ask.shape.width, look.shape.width)
             + LIPS * off(ask.shape.lips, look.shape.lips)
-            + YAW * off(pose.yaw, look.pose.yaw)
-            + PITCH * off(pose.pitch, look.pose.pitch)
-            + ROLL * off(pose.roll, look.pose.roll)
-            + SIZE * (unit / look.unit).ln().abs()
+            + YAW * off(pose.yaw, look.held.pose.yaw)
+            + PITCH * off(pose.pitch, look.held.pose.pitch)
+            + ROLL * off(pose.roll, look.held.pose.roll)
+            + SIZE * (unit / look.held.unit).ln().abs()
             + LIGHT * light
             + SOFT * soft
             + if look.odd { HIDDEN } else { 0.0 }
@@ -248,57 +248,21 @@ fn upper_quartile(values: impl Iterator<Item = f32>) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::bank::Pixels;
-    use crate::face::pose::Pose;
-    use crate::picture::Region;
-    use crate::render::testing;
+    use crate::bank::testing;
 
     /// Mouths that open and close, one for each frame of the source.
     fn mouths(openings: &[f32]) -> Vec<Mouth> {
-        let mesh = Arc::new(testing::face([150.0, 130.0], 60.0));
-        let frames = openings.iter().enumerate();
-        let mouth = |(frame, opening): (usize, &f32)| Mouth {
-            look: Look {
-                frame: frame as u64,
-                time: frame as u64 * 40,
-                shape: shape(*opening),
-                pose: Pose::default(),
-                unit: 60.0,
-                skin: [150.0; 3],
-                around: [[1.0; 2]; 26],
-                sharpness: 0.03,
-                line: [0.0; 3],
-                ends: [[0.0; 3]; 2],
-                scene: 0,
-                odd: false,
-            },
-            mesh: mesh.clone(),
-            region: Region::EMPTY,
-            pixels: Pixels::Owned(Arc::new([])),
-        };
-        frames.map(mouth).collect()
-    }
-
-    fn shape(opening: f32) -> Shape {
-        Shape {
-            opening,
-            width: 0.8,
-            lips: 0.25,
-        }
+        let frames = openings.iter().zip(0..);
+        frames
+            .map(|(opening, frame)| testing::mouth(frame, *opening))
+            .collect()
     }
 
     fn ask(opening: f32) -> Ask {
         Ask {
-            shape: shape(opening),
-            held: Held {
-                pose: Pose::default(),
-                unit: 60.0,
-                skin: [150.0; 3],
-                around: [[1.0; 2]; 26],
-            },
+            shape: testing::shape(opening),
+            held: testing::held(),
             scene: 0,
             barred: 0..0,
         }
@@ -349,9 +313,9 @@ mod tests {
     #[test]
     fn a_mouth_that_can_be_bent_to_it_is_taken_from_another_pose() {
         let mut mouths = mouths(&[0.0, 0.0, 0.12, 0.0]);
-        mouths[2].look.pose.yaw = 0.25;
+        mouths[2].look.held.pose.yaw = 0.25;
         assert_eq!(path(&mouths, &[ask(0.12)], 0), [2]);
-        mouths[2].look.pose.yaw = 0.9;
+        mouths[2].look.held.pose.yaw = 0.9;
         assert_ne!(path(&mouths, &[ask(0.12)], 0), [2], "too far turned");
     }
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Error;
-use super::mouth::{Look, Mouth, Pixels, Shape, packed, packed_len};
+use super::mouth::{Held, Look, Mouth, Pixels, Shape, packed, packed_len};
 use super::odd::{SKIN_PLACES, Skin};
 use super::points::{self, FRAME_LEN, FramePoints, MESH_LEN};
 use crate::face::pose::Pose;
@@ -287,10 +287,10 @@ impl FaceFile {
             bytes: self.map.len() as u64,
             width: self.header.width,
             height: self.header.height,
-            eyes: middle(&all(|look| look.unit)),
+            eyes: middle(&all(|look| look.held.unit)),
             opening: ends(&all(|look| look.shape.opening)),
             width_range: ends(&all(|look| look.shape.width)),
-            yaw: ends(&all(|look| look.pose.yaw.to_degrees())),
+            yaw: ends(&all(|look| look.held.pose.yaw.to_degrees())),
             sharp: middle(&all(|look| look.sharpness)),
             occluded: count(|look| look.odd) as f32 / self.mouths.len().max(1) as f32,
             closed_mouths: count(|look| look.shape.opening < CLOSED),
@@ -415,10 +415,13 @@ fn pack_mouth(mouth: &Mouth, pixels_at: u64, length: u64, to: &mut Vec<u8>) {
         frame,
         time,
         shape,
-        pose,
-        unit,
-        skin,
-        around,
+        held:
+            Held {
+                pose,
+                unit,
+                skin,
+                around,
+            },
         sharpness,
         line,
         ends,
@@ -521,10 +524,12 @@ fn unpack_mouth(bytes: &[u8], source: &Layout, map: &Arc<Mmap>) -> Option<Mouth>
                 width,
                 lips,
             },
-            pose: Pose { yaw, pitch, roll },
-            unit,
-            skin: [r, g, b],
-            around,
+            held: Held {
+                pose: Pose { yaw, pitch, roll },
+                unit,
+                skin: [r, g, b],
+                around,
+            },
             sharpness,
             line: [l0, l1, l2],
             ends: [[a0, a1, a2], [b0, b1, b2]],

@@ -80,7 +80,12 @@ impl Habits {
             gain,
             reach: (widest / (gain * USUAL_OPENING)).clamp(LEAST_REACH, 1.0),
             range: widest - closest,
-            around: Usual::of(&mouths.iter().map(|m| m.look.around).collect::<Vec<_>>()),
+            around: Usual::of(
+                &mouths
+                    .iter()
+                    .map(|m| m.look.held.around)
+                    .collect::<Vec<_>>(),
+            ),
             count: mouths.len(),
         }
     }
@@ -163,41 +168,13 @@ fn middle(values: &mut [f32]) -> Option<f32> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::bank::{Look, Pixels};
-    use crate::face::pose::Pose;
-    use crate::picture::Region;
-    use crate::render::testing;
+    use crate::bank::testing;
 
     /// What is usual for a face that was seen this far open.
     fn habits(widest: f32) -> Habits {
-        let mesh = Arc::new(testing::face([150.0, 130.0], 60.0));
         let mouths: Vec<Mouth> = (0..50)
-            .map(|i| Mouth {
-                look: Look {
-                    frame: i,
-                    time: i * 40,
-                    shape: Shape {
-                        opening: widest * i as f32 / 48.0,
-                        width: 0.8,
-                        lips: 0.25,
-                    },
-                    pose: Pose::default(),
-                    unit: 60.0,
-                    skin: [150.0; 3],
-                    around: [[1.0; 2]; 26],
-                    sharpness: 0.03,
-                    line: [0.0; 3],
-                    ends: [[0.0; 3]; 2],
-                    scene: 0,
-                    odd: false,
-                },
-                mesh: mesh.clone(),
-                region: Region::EMPTY,
-                pixels: Pixels::Owned(Arc::new([])),
-            })
+            .map(|i| testing::mouth(i, widest * i as f32 / 48.0))
             .collect();
         Habits::of(&mouths.iter().collect::<Vec<_>>())
     }

@@ -12,6 +12,8 @@ mod mouth;
 mod odd;
 mod points;
 mod scene;
+#[cfg(test)]
+mod testing;
 
 use std::path::PathBuf;
 

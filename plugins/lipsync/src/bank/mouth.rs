@@ -92,13 +92,7 @@ pub struct Look {
     pub frame: u64,
     pub time: u64,
     pub shape: Shape,
-    pub pose: Pose,
-    /// Pixels in a unit.
-    pub unit: f32,
-    /// Mean R'G'B' of the skin.
-    pub skin: [f32; 3],
-    /// How the skin around the mouth looks, place by place.
-    pub around: Skin,
+    pub held: Held,
     /// Mean change of brightness from pixel to pixel around the lips, as a part of the brightness.
     pub sharpness: f32,
     /// Where touching lips meet, and where the lips of an open mouth end, against the mesh.
@@ -250,10 +244,7 @@ pub fn look(frame: &Frame, mesh: &Mesh, number: u64, time: u64) -> Option<(Look,
         frame: number,
         time,
         shape: Shape::of(&lips),
-        pose: Pose::of(mesh),
-        unit: head.unit,
-        skin: colour::skin(frame, mesh).unwrap_or_default(),
-        around: odd::skin(frame, mesh),
+        held: Held::of(frame, mesh)?,
         sharpness: sharpness(frame, &head),
         line: lips.line,
         ends: lips.ends,

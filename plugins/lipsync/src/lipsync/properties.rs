@@ -14,7 +14,7 @@ pub fn specs() -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("model-file")
             .nick("Model file")
-            .blurb("ONNX model or manifest (.toml) to draw with; none is the embedded model")
+            .blurb("ONNX model or manifest (.toml) to draw with; none is the best embedded one")
             .mutable_ready()
             .build(),
         glib::ParamSpecString::builder("execution-provider")
@@ -64,6 +64,11 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             .blurb("What ends the output")
             .mutable_ready()
             .build(),
+        glib::ParamSpecEnum::builder_with_default("look", default.look)
+            .nick("Look")
+            .blurb("How much of the speech around a frame the model hears; whole adds seconds to the latency (models with both looks, as the default one)")
+            .mutable_ready()
+            .build(),
         glib::ParamSpecString::builder("face-file")
             .nick("Face file")
             .blurb("What facelearn has learnt of the face: mouths are drawn from it (mouth-shape models); without it, from the frames so far. Where it changes while frames are drawn, it is drawn from as soon as a frame is in it")
@@ -105,6 +110,7 @@ pub fn set(
         "audio-offset" => settings.audio_offset = value.get()?,
         "strength" => settings.strength = value.get()?,
         "end-mode" => settings.end_mode = value.get()?,
+        "look" => settings.look = value.get()?,
         "look-ahead" => settings.look_ahead = value.get()?,
         "face-file" => {
             let path = value.get::<Option<String>>()?;
@@ -130,6 +136,7 @@ pub fn get(settings: &Settings, name: &str) -> Option<glib::Value> {
         "audio-offset" => settings.audio_offset.to_value(),
         "strength" => settings.strength.to_value(),
         "end-mode" => settings.end_mode.to_value(),
+        "look" => settings.look.to_value(),
         "look-ahead" => settings.look_ahead.to_value(),
         "face-file" => {
             let path = settings.face_file.as_ref();

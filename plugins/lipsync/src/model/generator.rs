@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::check::GeneratorBinding;
+use super::bind::GeneratorBinding;
 use super::manifest::{GeneratorSpec, Packing};
 use super::{Error, duration_ns};
 use crate::audio::{MelSpec, Timeline};
@@ -113,7 +113,7 @@ impl Generator {
 
     /// The columns that a frame at running time `ns` hears.
     pub fn columns(&self, ns: i64) -> Range<i64> {
-        let first = self.mel().column_at(ns);
+        let first = self.mel().grid().at(ns);
         first..first + self.spec().columns as i64
     }
 
@@ -135,7 +135,7 @@ impl Generator {
         if self.is_full() || crop.len() != 3 * pixels {
             return false;
         }
-        let mut first = mel.column_at(ns);
+        let mut first = mel.grid().at(ns);
         if self.past_end == PastEnd::LastColumns
             && let Some(end) = timeline.last_column_end()
         {
