@@ -10,7 +10,7 @@ use super::LipSync;
 use super::animator::{Animator, error_kind, error_path};
 use super::settings::Settings;
 use crate::model;
-use crate::runtime::{self, lock};
+use crate::runtime::{self, Interrupt, lock};
 
 /// Name of the progress category in PROGRESS messages.
 const CODE: &str = "load-model";
@@ -26,14 +26,20 @@ enum Outcome {
 /// A model on its way.
 pub struct Loader {
     shared: Arc<(Mutex<Outcome>, Condvar)>,
+    interrupt: Arc<Interrupt>,
 }
 
 impl Loader {
-    /// Begins to load what `settings` name.
-    pub fn start(element: glib::WeakRef<LipSync>, settings: Settings) -> std::io::Result<Self> {
+    /// Begins to load what `settings` name. `interrupt` ends waits and runs.
+    pub fn start(
+        element: glib::WeakRef<LipSync>,
+        settings: Arc<Settings>,
+        interrupt: Arc<Interrupt>,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new((Mutex::new(Outcome::Loading), Condvar::new()));
         let loader = Self {
             shared: shared.clone(),
+            interrupt: interrupt.clone(),
         };
         std::thread::Builder::new()
             .name("lipsync-load".into())
@@ -47,7 +53,7 @@ impl Loader {
                     gst::ProgressType::Start,
                     &format!("Loading {name}"),
                 );
-                let result = Animator::load(&settings);
+                let result = Animator::load(&settings, &interrupt);
                 let (outcome, kind, text) = match result {
                     Ok(animator) => {
                         if let Some(element) = element.upgrade() {
@@ -82,13 +88,16 @@ impl Loader {
         Ok(loader)
     }
 
-    /// Waits for the model and takes it; `None` when it failed (the error has been posted) or the
-    /// element was stopped.
+    /// Waits for the model and takes it; `None` when it failed (the error has been posted), the
+    /// element was stopped, or the wait is interrupted.
     pub fn take(&self) -> Option<Animator> {
         let (state, wake) = &*self.shared;
         let mut state = lock(state);
-        while matches!(*state, Outcome::Loading) {
+        while matches!(*state, Outcome::Loading) && !self.interrupt.is_raised() {
             state = wake.wait(state).unwrap_or_else(|e| e.into_inner());
+        }
+        if self.interrupt.is_raised() {
+            return None;
         }
         match std::mem::replace(&mut *state, Outcome::Taken) {
             Outcome::Loaded(animator) => Some(*animator),
@@ -97,6 +106,13 @@ impl Loader {
                 None
             }
         }
+    }
+
+    /// Has [`Self::take`] look at the interrupt.
+    pub fn wake(&self) {
+        // Under the lock, or it might come between the look and the wait.
+        let _state = lock(&self.shared.0);
+        self.shared.1.notify_all();
     }
 
     /// Makes [`Self::take`] return at once.

@@ -1,0 +1,6 @@
+//! `lipsync` in small pipelines.
+
+mod drawing;
+mod live;
+mod rig;
+mod streams;
