@@ -24,7 +24,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{Aside, Input, Options, Seams, Summary, Supervisor};
-use crate::cancel::{Haste, Stop};
+use crate::cancel::{Shutdown, Stop};
 use crate::event::{Body, Event, JobState};
 use crate::job::{IfExists, Job};
 use crate::journal::contract::memory::Memory;
@@ -551,7 +551,7 @@ impl<B: Backend + 'static> Simulation<B> {
             Ok(None) => None,
             Ok(Some(summary)) => {
                 let controller = self.controllers.remove(&name)?;
-                let is_stopped = controller.stop.haste() != Haste::None;
+                let is_stopped = controller.stop.shutdown() != Shutdown::No;
                 self.machine
                     .borrow_mut()
                     .log(|| format!("controller {name} is over: {summary:?}"));
