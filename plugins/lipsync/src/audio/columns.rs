@@ -84,7 +84,8 @@ impl Columns {
         self.copy_silence(silent_from..end, first, count, out);
     }
 
-    fn copy_silence(&self, columns: Range<i64>, first: i64, count: usize, out: &mut [f32]) {
+    /// Copies silence to `columns` of a window of `count` from `first` on.
+    pub fn copy_silence(&self, columns: Range<i64>, first: i64, count: usize, out: &mut [f32]) {
         let period = (self.silence.len() / self.bands) as i64;
         for index in columns {
             let start = index.rem_euclid(period) as usize * self.bands;

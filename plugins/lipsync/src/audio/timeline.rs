@@ -87,14 +87,6 @@ impl Timeline {
         }
     }
 
-    /// One behind the last column that is not silence by definition, once the speech has ended.
-    pub fn last_column_end(&self) -> Option<i64> {
-        match self.state {
-            State::Finished(_) => Some(self.origin + self.mel.columns()),
-            _ => None,
-        }
-    }
-
     /// Adds samples whose first lies at `position`, in samples since running time zero.
     pub fn push(&mut self, position: i64, samples: &[f32]) -> Placement {
         if samples.is_empty() {
@@ -179,6 +171,12 @@ impl Timeline {
         }
         self.columns.copy(first, count, out);
         true
+    }
+
+    /// The same window of silence.
+    pub fn silence(&self, first: i64, count: usize, out: &mut [f32]) {
+        let end = first.saturating_add(count as i64);
+        self.columns.copy_silence(first..end, first, count, out);
     }
 
     /// Frees the columns before `column`; from now on they read as silent.

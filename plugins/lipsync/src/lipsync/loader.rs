@@ -13,7 +13,7 @@ use super::animator::{Animator, error_kind, error_path};
 use super::imp::CAT;
 use super::settings::Settings;
 use crate::model;
-use crate::runtime::{self, lock};
+use crate::runtime::{self, Interrupt, lock};
 
 /// Name of the progress category in PROGRESS messages.
 const CODE: &str = "load-model";
@@ -32,16 +32,21 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A model on its way.
 pub struct Loader {
     shared: Arc<(Mutex<Outcome>, Condvar)>,
+    interrupt: Arc<Interrupt>,
     /// Says nothing; it ends with the thread's work.
     working: Mutex<mpsc::Receiver<()>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Loader {
-    /// Begins to load what `settings` name.
-    pub fn start(element: glib::WeakRef<LipSync>, settings: Settings) -> std::io::Result<Self> {
+    /// Begins to load what `settings` name. `interrupt` ends waits and runs.
+    pub fn start(
+        element: glib::WeakRef<LipSync>,
+        settings: Arc<Settings>,
+        interrupt: Arc<Interrupt>,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new((Mutex::new(Outcome::Loading), Condvar::new()));
-        let loading = shared.clone();
+        let (loading, stop) = (shared.clone(), interrupt.clone());
         let (work, working) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("lipsync-load".into())
@@ -56,7 +61,7 @@ impl Loader {
                     gst::ProgressType::Start,
                     &format!("Loading {name}"),
                 );
-                let result = Animator::load(&settings);
+                let result = Animator::load(&settings, &stop);
                 let (outcome, kind, text) = match result {
                     Ok(animator) => {
                         if let Some(element) = element.upgrade() {
@@ -90,18 +95,22 @@ impl Loader {
             })?;
         Ok(Self {
             shared,
+            interrupt,
             working: Mutex::new(working),
             thread: Mutex::new(Some(thread)),
         })
     }
 
-    /// Waits for the model and takes it; `None` when it failed (the error has been posted) or the
-    /// element was stopped.
+    /// Waits for the model and takes it; `None` when it failed (the error has been posted), the
+    /// element was stopped, or the wait is interrupted.
     pub fn take(&self) -> Option<Animator> {
         let (state, wake) = &*self.shared;
         let mut state = lock(state);
-        while matches!(*state, Outcome::Loading) {
+        while matches!(*state, Outcome::Loading) && !self.interrupt.is_raised() {
             state = wake.wait(state).unwrap_or_else(|e| e.into_inner());
+        }
+        if self.interrupt.is_raised() {
+            return None;
         }
         match std::mem::replace(&mut *state, Outcome::Taken) {
             Outcome::Loaded(animator) => Some(*animator),
@@ -110,6 +119,13 @@ impl Loader {
                 None
             }
         }
+    }
+
+    /// Has [`Self::take`] look at the interrupt.
+    pub fn wake(&self) {
+        // Under the lock, or it might come between the look and the wait.
+        let _state = lock(&self.shared.0);
+        self.shared.1.notify_all();
     }
 
     /// Makes [`Self::take`] return at once.

@@ -26,6 +26,7 @@ pub fn specs() -> Vec<glib::ParamSpec> {
         glib::ParamSpecUInt::builder("device")
             .nick("Device")
             .blurb("Index of the accelerator")
+            .maximum(i32::MAX as u32)
             .default_value(default.device)
             .mutable_ready()
             .build(),
@@ -49,7 +50,8 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             .minimum(-5_000_000_000)
             .maximum(5_000_000_000)
             .default_value(default.audio_offset)
-            .mutable_ready()
+            .controllable()
+            .mutable_playing()
             .build(),
         glib::ParamSpecDouble::builder("strength")
             .nick("Strength")
@@ -57,6 +59,14 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             .minimum(0.0)
             .maximum(3.0)
             .default_value(default.strength)
+            .controllable()
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoolean::builder("passthrough")
+            .nick("Passthrough")
+            .blurb("Leave the frames as they are; they go on at the same time, and the end is the same")
+            .default_value(default.passthrough)
+            .controllable()
             .mutable_playing()
             .build(),
         glib::ParamSpecEnum::builder_with_default("end-mode", default.end_mode)
@@ -109,6 +119,7 @@ pub fn set(
         "batch-size" => settings.batch_size = value.get()?,
         "audio-offset" => settings.audio_offset = value.get()?,
         "strength" => settings.strength = value.get()?,
+        "passthrough" => settings.passthrough = value.get()?,
         "end-mode" => settings.end_mode = value.get()?,
         "look" => settings.look = value.get()?,
         "look-ahead" => settings.look_ahead = value.get()?,
@@ -135,6 +146,7 @@ pub fn get(settings: &Settings, name: &str) -> Option<glib::Value> {
         "batch-size" => settings.batch_size.to_value(),
         "audio-offset" => settings.audio_offset.to_value(),
         "strength" => settings.strength.to_value(),
+        "passthrough" => settings.passthrough.to_value(),
         "end-mode" => settings.end_mode.to_value(),
         "look" => settings.look.to_value(),
         "look-ahead" => settings.look_ahead.to_value(),

@@ -64,6 +64,8 @@ pub struct Settings {
     /// Nanoseconds by which the mouth follows later than the sound (negative: earlier).
     pub audio_offset: i64,
     pub strength: f64,
+    /// Frames stay as they are.
+    pub passthrough: bool,
     pub end_mode: EndMode,
     pub look: Look,
     pub face_file: Option<PathBuf>,
@@ -81,6 +83,7 @@ impl Default for Settings {
             batch_size: 0,
             audio_offset: 0,
             strength: 1.0,
+            passthrough: false,
             end_mode: EndMode::default(),
             look: Look::default(),
             face_file: None,

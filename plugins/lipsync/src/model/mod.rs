@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use builtin::{DEFAULT, bundled, embedded, weights_dir};
 pub use check::{CheckReport, Expected};
 pub use error::Error;
-pub use generator::{Batch, Generator, PastEnd};
+pub use generator::{Batch, Generator};
 pub use manifest::{
     BoxPadding, Channels, GeneratorInputs, GeneratorSpec, Kind, Manifest, NetworkSpec, Packing,
     PaddingUnit,

@@ -56,4 +56,17 @@ impl MouthParams {
             tongue: value(Parameter::Tongue),
         }
     }
+
+    /// This much of the shape; 0 is at rest.
+    pub fn scaled(&self, share: f32) -> Self {
+        Self {
+            opening: self.opening * share,
+            width: self.width * share,
+            tuck: self.tuck * share,
+            press: self.press * share,
+            raise: self.raise * share,
+            jaw: self.jaw * share,
+            tongue: self.tongue * share,
+        }
+    }
 }

@@ -270,22 +270,36 @@ fn a_generator_waits_for_its_columns_and_no_longer() {
 }
 
 #[test]
-fn past_the_end_a_generator_hears_silence_or_the_last_columns() {
+fn past_the_end_a_generator_hears_silence() {
     let speech = timeline(0, 8000, 4096);
     let mut network = generator(&tiny("generator_8.onnx"), 1);
-    let black = vec![0.0; 3 * 64];
-    let at = |network: &mut Generator, ns| {
-        assert!(network.add(&speech, ns, &black));
+    assert!(network.add(&speech, 1_000_000_000, &[0.0; 3 * 64]));
+    let heard = network.run(None).unwrap().next().unwrap()[40];
+    assert!((heard - -4.0).abs() < 1e-4);
+}
+
+#[test]
+fn a_generator_whose_speech_is_late_hears_the_last_for_a_moment_and_then_silence() {
+    let mut network = generator(&tiny("generator_8.onnx"), 1);
+    let mut speech = Timeline::new(network.mel());
+    let black = [0.0; 3 * 64];
+    assert!(
+        !network.add_late(&speech, 0, &black, 0.1),
+        "before any speech"
+    );
+    let samples: Vec<f32> = (0..8000).map(|n| 0.3 * (n as f32 * 0.1).sin()).collect();
+    speech.push(0, &samples);
+    let last = speech.available_until() - 16;
+    let heard = |network: &mut Generator, ns| {
+        assert!(!network.add(&speech, ns, &black));
+        assert!(network.add_late(&speech, ns, &black, 0.1));
         network.run(None).unwrap().next().unwrap()[40]
     };
-    assert!((at(&mut network, 1_000_000_000) - -4.0).abs() < 1e-4);
-    network.past_end = PastEnd::LastColumns;
-    // 41 columns: the last 16 begin at 25.
-    let last = mel_mean(&speech, 25);
-    assert!((at(&mut network, 1_000_000_000) - last).abs() < 1e-4);
-    assert!((at(&mut network, 480_000_000) - last).abs() < 1e-4);
-    let before = mel_mean(&speech, 22);
-    assert!((at(&mut network, 280_000_000) - before).abs() < 1e-4);
+    let of_column = |column: i64| column * 12_500_000;
+    let expected = mel_mean(&speech, last);
+    assert!((heard(&mut network, of_column(last + 1)) - expected).abs() < 1e-4);
+    assert!((heard(&mut network, of_column(last + 8)) - expected).abs() < 1e-4);
+    assert!((heard(&mut network, of_column(last + 9)) - -4.0).abs() < 1e-4);
 }
 
 #[test]
