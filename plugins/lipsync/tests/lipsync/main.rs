@@ -2,5 +2,6 @@
 
 mod drawing;
 mod live;
+mod looks;
 mod rig;
 mod streams;
