@@ -26,6 +26,7 @@ use crate::face::pose::Pose;
 use crate::picture::{
     Region,
     frame::{Channel, Colour, Frame, Layout},
+    sample::Depth,
 };
 use crate::runtime::lock;
 
@@ -47,6 +48,7 @@ pub(super) struct Header {
     pub height: u32,
     /// log2 of the subsampling of the colour.
     pub sub: [u8; 2],
+    pub depth: Depth,
     /// Luma coefficients and whether the range is full; R'G'B' without.
     pub yuv: Option<(f32, f32, bool)>,
     pub frames_seen: u64,
@@ -61,10 +63,11 @@ impl Header {
         let channel = |sub: [u8; 2]| Channel {
             plane: 0,
             offset: 0,
-            step: 1,
+            step: self.depth.bytes(),
             stride: 0,
             sub_x: sub[0],
             sub_y: sub[1],
+            depth: self.depth,
         };
         Layout {
             width: self.width as usize,

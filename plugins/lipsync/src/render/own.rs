@@ -16,6 +16,7 @@ use super::{
 use crate::bank::{Mouth, packed};
 use crate::face::Mesh;
 use crate::picture::Rect;
+use crate::picture::sample::{Sample, by_depth};
 
 /// What is asked of a mouth, in units of the distance between the eyes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -151,13 +152,8 @@ impl OwnMouth {
         }
         for (c, channel) in layout.channels.iter().enumerate() {
             let part = on_channel(&layout, channel, region);
-            self.blend(
-                &mut *frame.planes[channel.plane],
-                c,
-                channel,
-                part,
-                strength,
-            );
+            let plane = &mut *frame.planes[channel.plane];
+            by_depth!(channel.depth, S => self.blend::<S>(plane, c, channel, part, strength));
         }
         Some(Drawn {
             region,
@@ -349,7 +345,7 @@ impl OwnMouth {
         (self.nodes, self.bends, self.lights) = (nodes, node_bends, lights);
     }
 
-    fn blend(
+    fn blend<S: Sample>(
         &mut self,
         plane: &mut [u8],
         c: usize,
@@ -363,14 +359,14 @@ impl OwnMouth {
         for (row, drawn) in (part.y..).zip(drawn) {
             self.laid.row((row as f32 + 0.5) * sy, &mut nodes);
             let start = channel.index(part.x, row);
-            let samples = plane[start..].iter_mut().step_by(channel.step);
+            let samples = S::cells(&mut plane[start..], channel.step);
             for ((col, value), to) in (part.x..).zip(drawn).zip(samples) {
                 let (i, t) = self.laid.column((col as f32 + 0.5) * sx);
                 let (a, b) = (nodes[i].seen, nodes[i + 1].seen);
                 let seen = (a + (b - a) * t) * strength;
                 if seen > 0.0 {
-                    let own = f32::from(*to);
-                    *to = (own + (value - own) * seen + 0.5) as u8;
+                    let own = S::get(&to);
+                    S::set(to, own + (value - own) * seen);
                 }
             }
         }
