@@ -1,6 +1,8 @@
 //! `lipsync` in small pipelines.
 
+mod citizen;
 mod drawing;
 mod live;
+mod metas;
 mod rig;
 mod streams;
