@@ -121,6 +121,11 @@ impl Stop {
         Ok(stop)
     }
 
+    /// Asks once more, as a signal does.
+    pub fn ask(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub fn haste(&self) -> Haste {
         match self.0.load(Ordering::Relaxed) {
             0 => Haste::None,

@@ -92,10 +92,11 @@ fn below(folder: &Path) -> impl Iterator<Item = PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Planned;
+    use crate::journal::{Planned, Start};
+    use crate::store::LocalStore;
 
     fn journal_with(state: &Path, root: &Path, source: &str, outputs: &[PathBuf]) {
-        let mut journal = Journal::open(state).unwrap();
+        let journal = Journal::open(state).unwrap();
         let jobs: Vec<_> = outputs
             .iter()
             .map(|output| Planned {
@@ -109,9 +110,16 @@ mod tests {
                 output: output.clone(),
             })
             .collect();
-        journal
-            .begin(source, "", root, &jobs, false, &|_, _| Ok(None))
-            .unwrap();
+        let start = Start {
+            source,
+            command: "",
+            root,
+            jobs: &jobs,
+            force: false,
+            store: &LocalStore,
+            identity: &|_| Ok(None),
+        };
+        journal.begin(&start).unwrap();
     }
 
     #[test]

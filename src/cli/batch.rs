@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
@@ -14,10 +16,11 @@ use crate::batch::identity::Identifier;
 use crate::batch::pattern::Pattern;
 use crate::batch::{self, list, place};
 use crate::cancel::Stop;
+use crate::clock::SystemClock;
 use crate::error::{Failure, FailureKind};
 use crate::event::Event;
 use crate::job::{IfExists, Job, check_output_name};
-use crate::journal::{Begun, Journal, Planned};
+use crate::journal::{Begun, Journal, Planned, Start, recover};
 use crate::path::settled;
 use crate::pipeline::probe::Role;
 use crate::pipeline::template::for_shell;
@@ -25,8 +28,10 @@ use crate::progress::{self, aside::Aside};
 use crate::report::{self, zip::Zip};
 use crate::secret;
 use crate::serve::{self, Server};
-use crate::supervisor::{Options, Supervisor};
+use crate::store::LocalStore;
+use crate::supervisor::{Options, Processes, Seams, Supervisor};
 use crate::terminal::plain;
+use crate::worker::limits::{self, Limits};
 
 /// Makes many videos: a job list, or faces and speeches put together.
 ///
@@ -83,6 +88,10 @@ struct WorkOptions {
     /// How often a job is tried when its cause of failure may pass
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     attempts: u32,
+    /// Megabytes of memory that a worker may ask for before it is the one that fails; 0 for no limit, by
+    /// default three quarters of the machine's
+    #[arg(long, value_name = "MB", value_parser = worker_memory)]
+    worker_memory: Option<u64>,
     /// Megabytes that stay free on the disks; below, the batch pauses until there is room
     #[arg(long, value_name = "MB", default_value_t = 500)]
     min_free: u64,
@@ -96,6 +105,15 @@ struct WorkOptions {
     /// Refuses a list that names files outside this folder, or templates that are files: those are code
     #[arg(long, value_name = "FOLDER")]
     confine: Option<PathBuf>,
+}
+
+/// Megabytes of a worker. With less than its plugins and models take, nothing works, in odd ways.
+fn worker_memory(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(mb) if mb == 0 || mb >= 500 => Ok(mb),
+        Ok(_) => Err("a worker wants at least 500".into()),
+        Err(_) => Err("it is not a number of megabytes".into()),
+    }
 }
 
 /// The batch as the arguments say it.
@@ -302,6 +320,14 @@ impl BatchArgs {
             attempts: self.work.attempts,
             min_free: self.work.min_free * 1_000_000,
             threads: (pipelines > 1).then(|| (cores / pipelines).max(1)),
+            limits: Limits {
+                memory: match self.work.worker_memory {
+                    Some(0) => None,
+                    Some(mb) => Some(mb * 1_000_000),
+                    None => Some(limits::usual_memory()),
+                },
+                no_network: true,
+            },
         }
     }
 }
@@ -353,8 +379,9 @@ fn start(args: &BatchArgs, plan: &Plan) -> Result<ExitCode, Stopped> {
     let stop = Stop::on_signals().map_err(internal)?;
     let mut journal = Journal::open(state).map_err(before)?;
     journal.sign_in().map_err(before)?;
-    journal.recover().map_err(before)?;
-    let begun = begin(args, plan, &mut journal).map_err(before)?;
+    let journal = Rc::new(journal);
+    recover(&*journal, &LocalStore).map_err(before)?;
+    let begun = begin(args, plan, &journal).map_err(before)?;
     if let Some(text) = args.work.serve_events.and_then(|a| serve::exposure(a.ip())) {
         eprintln!("lipflow: {text}");
     }
@@ -377,7 +404,7 @@ fn start(args: &BatchArgs, plan: &Plan) -> Result<ExitCode, Stopped> {
     };
     let renderer = progress::batch_renderer(args.show.progress);
     let renderer = Aside::start(renderer, begun).map_err(internal)?;
-    let mut emit = |event: &Event| {
+    let emit = |event: &Event| {
         renderer.show(event);
         if let Some(server) = &server {
             server.publish(event);
@@ -386,7 +413,15 @@ fn start(args: &BatchArgs, plan: &Plan) -> Result<ExitCode, Stopped> {
             zip.note(event);
         }
     };
-    let supervisor = Supervisor::new(&journal, begun, args.work(), stop, &mut emit);
+    let folder = state.clone();
+    let again = move || recover(&Journal::open(&folder)?, &LocalStore);
+    let seams = Seams {
+        ledger: journal.clone(),
+        store: Rc::new(LocalStore),
+        hands: Box::new(Processes::new(Arc::new(LocalStore), Arc::new(again))),
+        clock: Rc::new(SystemClock),
+    };
+    let supervisor = Supervisor::new(seams, begun, args.work(), stop, emit);
     let summary = supervisor
         .run()
         .context("The batch had to stop; start it again and it goes on")
@@ -406,22 +441,19 @@ fn start(args: &BatchArgs, plan: &Plan) -> Result<ExitCode, Stopped> {
     })
 }
 
-fn begin(
-    args: &BatchArgs,
-    plan: &Plan,
-    journal: &mut Journal,
-) -> Result<Begun, crate::journal::Error> {
+fn begin(args: &BatchArgs, plan: &Plan, journal: &Journal) -> Result<Begun, crate::journal::Error> {
     let identifier = Identifier::default();
     let command: Vec<_> = std::env::args()
         .map(|a| for_shell(&secret::public_argument(&a)).into_owned())
         .collect();
-    journal.begin(
-        &plan.source,
-        &command.join(" "),
-        &plan.root,
-        &plan.jobs,
-        args.force,
-        &|journal, job: &Job| {
+    journal.begin(&Start {
+        source: &plan.source,
+        command: &command.join(" "),
+        root: &plan.root,
+        jobs: &plan.jobs,
+        force: args.force,
+        store: &LocalStore,
+        identity: &|job: &Job| {
             let digest = |path: &Path| {
                 // Inputs that have changed since are read here, once; all others are known.
                 let known = journal.known_digest(path)?;
@@ -434,7 +466,7 @@ fn begin(
                 .zip(speech)
                 .and_then(|(face, speech)| identifier.identity(job, &face, &speech)))
         },
-    )
+    })
 }
 
 fn nothing_started(failure: &Failure) -> ExitCode {

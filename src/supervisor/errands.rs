@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Supervisor;
+use super::{Stage, Supervisor};
 use crate::cancel::Haste;
 use crate::journal::Result;
 use crate::pipeline::probe::Role;
@@ -10,6 +10,8 @@ use crate::worker::protocol::Order;
 
 /// How often jobs of dead controllers are looked for, and what is left to do is estimated anew.
 const SURVEY_INTERVAL: Duration = Duration::from_secs(2);
+/// How long the report's pictures may take.
+const PICTURES_LIMIT: Duration = Duration::from_secs(20);
 /// So many files are asked about at once.
 const MOST_UNKNOWN: usize = 50;
 
@@ -33,41 +35,43 @@ impl Supervisor<'_> {
         }
     }
 
-    pub(super) fn finish_errands(&mut self) {
-        const LIMIT: Duration = Duration::from_secs(20);
-        let end = Instant::now() + LIMIT;
-        // Nobody needs estimates any more.
+    /// The jobs are over. Nobody needs estimates any more; the report's pictures may take a moment.
+    pub(super) fn end_work(&mut self) {
         self.errands
             .retain(|(order, _)| matches!(order, Order::Thumbnail { .. }));
-        while Instant::now() < end
-            && self.stop.haste() != Haste::Now
-            && (self.errand.is_some() || !self.errands.is_empty())
-        {
+        let until = self.clock.now() + PICTURES_LIMIT;
+        self.stage = Stage::Pictures { until };
+    }
+
+    pub(super) fn finish_pictures(&mut self, until: Instant) -> Result<()> {
+        let now = self.clock.now();
+        let is_over = now >= until
+            || self.stop.haste() == Haste::Now
+            || self.errand.is_none() && self.errands.is_empty();
+        if is_over {
+            self.stage = Stage::LastWord;
+        } else {
             self.run_errands();
-            if self.flush().is_err() {
-                return;
-            }
-            if self.take_in().is_err() {
-                return;
-            }
-            let _ = self.tell_batch(false);
+            self.tell_batch()?;
         }
+        self.flush()
     }
 
     /// Looks at what is left to do.
     pub(super) fn survey(&mut self) -> Result<()> {
+        let now = self.clock.now();
         if self
             .last_survey
-            .is_some_and(|at| at.elapsed() < SURVEY_INTERVAL)
+            .is_some_and(|at| now - at < SURVEY_INTERVAL)
         {
             return Ok(());
         }
         let is_first = self.last_survey.is_none();
-        self.last_survey = Some(Instant::now());
+        self.last_survey = Some(now);
         if !is_first {
             self.recover()?;
         }
-        let waiting = self.waiting.read(self.journal, self.begun.batch);
+        let waiting = self.waiting.read(&*self.ledger, self.begun.batch);
         self.unless_it_passes(waiting)?;
         if self.errands.is_empty() {
             let mut unknown = Vec::new();

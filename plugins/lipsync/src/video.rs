@@ -1,9 +1,8 @@
 //! From GStreamer's video frames to the renderer's [`Frame`] and [`FrameMut`].
 
-use gst_video::{
-    VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo, prelude::*,
-};
+use gst_video::{VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo, prelude::*};
 
+use crate::colorconvert::meaning::luma;
 use crate::picture::frame::{Channel, Colour, Frame, FrameMut, Layout};
 
 /// The formats that `facetrack` and `lipsync` work on without conversion.
@@ -24,6 +23,14 @@ pub const FORMATS: [VideoFormat; 16] = [
     VideoFormat::Bgra,
     VideoFormat::Argb,
     VideoFormat::Abgr,
+];
+
+/// The formats of more than 8 bits that decoders give.
+pub const DEEP: [VideoFormat; 4] = [
+    VideoFormat::I42010le,
+    VideoFormat::P01010le,
+    VideoFormat::I42210le,
+    VideoFormat::Y44410le,
 ];
 
 /// Describes a mapped frame. Strides come from the frame, not from the caps: a decoder may pad its
@@ -54,13 +61,7 @@ fn colour(info: &VideoInfo) -> Colour {
         return Colour::Rgb;
     }
     let colorimetry = info.colorimetry();
-    let (kr, kb) = match colorimetry.matrix() {
-        VideoColorMatrix::Bt709 => (0.2126, 0.0722),
-        VideoColorMatrix::Bt2020 => (0.2627, 0.0593),
-        VideoColorMatrix::Smpte240m => (0.212, 0.087),
-        VideoColorMatrix::Fcc => (0.30, 0.11),
-        _ => (0.299, 0.114),
-    };
+    let (kr, kb) = luma(colorimetry.matrix());
     Colour::Yuv {
         kr,
         kb,

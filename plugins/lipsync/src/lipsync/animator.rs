@@ -1,6 +1,7 @@
 //! The loaded model at work: speech in, mouths out.
 
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -19,7 +20,7 @@ use crate::runtime::{self, Interrupt};
 
 /// Frames that a generator draws at once unless told otherwise.
 const DEFAULT_BATCH: usize = 4;
-/// Columns that are kept before those of the last frame, for frames that come out of order and an
+/// Columns that are kept before those that the last frame needed, for frames that come out of order and an
 /// `audio-offset` that changes: about its range.
 const KEPT_COLUMNS: i64 = 1000;
 
@@ -30,6 +31,8 @@ pub struct Animator {
     provider: runtime::Provider,
     batch: usize,
     lookahead: gst::ClockTime,
+    /// The front end without which the default model is not the best one.
+    lacking: Option<PathBuf>,
     samples: Vec<f32>,
 }
 
@@ -56,7 +59,7 @@ impl Animator {
             0 => DEFAULT_BATCH,
             batch => batch as usize,
         };
-        let mut network = model.open(options, batch)?;
+        let mut network = model.open(options, settings.look.into(), batch)?;
         network.warm_up(None)?;
         let timeline = Timeline::new(network.mel());
         let provider = network.session().provider;
@@ -81,6 +84,7 @@ impl Animator {
             provider,
             batch,
             lookahead,
+            lacking: model.lacking().map(Path::to_owned),
             samples: Vec::new(),
         })
     }
@@ -100,6 +104,11 @@ impl Animator {
             Backend::MouthShape(backend) => backend.look_ahead(),
             Backend::Generator(_) => self.batch,
         }
+    }
+
+    /// The front end that is not there, where a better default model would hear with it.
+    pub fn lacking(&self) -> Option<&Path> {
+        self.lacking.as_deref()
     }
 
     /// Running time of the frame that has been kept longest.
@@ -146,11 +155,15 @@ impl Animator {
 
     /// Whether a frame whose speech is at `ns` can be drawn.
     pub fn has_speech_for(&self, ns: i64) -> bool {
-        let columns = match &self.backend {
+        self.columns(ns).end <= self.timeline.available_until()
+    }
+
+    /// The columns that a frame whose speech is at `ns` is made of.
+    fn columns(&self, ns: i64) -> Range<i64> {
+        match &self.backend {
             Backend::MouthShape(backend) => backend.columns(ns),
             Backend::Generator(generator) => generator.columns(ns),
-        };
-        columns.end <= self.timeline.available_until()
+        }
     }
 
     /// Running time in nanoseconds up to which there is speech.
@@ -191,8 +204,8 @@ impl Animator {
             }
         };
         if let Some(speech) = last {
-            let column = self.timeline.spec().column_at(speech);
-            self.timeline.forget_before(column - KEPT_COLUMNS);
+            let needed = self.columns(speech);
+            self.timeline.forget_before(needed.start - KEPT_COLUMNS);
         }
         Ok(drawn)
     }
@@ -209,7 +222,9 @@ pub fn timed<R>(counter: &AtomicU64, work: impl FnOnce() -> R) -> R {
 /// The word for `error` in the details of a message, for programs.
 pub fn error_kind(error: &model::Error) -> &'static str {
     match error {
-        model::Error::Missing(_) | model::Error::WeightsMissing { .. } => "model-missing",
+        model::Error::Missing(_)
+        | model::Error::WeightsMissing { .. }
+        | model::Error::FrontMissing { .. } => "model-missing",
         model::Error::Unreadable { .. } => "model-unreadable",
         model::Error::Corrupt { .. } => "model-corrupt",
         model::Error::Mismatch(_) | model::Error::Output { .. } => "model-shape",
@@ -225,6 +240,7 @@ pub fn error_path(error: &model::Error) -> Option<&Path> {
     match error {
         model::Error::Missing(path)
         | model::Error::WeightsMissing { weights: path, .. }
+        | model::Error::FrontMissing { front: path, .. }
         | model::Error::Unreadable { path, .. }
         | model::Error::Corrupt { path, .. }
         | model::Error::ManifestSyntax { path, .. }

@@ -1,5 +1,6 @@
 //! Loads the model beside the streaming threads, so that the bus can speak meanwhile.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use gst::glib;
@@ -55,6 +56,9 @@ impl Loader {
                 let result = Animator::load(&settings, &interrupt);
                 let (outcome, kind, text) = match result {
                     Ok(animator) => {
+                        if let Some(element) = element.upgrade() {
+                            warn_of_lacking(&element, &animator);
+                        }
                         let text = format!("Loaded {name} on {}", animator.provider().name());
                         (
                             Outcome::Loaded(Box::new(animator)),
@@ -128,6 +132,25 @@ fn progress(element: &glib::WeakRef<LipSync>, kind: gst::ProgressType, text: &st
     let _ = element.post_message(message);
 }
 
+/// Says once in a process that the default model could be a better one.
+fn warn_of_lacking(element: &LipSync, animator: &Animator) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    let Some(front) = animator.lacking() else {
+        return;
+    };
+    if SAID.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    gst::element_warning!(
+        element,
+        gst::ResourceError::NotFound,
+        (
+            "{} is not there: the mouth follows a simpler model, which knows fewer voices. Run `cargo xtask setup` for the better one",
+            front.display()
+        )
+    );
+}
+
 /// Tells the bus what went wrong with the model, for people and for machines.
 pub fn post_error(element: &LipSync, error: &model::Error) {
     use runtime::Error::{Inference, LibraryNotFound, LibraryUnusable, Provider};
@@ -137,7 +160,9 @@ pub fn post_error(element: &LipSync, error: &model::Error) {
         .field_if_some("path", error_path(error).map(|p| p.display().to_string()))
         .build();
     match error {
-        model::Error::Missing(_) | model::Error::WeightsMissing { .. } => gst::element_error!(
+        model::Error::Missing(_)
+        | model::Error::WeightsMissing { .. }
+        | model::Error::FrontMissing { .. } => gst::element_error!(
             element,
             gst::ResourceError::NotFound,
             ("{error}"),

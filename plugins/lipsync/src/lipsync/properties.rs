@@ -14,7 +14,7 @@ pub fn specs() -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("model-file")
             .nick("Model file")
-            .blurb("ONNX model or manifest (.toml) to draw with; none is the embedded model")
+            .blurb("ONNX model or manifest (.toml) to draw with; none is the best embedded one")
             .mutable_ready()
             .build(),
         glib::ParamSpecString::builder("execution-provider")
@@ -74,6 +74,11 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             .blurb("What ends the output")
             .mutable_ready()
             .build(),
+        glib::ParamSpecEnum::builder_with_default("look", default.look)
+            .nick("Look")
+            .blurb("How much of the speech around a frame the model hears; whole adds seconds to the latency (models with both looks, as the default one)")
+            .mutable_ready()
+            .build(),
         glib::ParamSpecString::builder("face-file")
             .nick("Face file")
             .blurb("What facelearn has learnt of the face: mouths are drawn from it (mouth-shape models); without it, from the frames so far. Where it changes while frames are drawn, it is drawn from as soon as a frame is in it")
@@ -116,6 +121,7 @@ pub fn set(
         "strength" => settings.strength = value.get()?,
         "passthrough" => settings.passthrough = value.get()?,
         "end-mode" => settings.end_mode = value.get()?,
+        "look" => settings.look = value.get()?,
         "look-ahead" => settings.look_ahead = value.get()?,
         "face-file" => {
             let path = value.get::<Option<String>>()?;
@@ -142,6 +148,7 @@ pub fn get(settings: &Settings, name: &str) -> Option<glib::Value> {
         "strength" => settings.strength.to_value(),
         "passthrough" => settings.passthrough.to_value(),
         "end-mode" => settings.end_mode.to_value(),
+        "look" => settings.look.to_value(),
         "look-ahead" => settings.look_ahead.to_value(),
         "face-file" => {
             let path = settings.face_file.as_ref();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::check::GeneratorBinding;
+use super::bind::GeneratorBinding;
 use super::manifest::{GeneratorSpec, Packing};
 use super::{Error, duration_ns};
 use crate::audio::{MelSpec, Timeline};
@@ -101,7 +101,7 @@ impl Generator {
 
     /// The columns that a frame at running time `ns` hears.
     pub fn columns(&self, ns: i64) -> Range<i64> {
-        let first = self.mel().column_at(ns);
+        let first = self.mel().grid().at(ns);
         first..first + self.spec().columns as i64
     }
 
@@ -118,7 +118,7 @@ impl Generator {
     /// while the speech is not there yet, when the batch is full, or for a crop of another size.
     #[must_use]
     pub fn add(&mut self, timeline: &Timeline, ns: i64, crop: &[f32]) -> bool {
-        let first = self.mel().column_at(ns);
+        let first = self.mel().grid().at(ns);
         self.add_hearing(crop, |columns, window| {
             timeline.window(first, columns, window)
         })
@@ -129,7 +129,7 @@ impl Generator {
     #[must_use]
     pub fn add_late(&mut self, timeline: &Timeline, ns: i64, crop: &[f32], stays: f64) -> bool {
         let mel = self.mel();
-        let (first, silence) = (mel.column_at(ns), mel.silence());
+        let first = mel.grid().at(ns);
         let stays = (stays * f64::from(mel.sample_rate) / mel.hop as f64) as i64;
         self.add_hearing(crop, |columns, window| {
             let until = timeline.available_until();
@@ -140,7 +140,7 @@ impl Generator {
             if first.saturating_sub(last) <= stays {
                 return timeline.window(first.min(last), columns, window);
             }
-            window.fill(silence);
+            timeline.silence(first, columns, window);
             true
         })
     }

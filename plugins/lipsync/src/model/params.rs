@@ -21,6 +21,8 @@ pub enum Parameter {
     Raise,
     /// How far the chin is below its rest, whatever the lips do.
     Jaw,
+    /// How far the tip of the tongue is behind the upper teeth, as for l, th, d and n, 0 to 1.
+    Tongue,
     /// A channel that is not used.
     Unused,
 }
@@ -38,6 +40,7 @@ pub struct MouthParams {
     pub press: f32,
     pub raise: f32,
     pub jaw: f32,
+    pub tongue: f32,
 }
 
 impl MouthParams {
@@ -50,6 +53,7 @@ impl MouthParams {
             press: value(Parameter::Press),
             raise: value(Parameter::Raise),
             jaw: value(Parameter::Jaw),
+            tongue: value(Parameter::Tongue),
         }
     }
 
@@ -62,6 +66,7 @@ impl MouthParams {
             press: self.press * share,
             raise: self.raise * share,
             jaw: self.jaw * share,
+            tongue: self.tongue * share,
         }
     }
 }

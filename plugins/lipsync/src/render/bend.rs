@@ -41,6 +41,8 @@ pub struct Bend {
     line: f32,
     idle: bool,
     closes: bool,
+    /// Around the bent lips: least and greatest x, and y.
+    lips: [[f32; 2]; 2],
 }
 
 /// Where a point of the bent face is in the laid one, as a displacement in units.
@@ -87,6 +89,28 @@ impl Bend {
                 to_lower: lower + (1.0 - UPPER_SHARE) * change,
             });
         }
+        let beside = self.half / self.squeeze + FIRM;
+        let shown = self
+            .columns
+            .iter()
+            .zip(0..)
+            .filter(|(_, i)| (*i as f32 / COLUMNS as f32 * 2.0 - 1.0).abs() * REACH <= beside);
+        let mut y = [f32::MAX, f32::MIN];
+        for (column, _) in shown {
+            y = [y[0].min(column.to_upper), y[1].max(column.to_lower)];
+        }
+        self.lips = [
+            [self.centre - beside, self.centre + beside],
+            [y[0] - FIRM, y[1] + FIRM],
+        ];
+    }
+
+    /// Whether the map must be asked for each sample within `reach` of the point; away from the lips it
+    /// is smooth.
+    #[inline]
+    pub fn is_detailed(&self, point: [f32; 2], reach: f32) -> bool {
+        let near = |v: f32, [least, most]: [f32; 2]| v > least - reach && v < most + reach;
+        near(point[0], self.lips[0]) && near(point[1], self.lips[1])
     }
 
     /// Whether nothing is bent at all.

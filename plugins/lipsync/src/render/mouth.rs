@@ -44,6 +44,7 @@ pub fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
         press: (take(shape.press, 0.0, 1.0) - 7.5 * opening.min(0.0)).min(1.0),
         raise: take(shape.raise, -0.3, 1.0),
         jaw: take(shape.jaw, -0.05, 0.35),
+        tongue: take(shape.tongue, 0.0, 1.0),
     }
 }
 
