@@ -520,9 +520,7 @@ impl<B: Backend + 'static> Simulation<B> {
             }
         }
         self.check_end(&mut report);
-        report
-            .faults
-            .extend(self.disk.borrow_mut().faults.drain(..));
+        report.faults.append(&mut self.disk.borrow_mut().faults);
         report.faults.append(&mut self.told.borrow_mut());
         report.log = self.machine.borrow_mut().log.take().unwrap_or_default();
         report.starts = self.starts;
