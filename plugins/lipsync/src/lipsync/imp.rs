@@ -283,6 +283,7 @@ impl AggregatorImpl for LipSync {
         let state = std::mem::take(&mut *lock(&self.state));
         if let Some(loader) = &state.loader {
             loader.cancel();
+            loader.join();
         }
         drop(state);
         self.parent_stop()
