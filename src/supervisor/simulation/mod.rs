@@ -145,7 +145,11 @@ impl<B: Backend + 'static> Simulation<B> {
                 1 => IfExists::Overwrite,
                 _ => IfExists::Refuse,
             };
-            jobs.push(planned(index, if_exists));
+            let job = planned(index, if_exists);
+            if if_exists == IfExists::Overwrite {
+                disk.borrow_mut().replaceable.insert(job.output.clone());
+            }
+            jobs.push(job);
         }
         {
             let mut machine = machine.borrow_mut();
