@@ -299,7 +299,7 @@ fn a_mouth_whose_speech_stays_away_eases_to_rest() {
         gstlipsync::roi::attach(writable, &faces, &info);
         buffer
     };
-    let live = Live::hearing(0.2, "look-ahead=0", still(0), real.caps_owned());
+    let live = Live::hearing(0.3, "look-ahead=0", still(0), real.caps_owned());
     let mut shown = vec![bytes(&live.next())];
     let mut spoken = 0;
     // The mouth is open until 100 ms.
@@ -446,8 +446,9 @@ fn live_mouths_are_those_of_a_file() {
     rig.video.set_latency(ClockTime::ZERO, ClockTime::NONE);
     rig.audio.set_latency(ClockTime::ZERO, ClockTime::NONE);
     rig.pipeline.set_state(gst::State::Playing).unwrap();
-    // A second that a real source would be silent for: the model is loaded meanwhile.
-    let start = ms(1000);
+    // What a real source would be silent for: the model is loaded meanwhile. So long the model's grid and its
+    // noise floor take to begin again, so that what it hears is the same to the bit.
+    let start = ms(2560);
     let at_its_time = |source: &gst_app::AppSrc, buffers: Vec<gst::Buffer>, late: u64| {
         let (source, pipeline) = (source.clone(), rig.pipeline.clone());
         std::thread::spawn(move || {
