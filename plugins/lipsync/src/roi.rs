@@ -8,16 +8,20 @@
 //! the parameters of a region do not survive a `videoscale` or `videoconvert`. It has no tags, so
 //! every element copies it, and holds the size of the picture that its points are in: `width` and
 //! `height` (unsigned integers) and `pixel-aspect-ratio` (fraction), and `points-ID` for each track (GBytes: 468 times x, y, z as
-//! native-endian 32-bit floats in pixels). Whoever reads it scales the points to the size that the
-//! picture has by now. It counts only for a region that is there still and about where the points
-//! are: elements that turn the picture drop the regions. A detector that gives points may also put
+//! native-endian 32-bit floats in pixels) and `look-ID` (GBytes: how bright the picture is at some of
+//! them). Whoever reads it scales the points to the size that the picture has by now. They count only
+//! for a region that is there still and about where the points are, in a picture that looks there as
+//! it did: elements that turn a picture may drop the regions or leave them where they were. A detector that gives points may also put
 //! them into the region's parameters as `points`.
+
+mod likeness;
 
 use std::sync::Once;
 
-use gst_video::{VideoInfo, VideoMeta, VideoRegionOfInterestMeta};
+use gst_video::{VideoFrameRef, VideoInfo, VideoMeta, VideoRegionOfInterestMeta};
 
 use crate::face::{Face, MESH_POINTS, Mesh, Rect};
+use crate::video;
 
 const ROI_TYPE: &str = "face";
 const PARAMS: &str = "face";
@@ -65,10 +69,17 @@ fn attach_points<'a>(
     info: &VideoInfo,
 ) {
     register();
-    let mut followed = followed.peekable();
-    if followed.peek().is_none() {
+    let followed: Vec<(u32, &Mesh)> = followed.collect();
+    if followed.is_empty() {
         return;
     }
+    let looks: Vec<Vec<u8>> = VideoFrameRef::from_buffer_ref_readable(buffer, info)
+        .map(|mapped| {
+            let frame = video::frame(&mapped);
+            let look = |(_, mesh): &(u32, &Mesh)| likeness::look(&frame, mesh);
+            followed.iter().map(look).collect()
+        })
+        .unwrap_or_default();
     if gst::meta::CustomMeta::from_buffer(buffer, POINTS_META).is_err()
         && gst::meta::CustomMeta::add(buffer, POINTS_META).is_err()
     {
@@ -83,6 +94,9 @@ fn attach_points<'a>(
     structure.set("width", info.width());
     structure.set("height", info.height());
     structure.set("pixel-aspect-ratio", info.par());
+    for ((id, _), look) in followed.iter().zip(looks) {
+        structure.set(look_field(*id), gst::glib::Bytes::from_owned(look));
+    }
     for (id, mesh) in followed {
         let values = mesh.0.iter().flatten();
         let bytes: Vec<u8> = values.flat_map(|v| v.to_ne_bytes()).collect();
@@ -92,6 +106,10 @@ fn attach_points<'a>(
 
 fn field(id: u32) -> String {
     format!("points-{id}")
+}
+
+fn look_field(id: u32) -> String {
+    format!("look-{id}")
 }
 
 /// The faces that [`attach`], or another detector, left on the buffer, in a picture that nobody
@@ -106,7 +124,25 @@ pub fn faces_in(buffer: &gst::BufferRef, info: &VideoInfo) -> Vec<Face> {
     let whole = buffer
         .meta::<VideoMeta>()
         .map_or((info.width(), info.height()), |m| (m.width(), m.height()));
-    read(buffer, Some((whole, info.par())))
+    let mut faces = read(buffer, Some((whole, info.par())));
+    let Ok(points) = gst::meta::CustomMeta::from_buffer(buffer, POINTS_META) else {
+        return faces;
+    };
+    let Ok(mapped) = VideoFrameRef::from_buffer_ref_readable(buffer, info) else {
+        return faces;
+    };
+    let frame = video::frame(&mapped);
+    for face in &mut faces {
+        let look = points
+            .structure()
+            .get::<gst::glib::Bytes>(&look_field(face.id));
+        if let (Some(mesh), Ok(look)) = (&face.mesh, look)
+            && !likeness::is_in_place(&frame, mesh, &look)
+        {
+            face.mesh = None;
+        }
+    }
+    faces
 }
 
 /// The size of a picture, in pixels, and what shape those have.

@@ -72,13 +72,6 @@ impl Frames {
         let Some((x, y, ..)) = buffer.meta::<VideoCropMeta>().map(|crop| crop.rect()) else {
             return Ok(None);
         };
-        let format = self.info.format_info();
-        let most = |sub: &[u32]| sub.iter().copied().max().unwrap_or(0).min(8);
-        // Chroma lies between pixels: the cut begins where a whole sample does.
-        let (x, y) = (
-            x >> most(format.w_sub()) << most(format.w_sub()),
-            y >> most(format.h_sub()) << most(format.h_sub()),
-        );
         let mut cut = self.acquire()?;
         {
             let source = VideoFrameRef::from_buffer_ref_readable(buffer, &self.info)?;
@@ -152,6 +145,10 @@ fn cut_planes(
             continue;
         };
         let (sub_x, sub_y) = (format.w_sub()[component], format.h_sub()[component]);
+        // Where components share a plane, as in YUY2, the cut begins with a whole group of them.
+        let shared = (0..format.n_components() as usize).filter(|c| format.plane()[*c] == plane);
+        let group = shared.map(|c| format.w_sub()[c]).max().unwrap_or(sub_x);
+        let x = x >> group << group;
         let step = format.pixel_stride()[component] as usize;
         let rows = target.comp_height(component as u32) as usize;
         let bytes = target.comp_width(component as u32) as usize * step;

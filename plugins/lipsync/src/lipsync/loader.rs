@@ -140,7 +140,10 @@ impl Loader {
         let waited = lock(&self.working).recv_timeout(PATIENCE);
         if waited == Err(mpsc::RecvTimeoutError::Timeout) {
             gst::debug!(CAT, "The model is still being loaded; its thread goes on");
-        } else if let Some(thread) = lock(&self.thread).take() {
+            return;
+        }
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread {
             // What it panicked with was reported by the panic itself.
             let _ = thread.join();
         }

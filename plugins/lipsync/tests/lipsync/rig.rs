@@ -162,17 +162,31 @@ pub fn times(samples: &[gst::Sample]) -> Vec<(Option<gst::ClockTime>, Option<gst
         .collect()
 }
 
+/// What came of the real clip.
+pub struct Played {
+    pub frames: Vec<gst::Sample>,
+    /// Of `lipsync`, where it is there.
+    pub stats: Option<gst::Structure>,
+    pub warnings: Vec<String>,
+}
+
 /// Frames of the real clip, with faces on them, before and after `lipsync`.
 pub fn real_frames(format: &str, lipsync: &str, chunk: usize) -> Vec<gst::Sample> {
+    play_real(format, lipsync, chunk).frames
+}
+
+/// As [`real_frames`], with what else is to know. `elements` come after `facetrack`; `lipsync` is
+/// named `l`.
+pub fn play_real(format: &str, elements: &str, chunk: usize) -> Played {
     init();
     let clip = gstlipsync::runtime::data_dir().join("media/cap13_edit2.mp4");
     let uri = gst::glib::filename_to_uri(clip, None).unwrap();
     let description = format!(
         "facesource uri={uri} ! videoconvert ! video/x-raw,format={format} ! \
-         identity eos-after=31 ! facetrack ! queue ! {lipsync} ! appsink name=s sync=false \
+         identity eos-after=31 ! facetrack ! queue ! {elements} ! appsink name=s sync=false \
          appsrc name=a format=time max-buffers=4 block=true ! queue name=q"
     );
-    let description = match lipsync.starts_with("lipsync") {
+    let description = match elements.contains("lipsync name=l") {
         true => format!("{description} q. ! l.audio"),
         false => format!("{description} q. ! fakesink sync=false"),
     };
@@ -195,14 +209,26 @@ pub fn real_frames(format: &str, lipsync: &str, chunk: usize) -> Vec<gst::Sample
         }
         let _ = audio.end_of_stream();
     });
-    let mut samples = Vec::new();
+    let mut frames = Vec::new();
     while let Some(sample) = sink.try_pull_sample(LIMIT) {
-        samples.push(sample);
+        frames.push(sample);
     }
     assert!(sink.is_eos());
+    let stats = pipeline.by_name("l").map(|l| l.property("stats"));
+    let bus = pipeline.bus().unwrap();
+    let warnings = std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Warning]));
+    let warnings = warnings.map(|message| match message.view() {
+        gst::MessageView::Warning(warning) => warning.error().to_string(),
+        _ => String::new(),
+    });
+    let warnings = warnings.collect();
     pipeline.set_state(gst::State::Null).unwrap();
     feeder.join().unwrap();
-    samples
+    Played {
+        frames,
+        stats,
+        warnings,
+    }
 }
 
 /// Something like vowels: a buzz of 120 Hz whose loudness and brightness come and go.
