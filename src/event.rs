@@ -226,6 +226,12 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
     pub template: String,
+    /// The model: the name of one that is built in, or its file. Absent where it can't be found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The file without which the default model is a simpler one; `cargo xtask setup` makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_lacks: Option<String>,
     pub end_mode: String,
     pub loop_mode: String,
     /// What is changed of the face's colours, where anything is.

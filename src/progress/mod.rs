@@ -150,6 +150,12 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
         "output   {output} (template {}, {length}; ends with: {}, loop: {})",
         plan.template, plan.end_mode, plan.loop_mode
     ));
+    if let Some(model) = &plan.model {
+        let lacks = plan.model_lacks.as_ref().map_or(String::new(), |file| {
+            format!(", the simpler one: {file} is not there. Run `cargo xtask setup`")
+        });
+        lines.push(format!("model    {model}{lacks}"));
+    }
     if let Some(changes) = &plan.colours {
         lines.push(format!("colours  {changes}"));
     }

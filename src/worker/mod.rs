@@ -1,6 +1,7 @@
 //! One job from its inputs to the published output; in this process, or in one of its own.
 
 mod learning;
+pub mod limits;
 pub mod process;
 pub mod protocol;
 
@@ -11,6 +12,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use gstlipsync::decode;
+use gstlipsync::model::Model;
 use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
@@ -19,6 +21,7 @@ use crate::error::{Failure, FailureKind};
 use crate::estimate;
 use crate::event::{Body, JobState, Outcome, Phase, Plan, Progress, display, seconds};
 use crate::job::{self, Job, Length, Limit, LoopMode};
+use crate::journal::Stamp;
 use crate::pipeline::classify::Files;
 use crate::pipeline::flow::Tail;
 use crate::pipeline::mp4;
@@ -26,8 +29,9 @@ use crate::pipeline::probe::{self, Kind, Probe, Role};
 use crate::pipeline::runner::{self, Counts, Report, Watch};
 use crate::pipeline::template::{self, Template, TemplateError, Values};
 use crate::pipeline::verify::{self, Expected};
-use crate::publish::{self, Staged};
+use crate::publish;
 use crate::secret;
+use crate::store::{LocalStore, Replace, Staging, Store};
 
 /// The longest that a job is silent; half of what is promised, so that a busy machine keeps it too.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -38,13 +42,28 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(12);
 const PICTURE_FPS: (u32, u32) = (25, 1);
 
 /// Whoever ordered the job and has a say in it.
-#[derive(Default)]
 pub struct Context {
     /// Called when the inputs have been found fit, before work on them begins; gives the digest of the
     /// face, where it knows it.
     pub begin: Option<Begin>,
     /// Asked before the output gets its name.
     pub gate: Option<Gate>,
+    /// The stamp of what was made earlier under the output's name; a job that overwrites replaces
+    /// nothing else then.
+    pub replaces: Option<Stamp>,
+    /// Where the output is put.
+    pub store: Box<dyn Store + Send>,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self {
+            begin: None,
+            gate: None,
+            replaces: None,
+            store: Box::new(LocalStore),
+        }
+    }
 }
 
 pub type Begin = Box<dyn FnOnce(&Job, &Cancel) -> Result<Option<String>, Failure> + Send>;
@@ -252,7 +271,13 @@ impl Prepared {
     }
 
     pub fn plan(&self, job: &Job) -> Plan {
+        // What is wrong with a model is said by the element.
+        let model = Model::resolve(job.parameter("model").map(Path::new)).ok();
         Plan {
+            model_lacks: model
+                .as_ref()
+                .and_then(|model| model.lacking().map(display)),
+            model: model.map(|model| model.name().into()),
             face: self.face.summary(&job.face),
             speech: self.speech.summary(&job.speech),
             output: job.output.as_deref().map(display),
@@ -348,15 +373,15 @@ impl<'a> Attempt<'a> {
             None => None,
         };
         // First, because learning a face takes long, and whether the output can be written does not.
-        let overwrite = job.if_exists == job::IfExists::Overwrite;
+        let replace = Replace::of(job, context.replaces);
         let staged = match &job.output {
-            Some(output) => Some(Staged::create(output, overwrite)?),
+            Some(output) => Some(context.store.stage(output, replace)?),
             None => None,
         };
         let face_file = self.learn_face(job, &prepared, face_digest)?;
 
         self.enter(Phase::Loading);
-        let (counts, tail) = self.play(job, &prepared, face_file.as_deref(), staged.as_ref())?;
+        let (counts, tail) = self.play(job, &prepared, face_file.as_deref(), staged.as_deref())?;
         let duration = self.check_counts(job, &prepared, counts)?;
         if let (Some(staged), Some(output)) = (staged, &job.output) {
             self.enter(Phase::Verifying);
@@ -378,7 +403,7 @@ impl<'a> Attempt<'a> {
             }
             self.enter(Phase::Publishing);
             self.cancel.check()?;
-            staged.publish()?;
+            staged.commit()?;
         }
         Ok(self.done(job))
     }
@@ -389,9 +414,9 @@ impl<'a> Attempt<'a> {
         job: &Job,
         prepared: &Prepared,
         face_file: Option<&Path>,
-        staged: Option<&Staged>,
+        staged: Option<&dyn Staging>,
     ) -> Result<(Option<Counts>, Tail), Failure> {
-        let mut values = prepared.values(job, staged.map(Staged::location))?;
+        let mut values = prepared.values(job, staged.map(Staging::location))?;
         if let Some(face_file) = face_file.and_then(Path::to_str) {
             values.insert("face-file", face_file);
         }

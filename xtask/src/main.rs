@@ -1,14 +1,16 @@
-//! `cargo xtask setup | demo | test | bench | evaluate | soak | chaos`: what a fresh machine needs, in
+//! `cargo xtask setup | demo | test | bench | evaluate | soak | chaos | simulate | fuzz`: what a fresh machine needs, in
 //! one command each.
 
 mod bench;
 mod chaos;
 mod demo;
 mod evaluate;
+mod fuzz;
 mod job;
 mod material;
 mod process;
 mod setup;
+mod simulate;
 mod soak;
 mod table;
 mod test;
@@ -48,6 +50,10 @@ enum Task {
     Soak(soak::Args),
     /// Kill, poison and starve batches, and see that nothing is lost
     Chaos(chaos::Args),
+    /// Run the supervisor on a simulated machine where everything goes wrong
+    Simulate(simulate::Args),
+    /// Give everything that reads files or messages what nobody meant it to read
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +63,8 @@ fn main() -> ExitCode {
         }),
         Task::Demo => demo::run(),
         Task::Bench(args) => bench::run(&args),
+        Task::Simulate(args) => simulate::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Evaluate(args) => evaluate::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Chaos(args) => chaos::run(&args),

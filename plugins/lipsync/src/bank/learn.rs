@@ -239,7 +239,7 @@ impl Learner {
         for indices in scenes.values() {
             let skins: Vec<_> = indices
                 .iter()
-                .map(|i| self.mouths[*i].look.around)
+                .map(|i| self.mouths[*i].look.held.around)
                 .collect();
             let usual = Usual::of(&skins);
             for (i, skin) in indices.iter().zip(&skins) {
@@ -254,8 +254,8 @@ fn cell(mouth: &Mouth) -> Cell {
     let place = [
         look.shape.opening,
         look.shape.width,
-        look.pose.yaw,
-        look.pose.pitch,
+        look.held.pose.yaw,
+        look.held.pose.pitch,
     ];
     std::array::from_fn(|i| (place[i] / CELL[i]).round().clamp(-1e4, 1e4) as i16)
 }

@@ -45,6 +45,7 @@ pub fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
         press: (take(shape.press, 0.0, 1.0) - 7.5 * opening.min(0.0)).min(1.0),
         raise: take(shape.raise, -0.3, 1.0),
         jaw: take(shape.jaw, -0.05, 0.35),
+        tongue: take(shape.tongue, 0.0, 1.0),
     }
 }
 
@@ -154,6 +155,19 @@ impl MouthRenderer {
         strength: f32,
         seconds: f32,
     ) -> Region {
+        self.render_part(frame, mesh, shape, strength, seconds, 1.0)
+    }
+
+    /// The same, of which only `share` is seen.
+    pub fn render_part(
+        &mut self,
+        frame: &mut FrameMut,
+        mesh: &Mesh,
+        shape: &MouthParams,
+        strength: f32,
+        seconds: f32,
+        share: f32,
+    ) -> Region {
         let Some(mut lips) = Lips::of(mesh) else {
             return Region::EMPTY;
         };
@@ -168,7 +182,7 @@ impl MouthRenderer {
         if cut {
             self.reset();
         }
-        let share = self.presence.found(seconds);
+        let share = share * self.presence.found(seconds);
         let turn = Turn::of(mesh, &lips);
         self.known.look(&view, mesh, &turn, &mut lips, seconds);
         let last = Last {
@@ -216,6 +230,12 @@ impl MouthRenderer {
         };
         self.last = Some(last);
         region
+    }
+
+    /// The face is drawn on by others for now: what is known of it stays, where it was is forgotten.
+    pub fn pause(&mut self) {
+        self.presence = Presence::default();
+        self.last = None;
     }
 
     /// Whether `hold` would draw.
