@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use gstlipsync::decode;
 use gstlipsync::model::Model;
 use serde::{Deserialize, Serialize};
 
@@ -207,10 +208,14 @@ pub fn prepare_inputs(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
 }
 
 fn prepare_with(template: Template, job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
+    let most_pixels = job
+        .parameter("max-pixels")
+        .and_then(|most| most.parse().ok())
+        .unwrap_or(decode::MOST_PIXELS);
     // Side by side: what takes time is starting decoders.
     let (face, speech) = std::thread::scope(|scope| {
         let speech = scope.spawn(|| probe::probe(&job.speech, Role::Speech));
-        let face = probe::probe(&job.face, Role::Face);
+        let face = probe::probe_within(&job.face, Role::Face, most_pixels);
         let panicked = |_| Err(Failure::new(FailureKind::Internal).detail("the probe panicked"));
         (face, speech.join().unwrap_or_else(panicked))
     });
