@@ -12,14 +12,12 @@ use super::generator::GeneratorBackend;
 use super::imp::SAMPLE_RATE;
 use super::mouth_shape::MouthShapeBackend;
 use super::progress::Counters;
-use super::settings::Settings;
+use super::settings::{DEFAULT_BATCH, Settings};
 use super::stream::Held;
 use crate::audio::Timeline;
 use crate::model::{self, Kind, Model, Network};
 use crate::runtime::{self, Interrupt};
 
-/// Frames that a generator draws at once unless told otherwise.
-const DEFAULT_BATCH: usize = 4;
 /// Columns that are kept before those that the last frame needed, for frames that come out of order and an
 /// `audio-offset` that changes: about its range.
 const KEPT_COLUMNS: i64 = 1000;
