@@ -153,7 +153,8 @@ impl LipSync {
     /// Makes the streaming thread give up what it does, until the interrupt is cleared.
     pub(super) fn interrupt(&self) {
         self.interrupt.raise();
-        if let Some(loader) = lock(&self.state).loader.clone() {
+        let loader = lock(&self.state).loader.clone();
+        if let Some(loader) = loader {
             loader.wake();
         }
     }

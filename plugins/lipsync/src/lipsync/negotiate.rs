@@ -85,7 +85,8 @@ impl LipSync {
         if src.sticky_event::<gst::event::StreamStart>(0).is_none() {
             return;
         }
-        for tags in std::mem::take(&mut lock(&self.state).tags) {
+        let waiting = std::mem::take(&mut lock(&self.state).tags);
+        for tags in waiting {
             gst::debug!(CAT, imp = self, "Passing on {tags:?}");
             src.push_event(tags);
         }
