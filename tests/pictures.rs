@@ -193,7 +193,7 @@ fn colours_of_any_range_and_matrix_look_as_before_in_each_template() {
 }
 
 #[test]
-fn high_dynamic_range_is_mapped_to_standard() {
+fn high_dynamic_range_is_mapped_to_standard_or_kept_in_ten_bits() {
     let jobs = Jobs::new();
     for transfer in ["arib-std-b67", "smpte2084"] {
         let filter = format!(
@@ -217,5 +217,29 @@ fn high_dynamic_range_is_mapped_to_standard() {
         }
         let made = jobs.made(&clip, "c.mp4", &["--template=compare"]);
         assert_alike(&seen(&made, "", (640, 1.6)), &want, 5.0, transfer);
+        // Kept in 10 bits where that is asked for, with the mouth drawn in them.
+        let kept = format!("yuv420p10le,tv,bt2020nc,{transfer}");
+        for (output, options) in [
+            ("o.mp4", &["--template=file", "--set", "depth=10"][..]),
+            ("o.webm", &["--template=webm", "--set", "depth=10"]),
+            ("o.mkv", &["--template=lossless"]),
+        ] {
+            let made = jobs.made(&clip, output, options);
+            let format = pixel_format(&made);
+            if output == "o.webm" {
+                // GStreamer 1.22 notes the matrix of BT.2020 in WebM's header and not in VP9's.
+                assert_eq!(format, kept.replace("bt2020nc", "unknown"));
+            } else {
+                assert_eq!(format, kept, "{output}");
+            }
+            let tone_map = format!("setparams=colorspace=bt2020nc,{TONE_MAP}");
+            assert_alike(&seen(&made, &tone_map, WHOLE), &want, 5.0, output);
+        }
+        let plan = finish(run(&clip, &jobs.speech, jobs.desk.file("x.mp4")).arg("--dry-run"));
+        let plan = String::from_utf8_lossy(&plan.stdout).into_owned() + &stderr(&plan);
+        assert!(
+            plan.contains("mapped to BT.709, dithered to 8 bits"),
+            "{plan}"
+        );
     }
 }

@@ -228,7 +228,7 @@ pub fn face_file(data: &[u8]) {
 
 /// What comes in at the control socket of a broadcast.
 pub fn control(data: &[u8]) {
-    let _ = serde_json::from_slice::<control::Wish>(data);
+    let _ = serde_json::from_slice::<control::ControlCommand>(data);
     let _ = serde_json::from_slice::<control::Reply>(data);
 }
 

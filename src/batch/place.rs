@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use crate::journal::Journal;
-use crate::path::settled;
+use crate::path::normalised;
 
 /// The journal's folder, in a folder of outputs.
 pub const STATE_FOLDER: &str = ".lipflow";
@@ -39,7 +39,7 @@ pub fn of_folder(folder: &Path) -> PathBuf {
     if Journal::is_at(&own) {
         return own;
     }
-    let folder = &settled_folder(folder);
+    let folder = &normalised_folder(folder);
     let above = folder.ancestors().skip(1).map(|f| f.join(STATE_FOLDER));
     above
         .chain(below(folder))
@@ -49,15 +49,15 @@ pub fn of_folder(folder: &Path) -> PathBuf {
 
 /// Journals in the folder and above it.
 pub fn at_or_above(folder: &Path) -> Vec<Journal> {
-    let folder = settled_folder(folder);
+    let folder = normalised_folder(folder);
     let states = folder.ancestors().map(|f| f.join(STATE_FOLDER));
     states
         .filter_map(|state| Journal::read(&state).ok())
         .collect()
 }
 
-fn settled_folder(folder: &Path) -> PathBuf {
-    let inside = settled(&folder.join("x"));
+fn normalised_folder(folder: &Path) -> PathBuf {
+    let inside = normalised(&folder.join("x"));
     inside.parent().map_or(inside.clone(), Path::to_owned)
 }
 

@@ -21,7 +21,7 @@ use crate::error::{Failure, FailureKind};
 use crate::event::Event;
 use crate::job::{IfExists, Job, check_output_name};
 use crate::journal::{Begun, Journal, Planned, Start, recover};
-use crate::path::settled;
+use crate::path::normalised;
 use crate::pipeline::probe::Role;
 use crate::pipeline::template::for_shell;
 use crate::progress::{self, aside::Aside};
@@ -132,7 +132,7 @@ struct Plan {
 impl BatchArgs {
     fn plan(&self) -> Result<Plan, Failure> {
         let mut options = self.options.clone();
-        options.place_files(&|file| settled(Path::new(file)).display().to_string());
+        options.place_files(&|file| normalised(Path::new(file)).display().to_string());
         let mut left_out = Vec::new();
         let jobs = match &self.list {
             Some(list) => self.jobs_of_list(list, &options)?,
@@ -157,7 +157,7 @@ impl BatchArgs {
             Some(state) => state.clone(),
             None => place::of_batch(&root, &source, &outputs),
         };
-        let zip = self.work.zip.as_deref().map(settled);
+        let zip = self.work.zip.as_deref().map(normalised);
         if let Some(zip) = zip.as_ref().filter(|zip| outputs.contains(&zip.as_path())) {
             return Err(Failure::of(FailureKind::Usage, zip)
                 .because("the zip file has the name of an output")
@@ -174,7 +174,7 @@ impl BatchArgs {
     }
 
     fn source(&self) -> String {
-        let path = |path: &PathBuf| settled(path).display().to_string();
+        let path = |path: &PathBuf| normalised(path).display().to_string();
         match &self.list {
             Some(list) => format!("list {}", path(list)),
             None => {
@@ -195,7 +195,7 @@ impl BatchArgs {
     ) -> Result<Vec<Planned>, Failure> {
         let journals = self.earlier();
         let is_output = |file: &Path| {
-            let file = settled(file);
+            let file = normalised(file);
             let known = |journal: &Journal| journal.has_output(&file).unwrap_or(false);
             journals.iter().any(known)
         };
@@ -254,7 +254,7 @@ impl BatchArgs {
                     .because(format_args!("line {}: {reason}", row.line))
                     .advice("Mend the line; nothing was started")
             };
-            let beside = |file: &str| settled(&list::beside(path, file)).display().to_string();
+            let beside = |file: &str| normalised(&list::beside(path, file)).display().to_string();
             let mut options = shared.clone();
             let (mut face, mut speech, mut output) = (None, None, None);
             for (name, value) in &row.fields {
@@ -292,8 +292,8 @@ impl BatchArgs {
         output: PathBuf,
     ) -> Result<Planned, Failure> {
         // Workers and later starts may run elsewhere.
-        let (face, speech) = (settled(&face), settled(&speech));
-        let output = settled(&output);
+        let (face, speech) = (normalised(&face), normalised(&speech));
+        let output = normalised(&output);
         check_output_name(&output)?;
         if let Some(failure) = [&face, &speech, &output]
             .into_iter()

@@ -127,6 +127,7 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
             let text = text.trim_end_matches('0').trim_end_matches('.');
             parts.push(format!("{text} frames/s"));
         }
+        parts.extend(input.colour.clone());
         if let Some(rotation) = input.rotation.filter(|r| *r != 0) {
             parts.push(format!("turned by {rotation} degrees"));
         }
@@ -154,6 +155,9 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
             format!(", the simpler one: {file} is not there. Run `cargo xtask setup`")
         });
         lines.push(format!("model    {model}{lacks}"));
+    }
+    if let Some(changes) = &plan.colours {
+        lines.push(format!("colours  {changes}"));
     }
     if let Some(estimate) = &plan.estimate {
         lines.push(format!(

@@ -23,7 +23,7 @@ impl Supervisor<'_> {
         }
         match answer {
             Answer::Alive => {}
-            Answer::Said { event } => self.job_said(serial, event),
+            Answer::Event { event } => self.job_said(serial, event),
             Answer::Digested { digests } => {
                 for found in digests {
                     self.changes.push(Change::Digest {
@@ -61,7 +61,7 @@ impl Supervisor<'_> {
                 }
             }
             Answer::Probed { path, stamp, media } => {
-                self.errand = None;
+                self.background_task = None;
                 if let Some(media) = media {
                     self.estimator.learn_media(path.clone(), media);
                 }
@@ -70,7 +70,7 @@ impl Supervisor<'_> {
                 }
             }
             Answer::Thumbnail { job, jpeg } => {
-                let lease = self.errand.take().flatten();
+                let lease = self.background_task.take().flatten();
                 if let Some((lease, jpeg)) = lease.zip(jpeg).filter(|(l, _)| l.job == job) {
                     self.changes.push(Change::Thumbnail { lease, jpeg });
                 }

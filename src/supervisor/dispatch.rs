@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{Active, Cancellation, Supervisor};
-use crate::cancel::Haste;
+use crate::cancel::Shutdown;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Outcome, Progress};
 use crate::job::THREADS;
@@ -80,7 +80,7 @@ impl Active {
 impl Supervisor<'_> {
     /// Gives jobs to workers that have room.
     pub(super) fn dispatch(&mut self) -> Result<()> {
-        let may_begin = self.stop.haste() == Haste::None
+        let may_begin = self.stop.shutdown() == Shutdown::No
             && self.paused.is_none()
             && self.journal_fails_since.is_none();
         if !may_begin {
@@ -259,7 +259,7 @@ impl Supervisor<'_> {
 
     /// Gives back the job that waits for a worker, where nothing begins any more.
     pub(super) fn let_go_of_held(&mut self) {
-        if self.stop.haste() != Haste::None {
+        if self.stop.shutdown() != Shutdown::No {
             self.end_held(Cancellation::Stop);
         }
     }

@@ -100,7 +100,7 @@ impl Supervisor<'_> {
         }
         if let Some(output) = active.claim.spec.output {
             let order = Order::Thumbnail { job, path: output };
-            self.errands.push_back((order, Some(lease)));
+            self.background_tasks.push_back((order, Some(lease)));
         }
         self.positions.remove(&lease);
         self.changes.push(Change::Ended {
@@ -156,7 +156,7 @@ impl Supervisor<'_> {
                 ending.is_culprit = false;
                 ending.is_suspect = false;
             }
-            Some((_, Cancellation::Wish)) => {
+            Some((_, Cancellation::Requested)) => {
                 let failure = Failure::new(FailureKind::Terminated)
                     .because("cancelled")
                     .advice("`lipflow retry` puts it back into the queue");
@@ -218,7 +218,7 @@ impl Supervisor<'_> {
         if self.background == Some(serial) {
             self.background = None;
             // What it choked on is not tried again; nothing depends on it.
-            self.errand = None;
+            self.background_task = None;
             if worker.is_ready {
                 return;
             }

@@ -10,10 +10,10 @@
 //! them is told last.
 
 mod answers;
+mod background;
 mod checks;
 mod dispatch;
 mod endings;
-mod errands;
 mod estimator;
 mod hands;
 mod memory;
@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::cancel::{Haste, Stop};
+use crate::cancel::{Shutdown, Stop};
 use crate::clock::Clock;
 use crate::event::{BatchProgress, Body, Event, Progress, seconds};
 use crate::journal::{Begun, Change, Claim, Counts, Lease, Ledger, Result};
@@ -50,7 +50,7 @@ const TICK: Duration = Duration::from_millis(40);
 /// How often the batch says how far it is.
 const BATCH_INTERVAL: Duration = Duration::from_millis(400);
 /// How often the journal is asked for wishes of other processes.
-const WISHES_INTERVAL: Duration = Duration::from_millis(250);
+const CANCELLATIONS_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the journal keeps a running job's progress, for `lipflow status`.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// The most that is taken in before the journal is written.
@@ -93,7 +93,7 @@ struct Active {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cancellation {
     /// Somebody wants this job cancelled.
-    Wish,
+    Requested,
     /// The batch is stopped; the job is for the next start.
     Stop,
     /// Somebody else has it now, and nothing may be said of it here.
@@ -157,8 +157,8 @@ pub struct Supervisor<'a> {
     /// The worker that looks into files for estimates and makes pictures for the report.
     background: Option<u64>,
     /// What it is to do; pictures with the attempt that they are of.
-    errands: VecDeque<(Order, Option<Lease>)>,
-    errand: Option<Option<Lease>>,
+    background_tasks: VecDeque<(Order, Option<Lease>)>,
+    background_task: Option<Option<Lease>>,
     /// The last position of each job that the journal is to have.
     positions: BTreeMap<Lease, Progress>,
     changes: Vec<Change>,
@@ -180,7 +180,7 @@ pub struct Supervisor<'a> {
     /// What workers have said of the cache of faces.
     said_of_faces: HashSet<String>,
     last_batch: Option<Instant>,
-    last_wishes: Instant,
+    last_cancellations: Instant,
     last_survey: Option<Instant>,
 }
 
@@ -218,8 +218,8 @@ impl<'a> Supervisor<'a> {
             unchecked: Vec::new(),
             is_recovering: false,
             background: None,
-            errands: VecDeque::new(),
-            errand: None,
+            background_tasks: VecDeque::new(),
+            background_task: None,
             positions: BTreeMap::new(),
             changes: Vec::new(),
             announcements: Vec::new(),
@@ -236,7 +236,7 @@ impl<'a> Supervisor<'a> {
             said_finishing: false,
             said_of_faces: HashSet::new(),
             last_batch: None,
-            last_wishes: now,
+            last_cancellations: now,
             last_survey: None,
         }
     }
@@ -279,14 +279,14 @@ impl<'a> Supervisor<'a> {
 
     fn work(&mut self) -> Result<()> {
         self.watch_limits();
-        self.hear_wishes()?;
+        self.read_cancellations()?;
         self.survey()?;
         self.reconcile()?;
         // With what is known to wait, and before any of it begins.
         self.watch_disks();
         self.let_go_of_held();
         self.dispatch()?;
-        self.run_errands();
+        self.run_background();
         self.tell_batch()?;
         self.flush()?;
         if self.is_over()? {
@@ -319,12 +319,12 @@ impl<'a> Supervisor<'a> {
         }
         Ok(Some(Summary {
             progress: self.progress(),
-            is_interrupted: self.stop.haste() != Haste::None && self.counts.open() > 0,
+            is_interrupted: self.stop.shutdown() != Shutdown::No && self.counts.open() > 0,
         }))
     }
 
     fn is_more_to_do(&self) -> bool {
-        self.stop.haste() == Haste::None && self.counts.open() > 0
+        self.stop.shutdown() == Shutdown::No && self.counts.open() > 0
     }
 
     /// Takes in what workers have said, waiting a little for the first word.
@@ -415,7 +415,7 @@ impl<'a> Supervisor<'a> {
         if is_busy || !self.changes.is_empty() {
             return Ok(false);
         }
-        if self.stop.haste() != Haste::None {
+        if self.stop.shutdown() != Shutdown::No {
             return Ok(true);
         }
         // Jobs that another controller works on are waited for: they may come back.

@@ -165,7 +165,7 @@ fn memory_does_not_grow_while_the_journal_fails() {
             };
             let event = Event::of_job(job, Body::from(progress));
             supervisor.jobs.get_mut(&job).unwrap().kept -= PROGRESS_INTERVAL;
-            supervisor.answered(WORKER, Answer::Said { event });
+            supervisor.answered(WORKER, Answer::Event { event });
             supervisor.flush().unwrap();
         }
         assert!(supervisor.paused.is_some() && supervisor.announcements.is_empty());
@@ -191,7 +191,7 @@ fn memory_does_not_grow_with_what_a_job_warns_of() {
                 source: None,
             };
             let event = Event::of_job(job, warning);
-            supervisor.answered(WORKER, Answer::Said { event });
+            supervisor.answered(WORKER, Answer::Event { event });
         }
         let kept = supervisor.changes.len();
         assert!(kept <= 50, "{kept}");

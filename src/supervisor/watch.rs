@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Cancellation, Supervisor, WISHES_INTERVAL, policy};
-use crate::cancel::Haste;
+use super::{CANCELLATIONS_INTERVAL, Cancellation, Supervisor, policy};
+use crate::cancel::Shutdown;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event};
 use crate::job::folder_of;
@@ -27,14 +27,14 @@ impl Supervisor<'_> {
     /// Ends what has exceeded its limit.
     pub(super) fn watch_limits(&mut self) {
         let now = self.clock.now();
-        if self.stop.haste() == Haste::Finish && !self.said_finishing {
+        if self.stop.shutdown() == Shutdown::Drain && !self.said_finishing {
             self.said_finishing = true;
             let message = "Finishing the running files; interrupt again to stop them at once";
             self.keep(Event::now(Body::Message {
                 message: message.into(),
             }));
         }
-        if self.stop.haste() == Haste::Now {
+        if self.stop.shutdown() == Shutdown::Now {
             let jobs: Vec<_> = self.jobs.keys().copied().collect();
             jobs.into_iter()
                 .for_each(|job| self.cancel(job, Cancellation::Stop));
@@ -99,19 +99,19 @@ impl Supervisor<'_> {
     }
 
     /// Does what `lipflow cancel` has left in the journal.
-    pub(super) fn hear_wishes(&mut self) -> Result<()> {
+    pub(super) fn read_cancellations(&mut self) -> Result<()> {
         let is_empty = self.jobs.is_empty() && self.held.is_none();
         let now = self.clock.now();
-        if now - self.last_wishes < WISHES_INTERVAL || is_empty {
+        if now - self.last_cancellations < CANCELLATIONS_INTERVAL || is_empty {
             return Ok(());
         }
-        self.last_wishes = now;
-        let wishes = self.ledger.cancellations();
-        for job in self.unless_it_passes(wishes)?.unwrap_or_default() {
+        self.last_cancellations = now;
+        let requested = self.ledger.cancellations();
+        for job in self.unless_it_passes(requested)?.unwrap_or_default() {
             if self.held.as_ref().is_some_and(|claim| claim.job == job) {
-                self.end_held(Cancellation::Wish);
+                self.end_held(Cancellation::Requested);
             }
-            self.cancel(job, Cancellation::Wish);
+            self.cancel(job, Cancellation::Requested);
         }
         Ok(())
     }

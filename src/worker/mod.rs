@@ -26,7 +26,7 @@ use crate::pipeline::flow::Tail;
 use crate::pipeline::mp4;
 use crate::pipeline::probe::{self, Kind, Probe, Role};
 use crate::pipeline::runner::{self, Counts, Report, Watch};
-use crate::pipeline::template::{Template, TemplateError, Values};
+use crate::pipeline::template::{self, Template, TemplateError, Values};
 use crate::pipeline::verify::{self, Expected};
 use crate::publish;
 use crate::secret;
@@ -248,6 +248,23 @@ impl Prepared {
         Some((duration.as_secs_f64() * probe::fps_of(fps) - 1e-6).ceil() as u64)
     }
 
+    /// Bits a channel of the output's picture, where the template says them.
+    pub(super) fn bits(&self, job: &Job) -> Option<u32> {
+        let asked = job.parameter("depth").map(str::to_owned);
+        let usual = || match &self.template.param("depth")?.default {
+            template::Default::Value(value) => Some(value.clone()),
+            _ => None,
+        };
+        asked.or_else(usual)?.parse().ok()
+    }
+
+    fn colours(&self, job: &Job) -> Option<String> {
+        self.face
+            .video?
+            .colour?
+            .becomes(self.bits(job).unwrap_or(8))
+    }
+
     pub fn plan(&self, job: &Job) -> Plan {
         // What is wrong with a model is said by the element.
         let model = Model::resolve(job.parameter("model").map(Path::new)).ok();
@@ -262,6 +279,7 @@ impl Prepared {
             template: self.template.name().into(),
             end_mode: job.end_mode.name().into(),
             loop_mode: self.loop_mode.name().into(),
+            colours: self.colours(job),
             duration_s: self.length.known().map(seconds),
             frames: self.frames(),
             estimate: None,

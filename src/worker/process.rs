@@ -220,7 +220,7 @@ impl Task {
             // How it ended is said below, with what the journal needs.
             if !matches!(body, Body::Result(_)) {
                 let event = Event::of_job(job, body);
-                answers.send(&Answer::Said { event });
+                answers.send(&Answer::Event { event });
             }
         });
         // One that was left alone is not ours, and neither is its stamp.

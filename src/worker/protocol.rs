@@ -53,7 +53,7 @@ pub enum Answer {
     /// The process lives; said twice a second, whatever else happens.
     Alive,
     /// Of a job, with the time at which it happened.
-    Said {
+    Event {
         event: Event,
     },
     /// Inputs have been read once.

@@ -2,14 +2,8 @@
 
 import numpy as np
 
-from .front import ROWS_PER_SECOND, RATE
-
 # Rows around the new ones that a head looks at.
 BACK, AHEAD = 16, {"stream": 6, "whole": 16}
-
-
-def count(samples):
-    return -(-len(samples) * ROWS_PER_SECOND // RATE)
 
 
 def pieces(front, samples, look, every=1, seed=0):
@@ -20,8 +14,3 @@ def pieces(front, samples, look, every=1, seed=0):
         end = look.before + look.step + AHEAD[look.name]
         found.append(features[look.before - BACK : end].astype(np.float16))
     return np.array(starts), np.stack(found)
-
-
-def join(blocks, rows):
-    """What a head says of each window in turn, [n, step, outputs] -> [rows, outputs]."""
-    return np.concatenate(list(blocks))[:rows]

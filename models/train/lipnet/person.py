@@ -3,8 +3,7 @@
     python -m lipnet.person TALKERS.npz NAME=MODEL ...
 
 Each clip is halved: one half fits, the other measures, and the other way round. The figures are the mean distance
-between what is said and what the lips did, in eye distances, with the model's own range, with the fitted one, and with one
-number fitted for all people together.
+between what is said and what the lips did, in eye distances, with the model's own range and with the fitted one.
 """
 
 import sys
@@ -41,7 +40,7 @@ def halves(count):
 
 def report(model, talkers):
     rows = []
-    for clip in sorted(n for n in talkers.files if GRID.match(n)):
+    for clip in sorted(n for n in talkers.files if GRID.match(n) and not n.endswith(".sound")):
         measured = talkers[clip]
         said = model(talkers[f"{clip}.sound"])
         for k, row in ((0, 1), (1, 3)):

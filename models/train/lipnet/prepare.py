@@ -16,8 +16,7 @@ from .features import pieces
 from .front import Front, LOOKS
 
 # Kinds of sound, and how many minutes of each at most; of the stream's windows only every fifth.
-MINUTES = {"grid": 45, "grid-varied": 60, "synth": 35, "synth-varied": 20, "joe": 20, "joe-varied": 8,
-           "facegood": 12, "facegood-varied": 10, "none": 10}
+MINUTES = {"grid": 45, "grid-varied": 60, "synth": 35, "joe": 20, "joe-varied": 10, "facegood": 12, "none": 10}
 EVERY = {"stream": 5, "whole": 1}
 
 

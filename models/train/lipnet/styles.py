@@ -110,7 +110,7 @@ def languages(folder):
 
 def report(model, talkers, spoken):
     rows, rng = {}, np.random.default_rng(4)
-    clips = sorted(n for n in talkers.files if GRID.match(n))
+    clips = sorted(n for n in talkers.files if GRID.match(n) and not n.endswith(".sound"))
     for way, (change, speed) in ways(rng, talkers[f"{clips[0]}.sound"]).items():
         r = []
         for clip in clips[1:]:

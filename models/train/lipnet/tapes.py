@@ -8,7 +8,7 @@ import numpy as np
 from . import augment
 from .front import HOP, NOISE, ROWS_PER_SECOND
 from .landmarks import NAMES
-from .mel import COLUMNS_PER_SECOND, RATE
+from .mel import COLUMNS_PER_SECOND
 from .phones import NUMBER
 
 ROW = 2 * HOP
@@ -81,7 +81,3 @@ def voiceless(seconds, rng):
         writer.add(x, closed, np.ones_like(closed), np.full(columns, NUMBER["sil"]))
         seconds -= columns / COLUMNS_PER_SECOND
     return writer.tape()
-
-
-def seconds(tape):
-    return len(tape.samples) / RATE

@@ -4,9 +4,10 @@ use gst_video::{VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo, prelude:
 
 use crate::colorconvert::meaning::luma;
 use crate::picture::frame::{Channel, Colour, Frame, FrameMut, Layout};
+use crate::picture::sample::Depth;
 
 /// The formats that `facetrack` and `lipsync` work on without conversion.
-pub const FORMATS: [VideoFormat; 16] = [
+pub const FORMATS: [VideoFormat; 22] = [
     VideoFormat::I420,
     VideoFormat::Nv12,
     VideoFormat::Yv12,
@@ -23,10 +24,8 @@ pub const FORMATS: [VideoFormat; 16] = [
     VideoFormat::Bgra,
     VideoFormat::Argb,
     VideoFormat::Abgr,
-];
-
-/// The formats of more than 8 bits that decoders give.
-pub const DEEP: [VideoFormat; 4] = [
+    VideoFormat::Yuy2,
+    VideoFormat::Uyvy,
     VideoFormat::I42010le,
     VideoFormat::P01010le,
     VideoFormat::I42210le,
@@ -39,13 +38,20 @@ fn layout(info: &VideoInfo, strides: &[i32]) -> Layout {
     let format = info.format_info();
     let channels = std::array::from_fn(|c| {
         let plane = format.plane()[c] as usize;
+        let depth = match (format.depth()[c], format.shift()[c]) {
+            (10, 0) => Depth::Ten,
+            (10, _) => Depth::TenAbove,
+            _ => Depth::Eight,
+        };
         Channel {
             plane,
-            offset: format.poffset()[c] as usize,
+            // GStreamer 1.22 counts that of P010's last channel in samples.
+            offset: (format.poffset()[c] as usize).next_multiple_of(depth.bytes()),
             step: format.pixel_stride()[c] as usize,
             stride: strides[plane] as usize,
             sub_x: format.w_sub()[c] as u8,
             sub_y: format.h_sub()[c] as u8,
+            depth,
         }
     });
     Layout {

@@ -24,7 +24,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{Aside, Input, Options, Seams, Summary, Supervisor};
-use crate::cancel::{Haste, Stop};
+use crate::cancel::{Shutdown, Stop};
 use crate::event::{Body, Event, JobState};
 use crate::job::{IfExists, Job};
 use crate::journal::contract::memory::Memory;
@@ -520,9 +520,7 @@ impl<B: Backend + 'static> Simulation<B> {
             }
         }
         self.check_end(&mut report);
-        report
-            .faults
-            .extend(self.disk.borrow_mut().faults.drain(..));
+        report.faults.append(&mut self.disk.borrow_mut().faults);
         report.faults.append(&mut self.told.borrow_mut());
         report.log = self.machine.borrow_mut().log.take().unwrap_or_default();
         report.starts = self.starts;
@@ -551,7 +549,7 @@ impl<B: Backend + 'static> Simulation<B> {
             Ok(None) => None,
             Ok(Some(summary)) => {
                 let controller = self.controllers.remove(&name)?;
-                let is_stopped = controller.stop.haste() != Haste::None;
+                let is_stopped = controller.stop.shutdown() != Shutdown::No;
                 self.machine
                     .borrow_mut()
                     .log(|| format!("controller {name} is over: {summary:?}"));

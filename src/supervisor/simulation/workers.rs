@@ -454,7 +454,7 @@ impl Machine {
         let spec = running.spec.clone();
         let replaces = running.replaces.clone();
         let identity = format!("{} v{version}", output.display());
-        let said = |body: Body| Answer::Said {
+        let said = |body: Body| Answer::Event {
             event: Event::of_job(job, body),
         };
         match step {
@@ -569,7 +569,7 @@ impl Machine {
 /// What is said, without its bulk.
 fn short(answer: &Answer) -> String {
     let text = match answer {
-        Answer::Said { event } => format!("{:?}", event.body),
+        Answer::Event { event } => format!("{:?}", event.body),
         answer => format!("{answer:?}"),
     };
     text.chars().take(90).collect()

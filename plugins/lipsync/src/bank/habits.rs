@@ -20,7 +20,7 @@ const USUAL_OPENING: f32 = 0.16;
 const LEAST_REACH: f32 = 0.7;
 
 /// With fewer mouths than this, or all as far open, there is nothing to choose from.
-const LEAST_MOUTHS: usize = 12;
+pub(super) const LEAST_MOUTHS: usize = 12;
 const LEAST_RANGE: f32 = 0.05;
 
 /// What is usual for a person.

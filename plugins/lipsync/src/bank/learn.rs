@@ -101,7 +101,8 @@ impl Learner {
         let layout = self.layout.get_or_insert(frame.layout);
         let format = |l: &Layout| {
             let [_, colour, _] = l.channels;
-            (l.width, l.height, colour.sub_x, colour.sub_y, l.colour)
+            let sub = [colour.sub_x, colour.sub_y];
+            (l.width, l.height, sub, colour.depth, l.colour)
         };
         if format(layout) != format(&frame.layout) {
             return;
@@ -177,6 +178,7 @@ impl Learner {
             width: layout.width as u32,
             height: layout.height as u32,
             sub: [colour.sub_x, colour.sub_y],
+            depth: colour.depth,
             yuv: match layout.colour {
                 Colour::Rgb => None,
                 Colour::Yuv { kr, kb, full_range } => Some((kr, kb, full_range)),

@@ -176,11 +176,11 @@ pub fn packed(layout: &Layout, region: Region) -> Layout {
         let kept = Channel {
             plane: 0,
             offset,
-            step: 1,
-            stride: part.width,
+            step: channel.depth.bytes(),
+            stride: part.width * channel.depth.bytes(),
             ..channel
         };
-        offset += part.width * part.height;
+        offset += kept.stride * part.height;
         kept
     });
     Layout {
@@ -206,8 +206,13 @@ pub fn copy(frame: &Frame, region: Region) -> Vec<u8> {
         let (x, y) = (region.x >> from.sub_x, region.y >> from.sub_y);
         for row in 0..to.height(kept.height) {
             let start = from.index(x, y + row);
-            let line = plane[start..].iter().step_by(from.step);
-            bytes.extend(line.take(to.stride));
+            let width = from.depth.bytes();
+            let samples = plane[start..].chunks(from.step).take(to.stride / width);
+            match width {
+                // Kept apart because this one is fast.
+                1 => bytes.extend(samples.filter_map(|sample| sample.first())),
+                _ => samples.for_each(|sample| bytes.extend(&sample[..width.min(sample.len())])),
+            }
         }
     }
     bytes

@@ -14,7 +14,7 @@ use super::playback::{Frame, Playback, Step, rate};
 use super::reader::{Reader, Stop, Wanted};
 use super::schedule::{Rate, Schedule, Slot};
 use crate::decode::MOST_PIXELS;
-use crate::video::{DEEP, FORMATS};
+use crate::video::FORMATS;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -198,7 +198,7 @@ impl ElementImpl for FaceSource {
                 gst::PadDirection::Src,
                 gst::PadPresence::Always,
                 &gst_video::VideoCapsBuilder::new()
-                    .format_list(FORMATS.into_iter().chain(DEEP))
+                    .format_list(FORMATS)
                     .build(),
             )
             .into_iter()

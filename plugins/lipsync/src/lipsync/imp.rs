@@ -226,7 +226,7 @@ impl ElementImpl for LipSync {
                 "Lip-sync",
                 "Filter/Effect/Video",
                 "Makes the mouths in a video follow a speech track with an ONNX model",
-                "The lipflow contributors",
+                "The lipflow authors",
             )
         });
         Some(&METADATA)
@@ -290,6 +290,7 @@ impl AggregatorImpl for LipSync {
         let state = std::mem::take(&mut *lock(&self.state));
         if let Some(loader) = &state.loader {
             loader.cancel();
+            loader.join();
         }
         drop(state);
         self.parent_stop()

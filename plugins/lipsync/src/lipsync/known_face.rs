@@ -12,14 +12,11 @@ use crate::face::lips::HeadFrame;
 use crate::face::{Face, Mesh};
 use crate::model::MouthParams;
 use crate::picture::frame::{Frame, FrameMut, Layout};
-use crate::render::own::{Layer, OwnMouth, Target, Wanted};
+use crate::render::own::{Layer, OwnMouth, Target, Wanted, share_of_warp};
 use crate::render::{Presence, tamed};
 
 /// What may be kept of a face that is learnt while it is shown.
 const BYTES_ON_THE_WAY: u64 = 32 << 20;
-/// Where the person's own mouth, bent, stays further off what is asked than this, in units of the
-/// distance between the eyes, the warp does the rest; from twice as far on all of it is seen.
-const OFF: f32 = 0.015;
 /// Share of the way from a drawn mouth to a hidden one, and back, that is gone in a frame.
 const CHANGE: f32 = 0.25;
 /// What is seen of the mouth before a cut, in the frames after it.
@@ -309,7 +306,7 @@ impl KnownFace {
             ago: 0.0,
         });
         let drawn = self.lay(frame, mesh, choice.mouth, shape, seen)?;
-        let share = ((self.off(choice.mouth, shape.opening) - OFF) / OFF).clamp(0.0, 1.0);
+        let share = share_of_warp(self.off(choice.mouth, shape.opening));
         (share > 0.0).then_some(Rest {
             mesh: drawn,
             params,

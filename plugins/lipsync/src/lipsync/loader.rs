@@ -1,13 +1,16 @@
 //! Loads the model beside the streaming threads, so that the bus can speak meanwhile.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
 
 use super::LipSync;
 use super::animator::{Animator, error_kind, error_path};
+use super::imp::CAT;
 use super::settings::Settings;
 use crate::model;
 use crate::runtime::{self, Interrupt, lock};
@@ -23,10 +26,16 @@ enum Outcome {
     Cancelled,
 }
 
+/// The longest that an element waits for a load that nobody wants any more.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// A model on its way.
 pub struct Loader {
     shared: Arc<(Mutex<Outcome>, Condvar)>,
     interrupt: Arc<Interrupt>,
+    /// Says nothing; it ends with the thread's work.
+    working: Mutex<mpsc::Receiver<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Loader {
@@ -37,13 +46,12 @@ impl Loader {
         interrupt: Arc<Interrupt>,
     ) -> std::io::Result<Self> {
         let shared = Arc::new((Mutex::new(Outcome::Loading), Condvar::new()));
-        let loader = Self {
-            shared: shared.clone(),
-            interrupt: interrupt.clone(),
-        };
-        std::thread::Builder::new()
+        let (loading, stop) = (shared.clone(), interrupt.clone());
+        let (work, working) = mpsc::channel();
+        let thread = std::thread::Builder::new()
             .name("lipsync-load".into())
             .spawn(move || {
+                let _work: mpsc::Sender<()> = work;
                 let name = settings.model_file.as_deref().map_or_else(
                     || "the embedded model".to_string(),
                     |path| path.display().to_string(),
@@ -53,7 +61,7 @@ impl Loader {
                     gst::ProgressType::Start,
                     &format!("Loading {name}"),
                 );
-                let result = Animator::load(&settings, &interrupt);
+                let result = Animator::load(&settings, &stop);
                 let (outcome, kind, text) = match result {
                     Ok(animator) => {
                         if let Some(element) = element.upgrade() {
@@ -81,14 +89,19 @@ impl Loader {
                     }
                 };
                 progress(&element, kind, &text);
-                let (state, wake) = &*shared;
+                let (state, wake) = &*loading;
                 let mut state = lock(state);
                 if matches!(*state, Outcome::Loading) {
                     *state = outcome;
                 }
                 wake.notify_all();
             })?;
-        Ok(loader)
+        Ok(Self {
+            shared,
+            interrupt,
+            working: Mutex::new(working),
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Waits for the model and takes it; `None` when it failed (the error has been posted), the
@@ -122,6 +135,21 @@ impl Loader {
     pub fn cancel(&self) {
         *lock(&self.shared.0) = Outcome::Cancelled;
         self.shared.1.notify_all();
+    }
+
+    /// Waits for the thread, after [`Self::cancel`]. ONNX Runtime crashes where a process ends while
+    /// it loads; a large model may take longer than anybody waits, and is left alone then.
+    pub fn join(&self) {
+        let waited = lock(&self.working).recv_timeout(PATIENCE);
+        if waited == Err(mpsc::RecvTimeoutError::Timeout) {
+            gst::debug!(CAT, "The model is still being loaded; its thread goes on");
+            return;
+        }
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread {
+            // What it panicked with was reported by the panic itself.
+            let _ = thread.join();
+        }
     }
 }
 

@@ -73,16 +73,16 @@ fn a_face_that_is_lost_is_held_for_a_moment_and_its_mouth_fades() {
 
 #[test]
 fn how_the_speech_is_cut_changes_nothing() {
-    let whole: Vec<_> = real_frames("I420", "lipsync name=l", 32_000)
-        .iter()
-        .map(bytes)
-        .collect();
-    for chunk in [97, 1600] {
-        let cut: Vec<_> = real_frames("I420", "lipsync name=l", chunk)
-            .iter()
-            .map(bytes)
-            .collect();
-        assert!(whole == cut, "chunks of {chunk} samples");
+    for look in ["stream", "whole"] {
+        let made = |chunk: usize| -> Vec<_> {
+            let lipsync = format!("lipsync name=l look={look}");
+            let frames = real_frames("I420", &lipsync, chunk);
+            frames.iter().map(bytes).collect()
+        };
+        let uncut = made(32_000);
+        for chunk in [97, 1600] {
+            assert!(uncut == made(chunk), "{look}, chunks of {chunk} samples");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod citizen;
 mod drawing;
 mod live;
+mod looks;
 mod metas;
 mod rig;
 mod streams;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Stage, Supervisor};
-use crate::cancel::Haste;
+use crate::cancel::Shutdown;
 use crate::journal::Result;
 use crate::pipeline::probe::Role;
 use crate::worker::protocol::Order;
@@ -17,8 +17,11 @@ const MOST_UNKNOWN: usize = 50;
 
 impl Supervisor<'_> {
     /// Estimates and pictures are made beside the work, one at a time.
-    pub(super) fn run_errands(&mut self) {
-        if self.errand.is_some() || self.paused.is_some() || self.errands.is_empty() {
+    pub(super) fn run_background(&mut self) {
+        if self.background_task.is_some()
+            || self.paused.is_some()
+            || self.background_tasks.is_empty()
+        {
             return;
         }
         let serial = match self.background {
@@ -29,15 +32,15 @@ impl Supervisor<'_> {
             },
         };
         self.background = Some(serial);
-        if let Some((order, lease)) = self.errands.pop_front() {
-            self.errand = Some(lease);
+        if let Some((order, lease)) = self.background_tasks.pop_front() {
+            self.background_task = Some(lease);
             self.orders.push((serial, order));
         }
     }
 
     /// The jobs are over. Nobody needs estimates any more; the report's pictures may take a moment.
     pub(super) fn end_work(&mut self) {
-        self.errands
+        self.background_tasks
             .retain(|(order, _)| matches!(order, Order::Thumbnail { .. }));
         let until = self.clock.now() + PICTURES_LIMIT;
         self.stage = Stage::Pictures { until };
@@ -46,12 +49,12 @@ impl Supervisor<'_> {
     pub(super) fn finish_pictures(&mut self, until: Instant) -> Result<()> {
         let now = self.clock.now();
         let is_over = now >= until
-            || self.stop.haste() == Haste::Now
-            || self.errand.is_none() && self.errands.is_empty();
+            || self.stop.shutdown() == Shutdown::Now
+            || self.background_task.is_none() && self.background_tasks.is_empty();
         if is_over {
             self.stage = Stage::LastWord;
         } else {
-            self.run_errands();
+            self.run_background();
             self.tell_batch()?;
         }
         self.flush()
@@ -73,29 +76,29 @@ impl Supervisor<'_> {
         }
         let waiting = self.waiting.read(&*self.ledger, self.begun.batch);
         self.unless_it_passes(waiting)?;
-        if self.errands.is_empty() {
+        if self.background_tasks.is_empty() {
             let mut unknown = Vec::new();
             for job in self.waiting.jobs() {
                 for (path, role) in [(&job.face, Role::Face), (&job.speech, Role::Speech)] {
-                    let errand = Order::Probe {
+                    let background_task = Order::Probe {
                         path: path.clone(),
                         role,
                     };
-                    if !self.estimator.knows(path) && !unknown.contains(&errand) {
-                        unknown.push(errand);
+                    if !self.estimator.knows(path) && !unknown.contains(&background_task) {
+                        unknown.push(background_task);
                     }
                 }
                 if unknown.len() > MOST_UNKNOWN {
                     break;
                 }
             }
-            for errand in &unknown {
-                if let Order::Probe { path, .. } = errand {
+            for background_task in &unknown {
+                if let Order::Probe { path, .. } = background_task {
                     // Asked once, whatever comes of it.
                     self.estimator.ask(path.clone());
                 }
             }
-            self.errands
+            self.background_tasks
                 .extend(unknown.into_iter().map(|order| (order, None)));
         }
         Ok(())
