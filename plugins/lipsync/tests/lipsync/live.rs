@@ -446,8 +446,9 @@ fn live_mouths_are_those_of_a_file() {
     rig.video.set_latency(ClockTime::ZERO, ClockTime::NONE);
     rig.audio.set_latency(ClockTime::ZERO, ClockTime::NONE);
     rig.pipeline.set_state(gst::State::Playing).unwrap();
-    // A second that a real source would be silent for: the model is loaded meanwhile.
-    let start = ms(1000);
+    // What a real source would be silent for: the model is loaded meanwhile. So long the model's grid and its
+    // noise floor take to begin again, so that what it hears is the same to the bit.
+    let start = ms(2560);
     let at_its_time = |source: &gst_app::AppSrc, buffers: Vec<gst::Buffer>, late: u64| {
         let (source, pipeline) = (source.clone(), rig.pipeline.clone());
         std::thread::spawn(move || {
