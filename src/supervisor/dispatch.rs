@@ -197,6 +197,11 @@ impl Supervisor<'_> {
 
     fn start(&mut self, serial: u64, mut claim: Claim) {
         claim.may_replace_own(&*self.store);
+        if self.jobs.contains_key(&claim.job) {
+            // An attempt whose lease was lost is still in its worker, and answers name the job alone:
+            // they would be taken for this attempt's.
+            self.kill_for(claim.job, &Failure::new(FailureKind::Terminated));
+        }
         let Some(worker) = self.workers.get_mut(&serial) else {
             self.held = Some(claim);
             return;
