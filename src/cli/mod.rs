@@ -14,6 +14,7 @@ pub mod pipeline;
 pub mod run;
 pub mod schema;
 pub mod status;
+mod verify;
 mod worker;
 
 use std::io::Write;
@@ -47,6 +48,7 @@ enum Command {
     #[command(hide = true)]
     Worker(worker::WorkerArgs),
     Face(face::FaceArgs),
+    Verify(verify::VerifyArgs),
     Pipeline(pipeline::PipelineArgs),
     Model(model::ModelArgs),
     Doctor(doctor::DoctorArgs),
@@ -68,6 +70,7 @@ impl Cli {
             Command::Cancel(args) => jobs::cancel(&args),
             Command::Worker(args) => worker::run(&args),
             Command::Face(args) => face::run(args),
+            Command::Verify(args) => verify::run(&args),
             Command::Pipeline(args) => pipeline::run(args),
             Command::Model(args) => model::run(args),
             Command::Doctor(args) => doctor::run(args),

@@ -137,8 +137,10 @@ pub fn probe(path: &Path, role: Role) -> Result<Probe, Failure> {
             .advice("Name the video, picture or sound file itself"));
     }
     let probe = probe.map_err(|failure| failure.file(path))?;
+    let tracks = mp4::timeline(path).ok().flatten().unwrap_or_default();
     let probe = Probe {
-        video: probe.video.map(|video| measured(video, path)),
+        video: probe.video.map(|video| measured(video, &tracks)),
+        duration: own_duration(&tracks, role).map_or(probe.duration, Length::Known),
         ..probe
     };
     if let Some(video) = probe.video {
@@ -166,9 +168,8 @@ fn guard(discoverer: &Discoverer, playlist: &Arc<Mutex<Option<String>>>) {
 
 /// The rate in a header is a claim. An index of frames tells how many there are; where there is none, a
 /// rate that no camera has is the unit in which the container counts time.
-fn measured(video: Video, path: &Path) -> Video {
+fn measured(video: Video, tracks: &[mp4::Shown]) -> Video {
     const FASTEST: f64 = 480.0;
-    let tracks = mp4::timeline(path).ok().flatten().unwrap_or_default();
     let frames = tracks.iter().find(|t| t.kind == mp4::Kind::Video);
     let counted = match frames.map(|track| &track.frames[..]) {
         Some(frames @ [(begin, _), .., (_, end)]) => {
@@ -186,6 +187,19 @@ fn measured(video: Video, path: &Path) -> Video {
         (claimed, None) => claimed.filter(|fps| fps_of(*fps) <= FASTEST),
     };
     Video { fps, ..video }
+}
+
+/// How long the track lasts that plays the role: the file itself lasts as long as the longest, and from 0
+/// on. Which of several sounds is heard is decided later.
+fn own_duration(tracks: &[mp4::Shown], role: Role) -> Option<Duration> {
+    let kind = match role {
+        Role::Face => mp4::Kind::Video,
+        Role::Speech => mp4::Kind::Audio,
+    };
+    let mut own = tracks.iter().filter(|t| t.kind == kind);
+    let track = own.next().filter(|_| own.next().is_none())?;
+    let ((begin, _), (_, end)) = (track.frames.first()?, track.frames.last()?);
+    Some(*end - *begin)
 }
 
 fn check_size(width: u32, height: u32) -> Result<(), Failure> {
@@ -257,6 +271,7 @@ fn read(info: &DiscovererInfo) -> Probe {
         (Kind::Picture, _) => Length::Endless,
         // Of a short transport stream GStreamer knows no more than that it is short.
         (Kind::Video, Some(gst::ClockTime::ZERO)) => Length::Unknown,
+        (Kind::Sound, Some(gst::ClockTime::ZERO)) if is_transport_stream(info) => Length::Unknown,
         (_, Some(duration)) => Length::Known(duration.into()),
         (_, None) => Length::Unknown,
     };
@@ -270,6 +285,14 @@ fn read(info: &DiscovererInfo) -> Probe {
             channels: a.channels(),
         }),
     }
+}
+
+fn is_transport_stream(info: &DiscovererInfo) -> bool {
+    let caps = info.stream_info().and_then(|stream| stream.caps());
+    caps.is_some_and(|caps| {
+        caps.structure(0)
+            .is_some_and(|s| s.name() == "video/mpegts")
+    })
 }
 
 fn read_video(video: &DiscovererVideoInfo, kind: Kind) -> Video {
@@ -298,7 +321,7 @@ fn read_video(video: &DiscovererVideoInfo, kind: Kind) -> Video {
 }
 
 /// The degrees in a GStreamer orientation tag such as `rotate-90` or `flip-rotate-90`.
-fn rotation_of(orientation: &str) -> u32 {
+pub(super) fn rotation_of(orientation: &str) -> u32 {
     orientation
         .rsplit('-')
         .next()

@@ -14,6 +14,7 @@ use super::playback::{Frame, Playback, Step, rate};
 use super::reader::{Reader, Stop, Wanted};
 use super::schedule::{Rate, Schedule, Slot};
 use crate::decode::MOST_PIXELS;
+use crate::repeat::{LONGEST_FRAME, times_sent};
 use crate::video::FORMATS;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -37,6 +38,7 @@ struct Settings {
     fps: gst::Fraction,
     max_pixels: u64,
     even_size: bool,
+    longest_frame: gst::ClockTime,
 }
 
 impl Default for Settings {
@@ -47,6 +49,7 @@ impl Default for Settings {
             fps: gst::Fraction::new(0, 1),
             max_pixels: MOST_PIXELS,
             even_size: false,
+            longest_frame: LONGEST_FRAME,
         }
     }
 }
@@ -70,6 +73,8 @@ struct Stream {
     /// Caps of the decoded frames, and the timeline that follows from them.
     output: Option<(gst::Caps, Schedule)>,
     frame: Option<gst::Buffer>,
+    /// That frames are repeated was told.
+    told: bool,
 }
 
 #[derive(Default)]
@@ -123,6 +128,12 @@ impl ObjectImpl for FaceSource {
                     .default_value(defaults.even_size)
                     .mutable_ready()
                     .build(),
+                glib::ParamSpecUInt64::builder("longest-frame")
+                    .nick("Longest frame")
+                    .blurb("A frame that stays for longer than this, in nanoseconds, is sent several times, so that a mouth can move meanwhile (0 = as the file)")
+                    .default_value(defaults.longest_frame.nseconds())
+                    .mutable_ready()
+                    .build(),
                 glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                     .nick("Statistics")
                     .blurb("frames: frames sent; loops: how often the file's end (going backwards, its start) was passed")
@@ -141,6 +152,9 @@ impl ObjectImpl for FaceSource {
             "fps" => value.get().map(|v| settings.fps = v),
             "max-pixels" => value.get().map(|v| settings.max_pixels = v),
             "even-size" => value.get().map(|v| settings.even_size = v),
+            "longest-frame" => value
+                .get()
+                .map(|v| settings.longest_frame = gst::ClockTime::from_nseconds(v)),
             _ => Ok(()),
         };
         if let Err(e) = result {
@@ -156,6 +170,7 @@ impl ObjectImpl for FaceSource {
             "fps" => settings.fps.to_value(),
             "max-pixels" => settings.max_pixels.to_value(),
             "even-size" => settings.even_size.to_value(),
+            "longest-frame" => settings.longest_frame.nseconds().to_value(),
             "stats" => {
                 let state = self.state.lock().unwrap();
                 gst::Structure::builder("facesource-stats")
@@ -333,6 +348,7 @@ impl FaceSource {
             start: gst::ClockTime::ZERO,
             output: None,
             frame: None,
+            told: false,
         })
     }
 
@@ -375,6 +391,7 @@ impl FaceSource {
             match step {
                 Step::End => return Ok(None),
                 Step::Show(frame) => {
+                    self.tell_repeats(stream, &frame);
                     let schedule = self.prepare(stream, &frame)?;
                     schedule.show(frame.duration);
                     stream.frame = Some(frame.buffer);
@@ -412,7 +429,9 @@ impl FaceSource {
                             self.state.lock().unwrap().duration = duration;
                         }
                         let landed = stream.playback.landed().unwrap_or_default();
-                        Schedule::new(rate, stream.start).beginning_at(landed)
+                        Schedule::new(rate, stream.start)
+                            .beginning_at(landed)
+                            .no_longer_than(stream.settings.longest_frame)
                     }
                 };
                 (frame.caps.clone(), schedule)
@@ -433,6 +452,7 @@ impl FaceSource {
             .and_then(|s| s.get::<gst::Fraction>("framerate").ok())
             .filter(|rate| *rate <= FASTEST && !stream.playback.has_own_times())
             .unwrap_or(gst::Fraction::new(0, 1));
+        let own = repeated(own, stream.settings.longest_frame);
         let wanted = match forced {
             Some(fps) => fps,
             None if still => DEFAULT_RATE,
@@ -476,6 +496,26 @@ impl FaceSource {
         })
     }
 
+    /// Says once that frames are sent several times.
+    fn tell_repeats(&self, stream: &mut Stream, frame: &Frame) {
+        let longest = stream.settings.longest_frame;
+        let is_as_file = stream.settings.fps.numer() == 0;
+        if stream.told || !is_as_file || times_sent(frame.duration, longest) == 1 {
+            return;
+        }
+        stream.told = true;
+        let name = stream.playback.reader().name().to_owned();
+        let text = format!(
+            "{name} has frames that stay for longer than {} ms: they are repeated, so that the mouth can move",
+            longest.mseconds()
+        );
+        gst::info!(CAT, imp = self, "{text}");
+        let info = gst::message::Info::builder(gst::LibraryError::Settings, &text);
+        let obj = self.obj();
+        // Without a bus nobody wants to know.
+        let _ = obj.post_message(info.src(&*obj).build());
+    }
+
     fn fail(&self, error: &Error, missing: Vec<gst::Structure>) -> gst::FlowError {
         let obj = self.obj();
         for structure in missing {
@@ -499,6 +539,18 @@ impl FaceSource {
             Error::NotNegotiated { .. } => gst::FlowError::NotNegotiated,
             _ => gst::FlowError::Error,
         }
+    }
+}
+
+/// The rate at which frames of that rate are sent.
+fn repeated(rate: gst::Fraction, longest: gst::ClockTime) -> gst::Fraction {
+    let times = as_rate(rate).map_or(1, |rate| times_sent(rate.period(), longest));
+    match i32::try_from(times)
+        .ok()
+        .and_then(|t| rate.numer().checked_mul(t))
+    {
+        Some(numer) => gst::Fraction::new(numer, rate.denom()),
+        None => rate,
     }
 }
 
