@@ -21,7 +21,7 @@ use crate::job::{Length, uri_of};
 const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(20);
 
 /// What an input is to the job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     Face,
@@ -37,6 +37,9 @@ pub struct Probe {
     pub duration: Length,
     pub video: Option<Video>,
     pub audio: Option<Audio>,
+    /// How many tracks of picture there are, without covers, and how many of sound.
+    pub videos: usize,
+    pub sounds: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,6 +282,8 @@ fn read(info: &DiscovererInfo) -> Probe {
         kind,
         format: describe(info),
         duration,
+        videos: videos.iter().filter(|v| !v.is_image()).count(),
+        sounds: info.audio_streams().len(),
         video: video.map(|v| read_video(v, kind)),
         audio: audio.map(|a| Audio {
             rate: a.sample_rate(),
@@ -364,6 +369,8 @@ mod tests {
             duration,
             video: (kind != Kind::Sound).then_some(video),
             audio: (kind == Kind::Sound).then_some(audio),
+            videos: usize::from(kind == Kind::Video),
+            sounds: usize::from(kind == Kind::Sound),
         }
     }
 

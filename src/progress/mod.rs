@@ -149,6 +149,11 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
         "output   {output} (template {}, {length}; ends with: {}, loop: {})",
         plan.template, plan.end_mode, plan.loop_mode
     ));
+    lines.extend(
+        plan.choices
+            .iter()
+            .map(|choice| format!("choice   {choice}")),
+    );
     if let Some(estimate) = &plan.estimate {
         lines.push(format!(
             "faces    in {} of {} frames looked at, at most {} at once",

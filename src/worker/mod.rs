@@ -155,7 +155,7 @@ pub fn prepare(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
     if let Some(output) = &job.output {
         check_extension(template.name(), output)?;
     }
-    prepare_with(template, job, cancel)
+    prepare_with(template, job, &probe::probe, cancel)
 }
 
 /// A name must not promise another kind of file than the template writes.
@@ -185,18 +185,26 @@ fn check_extension(template: &str, output: &Path) -> Result<(), Failure> {
     }
 }
 
-/// As [`prepare`], whatever becomes of the output.
-pub fn prepare_inputs(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
+/// As [`prepare`], whatever becomes of the output; `look` finds out what is in a file.
+pub fn prepare_inputs(job: &Job, look: &Look, cancel: &Cancel) -> Result<Prepared, Failure> {
     let template = Template::load(&job.template).map_err(|e| template_failure(&e))?;
     job.check_files()?;
-    prepare_with(template, job, cancel)
+    prepare_with(template, job, look, cancel)
 }
 
-fn prepare_with(template: Template, job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
+/// Finds out what is in a file that is to play a role.
+pub type Look = dyn Fn(&Path, Role) -> Result<Probe, Failure> + Sync;
+
+fn prepare_with(
+    template: Template,
+    job: &Job,
+    look: &Look,
+    cancel: &Cancel,
+) -> Result<Prepared, Failure> {
     // Side by side: what takes time is starting decoders.
     let (face, speech) = std::thread::scope(|scope| {
-        let speech = scope.spawn(|| probe::probe(&job.speech, Role::Speech));
-        let face = probe::probe(&job.face, Role::Face);
+        let speech = scope.spawn(|| look(&job.speech, Role::Speech));
+        let face = look(&job.face, Role::Face);
         let panicked = |_| Err(Failure::new(FailureKind::Internal).detail("the probe panicked"));
         (face, speech.join().unwrap_or_else(panicked))
     });
@@ -259,8 +267,31 @@ impl Prepared {
             loop_mode: self.loop_mode.name().into(),
             duration_s: self.length.known().map(seconds),
             frames: self.frames(),
+            choices: self.choices(job),
             estimate: None,
         }
+    }
+
+    /// What is taken where an input has more than one of it.
+    fn choices(&self, job: &Job) -> Vec<String> {
+        let mut choices = Vec::new();
+        if self.face.videos > 1 {
+            choices.push(format!(
+                "of {} tracks of picture in the face the first is taken",
+                self.face.videos
+            ));
+        }
+        if self.speech.sounds > 1 {
+            let taken = match job.parameter("speech-track") {
+                None | Some("-1") => "the one that is marked as default, or else the first,",
+                Some(number) => &format!("number {number}"),
+            };
+            choices.push(format!(
+                "of {} tracks of sound in the speech {taken} is taken; --set speech-track=N takes another",
+                self.speech.sounds
+            ));
+        }
+        choices
     }
 
     fn values(&self, job: &Job, location: Option<String>) -> Result<Values, Failure> {

@@ -1,4 +1,4 @@
-//! `cargo xtask setup | demo | test | bench | evaluate | soak | chaos`: what a fresh machine needs, in
+//! `cargo xtask setup | demo | test | bench | evaluate | soak | chaos | media`: what a fresh machine needs, in
 //! one command each.
 
 mod bench;
@@ -7,6 +7,7 @@ mod demo;
 mod evaluate;
 mod job;
 mod material;
+mod media;
 mod process;
 mod setup;
 mod soak;
@@ -48,6 +49,8 @@ enum Task {
     Soak(soak::Args),
     /// Kill, poison and starve batches, and see that nothing is lost
     Chaos(chaos::Args),
+    /// Try pictures and sounds of all kinds, and see what a player sees
+    Media(media::Args),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::Evaluate(args) => evaluate::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Chaos(args) => chaos::run(&args),
+        Task::Media(args) => media::run(&args),
         Task::Test { arguments } => test::run(&arguments),
     };
     match result {
