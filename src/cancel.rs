@@ -38,10 +38,10 @@ pub fn disregard_requests() -> std::io::Result<()> {
 
 /// Says whether the job is to stop, and why.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<Wishes>);
+pub struct Cancel(Arc<Requests>);
 
 #[derive(Debug, Default)]
-struct Wishes {
+struct Requests {
     signal: AtomicI32,
     pause: AtomicBool,
 }
@@ -96,10 +96,10 @@ impl Cancel {
 pub struct Stop(Arc<AtomicU32>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Haste {
-    None,
+pub enum Shutdown {
+    No,
     /// Nothing new is begun.
-    Finish,
+    Drain,
     Now,
 }
 
@@ -121,11 +121,16 @@ impl Stop {
         Ok(stop)
     }
 
-    pub fn haste(&self) -> Haste {
+    /// Asks once more, as a signal does.
+    pub fn ask(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn shutdown(&self) -> Shutdown {
         match self.0.load(Ordering::Relaxed) {
-            0 => Haste::None,
-            1 => Haste::Finish,
-            _ => Haste::Now,
+            0 => Shutdown::No,
+            1 => Shutdown::Drain,
+            _ => Shutdown::Now,
         }
     }
 }

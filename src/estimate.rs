@@ -65,7 +65,7 @@ pub fn dry_run(job: &Job, cancel: &Cancel) -> Result<Plan, Failure> {
 
 /// Seconds and bytes that `job` would take, without looking for faces; 0 where its length is not
 /// known. `look` finds out what is in a file.
-pub fn of_job(job: &Job, look: &worker::Look, cancel: &Cancel) -> Result<(f64, u64), Failure> {
+pub fn of_job(job: &Job, look: &worker::Look<'_>, cancel: &Cancel) -> Result<(f64, u64), Failure> {
     let prepared = worker::prepare_inputs(job, look, cancel)?;
     let work = work(&prepared);
     Ok((

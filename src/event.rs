@@ -226,8 +226,17 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
     pub template: String,
+    /// The model: the name of one that is built in, or its file. Absent where it can't be found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The file without which the default model is a simpler one; `cargo xtask setup` makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_lacks: Option<String>,
     pub end_mode: String,
     pub loop_mode: String,
+    /// What is changed of the face's colours, where anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colours: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_s: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -258,6 +267,9 @@ pub struct InputSummary {
     pub fps: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<u32>,
+    /// What the picture's numbers mean, as it is decoded: `BT.709, full range`, `HLG, 10 bits`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colour: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample_rate: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

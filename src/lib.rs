@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod cancel;
 pub mod cli;
+pub mod clock;
 pub mod digest;
 pub mod ending;
 pub mod error;
@@ -20,6 +21,7 @@ pub mod publish;
 pub mod report;
 pub mod secret;
 pub mod serve;
+pub mod store;
 pub mod supervisor;
 pub mod terminal;
 pub mod worker;

@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 /// A path as it is compared and kept: absolute, without `.` and `..`, links in its folder resolved.
-pub fn settled(path: &Path) -> PathBuf {
+pub fn normalised(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
     let mut plain = PathBuf::new();
     for component in absolute.components() {
@@ -44,7 +44,7 @@ mod tests {
             "real/./x/../new/out.mp4",
             "link/new/out.mp4",
         ] {
-            assert_eq!(settled(&root.join(spelling)), expected, "{spelling}");
+            assert_eq!(normalised(&root.join(spelling)), expected, "{spelling}");
         }
     }
 }

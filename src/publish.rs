@@ -16,7 +16,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Failure, FailureKind};
 use crate::job::folder_of;
+use crate::journal::Stamp;
 use crate::lock::{self, Lock};
+use crate::store::Replace;
 
 /// So often a name is tried, and another process may take the file for a leftover, before that is
 /// something else.
@@ -31,19 +33,24 @@ pub struct Staged {
     target: PathBuf,
     /// Holds the lock.
     file: File,
-    overwrite: bool,
+    replace: Replace,
     published: bool,
 }
 
 impl Staged {
     /// Makes the temporary file for `target`, after removing what dead jobs left of theirs.
     pub fn create(target: &Path, overwrite: bool) -> Result<Self, Failure> {
-        Self::create_with(target, overwrite, &lock::exclusive)
+        Self::replacing(target, all_or_nothing(overwrite))
+    }
+
+    /// The same, for a target of which only this may be replaced.
+    pub fn replacing(target: &Path, replace: Replace) -> Result<Self, Failure> {
+        Self::create_with(target, replace, &lock::exclusive)
     }
 
     fn create_with(
         target: &Path,
-        overwrite: bool,
+        replace: Replace,
         lock: &dyn Fn(&File) -> io::Result<Lock>,
     ) -> Result<Self, Failure> {
         let folder = folder_of(target);
@@ -66,7 +73,7 @@ impl Staged {
                 path,
                 target: target.to_owned(),
                 file,
-                overwrite,
+                replace: replace.clone(),
                 published: false,
             };
             // Between creation and lock another job may have taken it for a leftover.
@@ -82,7 +89,7 @@ impl Staged {
 
     /// Says anew whether a file of that name may be replaced.
     pub fn overwriting(mut self, overwrite: bool) -> Self {
-        self.overwrite = overwrite;
+        self.replace = all_or_nothing(overwrite);
         self
     }
 
@@ -107,11 +114,12 @@ impl Staged {
     pub fn publish(mut self) -> Result<(), Failure> {
         let failed = |e: io::Error| output_failure(&self.target, &e);
         self.file.sync_all().map_err(failed)?;
-        if self.overwrite {
-            fs::rename(&self.path, &self.target).map_err(failed)?;
-        } else {
-            rename_no_replace(&self.path, &self.target).map_err(failed)?;
+        match &self.replace {
+            Replace::Anything => fs::rename(&self.path, &self.target),
+            Replace::Nothing => rename_no_replace(&self.path, &self.target),
+            Replace::Own(own) => rename_over(&self.path, &self.target, own),
         }
+        .map_err(failed)?;
         self.published = true;
         // The name is there; that it survives a power cut is beyond some file systems' promises.
         if let Ok(folder) = File::open(folder_of(&self.target)) {
@@ -126,6 +134,13 @@ impl Drop for Staged {
         if !self.published {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+fn all_or_nothing(overwrite: bool) -> Replace {
+    match overwrite {
+        true => Replace::Anything,
+        false => Replace::Nothing,
     }
 }
 
@@ -197,6 +212,20 @@ pub fn remove_leftovers_of(target: &Path) {
     }
 }
 
+/// What dead jobs left beside `target`, and how many bytes each file has.
+pub fn leftovers_of(target: &Path) -> Vec<(PathBuf, u64)> {
+    let Some(name) = target.file_name() else {
+        return Vec::new();
+    };
+    temporaries(folder_of(target), name)
+        .filter(|path| lock::is_taken(path).is_ok_and(|is_taken| !is_taken))
+        .filter_map(|path| {
+            let bytes = fs::metadata(&path).ok()?.len();
+            Some((path, bytes))
+        })
+        .collect()
+}
+
 /// Waits, within `limit`, for the processes that have a file for `target` open: one that was killed may
 /// be in the middle of giving it its name.
 pub fn wait_for_writers(target: &Path, limit: Duration) {
@@ -250,26 +279,60 @@ pub(crate) fn is_still_at(file: &File, path: &Path) -> bool {
     }
 }
 
-fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
+fn renameat2(from: &Path, to: &Path, flags: libc::c_uint) -> io::Result<()> {
     let c = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other);
-    let (c_from, c_to) = (c(from)?, c(to)?);
+    let (from, to) = (c(from)?, c(to)?);
     // SAFETY: both paths end with a zero byte and live until the call returns.
     let result = unsafe {
         libc::renameat2(
             libc::AT_FDCWD,
-            c_from.as_ptr(),
+            from.as_ptr(),
             libc::AT_FDCWD,
-            c_to.as_ptr(),
-            libc::RENAME_NOREPLACE,
+            to.as_ptr(),
+            flags,
         )
     };
-    if result == 0 {
-        return Ok(());
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
-    let error = io::Error::last_os_error();
-    match error.raw_os_error() {
-        Some(libc::EINVAL | libc::ENOSYS) => link_then_unlink(from, to),
-        _ => Err(error),
+}
+
+/// Whether the file system lacks this kind of renaming.
+fn is_unknown(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS))
+}
+
+fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat2(from, to, libc::RENAME_NOREPLACE) {
+        Err(error) if is_unknown(&error) => link_then_unlink(from, to),
+        result => result,
+    }
+}
+
+/// Puts `from` in the place of `to` where that has the stamp `own` or is gone; another file that came to
+/// be there meanwhile stays. What was taken away is looked at once more before it is removed; where files
+/// can't be exchanged, there is a gap of microseconds.
+fn rename_over(from: &Path, to: &Path, own: &Stamp) -> io::Result<()> {
+    let is_own = |path: &Path| Stamp::of(path).is_ok_and(|stamp| stamp == *own);
+    if fs::symlink_metadata(to).is_err() {
+        return rename_no_replace(from, to);
+    }
+    if !is_own(to) {
+        return Err(io::Error::from_raw_os_error(libc::EEXIST));
+    }
+    match renameat2(from, to, libc::RENAME_EXCHANGE) {
+        Ok(()) if is_own(from) => {
+            // One that stays is a leftover, which the next job for this target removes.
+            let _ = fs::remove_file(from);
+            Ok(())
+        }
+        Ok(()) => {
+            renameat2(from, to, libc::RENAME_EXCHANGE)?;
+            Err(io::Error::from_raw_os_error(libc::EEXIST))
+        }
+        Err(error) if is_unknown(&error) => fs::rename(from, to),
+        Err(error) => Err(error),
     }
 }
 
@@ -334,6 +397,28 @@ mod tests {
     }
 
     #[test]
+    fn only_what_was_made_earlier_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("out.mp4");
+        fs::write(&target, "first").unwrap();
+        let own = Stamp::of(&target).unwrap();
+        let stage = || {
+            let staged = Staged::replacing(&target, Replace::Own(own.clone())).unwrap();
+            fs::write(staged.path(), "second").unwrap();
+            staged
+        };
+        stage().publish().unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "second");
+        let late = stage();
+        fs::write(&target, "edited by hand").unwrap();
+        assert_eq!(late.publish().unwrap_err().kind, FailureKind::OutputExists);
+        assert_eq!(fs::read_to_string(&target).unwrap(), "edited by hand");
+        fs::remove_file(&target).unwrap();
+        stage().publish().unwrap();
+        assert_eq!(files_in(folder.path()), ["out.mp4"]);
+    }
+
+    #[test]
     fn links_do_where_renames_can_not_refuse() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
@@ -371,7 +456,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("out.mp4");
         let create = |lock: &dyn Fn(&File) -> io::Result<Lock>| {
-            let failure = Staged::create_with(&target, false, lock).unwrap_err();
+            let failure = Staged::create_with(&target, Replace::Nothing, lock).unwrap_err();
             assert!(files_in(folder.path()).is_empty());
             failure
         };

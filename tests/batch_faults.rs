@@ -342,3 +342,79 @@ fn one_name_that_a_journal_can_not_have_stops_no_other_job() {
     assert!(stderr(&output).contains("left out"), "{}", stderr(&output));
     assert!(desk.file("out/a.mp4").is_file());
 }
+
+#[test]
+fn prune_frees_what_is_left_and_keeps_what_is_known() {
+    let desk = Desk::new();
+    let mut command = short_jobs(&desk, 1);
+    let output = finish(&mut command);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let leftover = desk.file("out/.0.mp4.lipflow-1-0000abcd.tmp");
+    fs::write(&leftover, vec![0; 2_000_000]).unwrap();
+    let prune = |arguments: &[&str]| {
+        let mut command = lipflow();
+        command.arg("prune").arg(desk.file("out")).args(arguments);
+        let output = finish(&mut command);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = prune(&["--older-than", "0", "--dry-run"]);
+    assert!(
+        text.contains("would free") && text.contains("1 old batches"),
+        "{text}"
+    );
+    assert!(text.contains(".0.mp4.lipflow-1-0000abcd.tmp"), "{text}");
+    assert!(leftover.is_file(), "nothing was removed");
+    let text = prune(&["--json"]);
+    let freed: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(freed["batches"], 0, "a batch of today is not old: {freed}");
+    assert!(freed["freed"].as_u64().unwrap() >= 2_000_000, "{freed}");
+    assert!(!leftover.exists());
+    let text = prune(&["--older-than", "0"]);
+    assert!(
+        text.contains("1 old batches") && !text.contains(" 0 events"),
+        "{text}"
+    );
+    // What was made is known, so nothing is made again.
+    let made = fs::metadata(desk.file("out/0.mp4"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    let output = finish(&mut command);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let now = fs::metadata(desk.file("out/0.mp4"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    assert_eq!(made, now);
+}
+
+#[test]
+fn workers_have_limits() {
+    let desk = Desk::new();
+    let limits_of = |arguments: &[&str]| {
+        let mut command = short_jobs(&desk, 1);
+        command
+            .args(["--force", "--progress", "json"])
+            .args(arguments);
+        let (child, mut reader) = start(&mut command);
+        let begun = wait_for(&mut reader, |event| event["event"] == "started");
+        let limits = fs::read_to_string(format!("/proc/{}/limits", begun["worker"])).unwrap();
+        wait_for(&mut reader, |event| event["event"] == "batch-result");
+        assert_eq!(wait(child).status.code(), Some(0));
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max data size"));
+        line.unwrap().split_whitespace().nth(3).unwrap().to_owned()
+    };
+    assert!(limits_of(&[]).parse::<u64>().unwrap() >= 4 << 30);
+    assert_eq!(limits_of(&["--worker-memory", "2000"]), "2000000000");
+    assert_eq!(limits_of(&["--worker-memory", "0"]), "unlimited");
+    let refused = finish(short_jobs(&desk, 1).args(["--worker-memory", "60"]));
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        stderr(&refused).contains("at least 500"),
+        "{}",
+        stderr(&refused)
+    );
+}

@@ -357,6 +357,40 @@ fn an_interrupted_learner_leaves_nothing() {
     assert_eq!(desk.names(), ["faces"]);
 }
 
+/// A list that has a face's jobs together, as lists do.
+#[test]
+fn while_a_face_is_learnt_the_other_worker_makes_something_of_another() {
+    let desk = Desk::new();
+    let first = short_face(&desk);
+    let other = cut(
+        &desk,
+        "other.mp4",
+        &["-ss", "5", "-t", "2", "-c:v", "libx264"],
+    );
+    let speech = speech();
+    let mut list = "face,speech,output\n".to_owned();
+    for (n, face) in [&first, &first, &first, &other].into_iter().enumerate() {
+        list += &format!("{},{},out/{n}.mp4\n", face.display(), speech.display());
+    }
+    desk.write("jobs.csv", list);
+    let batch = finish(
+        lipflow()
+            .current_dir(desk.path())
+            .env("LIPFLOW_FACES", cache(&desk))
+            .args(["batch", "jobs.csv", "--workers", "2", "--min-free", "0"])
+            .args(["--progress", "json"]),
+    );
+    let said = events(&batch);
+    assert_eq!(said.last().unwrap()["done"], 4, "{:?}", said.last());
+    let begun: Vec<_> = said
+        .iter()
+        .filter(|event| event["event"] == "started")
+        .map(|event| event["face"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(!begun[0].ends_with("other.mp4"), "{begun:?}");
+    assert!(begun[1].ends_with("other.mp4"), "{begun:?}");
+}
+
 #[test]
 fn in_a_batch_each_face_is_learnt_once() {
     let desk = Desk::new();

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes models/mouth.onnx from the data, and prints how good it is.
+# Makes models/head_stream.onnx, models/head_whole.onnx and models/mouth.onnx from the data, and prints how good they are.
 #
 #   models/train/run.sh DATA WORK
 #
-# DATA holds grid_s1, facegood and, for the figures, talkers: see README.md. All that is made on the way, the Python
-# packages too, goes to WORK; a second run finds there the packages and the speech that the first one made.
+# DATA holds grid_s1, facegood and, for the figures, folders with clips of people: see README.md. All that is made on the way,
+# the Python packages too, goes to WORK; a second run finds there what the first one made.
 set -eu
 if [ $# -ne 2 ]; then
     sed -n '2,7s/^# \{0,1\}//p' "$0"
@@ -14,9 +14,15 @@ mkdir -p "$2"
 data=$(realpath "$1")
 work=$(realpath "$2")
 python=$work/venv/bin/python
-mesh=$(realpath -m "${MESH:-${XDG_DATA_HOME:-$HOME/.local/share}/lipflow/models/face_landmark.onnx}")
+models=$(realpath -m "${MODELS:-${XDG_DATA_HOME:-$HOME/.local/share}/lipflow/models}")
+front=$models/whisper_front.onnx
+mesh=$models/face_landmark.onnx
 cd "$(dirname "$0")"
 
+if [ ! -f "$front" ]; then
+    echo "no front end at $front: cargo xtask setup fetches it; MODELS names another folder" >&2
+    exit 1
+fi
 if [ ! -f "$work/venv/done" ]; then
     python3 -m venv --clear "$work/venv"
     "$python" -m pip install -r requirements.txt
@@ -27,13 +33,31 @@ if [ ! -d "$work/speech" ]; then
     "$python" -m lipnet.synth "$work/speech.part" --hours 3
     mv "$work/speech.part" "$work/speech"
 fi
-set -- --data "$data" --speech "$work/speech" --out "$work"
-"$python" -m lipnet.train "$@"
-"$python" -m lipnet.export "$@" ../mouth.onnx
+with_sources() {
+    module=$1
+    shift
+    "$python" -m "lipnet.$module" "$@" --data "$data" --speech "$work/speech" --out "$work"
+}
+
+with_sources prepare --front "$front"
+for look in stream whole; do
+    "$python" -m lipnet.fit "$look" --out "$work"
+done
+"$python" -m lipnet.train --out "$work" --begin ../mouth.onnx
+"$python" -m lipnet.export --out "$work" "$work/mouth.onnx"
+cp "$work/head_stream.onnx" "$work/head_whole.onnx" "$work/mouth.onnx" ..
+
+set -- "embedded=../mouth.onnx" "stream=$front:../head_stream.onnx" "whole=$front:../head_whole.onnx"
+with_sources evaluate "$@"
 if [ ! -f "$mesh" ]; then
-    echo "no face mesh at $mesh (cargo xtask setup fetches it): the talkers are left out of the figures" >&2
-elif [ -d "$data/talkers" ]; then
-    "$python" -m lipnet.talkers "$data/talkers" "$mesh" "$work/talkers.npz"
-    set -- "$@" --talkers "$work/talkers.npz"
+    echo "no face mesh at $mesh (cargo xtask setup fetches it): people are left out of the figures" >&2
+    exit 0
 fi
-"$python" -m lipnet.evaluate ../mouth.onnx "$@"
+if [ ! -f "$work/talkers.npz" ] && [ -d "$data/talkers" ]; then
+    "$python" -m lipnet.talkers "$mesh" "$work/talkers.npz" "$data/talkers" "$data/more_talkers"
+fi
+if [ -f "$work/talkers.npz" ]; then
+    for figures in free styles person; do
+        "$python" -m "lipnet.$figures" "$work/talkers.npz" "$@"
+    done
+fi

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Failure, FailureKind};
 use crate::job::Job;
-use crate::path::settled;
+use crate::path::normalised;
 
 /// A folder that jobs stay in.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Confine {
 
 /// Where a file is, through all links.
 fn real(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_| settled(path))
+    std::fs::canonicalize(path).unwrap_or_else(|_| normalised(path))
 }
 
 /// Whether a template is given as a file, and not by name.

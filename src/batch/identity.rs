@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, OnceLock};
+use std::sync::{LazyLock, Mutex};
 
 use gstlipsync::model::{Model, Weights};
 use serde::Serialize;
@@ -87,13 +87,8 @@ fn cached<K: Clone + Eq + std::hash::Hash>(
 
 fn digest_of_model(name: Option<&str>) -> Option<String> {
     let model = Model::resolve(name.map(Path::new)).ok()?;
-    let weights = match model.weights() {
-        Weights::Embedded(bytes) => {
-            static EMBEDDED: OnceLock<String> = OnceLock::new();
-            EMBEDDED.get_or_init(|| digest::of_bytes(bytes)).clone()
-        }
-        Weights::File(path) => digest_of_weights(path)?,
-    };
+    let parts: Option<Vec<String>> = model.parts().map(digest_of_part).collect();
+    let weights = parts?.join("+");
     // The manifest says how the weights are used; a file of its own may change.
     let manifest = name
         .map(PathBuf::from)
@@ -103,6 +98,14 @@ fn digest_of_model(name: Option<&str>) -> Option<String> {
         Some(manifest) => format!("{weights}+{manifest}"),
         None => weights,
     })
+}
+
+fn digest_of_part(part: Weights) -> Option<String> {
+    match part {
+        // Of the program itself, and small.
+        Weights::Embedded(bytes) => Some(digest::of_bytes(bytes)),
+        Weights::File(path) => digest_of_weights(&path),
+    }
 }
 
 /// The file's digest, computed once as long as it stays as it is: a worker asks for every job, and

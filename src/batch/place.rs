@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use crate::journal::Journal;
-use crate::path::settled;
+use crate::path::normalised;
 
 /// The journal's folder, in a folder of outputs.
 pub const STATE_FOLDER: &str = ".lipflow";
@@ -39,7 +39,7 @@ pub fn of_folder(folder: &Path) -> PathBuf {
     if Journal::is_at(&own) {
         return own;
     }
-    let folder = &settled_folder(folder);
+    let folder = &normalised_folder(folder);
     let above = folder.ancestors().skip(1).map(|f| f.join(STATE_FOLDER));
     above
         .chain(below(folder))
@@ -49,15 +49,15 @@ pub fn of_folder(folder: &Path) -> PathBuf {
 
 /// Journals in the folder and above it.
 pub fn at_or_above(folder: &Path) -> Vec<Journal> {
-    let folder = settled_folder(folder);
+    let folder = normalised_folder(folder);
     let states = folder.ancestors().map(|f| f.join(STATE_FOLDER));
     states
         .filter_map(|state| Journal::read(&state).ok())
         .collect()
 }
 
-fn settled_folder(folder: &Path) -> PathBuf {
-    let inside = settled(&folder.join("x"));
+fn normalised_folder(folder: &Path) -> PathBuf {
+    let inside = normalised(&folder.join("x"));
     inside.parent().map_or(inside.clone(), Path::to_owned)
 }
 
@@ -92,10 +92,11 @@ fn below(folder: &Path) -> impl Iterator<Item = PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Planned;
+    use crate::journal::{Planned, Start};
+    use crate::store::LocalStore;
 
     fn journal_with(state: &Path, root: &Path, source: &str, outputs: &[PathBuf]) {
-        let mut journal = Journal::open(state).unwrap();
+        let journal = Journal::open(state).unwrap();
         let jobs: Vec<_> = outputs
             .iter()
             .map(|output| Planned {
@@ -109,9 +110,16 @@ mod tests {
                 output: output.clone(),
             })
             .collect();
-        journal
-            .begin(source, "", root, &jobs, false, &|_, _| Ok(None))
-            .unwrap();
+        let start = Start {
+            source,
+            command: "",
+            root,
+            jobs: &jobs,
+            force: false,
+            store: &LocalStore,
+            identity: &|_| Ok(None),
+        };
+        journal.begin(&start).unwrap();
     }
 
     #[test]

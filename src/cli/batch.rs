@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
@@ -14,19 +16,22 @@ use crate::batch::identity::Identifier;
 use crate::batch::pattern::Pattern;
 use crate::batch::{self, list, place};
 use crate::cancel::Stop;
+use crate::clock::SystemClock;
 use crate::error::{Failure, FailureKind};
 use crate::event::Event;
 use crate::job::{IfExists, Job, check_output_name};
-use crate::journal::{Begun, Journal, Planned};
-use crate::path::settled;
+use crate::journal::{Begun, Journal, Planned, Start, recover};
+use crate::path::normalised;
 use crate::pipeline::probe::Role;
 use crate::pipeline::template::for_shell;
 use crate::progress::{self, aside::Aside};
 use crate::report::{self, zip::Zip};
 use crate::secret;
 use crate::serve::{self, Server};
-use crate::supervisor::{Options, Supervisor};
+use crate::store::LocalStore;
+use crate::supervisor::{Options, Processes, Seams, Supervisor};
 use crate::terminal::plain;
+use crate::worker::limits::{self, Limits};
 
 /// Makes many videos: a job list, or faces and speeches put together.
 ///
@@ -83,6 +88,10 @@ struct WorkOptions {
     /// How often a job is tried when its cause of failure may pass
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     attempts: u32,
+    /// Megabytes of memory that a worker may ask for before it is the one that fails; 0 for no limit, by
+    /// default three quarters of the machine's
+    #[arg(long, value_name = "MB", value_parser = worker_memory)]
+    worker_memory: Option<u64>,
     /// Megabytes that stay free on the disks; below, the batch pauses until there is room
     #[arg(long, value_name = "MB", default_value_t = 500)]
     min_free: u64,
@@ -96,6 +105,15 @@ struct WorkOptions {
     /// Refuses a list that names files outside this folder, or templates that are files: those are code
     #[arg(long, value_name = "FOLDER")]
     confine: Option<PathBuf>,
+}
+
+/// Megabytes of a worker. With less than its plugins and models take, nothing works, in odd ways.
+fn worker_memory(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(mb) if mb == 0 || mb >= 500 => Ok(mb),
+        Ok(_) => Err("a worker wants at least 500".into()),
+        Err(_) => Err("it is not a number of megabytes".into()),
+    }
 }
 
 /// The batch as the arguments say it.
@@ -114,7 +132,7 @@ struct Plan {
 impl BatchArgs {
     fn plan(&self) -> Result<Plan, Failure> {
         let mut options = self.options.clone();
-        options.place_files(&|file| settled(Path::new(file)).display().to_string());
+        options.place_files(&|file| normalised(Path::new(file)).display().to_string());
         let mut left_out = Vec::new();
         let jobs = match &self.list {
             Some(list) => self.jobs_of_list(list, &options)?,
@@ -139,7 +157,7 @@ impl BatchArgs {
             Some(state) => state.clone(),
             None => place::of_batch(&root, &source, &outputs),
         };
-        let zip = self.work.zip.as_deref().map(settled);
+        let zip = self.work.zip.as_deref().map(normalised);
         if let Some(zip) = zip.as_ref().filter(|zip| outputs.contains(&zip.as_path())) {
             return Err(Failure::of(FailureKind::Usage, zip)
                 .because("the zip file has the name of an output")
@@ -156,7 +174,7 @@ impl BatchArgs {
     }
 
     fn source(&self) -> String {
-        let path = |path: &PathBuf| settled(path).display().to_string();
+        let path = |path: &PathBuf| normalised(path).display().to_string();
         match &self.list {
             Some(list) => format!("list {}", path(list)),
             None => {
@@ -177,7 +195,7 @@ impl BatchArgs {
     ) -> Result<Vec<Planned>, Failure> {
         let journals = self.earlier();
         let is_output = |file: &Path| {
-            let file = settled(file);
+            let file = normalised(file);
             let known = |journal: &Journal| journal.has_output(&file).unwrap_or(false);
             journals.iter().any(known)
         };
@@ -236,7 +254,7 @@ impl BatchArgs {
                     .because(format_args!("line {}: {reason}", row.line))
                     .advice("Mend the line; nothing was started")
             };
-            let beside = |file: &str| settled(&list::beside(path, file)).display().to_string();
+            let beside = |file: &str| normalised(&list::beside(path, file)).display().to_string();
             let mut options = shared.clone();
             let (mut face, mut speech, mut output) = (None, None, None);
             for (name, value) in &row.fields {
@@ -274,8 +292,8 @@ impl BatchArgs {
         output: PathBuf,
     ) -> Result<Planned, Failure> {
         // Workers and later starts may run elsewhere.
-        let (face, speech) = (settled(&face), settled(&speech));
-        let output = settled(&output);
+        let (face, speech) = (normalised(&face), normalised(&speech));
+        let output = normalised(&output);
         check_output_name(&output)?;
         if let Some(failure) = [&face, &speech, &output]
             .into_iter()
@@ -302,6 +320,14 @@ impl BatchArgs {
             attempts: self.work.attempts,
             min_free: self.work.min_free * 1_000_000,
             threads: (pipelines > 1).then(|| (cores / pipelines).max(1)),
+            limits: Limits {
+                memory: match self.work.worker_memory {
+                    Some(0) => None,
+                    Some(mb) => Some(mb * 1_000_000),
+                    None => Some(limits::usual_memory()),
+                },
+                no_network: true,
+            },
         }
     }
 }
@@ -353,8 +379,9 @@ fn start(args: &BatchArgs, plan: &Plan) -> Result<ExitCode, Stopped> {
     let stop = Stop::on_signals().map_err(internal)?;
     let mut journal = Journal::open(state).map_err(before)?;
     journal.sign_in().map_err(before)?;
-    journal.recover().map_err(before)?;
-    let begun = begin(args, plan, &mut journal).map_err(before)?;
+    let journal = Rc::new(journal);
+    recover(&*journal, &LocalStore).map_err(before)?;
+    let begun = begin(args, plan, &journal).map_err(before)?;
     if let Some(text) = args.work.serve_events.and_then(|a| serve::exposure(a.ip())) {
         eprintln!("lipflow: {text}");
     }
@@ -377,7 +404,7 @@ fn start(args: &BatchArgs, plan: &Plan) -> Result<ExitCode, Stopped> {
     };
     let renderer = progress::batch_renderer(args.show.progress);
     let renderer = Aside::start(renderer, begun).map_err(internal)?;
-    let mut emit = |event: &Event| {
+    let emit = |event: &Event| {
         renderer.show(event);
         if let Some(server) = &server {
             server.publish(event);
@@ -386,7 +413,15 @@ fn start(args: &BatchArgs, plan: &Plan) -> Result<ExitCode, Stopped> {
             zip.note(event);
         }
     };
-    let supervisor = Supervisor::new(&journal, begun, args.work(), stop, &mut emit);
+    let folder = state.clone();
+    let again = move || recover(&Journal::open(&folder)?, &LocalStore);
+    let seams = Seams {
+        ledger: journal.clone(),
+        store: Rc::new(LocalStore),
+        hands: Box::new(Processes::new(Arc::new(LocalStore), Arc::new(again))),
+        clock: Rc::new(SystemClock),
+    };
+    let supervisor = Supervisor::new(seams, begun, args.work(), stop, emit);
     let summary = supervisor
         .run()
         .context("The batch had to stop; start it again and it goes on")
@@ -406,22 +441,19 @@ fn start(args: &BatchArgs, plan: &Plan) -> Result<ExitCode, Stopped> {
     })
 }
 
-fn begin(
-    args: &BatchArgs,
-    plan: &Plan,
-    journal: &mut Journal,
-) -> Result<Begun, crate::journal::Error> {
+fn begin(args: &BatchArgs, plan: &Plan, journal: &Journal) -> Result<Begun, crate::journal::Error> {
     let identifier = Identifier::default();
     let command: Vec<_> = std::env::args()
         .map(|a| for_shell(&secret::public_argument(&a)).into_owned())
         .collect();
-    journal.begin(
-        &plan.source,
-        &command.join(" "),
-        &plan.root,
-        &plan.jobs,
-        args.force,
-        &|journal, job: &Job| {
+    journal.begin(&Start {
+        source: &plan.source,
+        command: &command.join(" "),
+        root: &plan.root,
+        jobs: &plan.jobs,
+        force: args.force,
+        store: &LocalStore,
+        identity: &|job: &Job| {
             let digest = |path: &Path| {
                 // Inputs that have changed since are read here, once; all others are known.
                 let known = journal.known_digest(path)?;
@@ -434,7 +466,7 @@ fn begin(
                 .zip(speech)
                 .and_then(|(face, speech)| identifier.identity(job, &face, &speech)))
         },
-    )
+    })
 }
 
 fn nothing_started(failure: &Failure) -> ExitCode {

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use gstlipsync::model::{self, Model};
+
 use crate::cancel::Cancel;
 use crate::error::Failure;
 use crate::estimate;
@@ -89,12 +91,30 @@ pub fn run(jobs: &[Planned], state: &Path) -> anyhow::Result<ExitCode> {
         .into_iter()
         .filter_map(|slot| slot.into_inner().unwrap_or_else(|e| e.into_inner()))
         .collect();
-    let (text, can_start) = report(jobs, &findings);
+    let (mut text, can_start) = report(jobs, &findings);
+    text += &lacking(jobs);
     super::print(&text)?;
     Ok(if can_start {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(2)
+    })
+}
+
+/// Says once which file is not there, where jobs would be done by a simpler model for want of it.
+fn lacking(jobs: &[Planned]) -> String {
+    let takes_default = |planned: &Planned| {
+        let model = planned.job.parameter("model");
+        model.is_none_or(|model| model == model::DEFAULT)
+    };
+    let count = jobs.iter().filter(|planned| takes_default(planned)).count();
+    let default = Model::resolve(None).ok().filter(|_| count > 0);
+    let lacks = default.as_ref().and_then(Model::lacking);
+    lacks.map_or(String::new(), |front| {
+        format!(
+            "{count} with the simpler model: {} is not there. Run `cargo xtask setup`\n",
+            front.display()
+        )
     })
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::error::Failure;
-use crate::live::control::{self, Wish};
+use crate::live::control::{self, ControlCommand};
 use crate::secret;
 use crate::terminal::plain;
 
@@ -45,22 +45,22 @@ enum What {
 }
 
 impl What {
-    fn wish(&self) -> Result<Wish, Failure> {
+    fn command(&self) -> Result<ControlCommand, Failure> {
         // The broadcast may run in another folder.
         let there = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());
         Ok(match self {
-            Self::Say { file } => Wish::Say { file: there(file) },
-            Self::Face { file } => Wish::Face { file: there(file) },
-            Self::Add { to } => Wish::Add {
+            Self::Say { file } => ControlCommand::Say { file: there(file) },
+            Self::Face { file } => ControlCommand::Face { file: there(file) },
+            Self::Add { to } => ControlCommand::Add {
                 to: secret::given(to)?,
             },
-            Self::Drop { to } => Wish::Drop { to: to.clone() },
-            Self::Skip => Wish::Skip,
-            Self::Clear => Wish::Clear,
-            Self::Pause => Wish::Pause,
-            Self::Resume => Wish::Resume,
-            Self::Status => Wish::Status,
-            Self::Stop => Wish::Stop,
+            Self::Drop { to } => ControlCommand::Drop { to: to.clone() },
+            Self::Skip => ControlCommand::Skip,
+            Self::Clear => ControlCommand::Clear,
+            Self::Pause => ControlCommand::Pause,
+            Self::Resume => ControlCommand::Resume,
+            Self::Status => ControlCommand::Status,
+            Self::Stop => ControlCommand::Stop,
         })
     }
 }
@@ -70,7 +70,7 @@ pub fn run(args: &ControlArgs) -> anyhow::Result<ExitCode> {
         Some(path) => path.clone(),
         None => control::default_path()?,
     };
-    let reply = control::ask(&path, &args.what.wish()?).map_err(|e| {
+    let reply = control::ask(&path, &args.what.command()?).map_err(|e| {
         anyhow::anyhow!(
             "{}: no broadcast answers there: {e}. Start one with `lipflow live`, or give its --control",
             path.display()

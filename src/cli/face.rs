@@ -16,7 +16,7 @@ use crate::digest;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, JobState, Outcome, Progress, display, seconds};
 use crate::faces::judge::{Judgement, judge};
-use crate::faces::{self, Amount, Entry, Found, Key, Known, Learnt, Request, Store};
+use crate::faces::{self, Amount, Entry, Form, Found, Key, Known, Learnt, Request, Store};
 use crate::job::check_input;
 use crate::pipeline::probe::{self, Kind, Role};
 use crate::progress::{self, Renderer, Style, clock, megabytes};
@@ -170,7 +170,7 @@ fn learn_one(
             .advice("Take a video of the person, or use the picture as it is"));
     }
     let content = digest::of_file(face, cancel)?;
-    let key = Key::new(content.clone(), selection.clone(), None);
+    let key = Key::new(content.clone(), selection.clone(), Form::default());
     let request = Request {
         content: Some(content),
         must: true,
@@ -233,7 +233,7 @@ fn show(args: &FaceShowArgs) -> Result<String, Failure> {
         Some(known) => known,
         None => {
             let content = digest::of_file(&args.face, &Cancel::default())?;
-            let key = Key::new(content, selection(args.face_choice), None);
+            let key = Key::new(content, selection(args.face_choice), Form::default());
             known(&Store::of_user()?, &key, &args.face)?
         }
     };

@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::status::{JournalOptions, is_running};
 use crate::event::JobState;
-use crate::journal::JobRow;
+use crate::journal::{JobRow, recover};
+use crate::store::LocalStore;
 use crate::terminal::plain;
 
 /// Lists the jobs of a batch.
@@ -144,7 +145,7 @@ pub fn cancel(args: &CancelArgs) -> anyhow::Result<ExitCode> {
     let (mut journal, batch) = args.journal.open()?;
     // Jobs of a controller that has died run no more.
     journal.sign_in()?;
-    journal.recover()?;
+    recover(&journal, &LocalStore)?;
     let count = journal.cancel(batch.id, args.which.jobs()?)?;
     super::print(&format!("{count} cancelled\n"))?;
     Ok(if count > 0 {

@@ -11,6 +11,7 @@ mod live;
 pub mod model;
 mod options;
 pub mod pipeline;
+mod prune;
 pub mod run;
 pub mod schema;
 pub mod status;
@@ -45,6 +46,7 @@ enum Command {
     Jobs(jobs::JobsArgs),
     Retry(jobs::RetryArgs),
     Cancel(jobs::CancelArgs),
+    Prune(prune::PruneArgs),
     #[command(hide = true)]
     Worker(worker::WorkerArgs),
     Face(face::FaceArgs),
@@ -68,6 +70,7 @@ impl Cli {
             Command::Jobs(args) => jobs::list(&args),
             Command::Retry(args) => jobs::retry(&args),
             Command::Cancel(args) => jobs::cancel(&args),
+            Command::Prune(args) => prune::run(&args),
             Command::Worker(args) => worker::run(&args),
             Command::Face(args) => face::run(args),
             Command::Verify(args) => verify::run(&args),

@@ -38,8 +38,14 @@ pub fn run(args: ModelArgs) -> anyhow::Result<ExitCode> {
 
 fn list() -> anyhow::Result<ExitCode> {
     let mut text = String::new();
-    if let Some(manifest) = Model::resolve(None)?.manifest() {
-        describe(&mut text, model::DEFAULT, manifest, "built in");
+    let default = Model::resolve(None)?;
+    for manifest in model::embedded()? {
+        let state = match Model::resolve(Some(Path::new(&manifest.name))) {
+            Ok(model) if model.name() == default.name() => "built in, the default".into(),
+            Ok(_) => "built in".into(),
+            Err(error) => error.to_string(),
+        };
+        describe(&mut text, &manifest.name, &manifest, &state);
     }
     let folder = model::weights_dir();
     for manifest in model::bundled()? {

@@ -203,6 +203,16 @@ fn obstacles(summary: &Summary, is_whole: bool) -> Vec<Obstacle> {
             "Take a video in which nothing comes before the mouth",
         );
     }
+    if summary.scenes > 1 {
+        note(
+            Expect::Fair,
+            format!(
+                "{} scenes, perhaps of different people: none gets the mouths of another",
+                summary.scenes
+            ),
+            "Take a video of one person without cuts",
+        );
+    }
     // Only where it may mend something.
     if !is_whole && !found.is_empty() {
         found.push(Obstacle {
@@ -227,6 +237,7 @@ mod tests {
             frames_with_face: 799,
             duration: Duration::from_secs(32),
             mouths: 240,
+            scenes: 1,
             bytes: 30_000_000,
             width: 1280,
             height: 720,
@@ -261,7 +272,8 @@ mod tests {
     #[test]
     fn each_thing_in_the_way_is_named_with_its_remedy() {
         type Spoil = fn(&mut Summary);
-        let cases: [(Spoil, &str); 10] = [
+        let cases: [(Spoil, &str); 11] = [
+            (|s| s.scenes = 2, "Fair: 2 scenes"),
             (|s| s.closed_mouths = 0, "Poor: no closed mouth"),
             (|s| s.open_mouths = 0, "Poor: no open mouth"),
             (|s| s.opening[1] = 0.14, "Fair: the mouth never opens wide"),

@@ -41,25 +41,49 @@ impl Selection {
     }
 }
 
+/// The picture that the face will be in, where that is another than its video's in 8 bits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Form {
+    pub size: Option<(u32, u32)>,
+    pub colorimetry: Option<String>,
+    /// Bits of a channel, where they are more.
+    pub depth: Option<u32>,
+}
+
+impl Form {
+    /// As caps, and the bits of a channel at most.
+    pub fn caps(&self) -> (String, u32) {
+        let depth = self.depth.unwrap_or(8);
+        let format = if depth > 8 { "I420_10LE" } else { "I420" };
+        let mut caps = format!("video/x-raw,format={format}");
+        if let Some((width, height)) = self.size {
+            caps += &format!(",width={width},height={height},pixel-aspect-ratio=1/1");
+        }
+        if let Some(colorimetry) = &self.colorimetry {
+            caps += &format!(",colorimetry={colorimetry}");
+        }
+        (caps, depth)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Key {
     /// SHA-256 of the face's video.
     pub content: String,
     pub selection: Selection,
     pub max_bytes: u64,
-    /// Size of the picture that the face will be in, where that is not its video's.
-    pub picture: Option<(u32, u32)>,
+    pub form: Form,
     /// Of the format and of what is learnt.
     version: u32,
 }
 
 impl Key {
-    pub fn new(content: String, selection: Selection, picture: Option<(u32, u32)>) -> Self {
+    pub fn new(content: String, selection: Selection, form: Form) -> Self {
         Self {
             content,
             selection,
             max_bytes: MAX_BYTES,
-            picture,
+            form,
             version: bank::VERSION,
         }
     }
@@ -84,7 +108,11 @@ mod tests {
     use super::*;
 
     fn key(content: &str, select: &str, index: &str) -> Key {
-        Key::new(content.into(), Selection::new(select, index), None)
+        Key::new(
+            content.into(),
+            Selection::new(select, index),
+            Form::default(),
+        )
     }
 
     #[test]
@@ -102,7 +130,10 @@ mod tests {
                 ..same.clone()
             },
             Key {
-                picture: Some((320, 240)),
+                form: Form {
+                    size: Some((320, 240)),
+                    ..Form::default()
+                },
                 ..same.clone()
             },
             Key {

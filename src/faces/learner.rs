@@ -61,13 +61,8 @@ pub fn learn(
         .set("face-select", &selection.select)
         .set("face-index", &selection.index)
         .set("max-bytes", task.key.max_bytes.to_string());
-    let values = match task.key.picture {
-        Some((width, height)) => values.set(
-            "caps",
-            format!("video/x-raw,format=I420,width={width},height={height},pixel-aspect-ratio=1/1"),
-        ),
-        None => values,
-    };
+    let (caps, depth) = task.key.form.caps();
+    let values = values.set("caps", caps).set("depth", depth.to_string());
     let template = Template::load("learn").map_err(|e| invalid(&e))?;
     let pipeline = template.build(&values).map_err(|e| invalid(&e))?;
     let state = Arc::new(Mutex::new(Course::new(task.stretches, task.deadline)));

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 pub use aloud::aloud;
-pub use key::{Key, Selection};
+pub use key::{Form, Key, Selection};
 pub use store::{Entry, FOLDER_VARIABLE, Found, Known, LIMIT_VARIABLE, Note, Store};
 pub use stretches::Amount;
 
@@ -65,8 +65,7 @@ pub struct Request {
     /// SHA-256 of the face's file, where it is known.
     pub content: Option<String>,
     pub selection: Selection,
-    /// Size of the picture that the face will be in, where that is not its video's.
-    pub picture: Option<(u32, u32)>,
+    pub form: Form,
     pub amount: Amount,
     /// How long reading may take.
     pub limit: Option<Duration>,
@@ -85,7 +84,7 @@ impl Request {
             fps: probe.video.and_then(|video| video.fps).map(fps_of),
             content: None,
             selection,
-            picture: None,
+            form: Form::default(),
             amount,
             limit: None,
             must: false,
@@ -133,7 +132,7 @@ pub fn ensure(
             Some(content) => content,
             None => digest::of_file(&request.face, cancel)?,
         };
-        let key = Key::new(content, request.selection.clone(), request.picture);
+        let key = Key::new(content, request.selection.clone(), request.form.clone());
         learn_in(&store, &key, request, stamp, cancel, tell)
     });
     match learnt {

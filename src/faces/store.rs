@@ -441,6 +441,7 @@ fn folder() -> Option<PathBuf> {
 mod tests {
     use std::time::Duration;
 
+    use super::super::Form;
     use super::*;
 
     fn store(folder: &Path, limit: u64) -> Store {
@@ -512,7 +513,7 @@ mod tests {
     fn a_foreign_or_damaged_file_is_never_used() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path(), 1000);
-        let key = Key::new("ab".into(), Selection::default(), None);
+        let key = Key::new("ab".into(), Selection::default(), Form::default());
         assert!(matches!(store.find(&key), Found::Nothing));
         put(&store, &key.stem(), 100, 1);
         assert!(matches!(store.find(&key), Found::Unusable(_)));
@@ -555,7 +556,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("cache/faces");
         let store = Store::at(inner.clone(), 1000);
-        let key = Key::new("ab".into(), Selection::default(), None);
+        let key = Key::new("ab".into(), Selection::default(), Form::default());
         let _lock = store.try_lock(&key).unwrap().unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&inner), 0o700);

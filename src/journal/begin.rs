@@ -5,10 +5,11 @@ use std::path::Path;
 
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{Journal, Result, Stamp, now, stamp_of, state_of, text};
-use crate::digest;
+use super::work::learns;
+use super::{Journal, Result, Stamp, Start, stamp_of, state_of, text};
 use crate::event::JobState;
 use crate::job::Job;
+use crate::store::Store;
 
 /// A job that is to be in the batch.
 pub struct Planned {
@@ -30,30 +31,30 @@ pub struct Begun {
 
 /// The row of an output, as it is now.
 #[derive(Clone, Debug, PartialEq)]
-struct Row {
-    id: i64,
-    epoch: i64,
-    state: JobState,
-    spec: String,
-    identity: Option<String>,
-    published: Option<String>,
-    stamp: Option<Stamp>,
-    deaths: u32,
-    is_held: bool,
+pub(super) struct Row {
+    pub id: i64,
+    pub epoch: i64,
+    pub state: JobState,
+    pub spec: String,
+    pub identity: Option<String>,
+    pub published: Option<String>,
+    pub stamp: Option<Stamp>,
+    pub deaths: u32,
+    pub is_held: bool,
 }
 
 /// What was found about a row by reading files, which takes too long to keep others from the journal.
-struct Look {
+pub(super) struct Look {
     /// As it was then. A row that has changed since has to be looked at again.
-    row: Row,
+    pub row: Row,
     /// The stamp of the file under the output's name, where that file is the one that was made.
-    intact: Option<Stamp>,
+    pub intact: Option<Stamp>,
     /// What the job would make is what was made.
-    is_same: bool,
+    pub is_same: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Decision {
+pub(super) enum Decision {
     /// A controller works on it.
     Elsewhere,
     /// It killed its workers.
@@ -65,7 +66,7 @@ enum Decision {
 }
 
 /// Decides about a row; nothing where it has to be looked at first.
-fn decide(row: &Row, look: Option<&Look>, spec: &str, force: bool) -> Option<Decision> {
+pub(super) fn decide(row: &Row, look: Option<&Look>, spec: &str, force: bool) -> Option<Decision> {
     if row.is_held {
         return Some(Decision::Elsewhere);
     }
@@ -88,30 +89,24 @@ fn decide(row: &Row, look: Option<&Look>, spec: &str, force: bool) -> Option<Dec
 impl Row {
     /// The stamp of the file under the output's name, if that is the one that was made: only what has
     /// a recorded digest is ours.
-    fn intact(&self, output: &Path) -> Option<Stamp> {
+    pub(super) fn intact(&self, store: &dyn Store, output: &Path) -> Option<Stamp> {
         let (made, sha256) = (self.stamp.as_ref()?, self.published.as_ref()?);
-        let there = Stamp::of(output).ok()?;
+        let there = store.stamp(output)?;
         // Copied back, or touched: the content tells.
-        let is_ours = *made == there || made.size == there.size && digest::is_of(output, sha256);
+        let is_ours = *made == there || made.size == there.size && store.is_of(output, sha256);
         is_ours.then_some(there)
     }
 }
 
 impl Journal {
-    /// Enters the jobs of a batch. `identity` tells what a job would make; it is only asked where
-    /// something was made before.
+    /// Enters the jobs of a batch.
     ///
     /// Whatever is decided about a row is decided in the transaction that changes it: other
     /// controllers go on claiming and ending jobs meanwhile.
-    pub fn begin(
-        &mut self,
-        source: &str,
-        command: &str,
-        root: &Path,
-        jobs: &[Planned],
-        force: bool,
-        identity: &dyn Fn(&Self, &Job) -> Result<Option<String>>,
-    ) -> Result<Begun> {
+    pub fn begin(&self, start: &Start<'_>) -> Result<Begun> {
+        let &Start {
+            jobs, force, store, ..
+        } = start;
         let mut entries = Vec::with_capacity(jobs.len());
         for planned in jobs {
             entries.push((planned, serde_json::to_string(&planned.job)?));
@@ -132,24 +127,19 @@ impl Journal {
                 }
             }
             if unknown.is_empty() {
-                let begun = enter(
-                    &transaction,
-                    (source, command, root),
-                    &entries,
-                    &decisions,
-                    &looks,
-                )?;
+                let now = self.now();
+                let begun = enter(&transaction, start, &entries, &decisions, &looks, now)?;
                 transaction.commit()?;
                 return Ok(begun);
             }
             drop(transaction);
             // A row changes again only when another controller has done one more job.
             for (planned, row) in unknown {
-                let intact = row.intact(&planned.output);
+                let intact = row.intact(store, &planned.output);
                 let is_same = !force
                     && intact.is_some()
                     && row.identity.is_some()
-                    && row.identity == identity(self, &planned.job)?;
+                    && row.identity == (start.identity)(&planned.job)?;
                 let look = Look {
                     row,
                     intact,
@@ -213,7 +203,7 @@ impl Journal {
             count += transaction.execute(
                 "UPDATE jobs SET state = ?3, finished = ?4 WHERE batch = ?1 AND listed = 1
                  AND (?2 IS NULL OR id = ?2) AND controller IS NULL AND state = 'queued'",
-                params![batch, job, JobState::Cancelled.name(), now()],
+                params![batch, job, JobState::Cancelled.name(), self.now()],
             )?;
             count += transaction.execute(
                 "UPDATE jobs SET cancel = 1 WHERE batch = ?1 AND listed = 1
@@ -229,15 +219,17 @@ impl Journal {
 /// Writes what was decided.
 fn enter(
     db: &Transaction,
-    (source, command, root): (&str, &str, &Path),
+    start: &Start<'_>,
     entries: &[(&Planned, String)],
     decisions: &[(Option<Row>, Decision)],
     looks: &HashMap<i64, Look>,
+    now: f64,
 ) -> Result<Begun> {
+    let source = start.source;
     db.execute(
         "INSERT INTO batches(source, command, root, created) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT(source) DO UPDATE SET command = excluded.command, root = excluded.root",
-        params![source, command, text(root), now()],
+        params![source, start.command, text(start.root), now],
     )?;
     let batch = db.query_row(
         "SELECT id FROM batches WHERE source = ?1",
@@ -251,9 +243,9 @@ fn enter(
     };
     db.execute("UPDATE jobs SET listed = 0 WHERE batch = ?1", [batch])?;
     let mut queue = db.prepare(
-        "INSERT INTO jobs(batch, position, output, spec, state)
-         VALUES (?1, ?2, ?3, ?4, 'queued')
-         ON CONFLICT(output) DO UPDATE SET batch = ?1, position = ?2, spec = ?4, listed = 1,
+        "INSERT INTO jobs(batch, position, output, spec, learns, state)
+         VALUES (?1, ?2, ?3, ?4, ?5, 'queued')
+         ON CONFLICT(output) DO UPDATE SET batch = ?1, position = ?2, spec = ?4, learns = ?5, listed = 1,
            state = 'queued', epoch = epoch + 1, attempts = 0, deaths = 0, alone = 0,
            interruptions = 0, not_before = 0, cancel = 0, outcome = NULL, progress = NULL,
            sha256 = NULL, thumbnail = NULL",
@@ -283,7 +275,8 @@ fn enter(
         }
         match (decision, row) {
             (Decision::Queue, _) | (_, None) => {
-                queue.execute(params![batch, position, text(&planned.output), spec])?;
+                let face = learns(&planned.job).map(text);
+                queue.execute(params![batch, position, text(&planned.output), spec, face])?;
             }
             (_, Some(row)) => {
                 keep.execute(params![batch, position, row.id])?;

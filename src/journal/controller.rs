@@ -1,20 +1,15 @@
 //! Who works on the jobs: controllers sign in with a lock, and what dead ones held is given back.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use rusqlite::{Transaction, TransactionBehavior, params};
 
-use super::{Error, Journal, Result, Stamp, now};
-use crate::digest;
+use super::{Error, Journal, Lease, Orphan, Result, Stamp};
 use crate::event::JobState;
 use crate::lock::{self, Lock};
-use crate::publish;
-
-/// How long a worker without its controller may take to end, however slow its disk is.
-const WRITER_LIMIT: Duration = Duration::from_secs(5);
 
 /// A running controller. Its lock, which the kernel drops however it dies, says that it lives.
 pub(super) struct Controller {
@@ -26,7 +21,7 @@ pub(super) struct Controller {
 impl Journal {
     /// Enters this process as a controller, which may claim jobs.
     pub fn sign_in(&mut self) -> Result<()> {
-        let started = now();
+        let started = self.now();
         let (name, path, lock) = self.new_lock(started)?;
         self.db.execute(
             "INSERT INTO controllers(name, pid, started) VALUES (?1, ?2, ?3)",
@@ -86,11 +81,6 @@ impl Journal {
         Ok(names)
     }
 
-    /// Whether there is anything to [`recover`](Self::recover).
-    pub fn has_dead_controllers(&self) -> Result<bool> {
-        Ok(!self.dead_controllers()?.is_empty())
-    }
-
     /// Whether any controller lives.
     pub fn is_attended(&self) -> Result<bool> {
         Ok(self.controllers()?.iter().any(|name| self.lives(name)))
@@ -102,71 +92,90 @@ impl Journal {
         lives(lock::is_taken(&self.lock_path(controller)))
     }
 
-    /// Gives back the jobs of controllers that have died. What was published and not entered is
-    /// found by its digest and counts as done. Gives how many jobs were given back.
-    pub fn recover(&self) -> Result<u64> {
-        let mut count = 0;
+    /// Jobs of controllers that have died.
+    pub fn orphans(&self) -> Result<Vec<Orphan>> {
+        let mut orphans = Vec::new();
         for controller in self.dead_controllers()? {
-            let orphans: Vec<(i64, i64, PathBuf, Option<String>)> = self
-                .db
-                .prepare_cached("SELECT id, epoch, output, sha256 FROM jobs WHERE controller = ?1")?
-                .query_map([&controller], |row| {
-                    let output = PathBuf::from(row.get::<_, String>(2)?);
-                    Ok((row.get(0)?, row.get(1)?, output, row.get(3)?))
-                })?
-                .collect::<rusqlite::Result<_>>()?;
-            for (job, epoch, output, sha256) in orphans {
-                count += self.give_back((job, epoch), &output, sha256.as_deref())?;
+            let mut statement = self.db.prepare_cached(
+                "SELECT id, epoch, output, sha256 FROM jobs WHERE controller = ?1",
+            )?;
+            let found = statement.query_map([&controller], |row| {
+                Ok(Orphan {
+                    lease: Lease {
+                        job: row.get(0)?,
+                        epoch: row.get(1)?,
+                    },
+                    output: PathBuf::from(row.get::<_, String>(2)?),
+                    promised: row.get(3)?,
+                })
+            })?;
+            for orphan in found {
+                orphans.push(orphan?);
             }
-            let _ = fs::remove_file(self.lock_path(&controller));
-            self.sign_out(&controller)?;
         }
-        Ok(count)
+        Ok(orphans)
     }
 
-    /// Gives back a job of a dead controller; gives how many that are, for another controller may be
-    /// faster, and have begun the next attempt.
-    fn give_back(
-        &self,
-        (job, epoch): (i64, i64),
-        output: &Path,
-        sha256: Option<&str>,
-    ) -> Result<u64> {
-        // The controller's lock is free a little before its workers are gone.
-        publish::wait_for_writers(output, WRITER_LIMIT);
-        let is_published = sha256.is_some_and(|sha256| digest::is_of(output, sha256));
-        publish::remove_leftovers_of(output);
-        let stamp = Stamp::of(output).ok().filter(|_| is_published);
-        let state = if is_published {
-            JobState::Done
-        } else {
-            JobState::Queued
+    /// Gives an orphan back; says whether that was still to do, for another controller may be faster,
+    /// and have begun the next attempt.
+    pub fn give_back(&self, orphan: &Orphan, published: Option<Stamp>) -> Result<bool> {
+        let Lease { job, epoch } = orphan.lease;
+        let state = match published {
+            Some(_) => JobState::Done,
+            None => JobState::Queued,
         };
+        let now = self.now();
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let changed = transaction.execute(
             "UPDATE jobs SET state = ?3, epoch = epoch + 1, controller = NULL, progress = NULL,
                published = CASE WHEN ?4 IS NULL THEN published ELSE sha256 END,
                modified = COALESCE(?4, modified), size = COALESCE(?5, size),
                attempts = MAX(attempts - 1, 0), interruptions = interruptions + 1, finished = ?6
-             WHERE id = ?1 AND epoch = ?2",
+             WHERE id = ?1 AND epoch = ?2 AND controller IS NOT NULL",
             params![
                 job,
                 epoch,
                 state.name(),
-                stamp.as_ref().map(|s| s.modified),
-                stamp.as_ref().map(|s| s.size as i64),
-                is_published.then(now),
+                published.as_ref().map(|s| s.modified),
+                published.as_ref().map(|s| s.size as i64),
+                published.is_some().then_some(now),
             ],
         )?;
         if changed > 0 {
-            let ending = if is_published { "done" } else { "interrupted" };
+            let ending = match published {
+                Some(_) => "done",
+                None => "interrupted",
+            };
             transaction.execute(
                 "UPDATE attempts SET ended = ?2, ending = ?3 WHERE job = ?1 AND ended IS NULL",
-                params![job, now(), ending],
+                params![job, now, ending],
             )?;
         }
         transaction.commit()?;
-        Ok(changed as u64)
+        Ok(changed > 0)
+    }
+
+    /// Forgets the controllers that have died and hold no jobs any more.
+    pub fn forget_the_dead(&self) -> Result<()> {
+        for controller in self.dead_controllers()? {
+            let _ = fs::remove_file(self.lock_path(&controller));
+            self.sign_out(&controller)?;
+        }
+        Ok(())
+    }
+
+    /// The leases that this controller holds.
+    pub fn held(&self) -> Result<BTreeSet<Lease>> {
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT id, epoch FROM jobs WHERE controller = ?1")?;
+        let leases = statement.query_map([self.controller()], |row| {
+            Ok(Lease {
+                job: row.get(0)?,
+                epoch: row.get(1)?,
+            })
+        })?;
+        Ok(leases.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Forgets a controller; jobs that are still its own are given back by the next one.

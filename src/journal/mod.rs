@@ -6,13 +6,19 @@
 
 mod artifact;
 mod begin;
+#[cfg(test)]
+pub(crate) mod contract;
 mod controller;
+mod ledger;
 mod medium;
+mod prune;
 mod query;
 mod schema;
 mod work;
 
 pub use begin::{Begun, Planned};
+pub use ledger::{FirstEvent, Ledger, Orphan, Start, recover};
+pub use prune::{Pruned, old_graphs};
 pub use query::{BatchRow, Counts, JobRow, StoredEvent};
 pub use work::{Applied, Change, Claim, DEATHS_ALLOWED, Ending, Lease};
 
@@ -125,6 +131,7 @@ pub struct Journal {
     db: Connection,
     folder: PathBuf,
     controller: Option<Controller>,
+    wall: Box<dyn Fn() -> f64>,
 }
 
 impl Journal {
@@ -185,7 +192,24 @@ impl Journal {
             db,
             folder: folder.into(),
             controller: None,
+            wall: Box::new(now),
         }
+    }
+
+    /// Seconds since 1970, by the clock that claims and pauses go by.
+    fn now(&self) -> f64 {
+        (self.wall)()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn by_clock(&mut self, clock: impl Fn() -> f64 + 'static) {
+        self.wall = Box::new(clock);
+    }
+
+    /// Leaves everything as a process does that is killed.
+    #[cfg(test)]
+    pub(crate) fn vanish(&mut self) {
+        drop(self.controller.take());
     }
 
     /// Waits for nobody, so that a test of what happens then need not wait either.
@@ -200,9 +224,14 @@ impl Journal {
 
     /// The SHA-256 of the file, if it was computed when the file was as it is now.
     pub fn known_digest(&self, path: &Path) -> Result<Option<String>> {
-        let Ok(stamp) = Stamp::of(path) else {
-            return Ok(None);
-        };
+        match Stamp::of(path) {
+            Ok(stamp) => self.digest(path, &stamp),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The same, of a file with that stamp.
+    pub fn digest(&self, path: &Path, stamp: &Stamp) -> Result<Option<String>> {
         let mut statement = self.db.prepare_cached(
             "SELECT sha256 FROM files WHERE path = ?1 AND size = ?2 AND modified = ?3",
         )?;

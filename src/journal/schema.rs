@@ -8,8 +8,11 @@ use super::{Error, Result};
 use crate::cancel::Cancel;
 use crate::digest;
 
+/// Each step is one transaction with the number of its version. (`rusqlite_migration` does the same, and
+/// wants another version of rusqlite or of Rust than ours.)
+///
 /// Number `n` makes a journal of version `n` one of version `n + 1`.
-const STEPS: [&str; 2] = [FIRST, FENCED];
+pub(super) const STEPS: [&str; 3] = [FIRST, FENCED, FACES];
 const VERSION: i64 = STEPS.len() as i64;
 
 pub(super) const FIRST: &str = "
@@ -115,6 +118,14 @@ CREATE TABLE artifacts (
     sha256 TEXT NOT NULL,
     PRIMARY KEY (path, sha256)
 ) WITHOUT ROWID;
+";
+
+/// Jobs of faces that nobody learns at the moment come first.
+const FACES: &str = "
+-- The face that the job learns before it begins, unless it is known; absent where it learns none.
+ALTER TABLE jobs ADD COLUMN learns TEXT;
+UPDATE jobs SET learns = json_extract(spec, '$.face')
+WHERE COALESCE(json_extract(spec, '$.learn'), 'auto') != 'off';
 ";
 
 pub fn migrate(db: &Connection, folder: &Path) -> Result<()> {

@@ -1,24 +1,27 @@
 //! What a controller enters while it works.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
-use super::{Journal, Media, Result, Stamp, now, stamp_of, text};
+use super::ledger::FirstEvent;
+use super::{Journal, Media, Result, Stamp, stamp_of, text};
 use crate::event::{Event, JobState, Outcome, Progress};
+use crate::faces::Learn;
 use crate::job::{IfExists, Job};
+use crate::store::Store;
 
 /// So many workers may die of a job before it is set aside.
 pub const DEATHS_ALLOWED: u32 = 2;
 
 /// A job whose controller died this often while it ran may stay among others. Beyond, it comes last and
 /// runs by itself, so that one that takes the whole machine down does so when the others are done.
-const INTERRUPTIONS_IN_COMPANY: u32 = 2;
+pub(super) const INTERRUPTIONS_IN_COMPANY: u32 = 2;
 /// No job is put off for longer.
-const LONGEST_WAIT: Duration = Duration::from_secs(120);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
 /// One change. Those of one moment are applied together or not at all.
 #[derive(Clone, Debug)]
@@ -31,15 +34,12 @@ pub enum Change {
         lease: Lease,
         progress: Progress,
     },
-    /// What the job's inputs and settings come to.
-    Identified {
-        lease: Lease,
-        identity: String,
-    },
     /// The output is whole and will get its name next.
     Made {
         lease: Lease,
         sha256: String,
+        /// What the job's inputs and settings came to.
+        identity: Option<String>,
     },
     Ended {
         lease: Lease,
@@ -89,8 +89,8 @@ pub struct Ending {
     /// `Queued` where the job is to be tried again.
     pub state: JobState,
     pub outcome: Outcome,
-    /// With `Queued`: not before this time.
-    pub not_before: f64,
+    /// With `Queued`: not before so long, by the clock of the ledger.
+    pub retry_after: Duration,
     /// The last phase that was heard of.
     pub stage: String,
     /// What the worker died of.
@@ -120,17 +120,16 @@ pub struct Claim {
     pub solo: bool,
     /// The digest of an output that an earlier attempt was about to publish when it was cut off.
     pub promised: Option<String>,
-    pub face_digest: Option<String>,
-    pub speech_digest: Option<String>,
+    /// The stamp of what an earlier attempt has published under the output's name.
+    pub made: Option<Stamp>,
 }
 
 impl Change {
     /// The lease under which it is said.
-    fn lease(&self) -> Option<Lease> {
+    pub(super) fn lease(&self) -> Option<Lease> {
         match self {
             Self::State { lease, .. }
             | Self::Progress { lease, .. }
-            | Self::Identified { lease, .. }
             | Self::Made { lease, .. }
             | Self::Ended { lease, .. }
             | Self::Thumbnail { lease, .. } => Some(*lease),
@@ -147,15 +146,21 @@ impl Claim {
             epoch: self.epoch,
         }
     }
+
+    /// Lets the job replace what was made earlier, where that is what lies there. Gives its stamp.
+    pub fn may_replace_own(&mut self, store: &dyn Store) -> Option<Stamp> {
+        let made = self.made.take()?;
+        let output = self.spec.output.as_deref()?;
+        if store.stamp(output)? != made {
+            return None;
+        }
+        self.spec.if_exists = IfExists::Overwrite;
+        self.made = Some(made.clone());
+        Some(made)
+    }
 }
 
 impl Journal {
-    /// Takes the next job of the batch that is due, for the worker with process id `worker`.
-    pub fn claim(&self, batch: i64, worker: u32) -> Result<Option<Claim>> {
-        let applied = self.apply_and_claim(batch, &mut Vec::new(), worker, &|_| None)?;
-        Ok(applied.claim)
-    }
-
     /// Applies the changes and takes the next job, all or nothing, so that between two jobs the disk
     /// is waited for once. What `begin` has to say of the job becomes the last change.
     pub fn apply_and_claim(
@@ -163,10 +168,11 @@ impl Journal {
         batch: i64,
         changes: &mut Vec<Change>,
         worker: u32,
-        begin: &dyn Fn(&Claim) -> Option<Event>,
+        begin: FirstEvent<'_>,
     ) -> Result<Applied> {
+        let now = self.now();
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
-        let lost = apply_all(&transaction, batch, changes)?;
+        let lost = apply_all(&transaction, batch, changes, now)?;
         let claim = self.claim_in(&transaction, batch, worker)?;
         let mut last = claim.as_ref().and_then(|claim| {
             let event = begin(claim)?;
@@ -174,7 +180,7 @@ impl Journal {
             Some(Change::Event { event, lease })
         });
         if let Some(last) = &mut last {
-            apply_one(&transaction, batch, last)?;
+            apply_one(&transaction, batch, last, now)?;
         }
         transaction.commit()?;
         changes.extend(last);
@@ -182,16 +188,19 @@ impl Journal {
     }
 
     fn claim_in(&self, db: &Transaction, batch: i64, worker: u32) -> Result<Option<Claim>> {
-        let now = now();
+        let now = self.now();
         let found = db
             .prepare_cached(
                 "UPDATE jobs SET state = 'probing', controller = ?2, epoch = epoch + 1,
                    attempts = attempts + 1, progress = NULL
                  WHERE id = (SELECT id FROM jobs WHERE batch = ?1 AND listed = 1
                    AND state = 'queued' AND (not_before <= ?3 OR not_before > ?4)
-                   ORDER BY interruptions > ?5, position LIMIT 1)
+                   ORDER BY interruptions > ?5, learns IN (SELECT learns FROM jobs
+                       WHERE controller IS NOT NULL AND state IN ('probing', 'loading')
+                         AND learns IS NOT NULL) IS TRUE,
+                     position LIMIT 1)
                  RETURNING id, epoch, spec, attempts, deaths, alone, interruptions > ?5, sha256,
-                   output, published IS NOT NULL, size, modified",
+                   published IS NOT NULL, size, modified",
             )?
             .query_row(
                 // A job that waits for longer than any does was put off by a clock that was put back.
@@ -203,10 +212,8 @@ impl Journal {
                     INTERRUPTIONS_IN_COMPANY
                 ],
                 |row| {
-                    let output = PathBuf::from(row.get::<_, String>(8)?);
-                    let made = stamp_of(row.get(10)?, row.get(11)?);
-                    let is_ours = row.get(9)? && made.is_some() && Stamp::of(&output).ok() == made;
-                    let claim = Claim {
+                    let is_ours = row.get(8)?;
+                    Ok(Claim {
                         job: row.get(0)?,
                         epoch: row.get(1)?,
                         spec: json(row, 2)?,
@@ -215,14 +222,12 @@ impl Journal {
                         alone: row.get(5)?,
                         solo: row.get(6)?,
                         promised: row.get(7)?,
-                        face_digest: None,
-                        speech_digest: None,
-                    };
-                    Ok((claim, is_ours))
+                        made: stamp_of(row.get(9)?, row.get(10)?).filter(|_| is_ours),
+                    })
                 },
             )
             .optional()?;
-        let Some((mut claim, is_ours)) = found else {
+        let Some(claim) = found else {
             return Ok(None);
         };
         db.execute(
@@ -230,13 +235,6 @@ impl Journal {
              VALUES (?1, ?2, ?3, ?4, ?5)",
             params![claim.job, claim.attempt, self.controller(), worker, now],
         )?;
-        if is_ours {
-            // What was made earlier, and nobody has touched since, may be replaced.
-            claim.spec.if_exists = IfExists::Overwrite;
-        }
-        // The job is taken: what fails from here on must not lose it. The worker reads the files.
-        claim.face_digest = self.known_digest(&claim.spec.face).unwrap_or_default();
-        claim.speech_digest = self.known_digest(&claim.spec.speech).unwrap_or_default();
         Ok(Some(claim))
     }
 
@@ -247,7 +245,7 @@ impl Journal {
             return Ok(BTreeSet::new());
         }
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
-        let lost = apply_all(&transaction, batch, changes)?;
+        let lost = apply_all(&transaction, batch, changes, self.now())?;
         transaction.commit()?;
         Ok(lost)
     }
@@ -262,6 +260,12 @@ impl Journal {
     }
 }
 
+/// The face that the job learns, unless it is known. Whoever would wait for another job that learns the
+/// same one is given other work first.
+pub(super) fn learns(job: &Job) -> Option<&Path> {
+    (job.learn != Learn::Off).then_some(job.face.as_path())
+}
+
 /// A column that is JSON.
 fn json<T: serde::de::DeserializeOwned>(row: &Row, column: usize) -> rusqlite::Result<T> {
     let text = row.get::<_, String>(column)?;
@@ -270,7 +274,12 @@ fn json<T: serde::de::DeserializeOwned>(row: &Row, column: usize) -> rusqlite::R
 }
 
 /// Applies the changes whose leases hold; gives the others' leases.
-fn apply_all(db: &Transaction, batch: i64, changes: &mut [Change]) -> Result<BTreeSet<Lease>> {
+fn apply_all(
+    db: &Transaction,
+    batch: i64,
+    changes: &mut [Change],
+    now: f64,
+) -> Result<BTreeSet<Lease>> {
     let mut lost = BTreeSet::new();
     for change in changes {
         if let Change::Event { event, .. } = change {
@@ -281,7 +290,7 @@ fn apply_all(db: &Transaction, batch: i64, changes: &mut [Change]) -> Result<BTr
         if lease.is_some_and(|lease| lost.contains(&lease)) {
             continue;
         }
-        if !apply_one(db, batch, change)? {
+        if !apply_one(db, batch, change, now)? {
             lost.extend(lease);
         }
     }
@@ -289,7 +298,7 @@ fn apply_all(db: &Transaction, batch: i64, changes: &mut [Change]) -> Result<BTr
 }
 
 /// Applies a change; says whether its lease holds.
-fn apply_one(db: &Transaction, batch: i64, change: &mut Change) -> Result<bool> {
+fn apply_one(db: &Transaction, batch: i64, change: &mut Change, now: f64) -> Result<bool> {
     let changed = match change {
         Change::Event { event, lease } => {
             // A result is told by the attempt that has just given its lease back.
@@ -323,19 +332,17 @@ fn apply_one(db: &Transaction, batch: i64, change: &mut Change) -> Result<bool> 
                 lease.epoch,
                 serde_json::to_string(progress)?
             ])?,
-        Change::Identified { lease, identity } => db
+        Change::Made {
+            lease,
+            sha256,
+            identity,
+        } => db
             .prepare_cached(
-                "UPDATE jobs SET identity = ?3
+                "UPDATE jobs SET state = 'finishing', sha256 = ?3, identity = ?4
                  WHERE id = ?1 AND epoch = ?2 AND controller IS NOT NULL",
             )?
-            .execute(params![lease.job, lease.epoch, &*identity])?,
-        Change::Made { lease, sha256 } => db
-            .prepare_cached(
-                "UPDATE jobs SET state = 'finishing', sha256 = ?3
-                 WHERE id = ?1 AND epoch = ?2 AND controller IS NOT NULL",
-            )?
-            .execute(params![lease.job, lease.epoch, &*sha256])?,
-        Change::Ended { lease, ending } => end(db, *lease, ending)?,
+            .execute(params![lease.job, lease.epoch, &*sha256, &*identity])?,
+        Change::Ended { lease, ending } => end(db, *lease, ending, now)?,
         Change::Digest {
             path,
             stamp,
@@ -377,7 +384,7 @@ fn apply_one(db: &Transaction, batch: i64, change: &mut Change) -> Result<bool> 
 }
 
 /// Enters how an attempt ended and gives the job back; gives how many rows that changed.
-fn end(db: &Transaction, lease: Lease, ending: &Ending) -> Result<usize> {
+fn end(db: &Transaction, lease: Lease, ending: &Ending, now: f64) -> Result<usize> {
     let outcome = serde_json::to_string(&ending.outcome)?;
     let stamp = ending.stamp.as_ref();
     let changed = db
@@ -395,13 +402,13 @@ fn end(db: &Transaction, lease: Lease, ending: &Ending) -> Result<usize> {
             lease.epoch,
             ending.state.name(),
             outcome,
-            ending.not_before,
+            now + ending.retry_after.as_secs_f64(),
             stamp.map(|s| s.modified),
             stamp.map(|s| s.size as i64),
             u32::from(ending.is_culprit),
             ending.is_suspect || ending.is_culprit,
             u32::from(!ending.counts),
-            (ending.state != JobState::Queued).then(now),
+            (ending.state != JobState::Queued).then_some(now),
         ])?;
     if changed == 0 {
         return Ok(0);
@@ -414,7 +421,7 @@ fn end(db: &Transaction, lease: Lease, ending: &Ending) -> Result<usize> {
     )?
     .execute(params![
         lease.job,
-        now(),
+        now,
         ending.outcome.state.name(),
         ending.stage,
         ending.signal,

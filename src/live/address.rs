@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::event::DestinationCause;
-use crate::path::settled;
+use crate::path::normalised;
 use crate::secret::{Parts, public_url, redact};
 
 /// How long a host may take to answer at all.
@@ -110,7 +110,7 @@ impl Address {
     /// Whether both lead to one place, however a file is spelled.
     pub fn is_same(&self, other: &Self) -> bool {
         match (self.file(), other.file()) {
-            (Some(own), Some(other)) => settled(own) == settled(other),
+            (Some(own), Some(other)) => normalised(own) == normalised(other),
             _ => self == other,
         }
     }

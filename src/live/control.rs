@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Said;
+use super::Notice;
 use super::socket::{self, Socket};
 use crate::error::Failure;
 use crate::event::{ErrorReport, LiveStatus};
@@ -20,7 +20,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// What can be asked of a broadcast.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
-pub enum Wish {
+pub enum ControlCommand {
     /// Says the file when those before it are said.
     Say {
         file: PathBuf,
@@ -58,9 +58,9 @@ pub struct Reply {
     pub status: Option<LiveStatus>,
 }
 
-/// A wish and where its answer goes.
+/// A command and where its answer goes.
 pub struct Request {
-    pub wish: Wish,
+    pub command: ControlCommand,
     pub reply: mpsc::SyncSender<Reply>,
 }
 
@@ -77,7 +77,7 @@ pub struct Listener {
 impl Listener {
     /// Hears wishes at `path` and passes them to `said`: whoever is heard can make the face say anything,
     /// so that is this user.
-    pub fn start(path: &Path, said: mpsc::Sender<Said>) -> std::io::Result<Self> {
+    pub fn start(path: &Path, said: mpsc::Sender<Notice>) -> std::io::Result<Self> {
         let (socket, listener) = Socket::listen(path)?;
         std::thread::Builder::new()
             .name("control".into())
@@ -96,13 +96,16 @@ impl Listener {
     }
 }
 
-fn serve(stream: &UnixStream, said: &mpsc::Sender<Said>) {
+fn serve(stream: &UnixStream, said: &mpsc::Sender<Notice>) {
     let mut writer = stream;
     for line in BufReader::new(stream).lines().map_while(Result::ok) {
         let reply = match serde_json::from_str(&line) {
-            Ok(wish) => {
+            Ok(command) => {
                 let (reply, answer) = mpsc::sync_channel(1);
-                if said.send(Said::Request(Request { wish, reply })).is_err() {
+                if said
+                    .send(Notice::Request(Request { command, reply }))
+                    .is_err()
+                {
                     return;
                 }
                 let Ok(answer) = answer.recv_timeout(ANSWER_LIMIT) else {
@@ -131,14 +134,14 @@ pub fn refused(failure: &Failure) -> Reply {
 }
 
 /// Asks the broadcast at `path`.
-pub fn ask(path: &Path, wish: &Wish) -> std::io::Result<Reply> {
+pub fn ask(path: &Path, command: &ControlCommand) -> std::io::Result<Reply> {
     let stream = UnixStream::connect(path)?;
     if !socket::is_own(&stream) {
         return Err(std::io::Error::other("somebody else listens there"));
     }
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
     let mut writer = &stream;
-    let mut text = serde_json::to_vec(wish)?;
+    let mut text = serde_json::to_vec(command)?;
     text.push(b'\n');
     writer.write_all(&text)?;
     let mut line = String::new();
@@ -162,7 +165,7 @@ mod tests {
         let (sender, receiver) = mpsc::channel();
         let listener = Listener::start(&path, sender).unwrap();
         let answering = std::thread::spawn(move || {
-            let Ok(Said::Request(request)) = receiver.recv() else {
+            let Ok(Notice::Request(request)) = receiver.recv() else {
                 panic!("no request");
             };
             let reply = Reply {
@@ -171,13 +174,13 @@ mod tests {
                 status: None,
             };
             request.reply.send(reply).unwrap();
-            request.wish
+            request.command
         });
-        let wish = Wish::Say {
+        let command = ControlCommand::Say {
             file: "hello.wav".into(),
         };
-        assert!(ask(&path, &wish).unwrap().ok);
-        assert_eq!(answering.join().unwrap(), wish);
+        assert!(ask(&path, &command).unwrap().ok);
+        assert_eq!(answering.join().unwrap(), command);
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         drop(listener);
@@ -195,14 +198,15 @@ mod tests {
 
     #[test]
     fn wishes_read_like_sentences() {
-        let wish: Wish = serde_json::from_str(r#"{"do":"say","file":"a.wav"}"#).unwrap();
+        let command: ControlCommand =
+            serde_json::from_str(r#"{"do":"say","file":"a.wav"}"#).unwrap();
         assert_eq!(
-            wish,
-            Wish::Say {
+            command,
+            ControlCommand::Say {
                 file: "a.wav".into()
             }
         );
-        let wish: Wish = serde_json::from_str(r#"{"do":"stop"}"#).unwrap();
-        assert_eq!(wish, Wish::Stop);
+        let command: ControlCommand = serde_json::from_str(r#"{"do":"stop"}"#).unwrap();
+        assert_eq!(command, ControlCommand::Stop);
     }
 }

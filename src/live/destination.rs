@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
-use super::Said;
+use super::Notice;
 use super::address::{Address, back_off};
 use super::fan::{Fan, Packet, Stream, Subscription};
 use super::stall::Stall;
@@ -45,7 +45,7 @@ pub struct Destination {
 #[derive(Clone)]
 pub struct Surroundings {
     pub fan: Fan,
-    pub said: mpsc::Sender<Said>,
+    pub said: mpsc::Sender<Notice>,
     /// Asks the encoder for a whole picture.
     pub want_key: Arc<dyn Fn() + Send + Sync>,
     /// What the operator set, by the names of templates.
@@ -158,7 +158,7 @@ impl Sender {
             retry_in_s: pause.map(|pause| pause.as_secs_f64()),
             packets_dropped: self.dropped,
         };
-        let _ = self.surroundings.said.send(Said::Destination(status));
+        let _ = self.surroundings.said.send(Notice::Destination(status));
     }
 
     /// Builds the pipeline and feeds it until it fails or is to stop.
@@ -172,7 +172,7 @@ impl Sender {
             && let Err(reason) = finish(&pipeline, &self.address)
         {
             let text = format!("{}: it could not be ended well: {reason}", self.name);
-            let _ = self.surroundings.said.send(Said::Warning(text));
+            let _ = self.surroundings.said.send(Notice::Warning(text));
         }
         let _ = crate::pipeline::runner::stop(&pipeline);
         end
@@ -196,7 +196,7 @@ impl Sender {
                         self.name,
                         free.display()
                     );
-                    let _ = self.surroundings.said.send(Said::Warning(text));
+                    let _ = self.surroundings.said.send(Notice::Warning(text));
                 }
                 values.set("output", free.display().to_string())
             }

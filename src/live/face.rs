@@ -18,6 +18,9 @@ const OPEN_LIMIT: Duration = Duration::from_secs(15);
 /// How long one frame may take before the last one is shown again.
 const FRAME_LIMIT: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 
+/// What the numbers of the pictures on air mean.
+pub const COLORIMETRY: &str = "bt709";
+
 /// Size and rate of the pictures on air.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Picture {
@@ -30,6 +33,8 @@ impl Picture {
     pub fn caps(&self) -> gst::Caps {
         gst_video::VideoCapsBuilder::new()
             .format(gst_video::VideoFormat::I420)
+            // Fixed: the face on air may be exchanged for one of other colours.
+            .field("colorimetry", COLORIMETRY)
             .width(self.width as i32)
             .height(self.height as i32)
             .framerate(gst::Fraction::new(self.fps.0 as i32, self.fps.1 as i32))
@@ -114,8 +119,8 @@ impl Face {
         };
         let pipeline = gst::parse::launch(&format!(
             "facesource uri=file:///proc/self/fd/{} loop-mode={loop_mode} \
-             ! videoconvert ! videoscale add-borders=true ! videorate \
-             ! appsink name=frames sync=false max-buffers=4",
+             ! videoconvert ! video/x-raw,format={{I420,I420_10LE}} ! colorconvert \
+             ! videoscale add-borders=true ! videorate ! appsink name=frames sync=false max-buffers=4",
             file.as_raw_fd()
         ))
         .map_err(|e| failed(FailureKind::PluginMissing, &e.message()))?

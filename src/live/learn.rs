@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::face::Picture;
+use super::face::{COLORIMETRY, Picture};
 use crate::error::Failure;
 use crate::event::Event;
-use crate::faces::{self, Amount, Learn, Learnt, Request, Selection};
+use crate::faces::{self, Amount, Form, Learn, Learnt, Request, Selection};
 use crate::pipeline::probe::Probe;
 use crate::pipeline::template::Values;
 use crate::worker::paints;
@@ -62,9 +62,15 @@ impl Learner {
         };
         let on_air = (self.picture.width, self.picture.height);
         let own = probe.video.map(|video| (video.width, video.height));
+        let colour = probe.video.and_then(|video| video.colour);
+        let has_colours = colour.is_some_and(|colour| colour.is(COLORIMETRY));
         Request {
             // As the face is seen on air, or its mouths would not fit.
-            picture: (own != Some(on_air)).then_some(on_air),
+            form: Form {
+                size: (own != Some(on_air)).then_some(on_air),
+                colorimetry: (!has_colours).then(|| COLORIMETRY.into()),
+                depth: None,
+            },
             limit: (amount != Amount::Whole).then_some(LIMIT),
             ..Request::new(face, probe, self.selection.clone(), amount)
         }
@@ -97,15 +103,18 @@ mod tests {
                 height,
                 fps: Some((25, 1)),
                 rotation: 0,
+                colour: None,
             }),
             audio: None,
+            videos: 1,
+            sounds: 0,
         };
         let auto = learner(Learn::Auto, &Values::new()).unwrap();
         let same = auto.request(Path::new("f.mp4"), &probe(320, 240));
-        assert_eq!(same.picture, None);
+        assert_eq!(same.form.size, None);
         assert_eq!(same.limit, Some(LIMIT));
         let scaled = auto.request(Path::new("f.mp4"), &probe(640, 480));
-        assert_eq!(scaled.picture, Some((320, 240)));
+        assert_eq!(scaled.form.size, Some((320, 240)));
         let full = learner(Learn::Full, &Values::new()).unwrap();
         let whole = full.request(Path::new("f.mp4"), &probe(320, 240));
         assert_eq!((whole.amount, whole.limit), (Amount::Whole, None));

@@ -40,7 +40,7 @@ pub trait Source: Send {
 
 /// What happened while a block was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Happening {
+pub enum MixEvent {
     Began,
     Ended,
 }
@@ -64,7 +64,7 @@ impl Mixer {
         &mut self,
         source: Option<&mut dyn Source>,
         out: &mut [f32; BLOCK],
-    ) -> Option<Happening> {
+    ) -> Option<MixEvent> {
         let mut happening = None;
         match source {
             Some(source) if !self.is_closing => happening = self.fill(source),
@@ -88,7 +88,7 @@ impl Mixer {
         !self.is_speaking
     }
 
-    fn fill(&mut self, source: &mut dyn Source) -> Option<Happening> {
+    fn fill(&mut self, source: &mut dyn Source) -> Option<MixEvent> {
         let wanted = (BLOCK + FADE).saturating_sub(self.pending.len());
         self.taken.clear();
         let supply = source.take(wanted, &mut self.taken);
@@ -108,8 +108,8 @@ impl Mixer {
             self.is_closing = true;
         }
         match supply {
-            Supply::Ended => Some(Happening::Ended),
-            _ if began => Some(Happening::Began),
+            Supply::Ended => Some(MixEvent::Ended),
+            _ if began => Some(MixEvent::Began),
             _ => None,
         }
     }
@@ -163,7 +163,7 @@ mod tests {
         let mut there = true;
         for _ in 0..blocks {
             let source = there.then_some(&mut *source as &mut dyn Source);
-            if mixer.block(source, &mut out) == Some(Happening::Ended) {
+            if mixer.block(source, &mut out) == Some(MixEvent::Ended) {
                 there = false;
             }
             sound.extend(out);

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
-use crate::cancel::{Haste, Stop};
+use crate::cancel::{Shutdown, Stop};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, DestinationState, DestinationStatus, Event, LiveStatus, display};
 use crate::faces::Learn;
@@ -40,7 +40,7 @@ use crate::pipeline::probe::{self, Probe, Role};
 use crate::pipeline::template::Values;
 
 use address::Address;
-use control::{Listener, Reply, Request, Wish, refused};
+use control::{ControlCommand, Listener, Reply, Request, refused};
 use destination::{Destination, Surroundings};
 use engine::Engine;
 use face::{Face, Feeder, Pace, Picture};
@@ -81,7 +81,7 @@ pub struct Options {
 }
 
 /// What the parts of a broadcast tell its main loop.
-pub enum Said {
+pub enum Notice {
     Destination(DestinationStatus),
     Request(Request),
     /// What was asked for has been looked into, which takes a while, and somebody may wait for the answer.
@@ -128,7 +128,7 @@ fn open_face(
     path: PathBuf,
     picture: &Picture,
     learner: Option<&Learner>,
-    said: &mpsc::Sender<Said>,
+    said: &mpsc::Sender<Notice>,
 ) -> Result<Ready, Failure> {
     check_input(&path)?;
     let probe = probe::probe(&path, Role::Face)?;
@@ -136,7 +136,7 @@ fn open_face(
     let learnt = match learner {
         Some(learner) => learner.learn(&path, &probe, &|| false, &mut |event| {
             if let Body::Warning { message, .. } = &event.body {
-                let _ = said.send(Said::Warning(message.clone()));
+                let _ = said.send(Notice::Warning(message.clone()));
             }
         })?,
         None => None,
@@ -155,7 +155,7 @@ pub fn run(mut options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> R
     let mut values = options.values.clone();
     let learner = Learner::new(options.learn, &values, picture);
     if let Some(learner) = &learner {
-        let is_over = || stop.haste() != Haste::None;
+        let is_over = || stop.shutdown() != Shutdown::No;
         match learner.learn(&options.face, &probe, &is_over, emit) {
             Ok(Some(path)) => {
                 if let Some(path) = path.to_str() {
@@ -231,7 +231,7 @@ pub fn run(mut options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> R
         let feeding = engine.clone();
         let warn = sender.clone();
         scope.spawn(move || {
-            let warn = |text| drop(warn.send(Said::Warning(text)));
+            let warn = |text| drop(warn.send(Notice::Warning(text)));
             Feeder::new(face, picture).run(&feeding.face, &new_faces, &pace, &warn);
         });
         let voice = Voice {
@@ -256,8 +256,8 @@ pub fn run(mut options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> R
         // How they ended.
         for item in said.try_iter() {
             match item {
-                Said::Destination(status) => studio.destination_said(status, emit),
-                Said::Warning(message) => tell_warning(message, emit),
+                Notice::Destination(status) => studio.destination_said(status, emit),
+                Notice::Warning(message) => tell_warning(message, emit),
                 _ => {}
             }
         }
@@ -330,7 +330,7 @@ struct Studio {
 impl Studio {
     fn run(
         &mut self,
-        said: &mpsc::Receiver<Said>,
+        said: &mpsc::Receiver<Notice>,
         stop: &Stop,
         until_said: bool,
         emit: &mut dyn FnMut(&Event),
@@ -341,30 +341,30 @@ impl Studio {
             let mut next = said.recv_timeout(TICK).ok();
             while let Some(item) = next.take() {
                 match item {
-                    Said::Destination(status) => self.destination_said(status, emit),
-                    Said::Request(Request { wish, reply }) => {
-                        let is_stop = wish == Wish::Stop;
-                        self.grant(wish, reply, emit);
+                    Notice::Destination(status) => self.destination_said(status, emit),
+                    Notice::Request(Request { command, reply }) => {
+                        let is_stop = command == ControlCommand::Stop;
+                        self.grant(command, reply, emit);
                         if is_stop {
                             return Ok(());
                         }
                     }
-                    Said::Ready(ready, reply) => {
+                    Notice::Ready(ready, reply) => {
                         let done = ready.map(|ready| self.take(ready));
                         let answer = self.answer(done, emit);
                         if let Some(reply) = reply {
                             let _ = reply.send(answer);
                         }
                     }
-                    Said::Warning(message) => tell_warning(message, emit),
-                    Said::Message(message) => emit(&Event::now(Body::Message { message })),
+                    Notice::Warning(message) => tell_warning(message, emit),
+                    Notice::Message(message) => emit(&Event::now(Body::Message { message })),
                 }
                 next = said.try_recv().ok();
             }
             if let Some(failure) = engine_failure(&self.engine) {
                 return Err(failure);
             }
-            if stop.haste() != Haste::None {
+            if stop.shutdown() != Shutdown::No {
                 return Ok(());
             }
             let frames = self.engine.figures.frames.load(Relaxed);
@@ -427,35 +427,40 @@ impl Studio {
     }
 
     /// Does what is asked, and answers; what takes a while is done elsewhere and answered then.
-    fn grant(&mut self, wish: Wish, reply: mpsc::SyncSender<Reply>, emit: &mut dyn FnMut(&Event)) {
-        let result = match wish {
-            Wish::Say { file } => {
+    fn grant(
+        &mut self,
+        command: ControlCommand,
+        reply: mpsc::SyncSender<Reply>,
+        emit: &mut dyn FnMut(&Event),
+    ) {
+        let result = match command {
+            ControlCommand::Say { file } => {
                 return self.prepare(reply, move || {
                     Prepared::new(Speech::File(file)).map(Ready::Speech)
                 });
             }
-            Wish::Face { file } => {
+            ControlCommand::Face { file } => {
                 let (picture, learner) = (self.picture, self.learner.clone());
                 let said = self.surroundings.said.clone();
                 return self.prepare(reply, move || {
                     open_face(file, &picture, learner.as_ref(), &said)
                 });
             }
-            Wish::Skip => {
+            ControlCommand::Skip => {
                 lock(&self.queue).skip();
                 Ok(())
             }
-            Wish::Clear => {
+            ControlCommand::Clear => {
                 lock(&self.queue).clear();
                 Ok(())
             }
-            Wish::Pause | Wish::Resume => {
-                lock(&self.queue).pause(wish == Wish::Pause);
+            ControlCommand::Pause | ControlCommand::Resume => {
+                lock(&self.queue).pause(command == ControlCommand::Pause);
                 Ok(())
             }
-            Wish::Add { to } => self.add_named(&to),
-            Wish::Drop { to } => self.drop_named(&to),
-            Wish::Status | Wish::Stop => Ok(()),
+            ControlCommand::Add { to } => self.add_named(&to),
+            ControlCommand::Drop { to } => self.drop_named(&to),
+            ControlCommand::Status | ControlCommand::Stop => Ok(()),
         };
         let answer = self.answer(result, emit);
         let _ = reply.send(answer);
@@ -467,7 +472,7 @@ impl Studio {
         work: impl FnOnce() -> Result<Ready, Failure> + Send + 'static,
     ) {
         let said = self.surroundings.said.clone();
-        std::thread::spawn(move || said.send(Said::Ready(work(), Some(reply))));
+        std::thread::spawn(move || said.send(Notice::Ready(work(), Some(reply))));
     }
 
     fn answer(&mut self, result: Result<(), Failure>, emit: &mut dyn FnMut(&Event)) -> Reply {

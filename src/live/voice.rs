@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::address::back_off;
 use super::engine::Engine;
-use super::mix::{self, BLOCK, Happening, Mixer, RATE, time_of};
+use super::mix::{self, BLOCK, MixEvent, Mixer, RATE, time_of};
 use super::speech::{Decoded, Speech};
-use super::{Said, lock};
+use super::{Notice, lock};
 use crate::error::{Failure, FailureKind};
 
 /// One that waits to be said.
@@ -161,7 +161,7 @@ impl Queue {
 pub struct Voice {
     pub engine: Arc<Engine>,
     pub queue: SharedQueue,
-    pub said: mpsc::Sender<Said>,
+    pub said: mpsc::Sender<Notice>,
     pub is_over: Arc<AtomicBool>,
     pub begin: Instant,
 }
@@ -263,7 +263,7 @@ impl Voice {
                 (None, None) => None,
             };
             match mixer.block(source, &mut block) {
-                Some(Happening::Began) => {
+                Some(MixEvent::Began) => {
                     // What a file interrupted goes on when the file is said, however long that was.
                     let arrived = line.source.as_ref().and_then(Decoded::arrived);
                     let of_line = arrived.map(|at| at.max(free_since));
@@ -272,7 +272,7 @@ impl Voice {
                         self.engine.expect(number, since);
                     }
                 }
-                Some(Happening::Ended) => match current.take() {
+                Some(MixEvent::Ended) => match current.take() {
                     Some(ended) => self.ended(&ended),
                     None => self.line_ended(&mut line),
                 },
@@ -294,7 +294,7 @@ impl Voice {
         let now = Instant::now();
         let mut queue = lock(&self.queue);
         if let Some(text) = queue.too_long(now) {
-            let _ = self.said.send(Said::Warning(text));
+            let _ = self.said.send(Notice::Warning(text));
         }
         let streams = streams && !queue.is_paused;
         let Some(speech) = queue.take_to_open(streams, now) else {
@@ -306,7 +306,7 @@ impl Voice {
             let opened = speech.open();
             let failed = lock(&queue).opened(now, opened);
             if let Some(text) = failed {
-                let _ = said.send(Said::Warning(text));
+                let _ = said.send(Notice::Warning(text));
             }
         };
         let thread = std::thread::Builder::new().name("opening".into());
@@ -314,7 +314,7 @@ impl Voice {
             let failure = Failure::new(FailureKind::Internal).detail(error);
             let failed = lock(&self.queue).opened(now, Err(failure));
             if let Some(text) = failed {
-                let _ = self.said.send(Said::Warning(text));
+                let _ = self.said.send(Notice::Warning(text));
             }
         }
     }
@@ -334,7 +334,7 @@ impl Voice {
         drop(queue);
         let _ = self
             .said
-            .send(Said::Message(format!("saying {}", waiting.name)));
+            .send(Notice::Message(format!("saying {}", waiting.name)));
         Some((decoded, waiting.arrived))
     }
 
@@ -342,7 +342,7 @@ impl Voice {
         lock(&self.queue).current = None;
         if let Some(reason) = &ended.failure {
             let text = format!("{}: it ended early: {reason}", ended.name);
-            let _ = self.said.send(Said::Warning(text));
+            let _ = self.said.send(Notice::Warning(text));
         }
     }
 
@@ -382,7 +382,7 @@ impl Voice {
             line.next_try = Some(Instant::now() + pause);
             text += &format!(". It is tried again in {} s", pause.as_secs());
         }
-        let _ = self.said.send(Said::Warning(text));
+        let _ = self.said.send(Notice::Warning(text));
     }
 
     fn reopen(&self, line: &mut Line) {

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::speech::Speech;
-use super::{Prepared, Ready, Said};
+use super::{Notice, Prepared, Ready};
 use crate::journal::Stamp;
 
 /// How often the folder is looked at.
@@ -15,12 +15,12 @@ const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Passes on files that appear in `folder` or change there, in the order of their names, once they
 /// don't grow any more.
-pub fn watch(folder: &Path, said: &mpsc::Sender<Said>, is_over: &AtomicBool) {
+pub fn watch(folder: &Path, said: &mpsc::Sender<Notice>, is_over: &AtomicBool) {
     let mut folder_before = Watched::new(list(folder));
     while !is_over.load(Relaxed) {
         for path in folder_before.news(list(folder)) {
             let ready = Prepared::new(Speech::File(path)).map(Ready::Speech);
-            let _ = said.send(Said::Ready(ready, None));
+            let _ = said.send(Notice::Ready(ready, None));
         }
         std::thread::sleep(INTERVAL);
     }

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod classify;
+pub mod colour;
 pub mod container;
 pub mod debian;
 pub mod flow;

@@ -10,6 +10,7 @@ use gstlipsync::decode::{self, still};
 use serde::{Deserialize, Serialize};
 
 use super::classify;
+use super::colour::Colour;
 use super::container::{self, Wholeness};
 use super::format;
 use super::mp4;
@@ -57,6 +58,8 @@ pub struct Video {
     pub fps: Option<(u32, u32)>,
     /// Degrees clockwise by which the picture is to be turned.
     pub rotation: u32,
+    /// As it is decoded.
+    pub colour: Option<Colour>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +89,7 @@ impl Probe {
             height: self.video.map(|v| v.height),
             fps: self.video.and_then(|v| v.fps).map(fps_of),
             rotation: self.video.map(|v| v.rotation),
+            colour: self.video.and_then(|v| v.colour).map(|c| c.words()),
             sample_rate: self.audio.map(|a| a.rate),
             channels: self.audio.map(|a| a.channels),
         }
@@ -116,7 +120,8 @@ pub fn probe(path: &Path, role: Role) -> Result<Probe, Failure> {
     let discoverer =
         Discoverer::new(TIMEOUT).map_err(|e| Failure::new(FailureKind::PluginMissing).detail(e))?;
     let playlist: Arc<Mutex<Option<String>>> = Arc::default();
-    guard(&discoverer, &playlist);
+    let decoded = Arc::default();
+    guard(&discoverer, &playlist, &decoded);
     let probe = match discoverer.discover_uri(&uri_of(path)?) {
         Ok(info) if info.result() == DiscovererResult::Ok => Ok(read(&info)),
         Ok(info) => match discovery_failure(info.result(), None) {
@@ -142,8 +147,11 @@ pub fn probe(path: &Path, role: Role) -> Result<Probe, Failure> {
     let probe = probe.map_err(|failure| failure.file(path))?;
     let tracks = mp4::timeline(path).ok().flatten().unwrap_or_default();
     let probe = Probe {
-        video: probe.video.map(|video| measured(video, &tracks)),
         duration: own_duration(&tracks, role).map_or(probe.duration, Length::Known),
+        video: probe.video.map(|video| Video {
+            colour: *decoded.lock().unwrap_or_else(|e| e.into_inner()),
+            ..measured(video, &tracks)
+        }),
         ..probe
     };
     if let Some(video) = probe.video {
@@ -155,8 +163,12 @@ pub fn probe(path: &Path, role: Role) -> Result<Probe, Failure> {
 
 /// Sees that the discoverer opens no other file, and decodes nothing too large: with its first frame it
 /// would.
-fn guard(discoverer: &Discoverer, playlist: &Arc<Mutex<Option<String>>>) {
-    let playlist = playlist.clone();
+fn guard(
+    discoverer: &Discoverer,
+    playlist: &Arc<Mutex<Option<String>>>,
+    decoded: &Arc<Mutex<Option<Colour>>>,
+) {
+    let (playlist, decoded) = (playlist.clone(), decoded.clone());
     discoverer.connect_source_setup(move |_, source| {
         let Some(decode) = source.parent().and_downcast::<gst::Element>() else {
             return;
@@ -166,6 +178,15 @@ fn guard(discoverer: &Discoverer, playlist: &Arc<Mutex<Option<String>>>) {
             *playlist.lock().unwrap_or_else(|e| e.into_inner()) = Some(kind.to_owned());
         });
         decode::no_larger_than(&decode, decode::MOST_PIXELS);
+        decode::true_range(&decode);
+        let decoded = decoded.clone();
+        decode.connect_pad_added(move |_, pad| {
+            // Of several pictures in one file the first is the face.
+            if let Some(colour) = pad.current_caps().and_then(|caps| Colour::of(&caps)) {
+                let mut decoded = decoded.lock().unwrap_or_else(|e| e.into_inner());
+                decoded.get_or_insert(colour);
+            }
+        });
     });
 }
 
@@ -322,6 +343,7 @@ fn read_video(video: &DiscovererVideoInfo, kind: Kind) -> Video {
         height,
         fps,
         rotation,
+        colour: None,
     }
 }
 
@@ -358,6 +380,7 @@ mod tests {
             height: 2,
             fps: None,
             rotation: 0,
+            colour: None,
         };
         let audio = Audio {
             rate: 16000,

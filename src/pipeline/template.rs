@@ -278,7 +278,8 @@ impl Template {
         place(&self.file, &self.text, offset)
     }
 
-    fn parse(name: &str, file: &str, source: &str) -> Result<Self, TemplateError> {
+    /// The template in `source`, which errors call `file`.
+    pub fn parse(name: &str, file: &str, source: &str) -> Result<Self, TemplateError> {
         let malformed = |fault: Fault| TemplateError::Malformed {
             place: place(file, source, fault.offset),
             reason: fault.reason,

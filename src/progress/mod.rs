@@ -127,6 +127,7 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
             let text = text.trim_end_matches('0').trim_end_matches('.');
             parts.push(format!("{text} frames/s"));
         }
+        parts.extend(input.colour.clone());
         if let Some(rotation) = input.rotation.filter(|r| *r != 0) {
             parts.push(format!("turned by {rotation} degrees"));
         }
@@ -149,6 +150,15 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
         "output   {output} (template {}, {length}; ends with: {}, loop: {})",
         plan.template, plan.end_mode, plan.loop_mode
     ));
+    if let Some(model) = &plan.model {
+        let lacks = plan.model_lacks.as_ref().map_or(String::new(), |file| {
+            format!(", the simpler one: {file} is not there. Run `cargo xtask setup`")
+        });
+        lines.push(format!("model    {model}{lacks}"));
+    }
+    if let Some(changes) = &plan.colours {
+        lines.push(format!("colours  {changes}"));
+    }
     lines.extend(
         plan.choices
             .iter()

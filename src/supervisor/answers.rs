@@ -1,7 +1,5 @@
 //! What workers say, and what becomes of it.
 
-use std::time::Instant;
-
 use super::{Active, Announcement, PROGRESS_INTERVAL, Supervisor};
 use crate::event::{Body, Event, JobState, Phase};
 use crate::faces;
@@ -13,23 +11,20 @@ const MOST_WARNINGS: u32 = 50;
 
 impl Supervisor<'_> {
     pub(super) fn answered(&mut self, serial: u64, answer: Answer) {
+        let now = self.clock.now();
         // What a worker said before it was killed comes too late: its jobs are settled.
         let Some(worker) = self.workers.get_mut(&serial) else {
             return;
         };
-        worker.last_heard = Instant::now();
+        worker.last_heard = now;
         if !worker.is_ready {
             worker.is_ready = true;
             self.hiring.succeeded();
         }
         match answer {
             Answer::Alive => {}
-            Answer::Said { event } => self.job_said(serial, event),
-            Answer::Identified {
-                job,
-                identity,
-                digests,
-            } => {
+            Answer::Event { event } => self.job_said(serial, event),
+            Answer::Digested { digests } => {
                 for found in digests {
                     self.changes.push(Change::Digest {
                         path: found.path,
@@ -37,19 +32,23 @@ impl Supervisor<'_> {
                         sha256: found.sha256,
                     });
                 }
-                let lease = self.in_worker(serial, job).map(|a| a.claim.lease());
-                if let Some((lease, identity)) = lease.zip(identity) {
-                    self.changes.push(Change::Identified { lease, identity });
-                }
             }
-            Answer::Made { job, made } => {
+            Answer::Made {
+                job,
+                made,
+                identity,
+            } => {
                 let sha256 = made.sha256;
                 let Some(active) = self.in_worker(serial, job) else {
                     return;
                 };
                 active.promised = Some(sha256.clone());
                 let lease = active.claim.lease();
-                self.changes.push(Change::Made { lease, sha256 });
+                self.changes.push(Change::Made {
+                    lease,
+                    sha256,
+                    identity,
+                });
                 self.orders.push((serial, Order::Publish { job }));
             }
             Answer::Ended {
@@ -62,7 +61,7 @@ impl Supervisor<'_> {
                 }
             }
             Answer::Probed { path, stamp, media } => {
-                self.errand = None;
+                self.background_task = None;
                 if let Some(media) = media {
                     self.estimator.learn_media(path.clone(), media);
                 }
@@ -71,7 +70,7 @@ impl Supervisor<'_> {
                 }
             }
             Answer::Thumbnail { job, jpeg } => {
-                let lease = self.errand.take().flatten();
+                let lease = self.background_task.take().flatten();
                 if let Some((lease, jpeg)) = lease.zip(jpeg).filter(|(l, _)| l.job == job) {
                     self.changes.push(Change::Thumbnail { lease, jpeg });
                 }
@@ -97,13 +96,13 @@ impl Supervisor<'_> {
         {
             return;
         }
+        let now = self.clock.now();
         let Some((job, active)) = event
             .job
             .and_then(|job| Some((job, self.in_worker(serial, job)?)))
         else {
             return;
         };
-        let now = Instant::now();
         let lease = active.claim.lease();
         match &event.body {
             Body::Progress(progress) => {

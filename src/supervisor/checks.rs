@@ -1,12 +1,10 @@
 //! Reading whole files takes long, and the supervisor may not stand still meanwhile: threads do it.
 
 use std::path::PathBuf;
-use std::thread;
 
-use super::{Active, Input, Supervisor};
-use crate::digest;
+use super::{Active, Aside, Supervisor};
 use crate::event::{JobState, Outcome, display};
-use crate::journal::{Journal, Lease, Result, Stamp};
+use crate::journal::{Lease, Result};
 
 /// An attempt whose worker died when its output was about to get its name.
 pub(super) struct Check {
@@ -19,16 +17,15 @@ pub(super) struct Check {
 
 impl Supervisor<'_> {
     /// Finds out whether the output is what was promised.
-    pub(super) fn check(&self, lease: Lease, output: PathBuf, sha256: String) {
-        let sender = self.sender.clone();
-        let read = move || {
-            let is_there = digest::is_of(&output, &sha256);
-            // A supervisor that is gone needs no answer.
-            let _ = sender.send(Input::Checked(lease, is_there));
+    pub(super) fn check(&mut self, lease: Lease, output: PathBuf, sha256: String) {
+        let check = Aside::Check {
+            lease,
+            output,
+            sha256,
         };
-        if thread::Builder::new().spawn(read).is_err() {
-            // It is found out by the next start.
-            let _ = self.sender.send(Input::Checked(lease, false));
+        if !self.hands.aside(check) {
+            // It is looked at again with the next step; a machine without threads has other worries.
+            self.unchecked.push(lease);
         }
     }
 
@@ -67,7 +64,7 @@ impl Supervisor<'_> {
             duration_s: (progress.frames > 0).then_some(progress.position_s),
             ..Outcome::nothing(JobState::Done, progress)
         };
-        let stamp = output.and_then(|output| Stamp::of(output).ok());
+        let stamp = output.and_then(|output| self.store.stamp(output));
         self.done(job, active, outcome, stamp);
     }
 
@@ -76,16 +73,11 @@ impl Supervisor<'_> {
         if self.is_recovering || self.journal_fails_since.is_some() {
             return Ok(());
         }
-        let has_orphans = self.journal.has_dead_controllers();
-        if !self.unless_it_passes(has_orphans)?.unwrap_or_default() {
-            return Ok(());
+        let orphans = self.ledger.orphans();
+        let orphans = self.unless_it_passes(orphans)?.unwrap_or_default();
+        if !orphans.is_empty() {
+            self.is_recovering = self.hands.aside(Aside::Recover);
         }
-        let (folder, sender) = (self.journal.folder().to_owned(), self.sender.clone());
-        let recover = move || {
-            let count = Journal::open(&folder).and_then(|journal| journal.recover());
-            let _ = sender.send(Input::Recovered(count));
-        };
-        self.is_recovering = thread::Builder::new().spawn(recover).is_ok();
         Ok(())
     }
 

@@ -4,17 +4,16 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use gstlipsync::model::{Model, Weights};
-
 use super::{Active, Cancellation, Supervisor};
-use crate::cancel::Haste;
+use crate::cancel::Shutdown;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Outcome, Progress};
-use crate::job::{Job, THREADS};
+use crate::job::THREADS;
 use crate::journal::{Claim, Result, Stamp};
 use crate::pipeline::template::Template;
+use crate::supervisor::hands::Worker;
 use crate::supervisor::record::started;
-use crate::supervisor::worker::Worker;
+use crate::worker::limits::needs_network;
 use crate::worker::protocol::Order;
 
 /// How soon a worker that could not be started is tried again; each time twice as late.
@@ -62,8 +61,7 @@ impl Hiring {
 }
 
 impl Active {
-    pub(super) fn new(claim: Claim, worker: u64) -> Self {
-        let now = Instant::now();
+    pub(super) fn new(claim: Claim, worker: u64, now: Instant) -> Self {
         Self {
             claim,
             worker,
@@ -82,7 +80,7 @@ impl Active {
 impl Supervisor<'_> {
     /// Gives jobs to workers that have room.
     pub(super) fn dispatch(&mut self) -> Result<()> {
-        let may_begin = self.stop.haste() == Haste::None
+        let may_begin = self.stop.shutdown() == Shutdown::No
             && self.paused.is_none()
             && self.journal_fails_since.is_none();
         if !may_begin {
@@ -95,14 +93,19 @@ impl Supervisor<'_> {
             let Some(worker) = self.workers.get(&serial) else {
                 break;
             };
-            let (pid, is_empty) = (worker.pid(), worker.jobs.is_empty());
+            let (pid, is_empty) = (worker.pid, worker.jobs.is_empty());
             let is_idle = self.jobs.is_empty();
             let loaded = worker.weights.clone();
-            let has_others = |claim: &Claim| are_others(&loaded, weights_of(&claim.spec).as_ref());
+            let store = self.store.clone();
+            let no_network = worker.no_network;
+            let is_unfit = |claim: &Claim| {
+                are_others(&loaded, &store.weights(&claim.spec))
+                    || no_network && needs_network(&claim.spec)
+            };
             let fits = |claim: &Claim| {
                 (is_empty || !claim.alone && !claim.solo)
                     && (is_idle || !claim.solo)
-                    && !has_others(claim)
+                    && !is_unfit(claim)
             };
             let claim = match self.held.take() {
                 Some(claim) => {
@@ -118,12 +121,13 @@ impl Supervisor<'_> {
                 self.start(serial, claim);
                 continue;
             }
-            let has_others = has_others(&claim);
+            let is_unfit = is_unfit(&claim);
+            self.options.limits.no_network &= !needs_network(&claim.spec);
             self.held = Some(claim);
-            if !has_others {
+            if !is_unfit {
                 break;
             }
-            // It would go on with the weights in its memory.
+            // It would go on with the weights in its memory, or without a network.
             if let Some(worker) = self.workers.get_mut(&serial) {
                 worker.is_retired = true;
             }
@@ -165,15 +169,16 @@ impl Supervisor<'_> {
 
     /// Starts a process; it is given work when it has said its first word.
     pub(super) fn hire(&mut self, is_background: bool) -> Option<u64> {
-        let now = Instant::now();
+        let now = self.clock.now();
         if !self.hiring.may_try(now) {
             return None;
         }
+        let limits = self.options.limits;
         let serial = self.next_serial;
         self.next_serial += 1;
-        match Worker::start(serial, is_background, &self.sender) {
-            Ok(worker) => {
-                self.workers.insert(serial, worker);
+        match self.hands.hire(serial, is_background, limits) {
+            Ok(pid) => {
+                self.workers.insert(serial, Worker::new(pid, limits, now));
                 Some(serial)
             }
             Err(error) => {
@@ -185,25 +190,29 @@ impl Supervisor<'_> {
 
     pub(super) fn hire_failed(&mut self, reason: String) {
         let message = format!("A worker could not be started: {reason}");
-        if self.hiring.failed(reason, Instant::now()) {
+        if self.hiring.failed(reason, self.clock.now()) {
             self.warn(message);
         }
     }
 
-    fn start(&mut self, serial: u64, claim: Claim) {
+    fn start(&mut self, serial: u64, mut claim: Claim) {
+        claim.may_replace_own(&*self.store);
         let Some(worker) = self.workers.get_mut(&serial) else {
             self.held = Some(claim);
             return;
         };
-        worker.weights.extend(weights_of(&claim.spec));
+        worker.weights.extend(self.store.weights(&claim.spec));
         worker.jobs.push(claim.job);
         worker.is_exclusive = claim.alone || claim.solo;
         let (job, lease) = (claim.job, claim.lease());
         let promised = claim.promised.clone().zip(claim.spec.output.clone());
-        self.jobs.insert(job, Active::new(claim, serial));
+        let active = Active::new(claim, serial, self.clock.now());
+        self.jobs.insert(job, active);
         match promised {
             // An earlier attempt may have got further than anybody could tell.
-            Some((sha256, output)) if output.exists() => self.check(lease, output, sha256),
+            Some((sha256, output)) if self.store.stamp(&output).is_some() => {
+                self.check(lease, output, sha256)
+            }
             _ => self.order_run(job),
         }
     }
@@ -215,12 +224,13 @@ impl Supervisor<'_> {
         };
         let (serial, claim) = (active.worker, &active.claim);
         let mut spec = claim.spec.clone();
-        let (face_digest, speech_digest) = (claim.face_digest.clone(), claim.speech_digest.clone());
-        if let Some(folder) = spec.output.as_deref().and_then(Path::parent) {
-            // What is wrong with it is said by the job.
-            let _ = std::fs::create_dir_all(folder);
+        let (face_digest, speech_digest) =
+            (self.digest_of(&spec.face), self.digest_of(&spec.speech));
+        let replaces = claim.made.clone();
+        if let Some(output) = &spec.output {
+            self.store.make_folder(output);
         }
-        spec.graph = Some(self.journal.folder().join(format!("stuck-{job}.dot")));
+        spec.graph = Some(self.ledger.folder().join(format!("stuck-{job}.dot")));
         if let Some(threads) = self.options.threads {
             let template = Template::load(&spec.template).ok();
             for name in THREADS {
@@ -236,13 +246,20 @@ impl Supervisor<'_> {
             spec: Box::new(spec),
             face_digest,
             speech_digest,
+            replaces,
         };
         self.orders.push((serial, order));
     }
 
+    /// The digest of an input, where it is known; otherwise the worker reads the file.
+    fn digest_of(&self, path: &Path) -> Option<String> {
+        let stamp = self.store.stamp(path)?;
+        self.ledger.digest(path, &stamp).ok().flatten()
+    }
+
     /// Gives back the job that waits for a worker, where nothing begins any more.
     pub(super) fn let_go_of_held(&mut self) {
-        if self.stop.haste() != Haste::None {
+        if self.stop.shutdown() != Shutdown::No {
             self.end_held(Cancellation::Stop);
         }
     }
@@ -252,26 +269,19 @@ impl Supervisor<'_> {
             return;
         };
         // It is in no worker.
-        let mut active = Active::new(claim, u64::MAX);
-        active.cancelled = Some((Instant::now(), why));
+        let now = self.clock.now();
+        let mut active = Active::new(claim, u64::MAX, now);
+        active.cancelled = Some((now, why));
         let failure = Failure::new(FailureKind::Terminated);
         let outcome = Outcome::of_failure(&failure, &active.progress);
         self.not_done(active.claim.job, &active, outcome, None, false);
     }
 }
 
-/// The file with the model's weights, as it is now.
-fn weights_of(job: &Job) -> Option<(PathBuf, Stamp)> {
-    let model = Model::resolve(job.parameter("model").map(Path::new)).ok()?;
-    match model.weights() {
-        Weights::File(path) => Some((path.clone(), Stamp::of(path).ok()?)),
-        Weights::Embedded(_) => None,
-    }
-}
-
 /// Whether a worker that has loaded `loaded` has others in its memory under the name of these weights.
-fn are_others(loaded: &HashMap<PathBuf, Stamp>, weights: Option<&(PathBuf, Stamp)>) -> bool {
-    weights.is_some_and(|(path, stamp)| loaded.get(path).is_some_and(|loaded| loaded != stamp))
+fn are_others(loaded: &HashMap<PathBuf, Stamp>, weights: &[(PathBuf, Stamp)]) -> bool {
+    let mut weights = weights.iter();
+    weights.any(|(path, stamp)| loaded.get(path).is_some_and(|loaded| loaded != stamp))
 }
 
 #[cfg(test)]
@@ -302,9 +312,8 @@ mod tests {
     fn weights_that_were_swapped_are_not_those_in_memory() {
         let stamp = |modified| Stamp { size: 9, modified };
         let loaded = HashMap::from([("a.onnx".into(), stamp(1))]);
-        let others =
-            |path: &str, modified| are_others(&loaded, Some(&(path.into(), stamp(modified))));
-        assert!(!are_others(&loaded, None), "embedded");
+        let others = |path: &str, modified| are_others(&loaded, &[(path.into(), stamp(modified))]);
+        assert!(!are_others(&loaded, &[]), "embedded");
         assert!(!others("b.onnx", 2), "not loaded yet");
         assert!(!others("a.onnx", 1));
         assert!(others("a.onnx", 3));

@@ -1,15 +1,14 @@
 //! How attempts end: well, badly, or with their worker.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::checks::Check;
 use super::policy::{self, Next};
-use super::{Active, Cancellation, Supervisor, memory};
+use super::{Active, Cancellation, Exit, Supervisor};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, JobState, Outcome, Retry};
 use crate::job::folder_of;
-use crate::journal::{Change, Ending, Stamp, now};
-use crate::publish;
+use crate::journal::{Change, Ending, Stamp};
 use crate::worker::protocol::Order;
 
 impl Supervisor<'_> {
@@ -25,8 +24,10 @@ impl Supervisor<'_> {
             // Its threads may never let go.
             worker.is_retired = true;
         }
-        if let Some(worker) = self.workers.get_mut(&active.worker)
-            && memory::keeps_too_much(worker.pid(), self.options.workers)
+        if self
+            .hands
+            .keeps_too_much(active.worker, self.options.workers)
+            && let Some(worker) = self.workers.get_mut(&active.worker)
         {
             worker.is_retired = true;
         }
@@ -61,11 +62,11 @@ impl Supervisor<'_> {
         with_others: bool,
     ) {
         let output = active.claim.spec.output.clone();
-        output
-            .as_deref()
-            .inspect(|o| publish::remove_leftovers_of(o));
+        if let Some(output) = &output {
+            self.store.remove_leftovers(output);
+        }
         match output.zip(active.promised.clone()) {
-            Some((output, sha256)) if output.exists() => {
+            Some((output, sha256)) if self.store.stamp(&output).is_some() => {
                 let lease = active.claim.lease();
                 self.check(lease, output, sha256);
                 let check = Check {
@@ -93,13 +94,13 @@ impl Supervisor<'_> {
         }
         self.video_s += outcome.duration_s.unwrap_or(0.0);
         if let Some((first, last)) = active.ran {
-            let took = active.started.elapsed().as_secs_f64();
+            let took = (self.clock.now() - active.started).as_secs_f64();
             let ran = (last - first).as_secs_f64();
             self.estimator.learn_job(&active.claim.spec, took, ran);
         }
         if let Some(output) = active.claim.spec.output {
             let order = Order::Thumbnail { job, path: output };
-            self.errands.push_back((order, Some(lease)));
+            self.background_tasks.push_back((order, Some(lease)));
         }
         self.positions.remove(&lease);
         self.changes.push(Change::Ended {
@@ -107,7 +108,7 @@ impl Supervisor<'_> {
             ending: Ending {
                 state: JobState::Done,
                 outcome: outcome.clone(),
-                not_before: 0.0,
+                retry_after: Duration::ZERO,
                 stage: active.progress.phase.name().into(),
                 signal: None,
                 is_culprit: false,
@@ -140,7 +141,7 @@ impl Supervisor<'_> {
         let mut ending = Ending {
             state: JobState::Failed,
             outcome: outcome.clone(),
-            not_before: 0.0,
+            retry_after: Duration::ZERO,
             stage: active.progress.phase.name().into(),
             signal,
             is_culprit,
@@ -155,7 +156,7 @@ impl Supervisor<'_> {
                 ending.is_culprit = false;
                 ending.is_suspect = false;
             }
-            Some((_, Cancellation::Wish)) => {
+            Some((_, Cancellation::Requested)) => {
                 let failure = Failure::new(FailureKind::Terminated)
                     .because("cancelled")
                     .advice("`lipflow retry` puts it back into the queue");
@@ -176,7 +177,7 @@ impl Supervisor<'_> {
             }
             None => {
                 let output = claim.spec.output.as_deref();
-                let free = output.and_then(|output| publish::free_space(folder_of(output)));
+                let free = output.and_then(|output| self.store.free_space(folder_of(output)));
                 let is_full = policy::is_full(free, self.options.min_free);
                 let next = policy::after_failure(
                     kind,
@@ -190,7 +191,7 @@ impl Supervisor<'_> {
                     Next::Retry { after, counts } => {
                         ending.state = JobState::Queued;
                         ending.counts = counts;
-                        ending.not_before = now() + after.as_secs_f64();
+                        ending.retry_after = after;
                     }
                 }
             }
@@ -199,7 +200,7 @@ impl Supervisor<'_> {
             (JobState::Queued, Some(error)) => Body::Retry(Retry {
                 error: error.clone(),
                 attempt: claim.attempt + u32::from(ending.counts),
-                after_s: (ending.not_before - now()).max(0.0),
+                after_s: ending.retry_after.as_secs_f64(),
             }),
             _ => Body::Result(outcome),
         };
@@ -210,20 +211,20 @@ impl Supervisor<'_> {
 
     /// A worker has ended or was killed.
     pub(super) fn worker_gone(&mut self, serial: u64) {
-        let Some(mut worker) = self.workers.remove(&serial) else {
+        let Some(worker) = self.workers.remove(&serial) else {
             return;
         };
+        let Exit { reason, signal } = self.hands.reap(serial);
         if self.background == Some(serial) {
             self.background = None;
             // What it choked on is not tried again; nothing depends on it.
-            self.errand = None;
+            self.background_task = None;
             if worker.is_ready {
                 return;
             }
         }
-        let (obituary, signal) = worker.obituary();
         if !worker.is_ready {
-            self.hire_failed(obituary);
+            self.hire_failed(reason);
             return;
         }
         let with_others = worker.jobs.len() > 1;
@@ -233,11 +234,11 @@ impl Supervisor<'_> {
             };
             if signal.is_some_and(is_request) {
                 // Somebody wanted it to end; the job has done nothing.
-                let stop = (Instant::now(), Cancellation::Stop);
+                let stop = (self.clock.now(), Cancellation::Stop);
                 active.cancelled.get_or_insert(stop);
             }
             let failure = Failure::of(FailureKind::WorkerDied, &active.claim.spec.face).detail(
-                format_args!("while {}: {obituary}", active.progress.phase.name()),
+                format_args!("while {}: {reason}", active.progress.phase.name()),
             );
             let outcome = Outcome::of_failure(&failure, &active.progress);
             self.end_of_dead(job, active, outcome, signal, with_others);
@@ -249,9 +250,9 @@ impl Supervisor<'_> {
         let Some(serial) = self.jobs.get(&job).map(|active| active.worker) else {
             return;
         };
-        if let Some(mut worker) = self.workers.remove(&serial) {
-            worker.kill();
-            worker.wait(Duration::from_secs(2));
+        if let Some(worker) = self.workers.remove(&serial) {
+            self.hands.kill(serial);
+            self.hands.reap(serial);
             if let Some(active) = self.take(job) {
                 let outcome = Outcome::of_failure(failure, &active.progress);
                 self.end_of_dead(job, active, outcome, Some(libc::SIGKILL), false);
@@ -261,7 +262,7 @@ impl Supervisor<'_> {
                 if let Some(mut active) = self.take(other) {
                     active
                         .cancelled
-                        .get_or_insert((Instant::now(), Cancellation::Stop));
+                        .get_or_insert((self.clock.now(), Cancellation::Stop));
                     let outcome = Outcome::of_failure(failure, &active.progress);
                     self.end_of_dead(other, active, outcome, None, false);
                 }
@@ -279,6 +280,8 @@ impl Supervisor<'_> {
             .collect();
         for serial in gone {
             self.workers.remove(&serial);
+            self.hands.kill(serial);
+            self.hands.reap(serial);
         }
     }
 }

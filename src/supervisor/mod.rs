@@ -1,44 +1,56 @@
-//! Runs a batch: claims jobs from the journal, hands them to worker processes, and watches both.
+//! Runs a batch: claims jobs from the ledger, hands them to workers, and watches both.
+//!
+//! It is a state machine over four seams: the [`Ledger`], the [`Store`], the [`Hands`] and the
+//! [`Clock`]. [`Supervisor::step`] takes in what has happened and decides what is to happen; nothing in
+//! it waits for long, starts a process by itself or asks what time it is, so that a test can run a batch
+//! of hours in a moment and again from its seed.
 //!
 //! Everything that happens is collected as changes to the journal and as announcements; a moment's
 //! changes are applied first, then its announcements are made, and what workers are told because of
 //! them is told last.
 
 mod answers;
+mod background;
 mod checks;
 mod dispatch;
 mod endings;
-mod errands;
 mod estimator;
+mod hands;
 mod memory;
 mod policy;
+mod processes;
 mod record;
 mod waiting;
 mod watch;
-mod worker;
+
+pub use hands::{Aside, Exit, Hands, Input};
+pub use processes::Processes;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::cancel::{Haste, Stop};
+use crate::cancel::{Shutdown, Stop};
+use crate::clock::Clock;
 use crate::event::{BatchProgress, Body, Event, Progress, seconds};
-use crate::journal::{Begun, Change, Claim, Counts, Journal, Lease, Result};
-use crate::worker::protocol::{Answer, Order};
+use crate::journal::{Begun, Change, Claim, Counts, Lease, Ledger, Result};
+use crate::store::Store;
+use crate::worker::limits::Limits;
+use crate::worker::protocol::Order;
 
 use checks::Check;
 use dispatch::Hiring;
 use estimator::Estimator;
+use hands::Worker;
 use waiting::Waiting;
-use worker::Worker;
 
 /// How often time-outs are looked at while nobody says anything.
 const TICK: Duration = Duration::from_millis(40);
 /// How often the batch says how far it is.
 const BATCH_INTERVAL: Duration = Duration::from_millis(400);
 /// How often the journal is asked for wishes of other processes.
-const WISHES_INTERVAL: Duration = Duration::from_millis(250);
+const CANCELLATIONS_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the journal keeps a running job's progress, for `lipflow status`.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// The most that is taken in before the journal is written.
@@ -57,16 +69,8 @@ pub struct Options {
     pub min_free: u64,
     /// Threads of the model and of the encoder in each pipeline; none leaves it to them.
     pub threads: Option<usize>,
-}
-
-/// What comes in from workers, and from threads that read whole files.
-pub enum Input {
-    Answer(u64, Box<Answer>),
-    Gone(u64),
-    /// Whether the output of the attempt is the one that was promised.
-    Checked(Lease, bool),
-    /// So many jobs of dead controllers were given back.
-    Recovered(Result<u64>),
+    /// What workers may not do. The network is theirs from the first job on that needs it.
+    pub limits: Limits,
 }
 
 /// A job in a worker.
@@ -89,7 +93,7 @@ struct Active {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cancellation {
     /// Somebody wants this job cancelled.
-    Wish,
+    Requested,
     /// The batch is stopped; the job is for the next start.
     Stop,
     /// Somebody else has it now, and nothing may be said of it here.
@@ -110,15 +114,35 @@ pub struct Summary {
     pub is_interrupted: bool,
 }
 
+/// The world that a supervisor works in.
+pub struct Seams {
+    pub ledger: Rc<dyn Ledger>,
+    pub store: Rc<dyn Store>,
+    pub hands: Box<dyn Hands>,
+    pub clock: Rc<dyn Clock>,
+}
+
+/// Where a batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// There are jobs.
+    Working,
+    /// The report's pictures are made; not longer than until then.
+    Pictures { until: Instant },
+    /// The last word is to be written, and said.
+    LastWord,
+}
+
 pub struct Supervisor<'a> {
-    journal: &'a Journal,
+    ledger: Rc<dyn Ledger>,
+    store: Rc<dyn Store>,
+    hands: Box<dyn Hands>,
+    clock: Rc<dyn Clock>,
+    stage: Stage,
     begun: Begun,
     options: Options,
     stop: Stop,
-    emit: &'a mut dyn FnMut(&Event),
-    inbox: mpsc::Receiver<Input>,
-    /// For the readers of new workers.
-    sender: mpsc::Sender<Input>,
+    emit: Box<dyn FnMut(&Event) + 'a>,
     workers: BTreeMap<u64, Worker>,
     next_serial: u64,
     hiring: Hiring,
@@ -127,12 +151,14 @@ pub struct Supervisor<'a> {
     held: Option<Claim>,
     /// Ended attempts whose outputs are being read.
     checks: BTreeMap<Lease, Check>,
+    /// Outputs that nobody could be found to read.
+    unchecked: Vec<Lease>,
     is_recovering: bool,
     /// The worker that looks into files for estimates and makes pictures for the report.
     background: Option<u64>,
     /// What it is to do; pictures with the attempt that they are of.
-    errands: VecDeque<(Order, Option<Lease>)>,
-    errand: Option<Option<Lease>>,
+    background_tasks: VecDeque<(Order, Option<Lease>)>,
+    background_task: Option<Option<Lease>>,
     /// The last position of each job that the journal is to have.
     positions: BTreeMap<Lease, Progress>,
     changes: Vec<Change>,
@@ -148,42 +174,52 @@ pub struct Supervisor<'a> {
     /// The file systems of the outputs' folders and of those above each.
     devices: HashMap<PathBuf, Vec<u64>>,
     journal_fails_since: Option<Instant>,
+    /// The ledger may have entered a claim of which nobody heard.
+    is_to_reconcile: bool,
     said_finishing: bool,
     /// What workers have said of the cache of faces.
     said_of_faces: HashSet<String>,
     last_batch: Option<Instant>,
-    last_wishes: Instant,
+    last_cancellations: Instant,
     last_survey: Option<Instant>,
 }
 
 impl<'a> Supervisor<'a> {
     pub fn new(
-        journal: &'a Journal,
+        seams: Seams,
         begun: Begun,
         options: Options,
         stop: Stop,
-        emit: &'a mut dyn FnMut(&Event),
+        emit: impl FnMut(&Event) + 'a,
     ) -> Self {
-        let (sender, inbox) = mpsc::channel();
-        let now = Instant::now();
+        let Seams {
+            ledger,
+            store,
+            hands,
+            clock,
+        } = seams;
+        let now = clock.now();
         Self {
-            journal,
+            ledger,
+            store,
+            hands,
+            clock,
+            stage: Stage::Working,
             begun,
             options,
             stop,
-            emit,
-            inbox,
-            sender,
+            emit: Box::new(emit),
             workers: BTreeMap::new(),
             next_serial: 0,
             hiring: Hiring::default(),
             jobs: BTreeMap::new(),
             held: None,
             checks: BTreeMap::new(),
+            unchecked: Vec::new(),
             is_recovering: false,
             background: None,
-            errands: VecDeque::new(),
-            errand: None,
+            background_tasks: VecDeque::new(),
+            background_task: None,
             positions: BTreeMap::new(),
             changes: Vec::new(),
             announcements: Vec::new(),
@@ -196,64 +232,113 @@ impl<'a> Supervisor<'a> {
             paused: None,
             devices: HashMap::new(),
             journal_fails_since: None,
+            is_to_reconcile: false,
             said_finishing: false,
             said_of_faces: HashSet::new(),
             last_batch: None,
-            last_wishes: now,
+            last_cancellations: now,
             last_survey: None,
         }
     }
 
     /// Works until all is done, or as long as `stop` lets it.
     pub fn run(mut self) -> Result<Summary> {
-        for (path, media) in self.journal.media()? {
-            self.estimator.learn_media(path, media);
-        }
-        self.counts = self.journal.counts(self.begun.batch)?;
-        self.waiting.read(self.journal, self.begun.batch)?;
-        self.remember_disks();
+        self.prepare()?;
         loop {
-            self.take_in()?;
-            self.watch_limits();
-            self.hear_wishes()?;
-            self.survey()?;
-            // With what is known to wait, and before any of it begins.
-            self.watch_disks();
-            self.let_go_of_held();
-            self.dispatch()?;
-            self.run_errands();
-            self.tell_batch(false)?;
-            self.flush()?;
-            if self.is_over()? {
-                break;
+            if let Some(summary) = self.step()? {
+                return Ok(summary);
             }
         }
-        // Workers have nothing left to do; the report's pictures may take a moment.
-        self.finish_errands();
-        self.counts = self.journal.counts(self.begun.batch)?;
-        self.tell_batch(true)?;
+    }
+
+    /// Looks at what there is to do, before the first step.
+    pub fn prepare(&mut self) -> Result<()> {
+        for (path, media) in self.ledger.media()? {
+            self.estimator.learn_media(path, media);
+        }
+        self.counts = self.ledger.counts(self.begun.batch)?;
+        self.waiting.read(&*self.ledger, self.begun.batch)?;
+        self.remember_disks();
+        Ok(())
+    }
+
+    /// Takes in what has happened, waiting a little for it, and does what follows. Gives the summary
+    /// when all is over.
+    pub fn step(&mut self) -> Result<Option<Summary>> {
+        self.take_in()?;
+        for lease in std::mem::take(&mut self.unchecked) {
+            self.checked(lease, false);
+        }
+        match self.stage {
+            Stage::Working => self.work()?,
+            Stage::Pictures { until } => self.finish_pictures(until)?,
+            Stage::LastWord => return self.last_word(),
+        }
+        Ok(None)
+    }
+
+    fn work(&mut self) -> Result<()> {
+        self.watch_limits();
+        self.read_cancellations()?;
+        self.survey()?;
+        self.reconcile()?;
+        // With what is known to wait, and before any of it begins.
+        self.watch_disks();
+        self.let_go_of_held();
+        self.dispatch()?;
+        self.run_background();
+        self.tell_batch()?;
         self.flush()?;
-        Ok(Summary {
+        if self.is_over()? {
+            self.end_work();
+        }
+        Ok(())
+    }
+
+    /// Writes how the batch ended, and says it; unless there is more to do meanwhile, by `lipflow retry` or
+    /// a second start.
+    fn last_word(&mut self) -> Result<Option<Summary>> {
+        if self.changes.is_empty() {
+            self.count()?;
+            if self.is_more_to_do() {
+                self.stage = Stage::Working;
+                return Ok(None);
+            }
+            let progress = self.progress();
+            self.keep(Event::now(Body::BatchResult(progress)));
+        }
+        self.flush()?;
+        if !self.changes.is_empty() {
+            return Ok(None);
+        }
+        // It may have taken long to write.
+        self.count()?;
+        if self.is_more_to_do() {
+            self.stage = Stage::Working;
+            return Ok(None);
+        }
+        Ok(Some(Summary {
             progress: self.progress(),
-            is_interrupted: self.stop.haste() != Haste::None && self.counts.open() > 0,
-        })
+            is_interrupted: self.stop.shutdown() != Shutdown::No && self.counts.open() > 0,
+        }))
+    }
+
+    fn is_more_to_do(&self) -> bool {
+        self.stop.shutdown() == Shutdown::No && self.counts.open() > 0
     }
 
     /// Takes in what workers have said, waiting a little for the first word.
     fn take_in(&mut self) -> Result<()> {
-        let mut next = self.inbox.recv_timeout(TICK).ok();
-        let mut count = 0;
-        while let Some(input) = next.take() {
-            match input {
-                Input::Answer(worker, answer) => self.answered(worker, *answer),
-                Input::Gone(worker) => self.worker_gone(worker),
-                Input::Checked(lease, is_there) => self.checked(lease, is_there),
-                Input::Recovered(count) => self.recovered(count)?,
+        let mut wait = TICK;
+        for _ in 0..MOST_INPUTS {
+            match self.hands.next(wait) {
+                Some(Input::Answer(worker, answer)) => self.answered(worker, *answer),
+                Some(Input::Gone(worker)) => self.worker_gone(worker),
+                Some(Input::Checked(lease, is_there)) => self.checked(lease, is_there),
+                Some(Input::Recovered(count)) => self.recovered(count)?,
+                None => break,
             }
-            count += 1;
-            if count < MOST_INPUTS {
-                next = self.inbox.try_recv().ok();
-            }
+            wait = Duration::ZERO;
         }
         Ok(())
     }
@@ -278,25 +363,20 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Says how far the batch is, if it is time.
-    fn tell_batch(&mut self, is_last: bool) -> Result<()> {
-        let now = Instant::now();
-        if !is_last && self.last_batch.is_some_and(|at| now - at < BATCH_INTERVAL) {
+    fn tell_batch(&mut self) -> Result<()> {
+        let now = self.clock.now();
+        if self.last_batch.is_some_and(|at| now - at < BATCH_INTERVAL) {
             return Ok(());
         }
         self.last_batch = Some(now);
         self.count()?;
-        if is_last {
-            let progress = self.progress();
-            self.keep(Event::now(Body::BatchResult(progress)));
-        } else {
-            let event = Event::now(Body::Batch(self.progress()));
-            self.announcements.push(Announcement::Passing(event.into()));
-        }
+        let event = Event::now(Body::Batch(self.progress()));
+        self.announcements.push(Announcement::Passing(event.into()));
         Ok(())
     }
 
     fn progress(&self) -> BatchProgress {
-        let elapsed = self.begin.elapsed();
+        let elapsed = self.clock.now() - self.begin;
         let running: f64 = self.jobs.values().map(|j| j.progress.position_s).sum();
         let video_s = self.video_s + running;
         BatchProgress {
@@ -335,7 +415,7 @@ impl<'a> Supervisor<'a> {
         if is_busy || !self.changes.is_empty() {
             return Ok(false);
         }
-        if self.stop.haste() != Haste::None {
+        if self.stop.shutdown() != Shutdown::No {
             return Ok(true);
         }
         // Jobs that another controller works on are waited for: they may come back.
@@ -344,5 +424,7 @@ impl<'a> Supervisor<'a> {
     }
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,12 @@
 //! How a supervisor writes its journal, and what it does when that fails.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::Duration;
 
 use super::{Active, Announcement, Cancellation, Supervisor};
-use crate::event::{Body, Event, JobStart, display};
-use crate::journal::{Applied, Change, Claim, Lease, Result};
+use crate::error::{Failure, FailureKind};
+use crate::event::{Body, Event, JobStart, JobState, Outcome, Phase, Progress, display};
+use crate::journal::{Applied, Change, Claim, Ending, Lease, Result};
 use crate::worker::protocol::Order;
 
 /// The process id of a worker with room, and whether a job can begin there at once.
@@ -36,11 +37,11 @@ impl Supervisor<'_> {
         let applied = match worker {
             Some((pid, fits)) if !is_attempt => {
                 let begin = |claim: &Claim| fits(claim).then(|| started(claim, pid));
-                self.journal
+                self.ledger
                     .apply_and_claim(batch, &mut self.changes, pid, &begin)
             }
             _ => {
-                let lost = self.journal.apply(batch, &mut self.changes);
+                let lost = self.ledger.apply(batch, &mut self.changes);
                 lost.map(|lost| Applied { claim: None, lost })
             }
         };
@@ -51,6 +52,7 @@ impl Supervisor<'_> {
         let Applied { claim, lost } = match applied {
             Ok(applied) => {
                 if self.journal_fails_since.take().is_some() {
+                    self.is_to_reconcile = true;
                     self.paused = None;
                     // A low disk may have stopped the pipelines before the journal failed.
                     self.order_pause(false);
@@ -85,8 +87,8 @@ impl Supervisor<'_> {
         self.changes.clear();
         self.lose(&lost);
         for (serial, order) in self.orders.drain(..) {
-            if let Some(worker) = self.workers.get_mut(&serial) {
-                worker.order(&order);
+            if self.workers.contains_key(&serial) {
+                self.hands.order(serial, &order);
             }
         }
         if is_news {
@@ -98,8 +100,8 @@ impl Supervisor<'_> {
 
     /// Nothing is lost meanwhile: what could not be written stays to be written.
     fn journal_fails(&mut self, error: &crate::journal::Error) {
-        let reason = error.failure(self.journal.folder()).to_string();
-        self.journal_fails_since.get_or_insert_with(Instant::now);
+        let reason = error.failure(self.ledger.folder()).to_string();
+        self.journal_fails_since.get_or_insert(self.clock.now());
         self.paused = Some(reason);
         // What passes is said all the same: somebody is watching.
         self.announcements
@@ -120,7 +122,7 @@ impl Supervisor<'_> {
                 continue;
             };
             let (job, serial) = (lease.job, active.worker);
-            active.cancelled = Some((Instant::now(), Cancellation::Lost));
+            active.cancelled = Some((self.clock.now(), Cancellation::Lost));
             self.orders
                 .retain(|(_, order)| *order != Order::Publish { job });
             self.orders.push((serial, Order::Cancel { job }));
@@ -130,8 +132,45 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Gives back the jobs that the ledger says are held here and of which nothing is known: their claim
+    /// was entered, and the answer was lost.
+    pub(super) fn reconcile(&mut self) -> Result<()> {
+        let is_settled = self.changes.is_empty() && self.journal_fails_since.is_none();
+        if !self.is_to_reconcile || !is_settled {
+            return Ok(());
+        }
+        let held = self.ledger.held();
+        let Some(held) = self.unless_it_passes(held)? else {
+            return Ok(());
+        };
+        self.is_to_reconcile = false;
+        let active = self.jobs.values().map(|active| active.claim.lease());
+        let waiting = self.held.iter().map(Claim::lease);
+        let checked = self.checks.keys().copied();
+        let known: BTreeSet<_> = active.chain(waiting).chain(checked).collect();
+        for lease in held.difference(&known) {
+            let outcome =
+                Outcome::of_failure(&Failure::new(FailureKind::Terminated), &Progress::default());
+            self.changes.push(Change::Ended {
+                lease: *lease,
+                ending: Ending {
+                    state: JobState::Queued,
+                    outcome,
+                    retry_after: Duration::ZERO,
+                    stage: Phase::Probing.name().into(),
+                    signal: None,
+                    is_culprit: false,
+                    is_suspect: false,
+                    counts: false,
+                    stamp: None,
+                },
+            });
+        }
+        Ok(())
+    }
+
     pub(super) fn count(&mut self) -> Result<()> {
-        let counts = self.journal.counts(self.begun.batch);
+        let counts = self.ledger.counts(self.begun.batch);
         if let Some(counts) = self.unless_it_passes(counts)? {
             self.counts = counts;
         }

@@ -1,16 +1,54 @@
-use std::process::Command;
+//! The rules of the supervisor one by one; `simulation` has them all at once.
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::clock::SystemClock;
 use crate::event::{JobState, Outcome, Phase};
-use crate::journal::Planned;
+use crate::journal::contract::ClaimOne;
+use crate::journal::{Journal, Planned, Start};
+use crate::store::LocalStore;
+use crate::worker::limits::Limits;
+use crate::worker::protocol::Answer;
 
-/// A batch of one job that is in a worker, which is a program that says nothing.
+/// Workers that do nothing.
+#[derive(Default)]
+struct Idle;
+
+impl Hands for Idle {
+    fn hire(&mut self, _: u64, _: bool, _: Limits) -> std::io::Result<u32> {
+        Ok(1)
+    }
+
+    fn order(&mut self, _: u64, _: &Order) {}
+
+    fn kill(&mut self, _: u64) {}
+
+    fn reap(&mut self, _: u64) -> Exit {
+        Exit {
+            reason: "killed".into(),
+            signal: Some(libc::SIGKILL),
+        }
+    }
+
+    fn keeps_too_much(&self, _: u64, _: usize) -> bool {
+        false
+    }
+
+    fn aside(&mut self, _: Aside) -> bool {
+        false
+    }
+
+    fn next(&mut self, _: Duration) -> Option<Input> {
+        None
+    }
+}
+
+/// A batch of one job that is in a worker, which does nothing.
 struct Shop {
     /// Kept until the test is over.
     _folder: TempDir,
-    journal: Journal,
+    journal: Rc<Journal>,
     begun: Begun,
 }
 
@@ -29,10 +67,18 @@ impl Shop {
             job: job.unwrap(),
             output,
         }];
-        let begun = journal.begin("", "", folder.path(), &jobs, false, &|_, _| Ok(None));
+        let begun = journal.begin(&Start {
+            source: "",
+            command: "",
+            root: folder.path(),
+            jobs: &jobs,
+            force: false,
+            store: &LocalStore,
+            identity: &|_| Ok(None),
+        });
         Self {
             begun: begun.unwrap(),
-            journal,
+            journal: Rc::new(journal),
             _folder: folder,
         }
     }
@@ -44,22 +90,23 @@ impl Shop {
             attempts: 3,
             min_free: 0,
             threads: None,
+            limits: Limits::default(),
         };
-        let mut emit = |_: &Event| {};
-        let mut supervisor = Supervisor::new(
-            &self.journal,
-            self.begun,
-            options,
-            Stop::default(),
-            &mut emit,
-        );
-        let mut worker = Worker::spawn(Command::new("cat"), WORKER, &supervisor.sender).unwrap();
+        let seams = Seams {
+            ledger: self.journal.clone(),
+            store: Rc::new(LocalStore),
+            hands: Box::new(Idle),
+            clock: Rc::new(SystemClock),
+        };
+        let mut supervisor = Supervisor::new(seams, self.begun, options, Stop::default(), |_| {});
+        let now = supervisor.clock.now();
+        let mut worker = Worker::new(7, Limits::default(), now);
         worker.is_ready = true;
         let claim = self.journal.claim(self.begun.batch, 7).unwrap().unwrap();
         let job = claim.job;
         worker.jobs.push(job);
         supervisor.workers.insert(WORKER, worker);
-        supervisor.jobs.insert(job, Active::new(claim, WORKER));
+        supervisor.jobs.insert(job, Active::new(claim, WORKER, now));
         test(&mut supervisor, job);
     }
 }
@@ -80,12 +127,19 @@ fn answers_of_a_worker_that_was_killed_come_too_late() {
     shop.with(|supervisor, job| {
         // One is gone altogether, the other works on something else by now.
         supervisor.answered(WORKER - 1, ended(job));
-        let other = Worker::spawn(Command::new("cat"), WORKER + 1, &supervisor.sender);
-        supervisor.workers.insert(WORKER + 1, other.unwrap());
+        let other = Worker::new(8, Limits::default(), supervisor.clock.now());
+        supervisor.workers.insert(WORKER + 1, other);
         supervisor.answered(WORKER + 1, ended(job));
         let sha256 = "ab".to_owned();
         let made = crate::worker::Made { sha256 };
-        supervisor.answered(WORKER + 1, Answer::Made { job, made });
+        supervisor.answered(
+            WORKER + 1,
+            Answer::Made {
+                job,
+                made,
+                identity: None,
+            },
+        );
         assert!(supervisor.jobs.contains_key(&job));
         assert!(supervisor.changes.is_empty() && supervisor.orders.is_empty());
         supervisor.answered(WORKER, ended(job));
@@ -111,7 +165,7 @@ fn memory_does_not_grow_while_the_journal_fails() {
             };
             let event = Event::of_job(job, Body::from(progress));
             supervisor.jobs.get_mut(&job).unwrap().kept -= PROGRESS_INTERVAL;
-            supervisor.answered(WORKER, Answer::Said { event });
+            supervisor.answered(WORKER, Answer::Event { event });
             supervisor.flush().unwrap();
         }
         assert!(supervisor.paused.is_some() && supervisor.announcements.is_empty());
@@ -137,7 +191,7 @@ fn memory_does_not_grow_with_what_a_job_warns_of() {
                 source: None,
             };
             let event = Event::of_job(job, warning);
-            supervisor.answered(WORKER, Answer::Said { event });
+            supervisor.answered(WORKER, Answer::Event { event });
         }
         let kept = supervisor.changes.len();
         assert!(kept <= 50, "{kept}");
@@ -149,15 +203,15 @@ fn what_a_job_is_is_read_once_while_it_waits() {
     let shop = Shop::new();
     let batch = shop.begun.batch;
     let mut waiting = Waiting::default();
-    waiting.read(&shop.journal, batch).unwrap();
+    waiting.read(&*shop.journal, batch).unwrap();
     assert_eq!((waiting.len(), waiting.jobs().count()), (1, 1));
     // It would not be found a second time.
     let db = rusqlite::Connection::open(shop.journal.folder().join("journal.db")).unwrap();
     db.execute("UPDATE jobs SET spec = 'nothing that can be read'", [])
         .unwrap();
-    waiting.read(&shop.journal, batch).unwrap();
+    waiting.read(&*shop.journal, batch).unwrap();
     assert_eq!(waiting.len(), 1);
     shop.journal.cancel(batch, &[]).unwrap();
-    waiting.read(&shop.journal, batch).unwrap();
+    waiting.read(&*shop.journal, batch).unwrap();
     assert_eq!(waiting.len(), 0);
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::job::Job;
-use crate::journal::{Journal, Lease, Result};
+use crate::journal::{Lease, Ledger, Result};
 
 #[derive(Debug, Default)]
 pub struct Waiting {
@@ -15,7 +15,7 @@ pub struct Waiting {
 
 impl Waiting {
     /// Looks again which jobs wait.
-    pub fn read(&mut self, journal: &Journal, batch: i64) -> Result<()> {
+    pub fn read(&mut self, journal: &dyn Ledger, batch: i64) -> Result<()> {
         let order = journal.waiting(batch)?;
         let mut known = HashMap::with_capacity(order.len());
         for lease in &order {

@@ -1,18 +1,15 @@
 //! What a supervisor looks after: time, disks, and wishes from other terminals.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use super::{Cancellation, Supervisor, WISHES_INTERVAL, policy};
-use crate::cancel::Haste;
+use super::{CANCELLATIONS_INTERVAL, Cancellation, Supervisor, policy};
+use crate::cancel::Shutdown;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event};
 use crate::job::folder_of;
 use crate::journal::Result;
-use crate::publish::free_space;
 use crate::worker::protocol::Order;
 
 /// A worker speaks twice a second from a thread that does nothing else.
@@ -29,15 +26,15 @@ const ROOM_AGAIN: f64 = 1.1;
 impl Supervisor<'_> {
     /// Ends what has exceeded its limit.
     pub(super) fn watch_limits(&mut self) {
-        let now = Instant::now();
-        if self.stop.haste() == Haste::Finish && !self.said_finishing {
+        let now = self.clock.now();
+        if self.stop.shutdown() == Shutdown::Drain && !self.said_finishing {
             self.said_finishing = true;
             let message = "Finishing the running files; interrupt again to stop them at once";
             self.keep(Event::now(Body::Message {
                 message: message.into(),
             }));
         }
-        if self.stop.haste() == Haste::Now {
+        if self.stop.shutdown() == Shutdown::Now {
             let jobs: Vec<_> = self.jobs.keys().copied().collect();
             jobs.into_iter()
                 .for_each(|job| self.cancel(job, Cancellation::Stop));
@@ -76,7 +73,7 @@ impl Supervisor<'_> {
         for (job, failure) in beyond {
             self.kill_for(job, &failure);
         }
-        for (serial, worker) in &mut self.workers {
+        for (serial, worker) in &self.workers {
             let limit = match worker.is_ready {
                 true if self.background == Some(*serial) => SILENCE_LIMIT,
                 // Told above, with its jobs.
@@ -84,35 +81,37 @@ impl Supervisor<'_> {
                 false => FIRST_WORD_LIMIT,
             };
             if now - worker.last_heard > limit {
-                worker.kill();
+                self.hands.kill(*serial);
             }
         }
     }
 
     /// Asks a job to stop and clean up.
     fn cancel(&mut self, job: i64, why: Cancellation) {
+        let now = self.clock.now();
         let Some(active) = self.jobs.get_mut(&job) else {
             return;
         };
         if active.cancelled.is_none() {
-            active.cancelled = Some((Instant::now(), why));
+            active.cancelled = Some((now, why));
             self.orders.push((active.worker, Order::Cancel { job }));
         }
     }
 
     /// Does what `lipflow cancel` has left in the journal.
-    pub(super) fn hear_wishes(&mut self) -> Result<()> {
+    pub(super) fn read_cancellations(&mut self) -> Result<()> {
         let is_empty = self.jobs.is_empty() && self.held.is_none();
-        if self.last_wishes.elapsed() < WISHES_INTERVAL || is_empty {
+        let now = self.clock.now();
+        if now - self.last_cancellations < CANCELLATIONS_INTERVAL || is_empty {
             return Ok(());
         }
-        self.last_wishes = Instant::now();
-        let wishes = self.journal.cancellations();
-        for job in self.unless_it_passes(wishes)?.unwrap_or_default() {
+        self.last_cancellations = now;
+        let requested = self.ledger.cancellations();
+        for job in self.unless_it_passes(requested)?.unwrap_or_default() {
             if self.held.as_ref().is_some_and(|claim| claim.job == job) {
-                self.end_held(Cancellation::Wish);
+                self.end_held(Cancellation::Requested);
             }
-            self.cancel(job, Cancellation::Wish);
+            self.cancel(job, Cancellation::Requested);
         }
         Ok(())
     }
@@ -144,7 +143,8 @@ impl Supervisor<'_> {
             if let Some(folder) = job.output.as_deref().map(folder_of)
                 && !self.devices.contains_key(folder)
             {
-                self.devices.insert(folder.into(), devices_of(folder));
+                let devices = self.store.devices(folder);
+                self.devices.insert(folder.into(), devices);
             }
         }
     }
@@ -162,7 +162,7 @@ impl Supervisor<'_> {
     /// it would fill up instead.
     fn gone_disk(&mut self) -> Option<String> {
         for folder in self.folders() {
-            let now = devices_of(&folder);
+            let now = self.store.devices(&folder);
             let before = self.devices.get(&folder);
             if before.is_some_and(|before| is_unmounted(before, &now)) {
                 return Some(format!(
@@ -186,8 +186,7 @@ impl Supervisor<'_> {
             floor
         };
         self.folders().into_iter().find_map(|folder| {
-            // It may not have been made yet.
-            let free = folder.ancestors().find_map(free_space)?;
+            let free = self.store.free_space(&folder)?;
             ((free as f64) < floor).then(|| {
                 format!(
                     "{}: {:.0} MB are free, less than the {:.0} MB that --min-free keeps. Make room, and it goes on by itself",
@@ -200,18 +199,12 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn order_pause(&mut self, pause: bool) {
-        let now = Instant::now();
+        let now = self.clock.now();
         for active in self.jobs.values_mut() {
             active.moved = now;
             self.orders.push((active.worker, Order::Pause { pause }));
         }
     }
-}
-
-/// The file systems of a folder, from it to the root of all; folders that are not there have none.
-pub(super) fn devices_of(folder: &Path) -> Vec<u64> {
-    let there = folder.ancestors().filter_map(|f| fs::metadata(f).ok());
-    there.map(|metadata| metadata.dev()).collect()
 }
 
 /// Whether the folder that was on the first of `before` is on one now that was further up. A disk that
@@ -225,7 +218,10 @@ fn is_unmounted(before: &[u64], now: &[u64]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::store::{LocalStore, Store};
 
     #[test]
     fn a_disk_that_is_gone_is_not_one_that_was_mounted_anew() {
@@ -244,8 +240,9 @@ mod tests {
         );
         assert!(!is_unmounted(&[], &[root]));
         let folder = tempfile::tempdir().unwrap();
-        let there = devices_of(folder.path());
+        let devices = |folder: &Path| LocalStore.devices(folder);
+        let there = devices(folder.path());
         assert!(there.len() > 1);
-        assert_eq!(devices_of(&folder.path().join("none")), there);
+        assert_eq!(devices(&folder.path().join("none")), there);
     }
 }

@@ -9,7 +9,7 @@ use super::process;
 use super::{Attempt, Prepared};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Phase};
-use crate::faces::{self, Amount, Learn, Learnt, Request, Selection, Told};
+use crate::faces::{self, Amount, Form, Learn, Learnt, Request, Selection, Told};
 use crate::job::Job;
 use crate::pipeline::runner::Watch;
 use crate::pipeline::template::Template;
@@ -25,8 +25,17 @@ impl Attempt<'_> {
         let Some(amount) = amount(job, prepared) else {
             return Ok(None);
         };
+        let colour = prepared.face.video.and_then(|video| video.colour);
+        let deep = colour
+            .map_or(8, |c| c.bits)
+            .min(prepared.bits(job).unwrap_or(8))
+            > 8;
         let request = Request {
             content,
+            form: Form {
+                depth: deep.then_some(10),
+                ..Form::default()
+            },
             watch: Watch::of(job),
             ..Request::new(&job.face, &prepared.face, Selection::of(job), amount)
         };

@@ -2,6 +2,7 @@
 
 mod learning;
 mod lengths;
+pub mod limits;
 pub mod process;
 pub mod protocol;
 
@@ -11,6 +12,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use gstlipsync::model::Model;
 use gstlipsync::repeat;
 use serde::{Deserialize, Serialize};
 
@@ -20,16 +22,18 @@ use crate::error::{Failure, FailureKind};
 use crate::estimate;
 use crate::event::{Body, JobState, Outcome, Phase, Plan, Progress, display, seconds};
 use crate::job::{self, Job, Length, Limit, LoopMode};
+use crate::journal::Stamp;
 use crate::pipeline::classify::Files;
 use crate::pipeline::flow::Tail;
 use crate::pipeline::mp4;
 use crate::pipeline::probe::{self, Kind, Probe, Role};
 use crate::pipeline::reading;
 use crate::pipeline::runner::{self, Counts, Report, Watch};
-use crate::pipeline::template::{Template, TemplateError, Values, nanoseconds};
+use crate::pipeline::template::{self, Template, TemplateError, Values, nanoseconds};
 use crate::pipeline::verify::{self, Expected};
-use crate::publish::{self, Staged};
+use crate::publish;
 use crate::secret;
+use crate::store::{LocalStore, Replace, Staging, Store};
 
 /// The longest that a job is silent; half of what is promised, so that a busy machine keeps it too.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -42,13 +46,28 @@ const USUAL_FRAME: Duration = Duration::from_millis(40);
 const PICTURE_FPS: (u32, u32) = (25, 1);
 
 /// Whoever ordered the job and has a say in it.
-#[derive(Default)]
 pub struct Context {
     /// Called when the inputs have been found fit, before work on them begins; gives the digest of the
     /// face, where it knows it.
     pub begin: Option<Begin>,
     /// Asked before the output gets its name.
     pub gate: Option<Gate>,
+    /// The stamp of what was made earlier under the output's name; a job that overwrites replaces
+    /// nothing else then.
+    pub replaces: Option<Stamp>,
+    /// Where the output is put.
+    pub store: Box<dyn Store + Send>,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self {
+            begin: None,
+            gate: None,
+            replaces: None,
+            store: Box::new(LocalStore),
+        }
+    }
 }
 
 pub type Begin = Box<dyn FnOnce(&Job, &Cancel) -> Result<Option<String>, Failure> + Send>;
@@ -186,19 +205,19 @@ fn check_extension(template: &str, output: &Path) -> Result<(), Failure> {
 }
 
 /// As [`prepare`], whatever becomes of the output; `look` finds out what is in a file.
-pub fn prepare_inputs(job: &Job, look: &Look, cancel: &Cancel) -> Result<Prepared, Failure> {
+pub fn prepare_inputs(job: &Job, look: &Look<'_>, cancel: &Cancel) -> Result<Prepared, Failure> {
     let template = Template::load(&job.template).map_err(|e| template_failure(&e))?;
     job.check_files()?;
     prepare_with(template, job, look, cancel)
 }
 
 /// Finds out what is in a file that is to play a role.
-pub type Look = dyn Fn(&Path, Role) -> Result<Probe, Failure> + Sync;
+pub type Look<'a> = dyn Fn(&Path, Role) -> Result<Probe, Failure> + Sync + 'a;
 
 fn prepare_with(
     template: Template,
     job: &Job,
-    look: &Look,
+    look: &Look<'_>,
     cancel: &Cancel,
 ) -> Result<Prepared, Failure> {
     // Side by side: what takes time is starting decoders.
@@ -257,14 +276,38 @@ impl Prepared {
         Some((duration.as_secs_f64() * fps * times as f64 - 1e-6).ceil() as u64)
     }
 
+    /// Bits a channel of the output's picture, where the template says them.
+    pub(super) fn bits(&self, job: &Job) -> Option<u32> {
+        let asked = job.parameter("depth").map(str::to_owned);
+        let usual = || match &self.template.param("depth")?.default {
+            template::Default::Value(value) => Some(value.clone()),
+            _ => None,
+        };
+        asked.or_else(usual)?.parse().ok()
+    }
+
+    fn colours(&self, job: &Job) -> Option<String> {
+        self.face
+            .video?
+            .colour?
+            .becomes(self.bits(job).unwrap_or(8))
+    }
+
     pub fn plan(&self, job: &Job) -> Plan {
+        // What is wrong with a model is said by the element.
+        let model = Model::resolve(job.parameter("model").map(Path::new)).ok();
         Plan {
+            model_lacks: model
+                .as_ref()
+                .and_then(|model| model.lacking().map(display)),
+            model: model.map(|model| model.name().into()),
             face: self.face.summary(&job.face),
             speech: self.speech.summary(&job.speech),
             output: job.output.as_deref().map(display),
             template: self.template.name().into(),
             end_mode: job.end_mode.name().into(),
             loop_mode: self.loop_mode.name().into(),
+            colours: self.colours(job),
             duration_s: self.length.known().map(seconds),
             frames: self.frames(),
             choices: self.choices(job),
@@ -376,15 +419,15 @@ impl<'a> Attempt<'a> {
             None => None,
         };
         // First, because learning a face takes long, and whether the output can be written does not.
-        let overwrite = job.if_exists == job::IfExists::Overwrite;
+        let replace = Replace::of(job, context.replaces);
         let staged = match &job.output {
-            Some(output) => Some(Staged::create(output, overwrite)?),
+            Some(output) => Some(context.store.stage(output, replace)?),
             None => None,
         };
         let face_file = self.learn_face(job, &prepared, face_digest)?;
 
         self.enter(Phase::Loading);
-        let (counts, tail) = self.play(job, &prepared, face_file.as_deref(), staged.as_ref())?;
+        let (counts, tail) = self.play(job, &prepared, face_file.as_deref(), staged.as_deref())?;
         // What was planned is known now.
         self.tracker.progress.frames_total = counts.map(|counts| counts.frames);
         self.tracker.progress.duration_s = counts.map(|counts| seconds(counts.position));
@@ -409,7 +452,7 @@ impl<'a> Attempt<'a> {
             }
             self.enter(Phase::Publishing);
             self.cancel.check()?;
-            staged.publish()?;
+            staged.commit()?;
         }
         Ok(self.done(job))
     }
@@ -420,9 +463,9 @@ impl<'a> Attempt<'a> {
         job: &Job,
         prepared: &Prepared,
         face_file: Option<&Path>,
-        staged: Option<&Staged>,
+        staged: Option<&dyn Staging>,
     ) -> Result<(Option<Counts>, Tail), Failure> {
-        let mut values = prepared.values(job, staged.map(Staged::location))?;
+        let mut values = prepared.values(job, staged.map(Staging::location))?;
         if let Some(face_file) = face_file.and_then(Path::to_str) {
             values.insert("face-file", face_file);
         }

@@ -5,13 +5,17 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, Write};
 use std::os::fd::FromRawFd;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::HEARTBEAT;
+use super::limits::Limits;
 use super::protocol::{Answer, Digest, Order};
-use super::{Context, HEARTBEAT, Made};
+use anyhow::Context;
+
 use crate::batch::identity::Identifier;
 use crate::cancel::Cancel;
 use crate::digest;
@@ -62,7 +66,9 @@ struct Running {
 }
 
 /// Serves the supervisor until it closes standard input.
-pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
+pub fn serve(is_background: bool, limits: Limits) -> anyhow::Result<ExitCode> {
+    // One that can't be limited is not started: it would be trusted for what it isn't.
+    limits.apply().context("the limits of the worker")?;
     let answers = Answers::take_stdout()?;
     die_with_parent();
     // A service manager sends them to all processes of a group; what becomes of the jobs is for the
@@ -98,6 +104,7 @@ pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
                 spec,
                 face_digest,
                 speech_digest,
+                replaces,
             } => {
                 let cancel = Cancel::default();
                 cancel.pause(is_paused);
@@ -113,6 +120,7 @@ pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
                     job,
                     spec: *spec,
                     known: [face_digest, speech_digest],
+                    replaces,
                     answers: answers.clone(),
                 };
                 let (jobs, answers) = (jobs.clone(), answers.clone());
@@ -169,6 +177,7 @@ struct Task {
     spec: Job,
     /// Digests of face and speech.
     known: [Option<String>; 2],
+    replaces: Option<Stamp>,
     answers: Answers,
 }
 
@@ -178,25 +187,40 @@ impl Task {
             job,
             spec,
             known,
+            replaces,
             answers,
         } = self;
         let output = spec.output.clone();
         let begin = answers.clone();
         let gate = answers.clone();
         let waiting = cancel.clone();
-        let context = Context {
+        let identity: Arc<OnceLock<String>> = Arc::default();
+        let identified = identity.clone();
+        let context = super::Context {
+            replaces,
             begin: Some(Box::new(move |spec, cancel| {
-                identify(job, spec, known, cancel, &begin)
+                let (face, identity) = identify(spec, known, cancel, &begin)?;
+                if let Some(identity) = identity {
+                    let _ = identified.set(identity);
+                }
+                Ok(Some(face))
             })),
             gate: Some(Box::new(move |made| {
-                wait_for_leave(job, made, &waiting, &gate, &may_publish)
+                let identity = identity.get().cloned();
+                gate.send(&Answer::Made {
+                    job,
+                    made,
+                    identity,
+                });
+                wait_for_leave(&waiting, &may_publish)
             })),
+            ..super::Context::default()
         };
         let outcome = super::run(spec, context, cancel, &mut |body| {
             // How it ended is said below, with what the journal needs.
             if !matches!(body, Body::Result(_)) {
                 let event = Event::of_job(job, body);
-                answers.send(&Answer::Said { event });
+                answers.send(&Answer::Event { event });
             }
         });
         // One that was left alone is not ours, and neither is its stamp.
@@ -210,18 +234,17 @@ impl Task {
     }
 }
 
-/// Reads the inputs whose digests are not known, and says what the job comes to; gives the face's.
+/// Reads the inputs whose digests are not known, and says them. Gives the face's, and what the job
+/// comes to.
 fn identify(
-    job: i64,
     spec: &Job,
     known: [Option<String>; 2],
     cancel: &Cancel,
     answers: &Answers,
-) -> Result<Option<String>, Failure> {
+) -> Result<(String, Option<String>), Failure> {
     let mut digests = Vec::new();
-    let mut found = Vec::new();
-    for (path, known) in [&spec.face, &spec.speech].into_iter().zip(known) {
-        found.push(match known {
+    let mut digest = |path: &Path, known: Option<String>| {
+        Ok::<_, Failure>(match known {
             Some(sha256) => sha256,
             None => {
                 // Before reading: a file that changes meanwhile does not keep this digest.
@@ -229,32 +252,26 @@ fn identify(
                     .map_err(|e| Failure::of(FailureKind::InputUnreadable, path).detail(e))?;
                 let sha256 = digest::of_file(path, cancel)?;
                 digests.push(Digest {
-                    path: path.clone(),
+                    path: path.to_owned(),
                     stamp,
                     sha256: sha256.clone(),
                 });
                 sha256
             }
-        });
+        })
+    };
+    let [face, speech] = known;
+    let face = digest(&spec.face, face)?;
+    let speech = digest(&spec.speech, speech)?;
+    let identity = Identifier::default().identity(spec, &face, &speech);
+    if !digests.is_empty() {
+        answers.send(&Answer::Digested { digests });
     }
-    let identity = Identifier::default().identity(spec, &found[0], &found[1]);
-    answers.send(&Answer::Identified {
-        job,
-        identity,
-        digests,
-    });
-    Ok(found.into_iter().next())
+    Ok((face, identity))
 }
 
-/// Says that the output is whole, and waits until the journal has that.
-fn wait_for_leave(
-    job: i64,
-    made: Made,
-    cancel: &Cancel,
-    answers: &Answers,
-    may_publish: &mpsc::Receiver<()>,
-) -> Result<(), Failure> {
-    answers.send(&Answer::Made { job, made });
+/// It was said that the output is whole: waits until the journal has that.
+fn wait_for_leave(cancel: &Cancel, may_publish: &mpsc::Receiver<()>) -> Result<(), Failure> {
     loop {
         match may_publish.recv_timeout(Duration::from_millis(50)) {
             Ok(()) => return Ok(()),

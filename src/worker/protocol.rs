@@ -20,6 +20,9 @@ pub enum Order {
         /// Digests of the inputs, where they are known already.
         face_digest: Option<String>,
         speech_digest: Option<String>,
+        /// The stamp of what was made earlier under the output's name; nothing else is replaced.
+        #[serde(default)]
+        replaces: Option<Stamp>,
     },
     /// The journal has it: the output may get its name.
     Publish {
@@ -50,19 +53,19 @@ pub enum Answer {
     /// The process lives; said twice a second, whatever else happens.
     Alive,
     /// Of a job, with the time at which it happened.
-    Said {
+    Event {
         event: Event,
     },
-    /// The inputs have been read once.
-    Identified {
-        job: i64,
-        identity: Option<String>,
+    /// Inputs have been read once.
+    Digested {
         digests: Vec<Digest>,
     },
     /// The output is whole and waits for [`Order::Publish`].
     Made {
         job: i64,
         made: Made,
+        /// What the job's inputs and settings came to.
+        identity: Option<String>,
     },
     Ended {
         job: i64,

@@ -109,6 +109,10 @@ class Judge:
     def openings(self, video):
         return np.array([opening(points) for _, points in self.look(video)])
 
+    def shapes(self, video):
+        """Opening and width in each frame: two lists."""
+        return np.array([(opening(points), width(points)) for _, points in self.look(video)]).T
+
 
 def opening(points):
     """Distance between the inner lips; NaN without a face."""
@@ -116,6 +120,11 @@ def opening(points):
         return np.nan
     local = Head(points).local(points)
     return np.mean([local[below, 1] - local[above, 1] for above, below in ((61, 67), (62, 66), (63, 65))])
+
+
+def width(points):
+    """Distance between the corners of the mouth; NaN without a face."""
+    return np.nan if points is None else np.hypot(*(points[54] - points[48])) / Head(points).unit
 
 
 def correlation(a, b):
@@ -154,11 +163,12 @@ def speaking(speech, count):
 def follow(judge, most, *files):
     found = []
     for original, speech, output in zip(*[iter(files)] * 3):
-        wanted, got = judge.openings(original), judge.openings(output)
+        (wanted, wide), (got, got_wide) = judge.shapes(original), judge.shapes(output)
         lag, whole = best_lag(wanted, got, int(most))
         while_speaking = np.where(speaking(speech, len(wanted)), wanted, np.nan)
-        found.append((whole, lag, correlation_at(lag, while_speaking, got)))
-    return dict(zip(("correlations", "lags", "speaking"), zip(*found)))
+        _, widths = best_lag(wide, got_wide, int(most))
+        found.append((whole, lag, correlation_at(lag, while_speaking, got), widths))
+    return dict(zip(("correlations", "lags", "speaking", "widths"), zip(*found)))
 
 
 def phones(folder):

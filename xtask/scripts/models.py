@@ -1,6 +1,6 @@
 """Turns the helper models from the form they are published in into the form lipflow loads.
 
-usage: models.py detector IN.onnx OUT.onnx | models.py mesh IN.tflite OUT.onnx
+usage: models.py detector IN.onnx OUT.onnx | models.py mesh IN.tflite OUT.onnx | models.py front IN.bin OUT.onnx
 
 The result is the same to the byte on every machine, so that its sha256 can be pinned.
 """
@@ -35,7 +35,13 @@ def mesh(source, scratch):
     return model
 
 
+def front(source):
+    import speech_front
+
+    return speech_front.front(source)
+
+
 kind, source, target = sys.argv[1:]
-model = detector(source) if kind == "detector" else mesh(source, target)
+model = {"detector": detector, "mesh": lambda source: mesh(source, target), "front": front}[kind](source)
 onnx.checker.check_model(model)
 onnx.save(model, target)

@@ -34,9 +34,23 @@ pub fn build() -> Result<()> {
     )
 }
 
-/// The folder with the release builds of `lipflow` and the plugin.
+/// From now on the build of the tests is meant.
+pub fn use_test_build() {
+    IS_TEST_BUILD.store(true, Ordering::Relaxed);
+}
+
+pub fn is_test_build() -> bool {
+    IS_TEST_BUILD.load(Ordering::Relaxed)
+}
+
+static IS_TEST_BUILD: AtomicBool = AtomicBool::new(false);
+
+/// The folder with the release builds of `lipflow` and the plugin, or those of the tests.
 pub fn binaries() -> PathBuf {
-    workspace::target().join("release")
+    workspace::target().join(match is_test_build() {
+        true => "debug",
+        false => "release",
+    })
 }
 
 /// With faces of its own: those of the user are not to be measured, nor mixed with what is made up here.

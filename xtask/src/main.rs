@@ -1,15 +1,17 @@
-//! `cargo xtask setup | demo | test | bench | evaluate | soak | chaos | media`: what a fresh machine needs, in
+//! `cargo xtask setup | demo | test | bench | evaluate | soak | chaos | simulate | fuzz | media`: what a fresh machine needs, in
 //! one command each.
 
 mod bench;
 mod chaos;
 mod demo;
 mod evaluate;
+mod fuzz;
 mod job;
 mod material;
 mod media;
 mod process;
 mod setup;
+mod simulate;
 mod soak;
 mod table;
 mod test;
@@ -51,6 +53,10 @@ enum Task {
     Chaos(chaos::Args),
     /// Try pictures and sounds of all kinds, and see what a player sees
     Media(media::Args),
+    /// Run the supervisor on a simulated machine where everything goes wrong
+    Simulate(simulate::Args),
+    /// Give everything that reads files or messages what nobody meant it to read
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +66,8 @@ fn main() -> ExitCode {
         }),
         Task::Demo => demo::run(),
         Task::Bench(args) => bench::run(&args),
+        Task::Simulate(args) => simulate::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Evaluate(args) => evaluate::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Chaos(args) => chaos::run(&args),

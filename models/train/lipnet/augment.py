@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.signal import resample
 
+from .landmarks import NAMES
 from .mel import HOP, RATE, mel
 from .phones import NUMBER
 
@@ -136,11 +137,52 @@ def voiceless(columns, rng):
     return np.clip(x, -1, 1).astype(np.float32)
 
 
+def breath(columns, rng):
+    """Breaths and clicks of lips between nothing."""
+    count = columns * HOP
+    x = np.zeros(count, np.float32)
+    for _ in range(rng.integers(1, 4)):
+        length = min(count, int(RATE * rng.uniform(0.25, 0.9)))
+        start = rng.integers(count - length + 1)
+        size = np.fft.rfftfreq(length, 1 / RATE)
+        centre = np.exp(rng.uniform(np.log(600), np.log(3500)))
+        spectrum = np.fft.rfft(rng.standard_normal(length)) / (1 + ((size - centre) / rng.uniform(500, 2500)) ** 2)
+        blow = np.fft.irfft(spectrum, length) * np.hanning(length) ** rng.uniform(0.5, 1.5)
+        x[start : start + length] += decibel(rng.uniform(-60, -36)) * blow / level(blow)
+    for _ in range(rng.integers(0, 4)):
+        length = int(RATE * rng.uniform(0.003, 0.02))
+        start = rng.integers(max(1, count - length))
+        click = rng.standard_normal(length) * np.exp(-5 * np.arange(length) / length)
+        x[start : start + length] += (decibel(rng.uniform(-50, -25)) * click / level(click))[: count - start]
+    return x.astype(np.float32)
+
+
+def whispered(x, rng):
+    """The same speech without a voice: the envelope of its spectrum, filled with noise, less of the low."""
+    size, hop = 512, 128
+    window = np.hanning(size + 1)[:size]
+    padded = np.pad(x, size)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop] * window
+    magnitude = np.abs(np.fft.rfft(frames, axis=1))
+    width = 9
+    smooth = np.cumsum(np.pad(magnitude, ((0, 0), (width // 2 + 1, width // 2)), mode="edge"), 1)
+    smooth = (smooth[:, width:] - smooth[:, :-width]) / width
+    hz = np.fft.rfftfreq(size, 1 / RATE)
+    smooth *= np.minimum(1, (hz / rng.uniform(500, 1200)) ** rng.uniform(0.5, 1.2))
+    noise = np.fft.rfft(np.lib.stride_tricks.sliding_window_view(rng.standard_normal(len(padded)), size)[::hop] * window)
+    made = np.fft.irfft(smooth * noise / np.sqrt(size / 2), size, axis=1) * window
+    out = np.zeros(len(padded))
+    for i, piece in enumerate(made):
+        out[i * hop : i * hop + size] += piece
+    out = out[size : size + len(x)]
+    return (out * decibel(-rng.uniform(0, 15)) * level(x) / level(out)).astype(np.float32)
+
+
 def example(utterances, columns, rng):
-    """-> mel [bands, columns], target [6, columns], weight, label."""
+    """-> mel [bands, columns], target [outputs, columns], weight, label."""
     if utterances is None:
         x = voiceless(columns, rng)
-        target = np.zeros((columns, 6), np.float32)
+        target = np.zeros((columns, len(NAMES)), np.float32)
         weight, label = np.ones_like(target), np.full(columns, NUMBER["sil"])
     else:
         one = utterances[rng.integers(len(utterances))]

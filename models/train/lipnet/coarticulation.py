@@ -10,10 +10,11 @@ import torch
 from .mel import COLUMNS_PER_SECOND
 from .phones import NUMBER, SHAPES
 
-# tuck, press and raise can't be measured from outside by points; these are by hand.
-_HAND = {"f": (1, 0, 0.5), "p": (0, 1, 0), "s": (0, 0, 0.45), "sh": (0, 0, 0.4), "iy": (0, 0, 0.35), "th": (0, 0, 0.3),
-         "t": (0, 0, 0.25), "n": (0, 0, 0.2), "eh": (0, 0, 0.3), "ae": (0, 0, 0.4), "ih": (0, 0, 0.25),
-         "aa": (0, 0, 0.15), "k": (0, 0, 0.15), "l": (0, 0, 0.15), "y": (0, 0, 0.3)}
+# tuck, press, raise and tongue (its tip behind the upper teeth) can't be measured from outside by points; these are by
+# hand.
+_HAND = {"f": (1, 0, 0.5, 0), "p": (0, 1, 0, 0), "s": (0, 0, 0.45, 0.2), "sh": (0, 0, 0.4, 0), "iy": (0, 0, 0.35, 0),
+         "th": (0, 0, 0.3, 1), "t": (0, 0, 0.25, 0.8), "n": (0, 0, 0.2, 0.9), "l": (0, 0, 0.15, 1), "eh": (0, 0, 0.3, 0),
+         "ae": (0, 0, 0.4, 0), "ih": (0, 0, 0.25, 0), "aa": (0, 0, 0.15, 0), "k": (0, 0, 0.15, 0), "y": (0, 0, 0.3, 0)}
 
 # Width and strength by hand. How one speaker's width moves says little about another's: on other talkers this table
 # follows the measured width better (r = 0.53) than the values fitted to the GRID speaker (0.28).
@@ -104,9 +105,9 @@ def opening(shapes, columns):
 
 
 def by_hand(shapes, columns):
-    """-> [columns, 3] tuck, press, raise, and how closed the lips are: [columns], 1 at a bilabial."""
+    """-> [columns, 4] tuck, press, raise, tongue, and how closed the lips are: [columns], 1 at a bilabial."""
     times = np.arange(columns) / COLUMNS_PER_SECOND
-    out = np.zeros((columns, 3), np.float32)
+    out = np.zeros((columns, 4), np.float32)
     for shape, start, end in shapes:
         if shape in _HAND:
             pulse = _pulse(times, start, end, 0.05)

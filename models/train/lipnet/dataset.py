@@ -26,8 +26,8 @@ class Utterance:
     voice: str
     held: bool
     samples: np.ndarray
-    target: np.ndarray  # [columns, 6]
-    weight: np.ndarray  # [columns, 6]
+    target: np.ndarray  # [columns, outputs]
+    weight: np.ndarray  # [columns, outputs]
     label: np.ndarray  # [columns] shape numbers, -1 unknown
     closed: np.ndarray  # [columns] 1 at bilabials
     shapes: list
@@ -95,7 +95,7 @@ def _assemble(source, voice, held, samples, movement, spoken, closed=None):
     opening = np.maximum(movement[:, 0], 0) * (1 - closed) * (1 - quiet)
     width = coarticulation.width(spoken, columns)
     target = np.stack([opening, width * (1 - quiet), hand[:, 0], closed, hand[:, 2],
-                       np.maximum(movement[:, 1], -0.03) * (1 - quiet)], 1).astype(np.float32)
+                       np.maximum(movement[:, 1], -0.03) * (1 - quiet), hand[:, 3]], 1).astype(np.float32)
     label = np.zeros(columns, int)
     for shape, start, end in spoken:
         label[round(start * COLUMNS_PER_SECOND) : round(end * COLUMNS_PER_SECOND)] = NUMBER[shape]

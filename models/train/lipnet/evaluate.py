@@ -1,53 +1,30 @@
-"""Prints how good a model is, on speech that it was not trained on.
+"""Prints how good models are, on speech that they were not trained on.
 
-    python -m lipnet.evaluate mouth.onnx --data DATA --speech SPEECH --out OUT [--talkers TALKERS.npz]
+    python -m lipnet.evaluate NAME=MODEL ... --data DATA --speech SPEECH --out OUT
 
-TALKERS.npz is what lipnet.talkers measured. A model that pads (as long an output as its input) is judged just as well.
+MODEL is as lipnet.models takes it. How people that were never heard are followed is what lipnet.free prints.
 """
 
 import argparse
 
 import numpy as np
-import onnxruntime
 
 from . import augment, dataset
-from .align import Aligner, grid_words
+from .front import ROWS_PER_SECOND
 from .landmarks import NAMES
-from .mel import COLUMNS_PER_SECOND, FLOOR, HOP, RATE, mel
-from .network import AFTER, BEFORE
-
-FPS = 25
+from .mel import COLUMNS_PER_SECOND
+from .models import correlation, load
 
 
-class Model:
-    def __init__(self, path):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(path, options)
+def on_columns(model):
+    """What a model says, at the rate of the targets."""
 
-    def __call__(self, samples):
-        """-> [columns, outputs]"""
-        m = np.pad(mel(samples), ((BEFORE, AFTER), (0, 0)), constant_values=FLOOR)
-        y = self.session.run(["mouth"], {"mel": m.T[None]})[0][0].T
-        return y[BEFORE : len(y) - AFTER] if len(y) == len(m) else y
+    def say(samples):
+        said = model(samples)
+        at = np.arange(1 + len(samples) // 200) / COLUMNS_PER_SECOND * ROWS_PER_SECOND
+        return np.stack([np.interp(at, np.arange(len(said)), column) for column in said.T], 1)
 
-
-def correlation(a, b):
-    return float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-6 and b.std() > 1e-6 else float("nan")
-
-
-def at_frames(values, count, fps=FPS):
-    """Columns -> the value at each frame's time."""
-    return np.interp(np.arange(count) / fps, np.arange(len(values)) / COLUMNS_PER_SECOND, values)
-
-
-def best_lag(said, true, reach=5):
-    """-> correlation, lag in frames: positive if the picture is later than the model."""
-    found = []
-    for lag in range(-reach, reach + 1):
-        a, b = (said[: len(said) - lag], true[lag:]) if lag >= 0 else (said[-lag:], true[:lag])
-        found.append((correlation(a, b), lag))
-    return max(found)
+    return say
 
 
 def closures(opening, bilabials, span):
@@ -60,33 +37,13 @@ def closures(opening, bilabials, span):
     return closed, len(bilabials)
 
 
-def report(model, utterances, talkers):
+def report(model, utterances):
     rows = []
     add = lambda what, value: rows.append((what, value))
     said = {id(u): model(u.samples)[: len(u.target)] for u in utterances}
     grid = [u for u in utterances if u.source == "grid"]
     span = np.percentile(np.concatenate([said[id(u)][:, 0] for u in grid]), 95)
     add("range: 95th percentile of the opening", f"{span:.3f}")
-
-    if talkers is not None:
-        aligner = Aligner()
-        names = sorted(n for n in talkers.files if not n.endswith(".sound"))
-        results, closed, count = [], 0, 0
-        for name in names:
-            sound, (mesh, judge, mesh_width, judge_width) = talkers[f"{name}.sound"], talkers[name]
-            y = model(sound)
-            opening, width = (at_frames(y[:, k], len(mesh)) for k in (0, 1))
-            results.append([*best_lag(opening, mesh), *best_lag(opening, judge), correlation(width, mesh_width),
-                            correlation(width, judge_width)])
-            phones = aligner.phones(sound, grid_words(name))
-            c, n = closures(y[:, 0], [(a, b) for p, a, b in phones if p in "pbm"], span)
-            closed, count = closed + c, count + n
-            r = results[-1]
-            add(f"talker {name}: opening, mesh / dlib (lag)", f"{r[0]:.2f} ({r[1]:+d}) / {r[2]:.2f} ({r[3]:+d})")
-        mean = np.mean(results, 0)
-        add("talkers: opening, mesh / dlib", f"{mean[0]:.3f} / {mean[2]:.3f}")
-        add("talkers: width at lag 0, mesh / dlib", f"{mean[4]:.2f} / {mean[5]:.2f}")
-        add("talkers: p b m closed", f"{closed} of {count}")
 
     for source, kind in (("grid", "GRID speaker, held out"), ("synth", "voice held out"), ("facegood", "Mandarin, held out")):
         pool = [u for u in utterances if u.source == source]
@@ -107,15 +64,7 @@ def report(model, utterances, talkers):
         away = dataset.quiet_weight(u.shapes, np.arange(len(u.target)) / COLUMNS_PER_SECOND) >= 1
         quiet.append(said[id(u)][away, 0])
     add("opening between utterances", f"{100 * np.concatenate(quiet).mean() / span:.1f} %")
-    rng, count = np.random.default_rng(5), 10 * RATE
-    silence = {"digital silence": np.zeros(count, np.float32)}
-    for db in (-60, -45, -35):
-        silence[f"noise at {db} dB"] = augment.decibel(db) * augment.noise(count, rng)
-    for db in (-45, -30):
-        silence[f"music at {db} dB"] = augment.decibel(db) * augment.music(count, rng)
-    for what, x in silence.items():
-        y = model(np.clip(x, -1, 1).astype(np.float32))[:, 0]
-        add(f"{what}: mean opening (largest)", f"{100 * y.mean() / span:.1f} % ({100 * y.max() / span:.0f} %)")
+    rng = np.random.default_rng(5)
     for db in (-30, 6):
         pool = grid[:40]
         y = [model(np.clip(u.samples * augment.decibel(db), -1, 1)) for u in pool]
@@ -132,20 +81,17 @@ def report(model, utterances, talkers):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("onnx", nargs="+")
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--speech", required=True)
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--talkers")
+    parser.add_argument("models", nargs="+", metavar="NAME=MODEL")
+    for name in ("data", "speech", "out"):
+        parser.add_argument(f"--{name}", required=True)
     args = parser.parse_args()
     utterances, _ = dataset.build(args.data, args.speech, args.out)
     utterances = [u for u in utterances + dataset.performer(f"{args.data}/facegood") if u.held]
-    talkers = np.load(args.talkers) if args.talkers else None
-    tables = [dict(report(Model(path), utterances, talkers)) for path in args.onnx]
-    print("| | " + " | ".join(args.onnx) + " |")
-    print("|---|" + "---|" * len(tables))
-    for what in dict.fromkeys(what for table in tables for what in table):
-        print(f"| {what} | " + " | ".join(table.get(what, "") for table in tables) + " |")
+    models = dict(one.split("=", 1) for one in args.models)
+    tables = {name: dict(report(on_columns(load(spec)), utterances)) for name, spec in models.items()}
+    print("| | " + " | ".join(tables) + " |\n|---|" + "---|" * len(tables))
+    for what in dict.fromkeys(what for table in tables.values() for what in table):
+        print(f"| {what} | " + " | ".join(table.get(what, "") for table in tables.values()) + " |")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """net.pt -> mouth.onnx, calibrated.
 
-    python -m lipnet.export --data DATA --speech SPEECH --out OUT mouth.onnx
+    python -m lipnet.export --out OUT mouth.onnx
 
 A network that learns by squared error hedges: its peaks are low, and its closed mouth is a little open. So each
 output is stretched and moved, by what it says of the training speech, and what would be below zero is zero.
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from . import dataset
+from . import lessons
 from .landmarks import NAMES
 from .mel import BANDS, FLOOR, mel
 from .network import AFTER, BEFORE, BLOCK, MouthNet
@@ -40,12 +40,10 @@ def raw(net, samples):
     return net.movement(net.features(torch.from_numpy(m.T[None])))[0].numpy()
 
 
-def calibration(net, utterances):
-    """-> gain, offset of each output."""
-    said = np.concatenate([raw(net, u.samples)[:, : len(u.target)] for u in utterances], 1)
-    true = np.concatenate([u.target.T for u in utterances], 1)
-    closed, rest = true[3] > 0.9, np.concatenate([_rest(u) for u in utterances])
-    gain, offset = np.ones(6, np.float32), np.zeros(6, np.float32)
+def calibrate(said, true):
+    """What is said and what is true, [outputs, rows] each -> gain, offset of each output."""
+    closed, rest = true[3] > 0.85, (true[0] < 2e-3) & (true[3] < 0.05)
+    gain, offset = np.ones(len(NAMES), np.float32), np.zeros(len(NAMES), np.float32)
     # The lips touch where two in three bilabials say so, and an open vowel is as open as it was.
     zero = np.percentile(said[0, closed], 66)
     gain[0] = np.percentile(true[0], 95) / (np.percentile(said[0], 95) - zero)
@@ -53,7 +51,7 @@ def calibration(net, utterances):
     # The width is known less well: half of what is missing.
     gain[1] = (true[1].std() / said[1].std()) ** 0.5
     offset[1] = -gain[1] * np.median(said[1, rest])
-    for k in (2, 3, 4, 5):
+    for k in range(2, len(NAMES)):
         zero = np.percentile(said[k, rest], 75)
         # Of what is seldom, as a tucked lip, a lower percentile would be zero.
         rare = 99.3 if k == 2 else 97
@@ -62,21 +60,19 @@ def calibration(net, utterances):
     return gain, offset
 
 
-def _rest(utterance):
-    return (np.abs(utterance.target).sum(1) < 1e-4) if len(utterance.label) else []
+def calibration(net, utterances):
+    said = np.concatenate([raw(net, u.samples)[:, : len(u.target)] for u in utterances], 1)
+    return calibrate(said, np.concatenate([u.target.T for u in utterances], 1))
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--speech", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("onnx")
     args = parser.parse_args()
-    utterances, _ = dataset.build(args.data, args.speech, args.out)
     net = MouthNet().eval()
     net.load_state_dict(torch.load(f"{args.out}/net.pt", weights_only=True))
-    known = [u for u in utterances if u.source == "grid" and not u.held][::4]
+    known = [u for u in lessons.pieces(args.out, f"{args.out}/head_whole.onnx") if u.source == "grid"][::4]
     gain, offset = calibration(net, known)
     for name, g, o in zip(NAMES, gain, offset):
         print(f"{name}: x {g:.3f} {o:+.4f}")

@@ -7,6 +7,7 @@ Which shape opens the mouth, and by how much beside the others, is by hand, from
 import numpy as np
 import soundfile
 
+from .landmarks import NAMES
 from .mel import COLUMNS_PER_SECOND
 
 FPS = 30
@@ -19,7 +20,7 @@ JAW = {"mouth_stretch_c": 1.0, "tooth_d_d": 1.0}
 
 
 def load(folder):
-    """-> [(name, held, samples, target [columns, 6], weight [columns, 6])]"""
+    """-> [(name, held, samples, target [columns, outputs], weight [columns, outputs])]"""
     data = np.load(f"{folder}/blendshapes.npz")
     names = [str(n) for n in data["names"]]
     clips = [k for k in data.files if k != "names"]
@@ -37,7 +38,7 @@ def load(folder):
         columns = 1 + len(samples) // 200
         times, frames = np.arange(columns) / COLUMNS_PER_SECOND, np.arange(len(movement[clip])) / FPS
         moved = np.stack([np.interp(times, frames, scale[k] * movement[clip][:, k]) for k in range(3)], 1)
-        target, weight = np.zeros((columns, 6), np.float32), np.zeros((columns, 6), np.float32)
+        target, weight = np.zeros((2, columns, len(NAMES)), np.float32)
         target[:, [0, 1, 5]] = moved
         weight[:, [0, 1, 5]] = 1
         weight[times > frames[-1]] = 0

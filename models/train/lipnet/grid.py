@@ -14,7 +14,9 @@ FPS = 25
 
 def load(folder, cache):
     """-> [(name, samples, measured [frames, 5], phones)]; frames without a face are filled from their neighbours."""
-    data = np.load(f"{folder}/landmarks.npz")
+    # Each look into a file of arrays unpacks one anew.
+    with np.load(f"{folder}/landmarks.npz") as file:
+        data = dict(file)
     ends = np.cumsum(data["frames"])
     phones = _phones(folder, data["clip"], cache)
     found = []

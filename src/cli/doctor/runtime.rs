@@ -6,7 +6,7 @@ use std::path::Path;
 
 use gstlipsync::face::detector::{self, Detector};
 use gstlipsync::face::mesh::{self, Mesher};
-use gstlipsync::model::Model;
+use gstlipsync::model::{Look, Model};
 use gstlipsync::runtime::{self, Options, Provider};
 
 use super::{Finding, Status};
@@ -95,7 +95,7 @@ fn providers() -> Finding {
             ..Options::default()
         };
         Model::resolve(None)
-            .and_then(|model| model.open(options, 1))
+            .and_then(|model| model.open(options, Look::Stream, 1))
             .map(|network| network.session().provider)
     };
     let named = Provider::ALL.into_iter().filter(|p| *p != Provider::Auto);
@@ -119,14 +119,29 @@ fn providers() -> Finding {
 }
 
 fn default_model() -> Finding {
-    const WHAT: &str = "built-in model";
+    const WHAT: &str = "default model";
     let options = Options {
         provider: Provider::Cpu,
         ..Options::default()
     };
-    match Model::resolve(None).and_then(|model| model.check(options)) {
-        Ok(report) if report.fits() => Finding::ok(WHAT, "loads and runs"),
-        Ok(report) => Finding::bad(Status::Fail, WHAT, report.reasons.join("; "), SET_UP),
+    let checked = Model::resolve(None).and_then(|model| Ok((model.check(options)?, model)));
+    match checked {
+        Ok((report, _)) if !report.fits() => {
+            Finding::bad(Status::Fail, WHAT, report.reasons.join("; "), SET_UP)
+        }
+        Ok((_, model)) => match model.lacking() {
+            None => Finding::ok(WHAT, format!("`{}` loads and runs", model.name())),
+            Some(front) => Finding::bad(
+                Status::Warn,
+                WHAT,
+                format!(
+                    "`{}` loads and runs; the better one needs {}, which is not there",
+                    model.name(),
+                    front.display()
+                ),
+                SET_UP,
+            ),
+        },
         Err(error) => Finding::bad(Status::Fail, WHAT, error.to_string(), SET_UP),
     }
 }

@@ -35,11 +35,12 @@ pub struct Ground {
 impl Ground {
     pub fn prepare() -> Result<Self> {
         let packages = ["-p", "lipflow", "-p", "gst-plugin-poison"];
-        process::run(
-            workspace::cargo()
-                .args(["build", "--release"])
-                .args(packages),
-        )?;
+        let mut build = workspace::cargo();
+        build.arg("build").args(packages);
+        if !job::is_test_build() {
+            build.arg("--release");
+        }
+        process::run(&mut build)?;
         let folder = workspace::target().join("chaos");
         let material = folder.join("material");
         fs::create_dir_all(&material)?;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::ground::{self, Ground, Row};
+use super::random::Random;
 use super::running::{Finished, Next, Running, kill};
 use super::{Extent, Findings};
 use crate::table::Limit;
@@ -43,17 +44,7 @@ struct Moment {
     wait: Duration,
 }
 
-/// xorshift64*: the same moments for the same seed, with nothing to depend on.
-struct Random(u64);
-
 impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
-    }
-
     fn moment(&mut self) -> Moment {
         let target = match self.below(3) {
             0 => Target::Supervisor,
@@ -128,22 +119,22 @@ pub fn run(ground: &Ground, extent: &Extent, seed: u64) -> Result<Findings> {
 }
 
 #[derive(Default)]
-struct Tally {
-    rounds: usize,
-    starts: usize,
+pub struct Tally {
+    pub rounds: usize,
+    pub starts: usize,
     supervisors: usize,
     workers: usize,
     all: usize,
-    lost: Vec<String>,
-    twice: Vec<String>,
-    different: Vec<String>,
-    leftovers: Vec<String>,
-    strays: Vec<String>,
-    failed: Vec<String>,
+    pub lost: Vec<String>,
+    pub twice: Vec<String>,
+    pub different: Vec<String>,
+    pub leftovers: Vec<String>,
+    pub strays: Vec<String>,
+    pub failed: Vec<String>,
 }
 
 impl Tally {
-    fn is_clean(&self) -> bool {
+    pub fn is_clean(&self) -> bool {
         let all = [
             &self.lost,
             &self.twice,
@@ -162,16 +153,16 @@ fn batch(ground: &Ground, place: &Path) -> std::process::Command {
     batch
 }
 
-fn write_list(ground: &Ground, place: &Path, jobs: usize) -> Result<()> {
+pub fn write_list(ground: &Ground, place: &Path, jobs: usize) -> Result<()> {
     let rows: Vec<_> = (0..jobs).map(|n| Row::new(n, output(n))).collect();
     ground.list(place, &rows)
 }
 
-fn output(n: usize) -> String {
+pub fn output(n: usize) -> String {
     format!("out/{n}.mp4")
 }
 
-fn hashes(place: &Path, jobs: usize) -> Result<BTreeMap<usize, String>> {
+pub fn hashes(place: &Path, jobs: usize) -> Result<BTreeMap<usize, String>> {
     (0..jobs)
         .map(|n| Ok((n, ground::sha256(&place.join(output(n)))?)))
         .collect()
@@ -271,7 +262,7 @@ fn strike(
 }
 
 /// Looks at what a round has made.
-fn inspect(
+pub fn inspect(
     ground: &Ground,
     place: &Path,
     jobs: usize,

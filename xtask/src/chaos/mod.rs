@@ -1,17 +1,20 @@
 //! `cargo xtask chaos`: batches are killed, poisoned and starved, and nothing may be lost.
 
 mod cancel;
+mod controllers;
 mod disk;
 mod ground;
 mod kills;
 mod many;
 mod material;
 mod poison;
+mod random;
 mod running;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
+use crate::job;
 use crate::setup::{self, Scope};
 use crate::table::{Figure, Figures, Limit};
 use ground::Ground;
@@ -21,6 +24,10 @@ pub struct Args {
     /// A few minutes instead of half an hour: fewer kills, fewer jobs
     #[arg(long)]
     quick: bool,
+    /// What CI runs, in two or three minutes and with the build of the tests: nothing about time is
+    /// held against a limit
+    #[arg(long, conflicts_with = "quick")]
+    smoke: bool,
     /// Only these
     #[arg(long, value_name = "NAME")]
     only: Vec<Scenario>,
@@ -33,6 +40,8 @@ pub struct Args {
 enum Scenario {
     /// kill -9 of supervisor, worker and all at random moments
     Kills,
+    /// Controllers that come and go on one batch, and one that nobody listens to
+    Controllers,
     /// Inputs that crash, hang, fail or leak
     Poison,
     /// Full disks, low disks, a folder that disappears
@@ -74,6 +83,21 @@ const QUICK: Extent = Extent {
     listed: 5000,
 };
 
+const SMOKE: Extent = Extent {
+    jobs: 6,
+    moments: 5,
+    many: 20,
+    warm: 10,
+    listed: 500,
+};
+/// What the smoke test is of.
+const SMOKING: [Scenario; 4] = [
+    Scenario::Kills,
+    Scenario::Controllers,
+    Scenario::Disk,
+    Scenario::Cancel,
+];
+
 /// What a scenario found.
 #[derive(Default)]
 pub struct Findings {
@@ -109,7 +133,14 @@ impl Findings {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let extent = if args.quick { QUICK } else { FULL };
+    let extent = match (args.smoke, args.quick) {
+        (true, _) => SMOKE,
+        (_, true) => QUICK,
+        _ => FULL,
+    };
+    if args.smoke {
+        job::use_test_build();
+    }
     setup::ensure(Scope::Test)?;
     eprintln!("Building");
     let ground = Ground::prepare()?;
@@ -118,8 +149,12 @@ pub fn run(args: &Args) -> Result<()> {
         if !args.only.is_empty() && !args.only.contains(scenario) {
             continue;
         }
+        if args.smoke && args.only.is_empty() && !SMOKING.contains(scenario) {
+            continue;
+        }
         let found = match scenario {
             Scenario::Kills => kills::run(&ground, &extent, args.seed),
+            Scenario::Controllers => controllers::run(&ground, &extent, args.seed),
             Scenario::Poison => poison::run(&ground),
             Scenario::Disk => disk::run(&ground),
             Scenario::Cancel => cancel::run(&ground),
@@ -142,6 +177,14 @@ pub fn run(args: &Args) -> Result<()> {
     }
     ground.quiet.report(&mut findings);
 
+    if args.smoke {
+        // Others work on the machine meanwhile: what is counted is what happened.
+        let timed = findings
+            .figures
+            .iter_mut()
+            .filter(|f| matches!(f.unit, "s" | "ms"));
+        timed.for_each(|figure| figure.limit = Limit::Any);
+    }
     println!("\n{}", Figures(&findings.figures));
     findings.notes.iter().for_each(|note| println!("{note}"));
     let missed = findings.figures.iter().filter(|f| !f.is_met()).count();

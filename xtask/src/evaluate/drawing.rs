@@ -33,7 +33,7 @@ pub fn figures(folder: &Path) -> Result<Vec<Figure>> {
     let program = workspace::target().join("release/examples/drawing");
     let mut measured = Vec::new();
     eprintln!(
-        "Drawing: clip, SSIM, PSNR | own mouths, then warp: obeys, range, like, sharp, steady | ms"
+        "Drawing: clip, SSIM, PSNR | own mouths, then warp: obeys, range, wide, like, sharp, steady, seam, step | ms"
     );
     for clip in &clips {
         let text = process::output(Command::new(&program).arg(clip))?;
@@ -57,6 +57,19 @@ pub fn figures(folder: &Path) -> Result<Vec<Figure>> {
             "/own/range",
             "",
             Limit::AtLeast(0.9),
+        ),
+        row("  width, r", "/own/wide", "", Limit::AtLeast(0.85)),
+        row(
+            "  change across the rim, of the source's",
+            "/own/seam",
+            "",
+            Limit::AtMost(1.05),
+        ),
+        row(
+            "  step of colour at its end",
+            "/own/step",
+            "levels",
+            Limit::AtMost(1.0),
         ),
         row(
             "  distance to real mouths, median",
@@ -121,13 +134,16 @@ fn line(clip: &Path, found: &Value) -> String {
     let drawn = |kind: &str| {
         let number = |name: &str| number(&format!("/{kind}/{name}"));
         format!(
-            "{:.2} {:.2} {:.2}/{:.2} {:.2} {:.2}",
+            "{:.2} {:.2} {:.2} {:.2}/{:.2} {:.2} {:.2} {:.2} {:.1}",
             number("obeys"),
             number("range"),
+            number("wide"),
             number("like/0"),
             number("like/1"),
             number("sharp"),
-            number("steady")
+            number("steady"),
+            number("seam"),
+            number("step")
         )
     };
     format!(

@@ -21,9 +21,10 @@ pub struct Args {
     /// Less of everything: the webcam face only, and shorter
     #[arg(long)]
     quick: bool,
-    /// A folder with videos of people who speak, to hold their own lips against ours
+    /// A folder with videos of people who speak, to hold their own lips against ours; may be given
+    /// more than once
     #[arg(long, value_name = "DIR")]
-    talkers: Option<PathBuf>,
+    talkers: Vec<PathBuf>,
     /// A folder with videos of faces: only how well they are drawn from their own frames is measured
     #[arg(long, value_name = "DIR")]
     clips: Option<PathBuf>,
@@ -57,15 +58,15 @@ pub fn run(args: &Args) -> Result<()> {
         faces.push(evaluation.material.portrait()?);
     }
     let mut figures = Vec::new();
-    if let Some(folder) = &args.talkers {
-        figures.extend(evaluation.follows_speech(folder, &faces)?);
+    if !args.talkers.is_empty() {
+        figures.extend(evaluation.follows_speech(&args.talkers, &faces)?);
     }
     for face in &faces {
         figures.extend(evaluation.of(face)?);
     }
     figures.push(evaluation.steady()?);
 
-    if args.talkers.is_none() {
+    if args.talkers.is_empty() {
         println!("Whether the mouth follows speech as a real one does takes --talkers.");
     }
     report(&figures)
@@ -90,8 +91,11 @@ struct Evaluation {
 impl Evaluation {
     /// The talkers' own lips against those that their speech makes, on their own faces and on those
     /// given.
-    fn follows_speech(&self, folder: &Path, faces: &[Face]) -> Result<Vec<Figure>> {
-        let talkers = self.material.talkers(folder)?;
+    fn follows_speech(&self, folders: &[PathBuf], faces: &[Face]) -> Result<Vec<Figure>> {
+        let mut talkers = Vec::new();
+        for folder in folders {
+            talkers.extend(self.material.talkers(folder)?);
+        }
         let mut figures = self.follows("own", &talkers, |talker| &talker.video)?;
         for face in faces {
             figures.extend(self.follows(face.name, &talkers, |_| &face.video)?);
@@ -121,7 +125,10 @@ impl Evaluation {
             Ok(values.iter().filter_map(Value::as_f64).collect())
         };
         let [correlations, speaking] = [list("correlations")?, list("speaking")?];
-        eprintln!("  one by one: {correlations:.2?}, while they speak {speaking:.2?}");
+        let widths = list("widths")?;
+        eprintln!(
+            "  one by one: {correlations:.2?}, while they speak {speaking:.2?}, width {widths:.2?}"
+        );
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         let lag = list("lags")?.into_iter().map(f64::abs).fold(0.0, f64::max);
         Ok(vec![
@@ -129,7 +136,18 @@ impl Evaluation {
                 format!("follows speech, {name}"),
                 mean(&correlations),
                 "r",
-                Limit::AtLeast(0.8),
+                Limit::AtLeast(0.82),
+            ),
+            figure(
+                format!("  width, {name}"),
+                mean(&widths),
+                "r",
+                // On another face, the widths of that face's own mouths are in the way.
+                if name == "own" {
+                    Limit::AtLeast(0.55)
+                } else {
+                    Limit::Any
+                },
             ),
             figure(
                 format!("  from the first word to the last, {name}"),

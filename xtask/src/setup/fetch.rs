@@ -69,6 +69,17 @@ impl Fetcher {
         Ok(target)
     }
 
+    /// Deletes the download of an archive; it would be fetched again.
+    pub fn forget(&self, archive: &Archive) -> Result<()> {
+        let path = self.cache.join("downloads").join(archive.name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(e).with_context(|| format!("can't delete {}", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes `member` out of the archive.
     pub fn unpack(&self, archive: &Path, member: &str, target: &Path) -> Result<()> {
         let script = workspace::scripts().join("unpack.py");

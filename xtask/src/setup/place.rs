@@ -31,13 +31,17 @@ pub fn ensure(folders: &Folders) -> Result<()> {
     }
     let (_lock, fetcher) = open(&folders.cache)?;
     // Asked again: another set-up may have done the work while this one waited.
-    for file in missing(folders) {
+    let missing = missing(folders);
+    for file in &missing {
         place(file, folders, &fetcher).with_context(|| {
             format!(
                 "set-up could not make {}",
                 folders.data.join(file.path).display()
             )
         })?;
+    }
+    for file in missing.iter().filter(|file| !file.archive.is_kept) {
+        fetcher.forget(file.archive)?;
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
-//! The columns that are kept, by index. What is not kept is silent.
+//! The columns that are kept, by index. Where none is kept, there is no sound.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// Columns with gaps: a gap costs nothing.
 pub(super) struct Columns {
     bands: usize,
-    silence: f32,
+    /// The columns of silence, which come again and again.
+    silence: Vec<f32>,
     runs: VecDeque<Run>,
 }
 
@@ -16,7 +18,7 @@ struct Run {
 }
 
 impl Columns {
-    pub fn new(bands: usize, silence: f32) -> Self {
+    pub fn new(bands: usize, silence: Vec<f32>) -> Self {
         Self {
             bands,
             silence,
@@ -64,17 +66,31 @@ impl Columns {
     /// Copies `count` columns from `first` on into `out`, band after band: the value of band `b` in
     /// column `first + c` goes to `out[b * count + c]`.
     pub fn copy(&self, first: i64, count: usize, out: &mut [f32]) {
-        out.fill(self.silence);
         let end = first + count as i64;
+        let mut silent_from = first;
         for run in &self.runs {
-            for index in first.max(run.first)..end.min(run.end(self.bands)) {
-                let from = (index - run.first) as usize * self.bands;
-                let values = run.values.range(from..from + self.bands);
-                let to = (index - first) as usize;
-                for (out, value) in out[to..].iter_mut().step_by(count).zip(values) {
-                    *out = *value;
-                }
+            let (from, to) = (first.max(run.first), end.min(run.end(self.bands)));
+            if from >= to {
+                continue;
             }
+            self.copy_silence(silent_from..from, first, count, out);
+            silent_from = to;
+            for index in from..to {
+                let start = (index - run.first) as usize * self.bands;
+                let values = run.values.range(start..start + self.bands);
+                place(values, (index - first) as usize, count, out);
+            }
+        }
+        self.copy_silence(silent_from..end, first, count, out);
+    }
+
+    /// Copies silence to `columns` of a window of `count` from `first` on.
+    pub fn copy_silence(&self, columns: Range<i64>, first: i64, count: usize, out: &mut [f32]) {
+        let period = (self.silence.len() / self.bands) as i64;
+        for index in columns {
+            let start = index.rem_euclid(period) as usize * self.bands;
+            let values = &self.silence[start..start + self.bands];
+            place(values.iter(), (index - first) as usize, count, out);
         }
     }
 
@@ -87,5 +103,12 @@ impl Columns {
 impl Run {
     fn end(&self, bands: usize) -> i64 {
         self.first + (self.values.len() / bands) as i64
+    }
+}
+
+/// Writes a column as column `at` of `count`.
+fn place<'a>(values: impl Iterator<Item = &'a f32>, at: usize, count: usize, out: &mut [f32]) {
+    for (out, value) in out[at..].iter_mut().step_by(count).zip(values) {
+        *out = *value;
     }
 }

@@ -6,7 +6,8 @@ use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
 
 use super::filter_bank::FilterBank;
-use super::spec::{MelSpec, Padding};
+use super::noise::{self, Noise};
+use super::spec::{MelSpec, Padding, Spectrum};
 
 /// Below this the running peak does not normalise: the noise before the first word is not speech.
 const LEAST_PEAK: f64 = 0.1;
@@ -14,13 +15,17 @@ const LEAST_PEAK: f64 = 0.1;
 /// A mel spectrogram that is fed in pieces of any size; the columns never depend on how the samples
 /// were cut.
 ///
-/// `n` samples, `n > 0`, give `1 + n / hop` columns once the stream is finished. The arithmetic is
+/// `n` samples, `n > 0`, give `1 + n / hop` columns once the stream is finished, or, on a noise floor,
+/// all whose windows reach a sample. The arithmetic is
 /// in 64 bits: in 32 bits the rounding of a loud low band drowns a quiet high one.
 pub struct MelStream {
     spec: MelSpec,
     bank: FilterBank,
     fft: Arc<dyn RealToComplex<f64>>,
     window: Vec<f64>,
+    noise: Option<Noise>,
+    /// Column of the axis that is the first of the stream; it says what the noise is.
+    origin: i64,
     /// Pre-emphasised samples from `first_kept` to `count`.
     history: Vec<f64>,
     first_kept: i64,
@@ -43,6 +48,10 @@ impl MelStream {
         Self {
             bank: FilterBank::new(spec),
             window: hann(spec.window, spec.n_fft),
+            noise: spec
+                .noise_floor
+                .map(|decibel| Noise::new(decibel, noise::PERIOD * spec.hop)),
+            origin: 0,
             history: Vec::with_capacity(spec.n_fft + 2 * spec.hop),
             first_kept: 0,
             count: 0,
@@ -68,6 +77,27 @@ impl MelStream {
         self.next
     }
 
+    /// The columns where there is no sound, column after column: as many as it takes until they come
+    /// again, the first being that of the axis's beginning.
+    pub fn silence(spec: &MelSpec) -> Vec<f32> {
+        let mut nothing = Self::new(spec);
+        let count = if nothing.noise.is_some() {
+            noise::PERIOD
+        } else {
+            1
+        };
+        let mut columns = Vec::with_capacity(count * spec.bands);
+        for _ in 0..count {
+            nothing.next_column(&mut |_, column| columns.extend_from_slice(column));
+        }
+        columns
+    }
+
+    /// The stream's first column is column `origin` of the axis. Said before the first sample.
+    pub fn begin_at(&mut self, origin: i64) {
+        self.origin = origin;
+    }
+
     /// Adds samples, -1 to 1; `emit` is given every column that became final: its index and its
     /// values, lowest band first.
     pub fn push(&mut self, samples: &[f32], emit: &mut impl FnMut(i64, &[f32])) {
@@ -75,7 +105,7 @@ impl MelStream {
     }
 
     /// Adds `n` samples of silence in a time that does not grow with `n`. Of the columns that become
-    /// final, `emit` may not be given those that are [silent](MelSpec::silence).
+    /// final, `emit` may not be given those that are [silent](Self::silence).
     pub fn push_silence(&mut self, n: u64, emit: &mut impl FnMut(i64, &[f32])) {
         let hop = self.spec.hop as u64;
         // After so many zeros the pending window holds nothing else.
@@ -93,7 +123,12 @@ impl MelStream {
         if self.count == 0 {
             return;
         }
-        let end = 1 + self.count / self.spec.hop as i64;
+        let hop = self.spec.hop as i64;
+        let end = match self.noise {
+            // Behind the sound there is noise, which is no silence as long as sound is seen with it.
+            Some(_) => (self.count + self.spec.tail() - 1) / hop + 1,
+            None => 1 + self.count / hop,
+        };
         while self.next < end {
             self.next_column(emit);
         }
@@ -102,6 +137,7 @@ impl MelStream {
     /// Ready for another stream.
     pub fn reset(&mut self) {
         self.history.clear();
+        self.origin = 0;
         self.first_kept = 0;
         self.count = 0;
         self.next = 0;
@@ -162,7 +198,10 @@ impl MelStream {
             self.spec.gain
         };
         for (magnitude, bin) in self.magnitudes.iter_mut().zip(&self.spectrum) {
-            *magnitude = bin.norm_sqr().sqrt();
+            *magnitude = match self.spec.spectrum {
+                Spectrum::Magnitude => bin.norm_sqr().sqrt(),
+                Spectrum::Power => bin.norm_sqr(),
+            };
         }
         for (value, m) in self
             .column
@@ -193,6 +232,13 @@ impl MelStream {
                 .ok()
                 .and_then(|i| self.history.get(i));
             *value = weight * sample.copied().unwrap_or(0.0);
+        }
+        if let Some(noise) = &self.noise {
+            // Beneath the sound and beyond its ends alike.
+            let noise = noise.from(self.origin * self.spec.hop as i64 + start);
+            for ((value, weight), noise) in self.frame.iter_mut().zip(&self.window).zip(noise) {
+                *value += weight * noise;
+            }
         }
     }
 }

@@ -3,11 +3,12 @@
 mod columns;
 mod filter_bank;
 mod mel;
+mod noise;
 mod spec;
 mod timeline;
 
 pub use mel::MelStream;
-pub use spec::{Filters, MelSpec, Norm, Padding, Scale, SpecError};
+pub use spec::{Filters, Grid, MelSpec, Norm, Padding, Scale, SpecError, Spectrum};
 pub use timeline::{Placement, Timeline};
 
 #[cfg(test)]

@@ -46,11 +46,21 @@ pub enum Padding {
     Zero,
 }
 
+/// What of each FFT bin goes into the bands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spectrum {
+    #[default]
+    Magnitude,
+    /// The square of the magnitude, as in Whisper.
+    Power,
+}
+
 /// A mel spectrogram, by default that of Wav2Lip.
 ///
 /// Column `k` is centred at sample `k * hop`. Its values are
 /// `clamp(log_multiplier * log10(max(log_floor, gain * m)) + log_offset, +-clamp)`, where `m` is the
-/// magnitude in the band of the pre-emphasised signal under a periodic Hann window.
+/// magnitude or power in the band of the pre-emphasised signal under a periodic Hann window.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MelSpec {
@@ -69,9 +79,13 @@ pub struct MelSpec {
     pub norm: Norm,
     pub filters: Filters,
     pub padding: Padding,
+    pub spectrum: Spectrum,
+    /// White noise that is heard beneath all sound, before it and after it: its rms in dB against
+    /// full scale. None where absent.
+    pub noise_floor: Option<f64>,
     /// `a` in `y[n] = x[n] - a x[n - 1]`, `x[-1] = 0`.
     pub pre_emphasis: f64,
-    /// Factor on the magnitudes; 1 / (sum of the window) where the reference scales its spectrum.
+    /// Factor on what is in a band; 1 / (sum of the window) where the reference scales its spectrum.
     pub gain: f64,
     /// The reference divides the whole audio by its highest magnitude. A stream can't know it: the
     /// highest magnitude so far, at least 0.1, is taken instead, so that the columns equal the
@@ -97,6 +111,8 @@ impl Default for MelSpec {
             norm: Norm::Slaney,
             filters: Filters::Overlapping,
             padding: Padding::Reflect,
+            spectrum: Spectrum::Magnitude,
+            noise_floor: None,
             pre_emphasis: 0.97,
             gain: 1.0,
             peak_normalise: false,
@@ -161,6 +177,18 @@ impl MelSpec {
                 "must be from 0 to below `f-max`".into(),
             ),
             (
+                "noise-floor",
+                self.noise_floor
+                    .is_none_or(|db| (-150.0..=-30.0).contains(&db)),
+                "must be from -150 to -30 dB".into(),
+            ),
+            (
+                "padding",
+                self.noise_floor.is_none() || self.padding == Padding::Zero,
+                "must be `zero` where there is a `noise-floor`: the noise stands beyond the sound"
+                    .into(),
+            ),
+            (
                 "pre-emphasis",
                 (0.0..=1.0).contains(&self.pre_emphasis),
                 "must be from 0 to 1".into(),
@@ -201,32 +229,49 @@ impl MelSpec {
         f64::from(self.sample_rate) / self.hop as f64
     }
 
-    /// The value of a column for a magnitude of `m`.
+    /// The value of a band in which there is `m`.
     pub(super) fn value(&self, m: f64) -> f32 {
         let log = self.log_multiplier * m.max(self.log_floor).log10() + self.log_offset;
         log.clamp(-self.clamp, self.clamp) as f32
     }
 
-    /// The value of every band in digital silence.
-    pub fn silence(&self) -> f32 {
-        self.value(0.0)
+    /// The grid of the columns.
+    pub fn grid(&self) -> Grid {
+        self.rows(1)
     }
 
-    /// Where running time `ns` lies between the columns.
-    pub fn column_position(&self, ns: i64) -> f64 {
-        ns as f64 * 1e-9 * self.columns_per_second()
-    }
-
-    /// The last column that is not after running time `ns`. Timestamps that were rounded to less
-    /// than 10 us below a column count as on it.
-    pub fn column_at(&self, ns: i64) -> i64 {
-        const SLACK_NS: i128 = 10_000;
-        let scaled = (i128::from(ns) + SLACK_NS) * i128::from(self.sample_rate);
-        scaled.div_euclid(1_000_000_000 * self.hop as i128) as i64
+    /// The grid of every `columns`-th column.
+    pub fn rows(&self, columns: usize) -> Grid {
+        Grid {
+            sample_rate: self.sample_rate,
+            hop: self.hop * columns,
+        }
     }
 
     /// How far behind the centre of a column its window ends, in samples.
     pub fn tail(&self) -> i64 {
         self.n_fft as i64 / 2
+    }
+}
+
+/// Points on the axis of running time, `hop` samples from one to the next, the first at zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    sample_rate: u32,
+    hop: usize,
+}
+
+impl Grid {
+    /// Where running time `ns` lies between the points.
+    pub fn position(&self, ns: i64) -> f64 {
+        ns as f64 * 1e-9 * (f64::from(self.sample_rate) / self.hop as f64)
+    }
+
+    /// The last point that is not after running time `ns`. Timestamps that were rounded to less
+    /// than 10 us below a point count as on it.
+    pub fn at(&self, ns: i64) -> i64 {
+        const SLACK_NS: i128 = 10_000;
+        let scaled = (i128::from(ns) + SLACK_NS) * i128::from(self.sample_rate);
+        scaled.div_euclid(1_000_000_000 * self.hop as i128) as i64
     }
 }

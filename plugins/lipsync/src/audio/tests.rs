@@ -89,6 +89,25 @@ fn facefusion() -> MelSpec {
     }
 }
 
+/// As in models/hearing.toml.
+fn whisper() -> MelSpec {
+    MelSpec {
+        n_fft: 400,
+        window: 400,
+        hop: 160,
+        f_min: 0.0,
+        f_max: 8000.0,
+        pre_emphasis: 0.0,
+        padding: Padding::Zero,
+        spectrum: Spectrum::Power,
+        noise_floor: Some(-75.0),
+        log_multiplier: 0.25,
+        log_offset: 1.0,
+        log_floor: 10_f64.powf(-6.5),
+        ..MelSpec::default()
+    }
+}
+
 fn with_gap() -> Vec<f32> {
     let mut samples = speech(6100);
     samples[1533..4633].fill(0.0);
@@ -143,6 +162,45 @@ fn equals_the_facefusion_recipe_from_the_peak_on() {
     );
 }
 
+/// Noise beneath the sound, before it and after it, however the sound is cut.
+#[test]
+fn equals_whispers_columns_on_the_noise_floor() {
+    let samples = speech(7321);
+    let expected = golden(include_bytes!("../../tests/golden/whisper.f32"));
+    for chunk in [1, 7, 160, 333, 7321] {
+        let mut timeline = Timeline::new(&whisper());
+        for (i, piece) in samples.chunks(chunk).enumerate() {
+            timeline.push((i * chunk) as i64, piece);
+        }
+        timeline.finish();
+        assert_close(&read(&timeline, -4, 60), &expected);
+    }
+}
+
+#[test]
+fn the_noise_floor_is_a_function_of_the_place_alone() {
+    // Where there is no sound, zeros, a gap and nothing at all are the same.
+    const FAR: i64 = 3600 * 16_000 + 37;
+    let zeros = |timeline: &mut Timeline| {
+        timeline.push(FAR, &vec![0.0; 300 * 160]);
+    };
+    let gap = |timeline: &mut Timeline| timeline.push_gap(FAR, 300 * 160);
+    let nothing = |_: &mut Timeline| {};
+    let columns = |sound: &dyn Fn(&mut Timeline)| {
+        let mut timeline = Timeline::new(&whisper());
+        sound(&mut timeline);
+        timeline.finish();
+        read(&timeline, FAR / 160 - 5, 310)
+    };
+    let of_zeros = columns(&zeros);
+    assert!(of_zeros == columns(&gap));
+    assert!(of_zeros == columns(&nothing));
+    // It is heard, now and then.
+    let floor = of_zeros.iter().copied().fold(f32::MAX, f32::min);
+    let above = of_zeros.iter().filter(|v| **v > floor + 0.01).count();
+    assert!((10..of_zeros.len() / 10).contains(&above), "{above}");
+}
+
 #[test]
 fn the_running_peak_does_not_depend_on_the_chunking() {
     let samples = speech(7321);
@@ -190,7 +248,6 @@ fn a_gap_in_the_positions_is_silence() {
         &read(&timeline, 0, 31),
         &golden(include_bytes!("../../tests/golden/gap.f32")),
     );
-    assert_eq!(timeline.last_column_end(), Some(31));
 }
 
 #[test]
@@ -331,13 +388,13 @@ fn the_first_column_of_a_frame_is_the_references() {
     let spec = MelSpec::default();
     for i in 0..100_000i64 {
         assert_eq!(
-            spec.column_at(i * 40_000_000),
+            spec.grid().at(i * 40_000_000),
             (i as f64 * (80.0 / 25.0)) as i64
         );
     }
     // A timestamp that was rounded down to the nanosecond.
-    assert_eq!(spec.column_at(99_999_999), 8);
-    assert_eq!(spec.column_at(-1_000_000), -1);
+    assert_eq!(spec.grid().at(99_999_999), 8);
+    assert_eq!(spec.grid().at(-1_000_000), -1);
 }
 
 #[test]
@@ -351,4 +408,10 @@ fn a_spec_that_can_not_be_computed_is_named() {
     spec.f_max = 9000.0;
     assert_eq!(spec.validate().unwrap_err().key, "f-max");
     assert_eq!(MelSpec::default().validate(), Ok(()));
+    assert_eq!(whisper().validate(), Ok(()));
+    spec = whisper();
+    spec.padding = Padding::Reflect;
+    assert_eq!(spec.validate().unwrap_err().key, "padding");
+    spec.noise_floor = Some(3.0);
+    assert_eq!(spec.validate().unwrap_err().key, "noise-floor");
 }

@@ -9,7 +9,7 @@ use super::spec::MelSpec;
 /// Speech as mel columns on the axis of running time: column `c` is centred at sample `c * hop`
 /// since running time zero, wherever the speech begins.
 ///
-/// Before the first sample and after the end all columns are [silent](MelSpec::silence). The columns
+/// Before the first sample and after the end all columns are [silent](MelStream::silence). The columns
 /// that a consumer is done with must be given back with [`forget_before`](Self::forget_before);
 /// memory is bounded by what was pushed since, and silence takes none.
 pub struct Timeline {
@@ -53,7 +53,7 @@ impl Timeline {
     pub fn new(spec: &MelSpec) -> Self {
         Self {
             mel: MelStream::new(spec),
-            columns: Columns::new(spec.bands, spec.silence()),
+            columns: Columns::new(spec.bands, MelStream::silence(spec)),
             origin: 0,
             state: State::Empty,
             generation: new_generation(),
@@ -84,14 +84,6 @@ impl Timeline {
             State::Empty => i64::MIN,
             State::Running(_) => self.origin + self.mel.columns(),
             State::Finished(_) => i64::MAX,
-        }
-    }
-
-    /// One behind the last column that is not silence by definition, once the speech has ended.
-    pub fn last_column_end(&self) -> Option<i64> {
-        match self.state {
-            State::Finished(_) => Some(self.origin + self.mel.columns()),
-            _ => None,
         }
     }
 
@@ -181,6 +173,12 @@ impl Timeline {
         true
     }
 
+    /// The same window of silence.
+    pub fn silence(&self, first: i64, count: usize, out: &mut [f32]) {
+        let end = first.saturating_add(count as i64);
+        self.columns.copy_silence(first..end, first, count, out);
+    }
+
     /// Frees the columns before `column`; from now on they read as silent.
     pub fn forget_before(&mut self, column: i64) {
         self.columns.forget_before(column);
@@ -191,11 +189,20 @@ impl Timeline {
         self.columns.kept()
     }
 
+    /// The first column of a stream that begins at `position`: the nearest before it or, on a noise
+    /// floor, the first whose window reaches it.
+    fn first_column(&self, position: i64) -> i64 {
+        let spec = self.spec();
+        let lead = spec.noise_floor.map_or(0, |_| spec.tail());
+        position.saturating_sub(lead).div_euclid(spec.hop as i64)
+    }
+
     /// Begins a stream at `position`. The columns keep to the axis, so that the samples back to the
-    /// nearest column's centre are silence.
+    /// first column's centre are silence.
     fn start(&mut self, position: i64) {
         let hop = self.spec().hop as i64;
-        self.origin = position.div_euclid(hop);
+        self.origin = self.first_column(position);
+        self.mel.begin_at(self.origin);
         let origin_position = self.origin * hop;
         self.state = State::Running(origin_position);
         self.append_silence(position - origin_position);
@@ -204,8 +211,7 @@ impl Timeline {
     fn restart(&mut self, position: i64) {
         self.finish();
         self.mel.reset();
-        let hop = self.spec().hop as i64;
-        self.columns.forget_from(position.div_euclid(hop));
+        self.columns.forget_from(self.first_column(position));
         self.start(position);
         self.generation = new_generation();
     }

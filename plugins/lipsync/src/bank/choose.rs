@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::mouth::{Held, Look, Mouth, Shape};
+use super::mouth::{Held, Look, Mouth, Shape, unreached};
 
 /// So many of the best mouths for a frame are looked at.
 const CANDIDATES: usize = 40;
@@ -22,6 +22,9 @@ const ROLL: f32 = 3.0;
 const SIZE: f32 = 2.0;
 /// For a level of brightness.
 const LIGHT: f32 = 0.01;
+/// For a unit that a mouth stays off what is asked when it is bent as far as it goes: a mouth from
+/// another pose looks better than one that is painted open.
+const UNREACHED: f32 = 40.0;
 /// For a mouth without any detail against the sharpest.
 const SOFT: f32 = 1.5;
 const HIDDEN: f32 = 50.0;
@@ -62,11 +65,23 @@ struct Candidate {
     cost: f32,
 }
 
+/// Which of the questions a decision is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// A frame that waits for its mouth.
+struct Question {
+    ticket: Ticket,
+    shape: Shape,
+    candidates: Vec<Candidate>,
+}
+
 /// Chooses for one face.
 #[derive(Default)]
 pub struct Chooser {
     /// What was asked and not decided yet, the oldest first.
-    open: VecDeque<(Shape, Vec<Candidate>)>,
+    open: VecDeque<Question>,
+    asked: u64,
     /// What was decided last.
     last: Option<(usize, Shape)>,
     sharpest: f32,
@@ -75,19 +90,19 @@ pub struct Chooser {
 }
 
 impl Chooser {
-    /// Frames that wait for their decision.
-    pub fn waiting(&self) -> usize {
-        self.open.len()
+    /// Forgets what was shown last; the frames that wait still get their mouths.
+    pub fn interrupt(&mut self) {
+        self.last = None;
     }
 
-    /// Forgets what was shown, after a cut or a seek.
+    /// Forgets all: tickets that are out get no mouth.
     pub fn reset(&mut self) {
         self.open.clear();
         self.last = None;
     }
 
     /// Adds the next frame.
-    pub fn ask(&mut self, mouths: &[Mouth], ask: &Ask) {
+    pub fn ask(&mut self, mouths: &[Mouth], ask: &Ask) -> Ticket {
         if mouths.len() > self.counted + self.counted / 8 {
             self.counted = mouths.len();
             self.sharpest = upper_quartile(mouths.iter().map(|m| m.look.sharpness));
@@ -110,14 +125,28 @@ impl Chooser {
             candidates.truncate(CANDIDATES);
         }
         candidates.sort_by_key(|candidate| candidate.mouth);
-        self.open.push_back((ask.shape, candidates));
+        let ticket = Ticket(self.asked);
+        self.asked += 1;
+        self.open.push_back(Question {
+            ticket,
+            shape: ask.shape,
+            candidates,
+        });
+        ticket
     }
 
-    /// Decides about the oldest frame that waits, with what is known of those after it. `None` where
-    /// none waits, or there is no mouth for it.
-    pub fn decide(&mut self, mouths: &[Mouth]) -> Option<Choice> {
+    /// Decides about a frame, with what is known of those after it; those before it get no mouth any
+    /// more. `None` where the frame was forgotten, or there is no mouth for it.
+    pub fn decide(&mut self, mouths: &[Mouth], ticket: Ticket) -> Option<Choice> {
+        while self.open.front().is_some_and(|q| q.ticket < ticket) {
+            self.open.pop_front();
+        }
         let mut frames = self.open.iter();
-        let (shape, first) = frames.next()?;
+        let Question {
+            shape,
+            candidates: first,
+            ..
+        } = frames.next().filter(|q| q.ticket == ticket)?;
         // Cost of the best path to each candidate of a frame, and the first candidate on it.
         let mut paths: Vec<(f32, usize)> = first
             .iter()
@@ -130,7 +159,10 @@ impl Chooser {
             })
             .collect();
         let mut before = (shape, first);
-        for (shape, candidates) in frames {
+        for Question {
+            shape, candidates, ..
+        } in frames
+        {
             if candidates.is_empty() {
                 break;
             }
@@ -169,15 +201,17 @@ impl Chooser {
         let Held {
             pose, unit, skin, ..
         } = ask.held;
-        let light: f32 = (0..3).map(|i| off(skin[i], look.skin[i])).sum();
+        let light: f32 = (0..3).map(|i| off(skin[i], look.held.skin[i])).sum();
         let soft = (1.0 - look.sharpness / self.sharpest.max(1e-6)).max(0.0);
+        let unreached = unreached(look.shape.opening, ask.shape.opening);
         OPENING * off(ask.shape.opening, look.shape.opening)
+            + UNREACHED * unreached
             + WIDTH * off(ask.shape.width, look.shape.width)
             + LIPS * off(ask.shape.lips, look.shape.lips)
-            + YAW * off(pose.yaw, look.pose.yaw)
-            + PITCH * off(pose.pitch, look.pose.pitch)
-            + ROLL * off(pose.roll, look.pose.roll)
-            + SIZE * (unit / look.unit).ln().abs()
+            + YAW * off(pose.yaw, look.held.pose.yaw)
+            + PITCH * off(pose.pitch, look.held.pose.pitch)
+            + ROLL * off(pose.roll, look.held.pose.roll)
+            + SIZE * (unit / look.held.unit).ln().abs()
             + LIGHT * light
             + SOFT * soft
             + if look.odd { HIDDEN } else { 0.0 }
@@ -214,57 +248,21 @@ fn upper_quartile(values: impl Iterator<Item = f32>) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::bank::Pixels;
-    use crate::face::pose::Pose;
-    use crate::picture::Region;
-    use crate::render::testing;
+    use crate::bank::testing;
 
     /// Mouths that open and close, one for each frame of the source.
     fn mouths(openings: &[f32]) -> Vec<Mouth> {
-        let mesh = Arc::new(testing::face([150.0, 130.0], 60.0));
-        let frames = openings.iter().enumerate();
-        let mouth = |(frame, opening): (usize, &f32)| Mouth {
-            look: Look {
-                frame: frame as u64,
-                time: frame as u64 * 40,
-                shape: shape(*opening),
-                pose: Pose::default(),
-                unit: 60.0,
-                skin: [150.0; 3],
-                around: [[1.0; 2]; 26],
-                sharpness: 0.03,
-                line: [0.0; 3],
-                ends: [[0.0; 3]; 2],
-                scene: 0,
-                odd: false,
-            },
-            mesh: mesh.clone(),
-            region: Region::EMPTY,
-            pixels: Pixels::Owned(Arc::new([])),
-        };
-        frames.map(mouth).collect()
-    }
-
-    fn shape(opening: f32) -> Shape {
-        Shape {
-            opening,
-            width: 0.8,
-            lips: 0.25,
-        }
+        let frames = openings.iter().zip(0..);
+        frames
+            .map(|(opening, frame)| testing::mouth(frame, *opening))
+            .collect()
     }
 
     fn ask(opening: f32) -> Ask {
         Ask {
-            shape: shape(opening),
-            held: Held {
-                pose: Pose::default(),
-                unit: 60.0,
-                skin: [150.0; 3],
-                around: [[1.0; 2]; 26],
-            },
+            shape: testing::shape(opening),
+            held: testing::held(),
             scene: 0,
             barred: 0..0,
         }
@@ -273,14 +271,19 @@ mod tests {
     fn path(mouths: &[Mouth], asks: &[Ask], ahead: usize) -> Vec<usize> {
         let mut chooser = Chooser::default();
         let mut path = Vec::new();
+        let mut tickets = VecDeque::new();
+        let mut decide = |chooser: &mut Chooser, ticket: Option<Ticket>| {
+            let choice = ticket.and_then(|ticket| chooser.decide(mouths, ticket));
+            path.extend(choice.map(|choice| choice.mouth));
+        };
         for ask in asks {
-            chooser.ask(mouths, ask);
-            if chooser.waiting() > ahead {
-                path.extend(chooser.decide(mouths).map(|choice| choice.mouth));
+            tickets.push_back(chooser.ask(mouths, ask));
+            if tickets.len() > ahead {
+                decide(&mut chooser, tickets.pop_front());
             }
         }
-        while chooser.waiting() > 0 {
-            path.extend(chooser.decide(mouths).map(|choice| choice.mouth));
+        while !tickets.is_empty() {
+            decide(&mut chooser, tickets.pop_front());
         }
         path
     }
@@ -305,6 +308,15 @@ mod tests {
     fn a_closed_mouth_comes_from_a_frame_in_which_it_is_closed() {
         let mouths = mouths(&[0.2, 0.15, 0.1, 0.0, 0.1, 0.2, 0.12]);
         assert_eq!(path(&mouths, &[ask(0.2), ask(0.0), ask(0.2)], 2)[1], 3);
+    }
+
+    #[test]
+    fn a_mouth_that_can_be_bent_to_it_is_taken_from_another_pose() {
+        let mut mouths = mouths(&[0.0, 0.0, 0.12, 0.0]);
+        mouths[2].look.held.pose.yaw = 0.25;
+        assert_eq!(path(&mouths, &[ask(0.12)], 0), [2]);
+        mouths[2].look.held.pose.yaw = 0.9;
+        assert_ne!(path(&mouths, &[ask(0.12)], 0), [2], "too far turned");
     }
 
     #[test]
@@ -336,8 +348,27 @@ mod tests {
     #[test]
     fn without_mouths_there_is_no_choice() {
         let mut chooser = Chooser::default();
-        chooser.ask(&[], &ask(0.1));
-        assert_eq!(chooser.decide(&[]), None);
-        assert_eq!(chooser.decide(&[]), None);
+        let ticket = chooser.ask(&[], &ask(0.1));
+        assert_eq!(chooser.decide(&[], ticket), None);
+        assert_eq!(chooser.decide(&[], ticket), None);
+    }
+
+    #[test]
+    fn each_frame_gets_the_mouth_it_asked_for_whatever_is_forgotten() {
+        let mouths = mouths(&[0.0, 0.1, 0.2]);
+        let mut chooser = Chooser::default();
+        let [_, second, third, fourth] =
+            [0.0, 0.1, 0.2, 0.0].map(|opening| chooser.ask(&mouths, &ask(opening)));
+        // The first frame turned out to have no face, and is not asked about.
+        chooser.interrupt();
+        let choice = |chooser: &mut Chooser, ticket| Some(chooser.decide(&mouths, ticket)?.mouth);
+        assert_eq!(choice(&mut chooser, second), Some(1));
+        chooser.interrupt();
+        assert_eq!(choice(&mut chooser, third), Some(2));
+        assert_eq!(choice(&mut chooser, second), None, "it is over");
+        chooser.reset();
+        assert_eq!(choice(&mut chooser, fourth), None, "all is forgotten");
+        let fifth = chooser.ask(&mouths, &ask(0.2));
+        assert_eq!(choice(&mut chooser, fifth), Some(2));
     }
 }

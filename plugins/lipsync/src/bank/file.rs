@@ -5,6 +5,7 @@
 //! the pixels of all. Numbers are little-endian. It is read as a memory map: what is not used is not
 //! loaded.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
@@ -17,18 +18,20 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Error;
-use super::mouth::{Look, Mouth, Pixels, Shape, packed, packed_len};
+use super::habits::LEAST_MOUTHS;
+use super::mouth::{Held, Look, Mouth, Pixels, Shape, packed, packed_len};
 use super::odd::{SKIN_PLACES, Skin};
 use super::points::{self, FRAME_LEN, FramePoints, MESH_LEN};
 use crate::face::pose::Pose;
 use crate::picture::{
     Region,
     frame::{Channel, Colour, Frame, Layout},
+    sample::Depth,
 };
 use crate::runtime::lock;
 
 /// Changes with the format, and with what is learnt: older files are made anew.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 const MAGIC: [u8; 8] = *b"LIPFACE\n";
 const PREFIX: usize = 8 + 4 + 4 + 8 + 32;
@@ -45,6 +48,7 @@ pub(super) struct Header {
     pub height: u32,
     /// log2 of the subsampling of the colour.
     pub sub: [u8; 2],
+    pub depth: Depth,
     /// Luma coefficients and whether the range is full; R'G'B' without.
     pub yuv: Option<(f32, f32, bool)>,
     pub frames_seen: u64,
@@ -59,10 +63,11 @@ impl Header {
         let channel = |sub: [u8; 2]| Channel {
             plane: 0,
             offset: 0,
-            step: 1,
+            step: self.depth.bytes(),
             stride: 0,
             sub_x: sub[0],
             sub_y: sub[1],
+            depth: self.depth,
         };
         Layout {
             width: self.width as usize,
@@ -101,6 +106,8 @@ pub struct Summary {
     pub occluded: f32,
     pub closed_mouths: usize,
     pub open_mouths: usize,
+    /// Scenes with mouths to choose from; those of another may be another person's.
+    pub scenes: usize,
 }
 
 fn seconds<S: serde::Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
@@ -267,6 +274,18 @@ impl FaceFile {
         nearest.map_or(0, |mouth| mouth.look.scene)
     }
 
+    /// Scenes that have mouths enough to choose from.
+    fn scenes(&self) -> usize {
+        let mut mouths = HashMap::new();
+        for mouth in &self.mouths {
+            *mouths.entry(mouth.look.scene).or_insert(0) += 1;
+        }
+        mouths
+            .values()
+            .filter(|count| **count >= LEAST_MOUTHS)
+            .count()
+    }
+
     pub fn summary(&self) -> Summary {
         let all = |value: fn(&Look) -> f32| {
             let mut values: Vec<f32> = self.mouths.iter().map(|m| value(&m.look)).collect();
@@ -287,14 +306,15 @@ impl FaceFile {
             bytes: self.map.len() as u64,
             width: self.header.width,
             height: self.header.height,
-            eyes: middle(&all(|look| look.unit)),
+            eyes: middle(&all(|look| look.held.unit)),
             opening: ends(&all(|look| look.shape.opening)),
             width_range: ends(&all(|look| look.shape.width)),
-            yaw: ends(&all(|look| look.pose.yaw.to_degrees())),
+            yaw: ends(&all(|look| look.held.pose.yaw.to_degrees())),
             sharp: middle(&all(|look| look.sharpness)),
             occluded: count(|look| look.odd) as f32 / self.mouths.len().max(1) as f32,
             closed_mouths: count(|look| look.shape.opening < CLOSED),
             open_mouths: count(|look| look.shape.opening > OPEN),
+            scenes: self.scenes(),
         }
     }
 
@@ -415,10 +435,13 @@ fn pack_mouth(mouth: &Mouth, pixels_at: u64, length: u64, to: &mut Vec<u8>) {
         frame,
         time,
         shape,
-        pose,
-        unit,
-        skin,
-        around,
+        held:
+            Held {
+                pose,
+                unit,
+                skin,
+                around,
+            },
         sharpness,
         line,
         ends,
@@ -521,10 +544,12 @@ fn unpack_mouth(bytes: &[u8], source: &Layout, map: &Arc<Mmap>) -> Option<Mouth>
                 width,
                 lips,
             },
-            pose: Pose { yaw, pitch, roll },
-            unit,
-            skin: [r, g, b],
-            around,
+            held: Held {
+                pose: Pose { yaw, pitch, roll },
+                unit,
+                skin: [r, g, b],
+                around,
+            },
             sharpness,
             line: [l0, l1, l2],
             ends: [[a0, a1, a2], [b0, b1, b2]],

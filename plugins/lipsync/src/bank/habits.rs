@@ -14,8 +14,13 @@ const TOUCHING: f32 = 0.012;
 const PRESSED: f32 = 0.05;
 const TUCKED: f32 = 0.05;
 
+/// How far speech opens the usual mouth, and by how much less a mouth is taken to open that was never
+/// seen so far open. It may have been silent all the while.
+const USUAL_OPENING: f32 = 0.16;
+const LEAST_REACH: f32 = 0.7;
+
 /// With fewer mouths than this, or all as far open, there is nothing to choose from.
-const LEAST_MOUTHS: usize = 12;
+pub(super) const LEAST_MOUTHS: usize = 12;
 const LEAST_RANGE: f32 = 0.05;
 
 /// What is usual for a person.
@@ -28,6 +33,8 @@ pub struct Habits {
     /// How much further than the usual face this one opens its mouth: a long lower face goes with a
     /// long jaw.
     gain: f32,
+    /// How far it opens its mouth as a part of what the usual face does with its speech.
+    reach: f32,
     /// From the most closed to the widest of the mouths, a few at each end apart.
     range: f32,
     around: Usual,
@@ -41,6 +48,7 @@ impl Default for Habits {
             width: 0.75,
             lips: [0.24, 0.1],
             gain: 1.0,
+            reach: 1.0,
             range: 0.0,
             around: Usual::of(&[]),
             count: 0,
@@ -64,12 +72,20 @@ impl Habits {
             })
             .collect();
         let height = middle(&mut heights).unwrap_or(USUAL_HEIGHT);
+        let gain = (height / USUAL_HEIGHT).clamp(0.85, 1.15);
+        let [closest, widest] = extremes(mouths);
         Self {
             width: middle(&mut closed).unwrap_or(usual.width),
             lips: lips(mouths).unwrap_or(usual.lips),
-            gain: (height / USUAL_HEIGHT).clamp(0.85, 1.15),
-            range: range(mouths),
-            around: Usual::of(&mouths.iter().map(|m| m.look.around).collect::<Vec<_>>()),
+            gain,
+            reach: (widest / (gain * USUAL_OPENING)).clamp(LEAST_REACH, 1.0),
+            range: widest - closest,
+            around: Usual::of(
+                &mouths
+                    .iter()
+                    .map(|m| m.look.held.around)
+                    .collect::<Vec<_>>(),
+            ),
             count: mouths.len(),
         }
     }
@@ -89,6 +105,15 @@ impl Habits {
         mouths > self.count + self.count / 8
     }
 
+    /// `params` for someone who opens the mouth as this person does.
+    pub fn adapted(&self, params: &MouthParams) -> MouthParams {
+        MouthParams {
+            opening: params.opening * self.reach,
+            jaw: params.jaw * self.reach,
+            ..*params
+        }
+    }
+
     /// The shape of the person's mouth that `params` ask for.
     pub fn shape(&self, params: &MouthParams) -> Shape {
         let opening = params.opening * self.gain;
@@ -105,11 +130,12 @@ impl Habits {
     }
 }
 
-fn range(mouths: &[&Mouth]) -> f32 {
+/// The least and the greatest opening, a few at each end apart.
+fn extremes(mouths: &[&Mouth]) -> [f32; 2] {
     let mut openings: Vec<f32> = mouths.iter().map(|m| m.look.shape.opening).collect();
     openings.sort_by(f32::total_cmp);
     let at = |part: usize| openings.get(openings.len() * part / 100).copied();
-    at(97).zip(at(3)).map_or(0.0, |(most, least)| most - least)
+    [3, 97].map(|part| at(part).unwrap_or_default())
 }
 
 fn widths(mouths: &[&Mouth], is: impl Fn(&Shape) -> bool) -> Vec<f32> {
@@ -138,4 +164,31 @@ fn lips(mouths: &[&Mouth]) -> Option<[f32; 2]> {
 fn middle(values: &mut [f32]) -> Option<f32> {
     values.sort_by(f32::total_cmp);
     values.get(values.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bank::testing;
+
+    /// What is usual for a face that was seen this far open.
+    fn habits(widest: f32) -> Habits {
+        let mouths: Vec<Mouth> = (0..50)
+            .map(|i| testing::mouth(i, widest * i as f32 / 48.0))
+            .collect();
+        Habits::of(&mouths.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn who_never_opens_wide_does_not_in_speech_either() {
+        let asked = MouthParams {
+            opening: 0.16,
+            ..MouthParams::default()
+        };
+        let opening = |widest: f32| habits(widest).adapted(&asked).opening;
+        assert_eq!(opening(0.4), 0.16, "nobody opens wider than speech asks");
+        assert!(opening(0.14) < 0.16 && opening(0.14) > opening(0.12));
+        let silent = opening(0.02);
+        assert!((silent - LEAST_REACH * 0.16).abs() < 1e-6, "{silent}");
+    }
 }

@@ -101,7 +101,8 @@ impl Learner {
         let layout = self.layout.get_or_insert(frame.layout);
         let format = |l: &Layout| {
             let [_, colour, _] = l.channels;
-            (l.width, l.height, colour.sub_x, colour.sub_y, l.colour)
+            let sub = [colour.sub_x, colour.sub_y];
+            (l.width, l.height, sub, colour.depth, l.colour)
         };
         if format(layout) != format(&frame.layout) {
             return;
@@ -177,6 +178,7 @@ impl Learner {
             width: layout.width as u32,
             height: layout.height as u32,
             sub: [colour.sub_x, colour.sub_y],
+            depth: colour.depth,
             yuv: match layout.colour {
                 Colour::Rgb => None,
                 Colour::Yuv { kr, kb, full_range } => Some((kr, kb, full_range)),
@@ -237,7 +239,7 @@ impl Learner {
         for indices in scenes.values() {
             let skins: Vec<_> = indices
                 .iter()
-                .map(|i| self.mouths[*i].look.around)
+                .map(|i| self.mouths[*i].look.held.around)
                 .collect();
             let usual = Usual::of(&skins);
             for (i, skin) in indices.iter().zip(&skins) {
@@ -252,8 +254,8 @@ fn cell(mouth: &Mouth) -> Cell {
     let place = [
         look.shape.opening,
         look.shape.width,
-        look.pose.yaw,
-        look.pose.pitch,
+        look.held.pose.yaw,
+        look.held.pose.pitch,
     ];
     std::array::from_fn(|i| (place[i] / CELL[i]).round().clamp(-1e4, 1e4) as i16)
 }

@@ -12,14 +12,16 @@ mod mouth;
 mod odd;
 mod points;
 mod scene;
+#[cfg(test)]
+mod testing;
 
 use std::path::PathBuf;
 
-pub use choose::{Ask, Choice, Chooser};
+pub use choose::{Ask, Choice, Chooser, Ticket};
 pub use file::{FaceFile, Summary, VERSION};
 pub use habits::Habits;
 pub use learn::{DEFAULT_BYTES, Learner};
-pub use mouth::{Held, Look, Mouth, Pixels, Shape, copy, look, packed};
+pub use mouth::{Held, Look, Mouth, Pixels, Shape, bendable, copy, look, packed, unreached};
 pub use points::{FramePoints, fingerprint, steadied};
 
 /// What can be wrong with a face file.

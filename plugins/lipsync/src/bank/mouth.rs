@@ -44,6 +44,23 @@ impl Shape {
     }
 }
 
+/// What is between lips is stretched to no more than this, and this much more.
+const STRETCH: f32 = 1.7;
+const STRETCH_MORE: f32 = 0.012;
+/// Lips are brought nearer to each other by no more than this.
+const CLOSES: f32 = 0.06;
+
+/// From what to what opening a mouth whose opening is `own` can be bent and still look right.
+pub fn bendable(own: f32) -> [f32; 2] {
+    [(own - CLOSES).max(0.0), own * STRETCH + STRETCH_MORE]
+}
+
+/// How far a mouth whose opening is `own` stays off the one that is asked for.
+pub fn unreached(own: f32, asked: f32) -> f32 {
+    let [least, most] = bendable(own);
+    (asked - most).max(least - asked).max(0.0)
+}
+
 /// How a face is held and lit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Held {
@@ -75,13 +92,7 @@ pub struct Look {
     pub frame: u64,
     pub time: u64,
     pub shape: Shape,
-    pub pose: Pose,
-    /// Pixels in a unit.
-    pub unit: f32,
-    /// Mean R'G'B' of the skin.
-    pub skin: [f32; 3],
-    /// How the skin around the mouth looks, place by place.
-    pub around: Skin,
+    pub held: Held,
     /// Mean change of brightness from pixel to pixel around the lips, as a part of the brightness.
     pub sharpness: f32,
     /// Where touching lips meet, and where the lips of an open mouth end, against the mesh.
@@ -165,11 +176,11 @@ pub fn packed(layout: &Layout, region: Region) -> Layout {
         let kept = Channel {
             plane: 0,
             offset,
-            step: 1,
-            stride: part.width,
+            step: channel.depth.bytes(),
+            stride: part.width * channel.depth.bytes(),
             ..channel
         };
-        offset += part.width * part.height;
+        offset += kept.stride * part.height;
         kept
     });
     Layout {
@@ -195,8 +206,13 @@ pub fn copy(frame: &Frame, region: Region) -> Vec<u8> {
         let (x, y) = (region.x >> from.sub_x, region.y >> from.sub_y);
         for row in 0..to.height(kept.height) {
             let start = from.index(x, y + row);
-            let line = plane[start..].iter().step_by(from.step);
-            bytes.extend(line.take(to.stride));
+            let width = from.depth.bytes();
+            let samples = plane[start..].chunks(from.step).take(to.stride / width);
+            match width {
+                // Kept apart because this one is fast.
+                1 => bytes.extend(samples.filter_map(|sample| sample.first())),
+                _ => samples.for_each(|sample| bytes.extend(&sample[..width.min(sample.len())])),
+            }
         }
     }
     bytes
@@ -233,10 +249,7 @@ pub fn look(frame: &Frame, mesh: &Mesh, number: u64, time: u64) -> Option<(Look,
         frame: number,
         time,
         shape: Shape::of(&lips),
-        pose: Pose::of(mesh),
-        unit: head.unit,
-        skin: colour::skin(frame, mesh).unwrap_or_default(),
-        around: odd::skin(frame, mesh),
+        held: Held::of(frame, mesh)?,
         sharpness: sharpness(frame, &head),
         line: lips.line,
         ends: lips.ends,
@@ -274,4 +287,19 @@ fn sharpness(frame: &Frame, head: &HeadFrame) -> f32 {
         }
     }
     change / f32::max(light, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_mouth_is_bent_further_than_it_looks_right() {
+        let [least, most] = bendable(0.2);
+        assert!(least > 0.1 && most < 0.4);
+        assert_eq!(bendable(0.03)[0], 0.0, "a small one closes");
+        assert_eq!(unreached(0.1, 0.12), 0.0);
+        assert!((unreached(0.0, 0.15) - (0.15 - STRETCH_MORE)).abs() < 1e-6);
+        assert!((unreached(0.2, 0.1) - 0.04).abs() < 1e-6);
+    }
 }

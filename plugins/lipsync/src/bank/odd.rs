@@ -1,13 +1,18 @@
 //! Tells mouths with something before them: the skin around them looks unlike that of the others.
 
+use std::ops::Range;
+
 use crate::face::Mesh;
 use crate::picture::frame::Frame;
 
-/// Chin, jaw, cheeks and the skin around the lips.
+/// Chin, then jaw, cheeks and the skin around the lips.
 const PLACES: [usize; 26] = [
     199, 200, 175, 18, 83, 313, 201, 421, 208, 428, 32, 262, 140, 369, 172, 397, 136, 365, 50, 280,
     205, 425, 187, 411, 164, 202,
 ];
+
+/// So many of them are on the chin, which a wide open mouth reddens all by itself.
+const ON_CHIN: usize = 10;
 
 /// Brightness at each place against the mean of all, and how red it is.
 pub type Skin = [[f32; 2]; SKIN_PLACES];
@@ -16,11 +21,11 @@ pub type Skin = [[f32; 2]; SKIN_PLACES];
 pub const SKIN_PLACES: usize = PLACES.len();
 
 /// What differs by more than so many usual differences is unlike the others, and by no less than
-/// this.
+/// this: a grimace changes the light on the skin by a third, and its colour less than a hand does.
 const UNLIKE: f32 = 6.0;
-const LEAST: [f32; 2] = [0.14, 0.03];
+const LEAST: [f32; 2] = [0.5, 0.045];
 /// So many places must be unlike the others.
-const PLACES_UNLIKE: usize = 4;
+const PLACES_UNLIKE: usize = 3;
 
 /// A place that is not in the picture.
 const UNKNOWN: [f32; 2] = [-1.0; 2];
@@ -80,7 +85,9 @@ impl Usual {
                     off > self.limit[place][kind]
                 })
         };
-        (0..PLACES.len()).filter(|place| unlike(*place)).count() >= PLACES_UNLIKE
+        let count = |places: Range<usize>| places.filter(|place| unlike(*place)).count();
+        let beside = count(ON_CHIN..PLACES.len());
+        beside > 0 && count(0..ON_CHIN) + beside >= PLACES_UNLIKE
     }
 }
 
@@ -98,8 +105,13 @@ mod tests {
     fn a_hand_before_the_chin_is_seen_and_a_change_of_light_is_not() {
         let plain = |k: usize| PLACES.map(|i| [1.0 + 0.01 * ((i * k) % 7) as f32, 0.4]);
         let mut skins: Vec<Skin> = (0..40).map(plain).collect();
-        skins[7][..6].iter_mut().for_each(|place| place[0] = 1.4);
-        skins[9][..6].iter_mut().for_each(|place| place[1] = 0.33);
+        skins[7][6..12].iter_mut().for_each(|place| place[0] = 1.6);
+        // A laugh.
+        skins[8].iter_mut().for_each(|place| place[0] = 1.3);
+        skins[8].iter_mut().for_each(|place| place[1] = 0.43);
+        skins[9][6..12].iter_mut().for_each(|place| place[1] = 0.33);
+        // A shout.
+        skins[10][..6].iter_mut().for_each(|place| place[1] = 0.47);
         // A highlight in one place, and a border that cuts some off.
         skins[11][3][0] = 1.6;
         skins[12][..8].fill(UNKNOWN);

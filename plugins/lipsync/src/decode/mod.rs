@@ -3,6 +3,7 @@
 mod editlist;
 mod gapless;
 mod leftover;
+mod range;
 pub mod still;
 
 use std::sync::Arc;
@@ -68,6 +69,11 @@ pub fn whole_sound(decode: &gst::Element, unused: impl Fn(u64) + Send + Sync + '
             leftover::watch(element, move |bytes| unused(bytes));
         }
     });
+}
+
+/// Sees that pictures keep the range that their stream has.
+pub fn true_range(decode: &gst::Element) {
+    on_element(decode, "qtdemux", range::apply);
 }
 
 /// Calls `found` for each element of that kind that the decoder makes, before it works.

@@ -29,8 +29,9 @@ fn mean(frame: &Frame, mesh: &Mesh, points: &[usize]) -> Option<[f32; 3]> {
         }
         let values = std::array::from_fn(|c| {
             let channel = &layout.channels[c];
-            let at = channel.index(x as usize >> channel.sub_x, y as usize >> channel.sub_y);
-            f32::from(frame.planes[channel.plane].get(at).copied().unwrap_or(128))
+            let (x, y) = (x as usize >> channel.sub_x, y as usize >> channel.sub_y);
+            let plane = frame.planes[channel.plane];
+            channel.get(plane, x, y).unwrap_or(128.0)
         });
         for (s, v) in sum.iter_mut().zip(layout.colour.to_rgb(values)) {
             *s += v;

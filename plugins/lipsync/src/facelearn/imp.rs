@@ -217,7 +217,7 @@ impl BaseTransformImpl for FaceLearn {
         let time = source_time::of(buffer);
         match (VideoFrameRef::from_buffer_ref_readable(buffer, &info), time) {
             (Ok(mapped), Some(time)) => {
-                let faces = roi::faces(buffer);
+                let faces = roi::faces_in(buffer, &info);
                 let face = faces.iter().find(|face| face.mesh.is_some());
                 learner.look(&video::frame(&mapped), face, time.nseconds());
             }

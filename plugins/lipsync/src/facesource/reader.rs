@@ -223,6 +223,7 @@ impl Reader {
 
         let most_pixels = wanted.most_pixels;
         connect_decoder(&decode, &convert, most_pixels, &status)?;
+        decode::true_range(&decode);
         if decode::is_file(uri) {
             let on_playlist = status.clone();
             decode::only_this_file(&decode, move |kind| {

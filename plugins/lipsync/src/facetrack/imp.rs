@@ -251,7 +251,7 @@ impl BaseTransformImpl for FaceTrack {
             gst::FlowError::Error
         })?;
         remove_covered(buffer, &faces);
-        roi::attach(buffer, &faces, info.width(), info.height());
+        roi::attach(buffer, &faces, &info);
         Ok(gst::FlowSuccess::Ok)
     }
 }

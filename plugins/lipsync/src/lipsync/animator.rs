@@ -1,24 +1,28 @@
 //! The loaded model at work: speech in, mouths out.
 
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
+use super::flow::Release;
+use super::frames::Frames;
 use super::generator::GeneratorBackend;
-use super::imp::{CAT, SAMPLE_RATE};
+use super::imp::SAMPLE_RATE;
 use super::mouth_shape::MouthShapeBackend;
 use super::progress::Counters;
 use super::settings::Settings;
 use super::stream::Held;
 use crate::audio::Timeline;
 use crate::model::{self, Kind, Model, Network};
-use crate::picture::frame::FrameMut;
-use crate::{runtime, video};
+use crate::runtime::{self, Interrupt};
 
 /// Frames that a generator draws at once unless told otherwise.
 const DEFAULT_BATCH: usize = 4;
-/// Columns that are kept before those of the last frame, for frames that come a little out of order.
-const KEPT_COLUMNS: i64 = 160;
+/// Columns that are kept before those that the last frame needed, for frames that come out of order and an
+/// `audio-offset` that changes: about its range.
+const KEPT_COLUMNS: i64 = 1000;
 
 /// A network with the speech it hears and what it knows about the faces it draws on.
 pub struct Animator {
@@ -27,6 +31,8 @@ pub struct Animator {
     provider: runtime::Provider,
     batch: usize,
     lookahead: gst::ClockTime,
+    /// The front end without which the default model is not the best one.
+    lacking: Option<PathBuf>,
     samples: Vec<f32>,
 }
 
@@ -37,7 +43,7 @@ enum Backend {
 
 impl Animator {
     /// Loads the model that `settings` name and runs it once.
-    pub fn load(settings: &Settings) -> Result<Self, model::Error> {
+    pub fn load(settings: &Settings, interrupt: &Arc<Interrupt>) -> Result<Self, model::Error> {
         let model = Model::resolve(settings.model_file.as_deref())?;
         let kind = model.manifest().map(model::Manifest::kind);
         let threads = match (settings.threads, kind) {
@@ -53,7 +59,7 @@ impl Animator {
             0 => DEFAULT_BATCH,
             batch => batch as usize,
         };
-        let mut network = model.open(options, batch)?;
+        let mut network = model.open(options, settings.look.into(), batch)?;
         network.warm_up(None)?;
         let timeline = Timeline::new(network.mel());
         let provider = network.session().provider;
@@ -68,10 +74,8 @@ impl Animator {
             }
             Network::Generator(network) => {
                 let batch = network.batch_size();
-                (
-                    Backend::Generator(Box::new(GeneratorBackend::new(network)?)),
-                    batch,
-                )
+                let backend = GeneratorBackend::new(network, interrupt.clone())?;
+                (Backend::Generator(Box::new(backend)), batch)
             }
         };
         Ok(Self {
@@ -80,6 +84,7 @@ impl Animator {
             provider,
             batch,
             lookahead,
+            lacking: model.lacking().map(Path::to_owned),
             samples: Vec::new(),
         })
     }
@@ -98,6 +103,19 @@ impl Animator {
         match &self.backend {
             Backend::MouthShape(backend) => backend.look_ahead(),
             Backend::Generator(_) => self.batch,
+        }
+    }
+
+    /// The front end that is not there, where a better default model would hear with it.
+    pub fn lacking(&self) -> Option<&Path> {
+        self.lacking.as_deref()
+    }
+
+    /// Running time of the frame that has been kept longest.
+    pub fn oldest(&self) -> Option<gst::ClockTime> {
+        match &self.backend {
+            Backend::MouthShape(backend) => backend.oldest(),
+            Backend::Generator(generator) => generator.oldest(),
         }
     }
 
@@ -137,11 +155,15 @@ impl Animator {
 
     /// Whether a frame whose speech is at `ns` can be drawn.
     pub fn has_speech_for(&self, ns: i64) -> bool {
-        let columns = match &self.backend {
+        self.columns(ns).end <= self.timeline.available_until()
+    }
+
+    /// The columns that a frame whose speech is at `ns` is made of.
+    fn columns(&self, ns: i64) -> Range<i64> {
+        match &self.backend {
             Backend::MouthShape(backend) => backend.columns(ns),
             Backend::Generator(generator) => generator.columns(ns),
-        };
-        columns.end <= self.timeline.available_until()
+        }
     }
 
     /// Running time in nanoseconds up to which there is speech.
@@ -162,44 +184,30 @@ impl Animator {
     }
 
     /// Draws the mouths into the frames of a batch. Some of them, and of later ones, may be kept for
-    /// a while; with `drain` all are given back.
+    /// a while; `release` says which are given back.
     pub fn draw(
         &mut self,
         batch: Vec<Held>,
-        drain: bool,
-        info: &gst_video::VideoInfo,
+        release: Release,
+        frames: &mut Frames,
         settings: &Settings,
         counters: &Counters,
     ) -> Result<Vec<Held>, model::Error> {
-        let last = batch.iter().filter_map(|held| held.time).max();
+        let last = batch.iter().filter(|held| held.time.is_some());
+        let last = last.map(|held| held.wanted.speech).max();
         let drawn = match &mut self.backend {
             Backend::MouthShape(backend) => {
-                backend.draw(batch, drain, &self.timeline, info, settings, counters)?
+                backend.draw(batch, release, &self.timeline, frames, settings, counters)?
             }
             Backend::Generator(generator) => {
-                generator.draw(batch, drain, &self.timeline, info, settings, counters)?
+                generator.draw(batch, release, &self.timeline, frames, counters)?
             }
         };
-        if let Some(time) = last {
-            let spec = self.timeline.spec();
-            let column = spec.column_at(settings.speech_time(time));
-            self.timeline.forget_before(column - KEPT_COLUMNS);
+        if let Some(speech) = last {
+            let needed = self.columns(speech);
+            self.timeline.forget_before(needed.start - KEPT_COLUMNS);
         }
         Ok(drawn)
-    }
-}
-
-/// Gives `draw` the pixels of `buffer`. They are only copied if somebody else, such as a decoder
-/// that needs the picture as a reference, holds them too.
-pub fn with_frame(
-    buffer: &mut gst::Buffer,
-    info: &gst_video::VideoInfo,
-    draw: impl FnOnce(&mut FrameMut),
-) {
-    let buffer = buffer.make_mut();
-    match gst_video::VideoFrameRef::from_buffer_ref_writable(buffer, info) {
-        Ok(mut mapped) => draw(&mut video::frame_mut(&mut mapped)),
-        Err(error) => gst::warning!(CAT, "A frame can't be written to: {error}"),
     }
 }
 
@@ -214,7 +222,9 @@ pub fn timed<R>(counter: &AtomicU64, work: impl FnOnce() -> R) -> R {
 /// The word for `error` in the details of a message, for programs.
 pub fn error_kind(error: &model::Error) -> &'static str {
     match error {
-        model::Error::Missing(_) | model::Error::WeightsMissing { .. } => "model-missing",
+        model::Error::Missing(_)
+        | model::Error::WeightsMissing { .. }
+        | model::Error::FrontMissing { .. } => "model-missing",
         model::Error::Unreadable { .. } => "model-unreadable",
         model::Error::Corrupt { .. } => "model-corrupt",
         model::Error::Mismatch(_) | model::Error::Output { .. } => "model-shape",
@@ -230,6 +240,7 @@ pub fn error_path(error: &model::Error) -> Option<&Path> {
     match error {
         model::Error::Missing(path)
         | model::Error::WeightsMissing { weights: path, .. }
+        | model::Error::FrontMissing { front: path, .. }
         | model::Error::Unreadable { path, .. }
         | model::Error::Corrupt { path, .. }
         | model::Error::ManifestSyntax { path, .. }

@@ -1,11 +1,11 @@
 //! A thread in which a generator paints while other work goes on.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::model::{self, Batch};
-use crate::runtime;
+use crate::runtime::{self, Interrupt};
 
 /// Runs batches in a thread of its own, one at a time.
 pub struct Background {
@@ -23,13 +23,14 @@ pub struct Run {
 }
 
 impl Background {
-    pub fn start() -> Result<Self, model::Error> {
+    /// Starts the thread; its runs end when `interrupt` is raised.
+    pub fn start(interrupt: Arc<Interrupt>) -> Result<Self, model::Error> {
         let (batches, to_run) = mpsc::sync_channel::<Batch>(1);
         let (done, runs) = mpsc::sync_channel(1);
         let work = move || {
             for mut batch in to_run {
                 let begin = Instant::now();
-                let result = batch.run(None);
+                let result = batch.run(interrupt.options());
                 let took = begin.elapsed();
                 let run = Run {
                     batch,

@@ -2,12 +2,15 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::animator::{timed, with_frame};
+use super::animator::timed;
 use super::background::Background;
+use super::flow::Release;
+use super::frames::Frames;
+use super::lateness;
 use super::progress::Counters;
-use super::settings::Settings;
 use super::stream::Held;
 use crate::audio::Timeline;
 use crate::face::{Face, Mesh, Rect};
@@ -15,7 +18,8 @@ use crate::model::{self, Generator};
 use crate::model::{Batch, BoxPadding, Channels, PaddingUnit};
 use crate::picture::crop::{self, Affine, Order, Tensor};
 use crate::render::blend::{CropBlender, Generated};
-use crate::{roi, video};
+use crate::runtime::Interrupt;
+use crate::video;
 
 /// A network of kind `generator` with what it needs between frames.
 ///
@@ -39,6 +43,9 @@ pub struct GeneratorBackend {
     spare: Option<Batch>,
 }
 
+/// Seconds for which a face whose speech has not come hears what came last; then it hears silence.
+const STAYS: f64 = lateness::STAYS as f64;
+
 /// A face to paint.
 struct Job {
     /// Number of its frame.
@@ -55,10 +62,10 @@ struct Working {
 }
 
 impl GeneratorBackend {
-    pub fn new(network: Generator) -> Result<Self, model::Error> {
+    pub fn new(network: Generator, interrupt: Arc<Interrupt>) -> Result<Self, model::Error> {
         let size = network.spec().crop;
         Ok(Self {
-            background: Background::start()?,
+            background: Background::start(interrupt)?,
             paster: CropBlender::new(),
             boxes: HashMap::new(),
             crop: vec![0.0; 3 * size * size],
@@ -83,39 +90,43 @@ impl GeneratorBackend {
         self.boxes.clear();
         self.network.clear();
         self.jobs.clear();
+        self.first += self.frames.len() as u64;
         self.frames.clear();
     }
 
-    /// Takes a batch of frames and gives those of the batch before, drawn; with `drain`, gives all.
+    /// Running time of the frame that has been kept longest.
+    pub fn oldest(&self) -> Option<gst::ClockTime> {
+        self.frames.iter().find_map(|held| held.time)
+    }
+
+    /// Takes a batch of frames and gives those of the batch before, drawn; at a time-out those too
+    /// that it waits for.
     pub fn draw(
         &mut self,
         batch: Vec<Held>,
-        drain: bool,
+        release: Release,
         timeline: &Timeline,
-        info: &gst_video::VideoInfo,
-        settings: &Settings,
+        canvas: &mut Frames,
         counters: &Counters,
     ) -> Result<Vec<Held>, model::Error> {
         let mut done = Vec::new();
-        for held in batch {
+        for mut held in batch {
             let number = self.first + self.frames.len() as u64;
-            let time = held.time;
-            let faces = time.map_or(Vec::new(), |_| chosen(roi::faces(&held.buffer)));
-            if time.is_some() && faces.is_empty() {
+            let Held { time, wanted, .. } = held;
+            let faces = chosen(std::mem::take(&mut held.faces));
+            if time.is_some() && faces.is_empty() && !wanted.passthrough {
                 counters.frames_without_face.fetch_add(1, Relaxed);
             }
             self.frames.push_back(held);
             for face in faces {
                 // More faces than fit into one run: what is there goes first.
                 if self.network.is_full() {
-                    self.turn(number, info, counters, &mut done)?;
+                    self.turn(number, canvas, counters, &mut done)?;
                 }
                 let bounds = self.steadied(&face);
-                let ns = settings.speech_time(time.unwrap_or_default());
                 let added = timed(&counters.render_time, || {
-                    self.add(number, bounds, timeline, ns, info)
+                    self.add(number, bounds, timeline, wanted.speech, canvas.info())
                 });
-                // A live frame whose speech has not come stays as it is.
                 if added {
                     self.jobs.push(Job {
                         frame: number,
@@ -126,14 +137,16 @@ impl GeneratorBackend {
             }
         }
         let end = self.first + self.frames.len() as u64;
-        self.turn(end, info, counters, &mut done)?;
-        if drain {
-            self.turn(end, info, counters, &mut done)?;
+        self.turn(end, canvas, counters, &mut done)?;
+        // What is in work now comes at the next turn, which has nothing to add.
+        if release != Release::Ready {
+            self.turn(end, canvas, counters, &mut done)?;
         }
         Ok(done)
     }
 
-    /// Adds one face to the network's batch, if its speech is there.
+    /// Adds one face to the network's batch. A live frame whose speech has not come hears what came
+    /// last, and stays as it is before there was any.
     fn add(
         &mut self,
         frame: u64,
@@ -154,6 +167,7 @@ impl GeneratorBackend {
             &mut self.crop,
         );
         self.network.add(timeline, ns, &self.crop)
+            || self.network.add_late(timeline, ns, &self.crop, STAYS)
     }
 
     /// Waits for the faces that the network works on, gives it those that were added since, which
@@ -162,7 +176,7 @@ impl GeneratorBackend {
     fn turn(
         &mut self,
         end: u64,
-        info: &gst_video::VideoInfo,
+        canvas: &mut Frames,
         counters: &Counters,
         done: &mut Vec<Held>,
     ) -> Result<(), model::Error> {
@@ -194,7 +208,7 @@ impl GeneratorBackend {
         }
         if let Some((working, batch)) = painted {
             timed(&counters.render_time, || {
-                self.paste(&working.jobs, &batch, info);
+                self.paste(&working.jobs, &batch, canvas);
             });
             self.spare = Some(batch);
         }
@@ -204,7 +218,7 @@ impl GeneratorBackend {
         Ok(())
     }
 
-    fn paste(&mut self, jobs: &[Job], batch: &Batch, info: &gst_video::VideoInfo) {
+    fn paste(&mut self, jobs: &[Job], batch: &Batch, canvas: &mut Frames) {
         let (size, order) = (self.network.spec().crop, self.order());
         for (job, planes) in jobs.iter().zip(batch.painted()) {
             let generated = Generated {
@@ -213,7 +227,7 @@ impl GeneratorBackend {
                 order,
             };
             let held = &mut self.frames[(job.frame - self.first) as usize];
-            with_frame(&mut held.buffer, info, |frame| {
+            canvas.draw(&mut held.buffer, |frame| {
                 self.paster
                     .blend(frame, &generated, job.bounds, job.mesh.as_ref());
             });

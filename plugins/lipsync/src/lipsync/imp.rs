@@ -11,26 +11,35 @@
 //! that look-ahead and, with a mouth-shape model, as many frames as the property `look-ahead` says, in
 //! which the face's own mouths are chosen; with a generator (2 * batch size - 1) frames: one batch is
 //! being drawn while the next is collected. With `end-mode=speech` it is one frame more, where the last frame must be
-//! known to be held. Frames keep their timestamps, durations, flags and metas.
+//! known to be held. It is one frame at least. Frames keep their timestamps, durations, flags and metas.
+//!
+//! In a live pipeline a frame goes on when its time and the latency have passed, whatever has come:
+//! first those that wait for more than their own speech, then one without its speech, whose mouth
+//! keeps the last shape for a moment and then eases to rest. A stalled camera costs nothing. The
+//! element holds as many frames as it says in answer to ALLOCATION; where the look-ahead of the
+//! speech is longer, a `queue` must stand before the pad `video`, which the maximum of the latency
+//! tells.
 //!
 //! Frames without a face pass untouched and are counted. With `end-mode=video`, as many frames come
 //! out as went in.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
-use super::loader::{Loader, post_error};
+use super::frames::Frames;
+use super::latency::Latency;
+use super::loader::Loader;
 use super::progress::{self, Counters, Phase, Reporter};
 use super::properties;
-use super::settings::{EndMode, Settings};
-use super::stream::{Held, Stream};
-use crate::runtime::lock;
+use super::settings::Settings;
+use super::stream::Stream;
+use crate::runtime::{Interrupt, lock};
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -43,391 +52,104 @@ pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// Sample rate of the speech that the models hear, in Hz.
 pub const SAMPLE_RATE: i32 = 16_000;
 
+/// Between two looks at whether an interrupt is over.
+const PAUSE: Duration = Duration::from_millis(2);
+
 #[derive(Default)]
-struct State {
-    loader: Option<Arc<Loader>>,
+pub(super) struct State {
+    pub(super) loader: Option<Arc<Loader>>,
     /// Absent before the model is loaded, and while the streaming thread works with it.
-    stream: Option<Box<Stream>>,
+    pub(super) stream: Option<Box<Stream>>,
+    /// Running time of the frame that waits longest in the stream.
+    pub(super) oldest: Option<gst::ClockTime>,
+    /// As it was declared last.
+    pub(super) latency: Option<Latency>,
     /// Resets that came while the streaming thread had the stream.
     reset_video: bool,
     reset_speech: bool,
     /// Caps that came before the stream was there.
-    video_info: Option<gst_video::VideoInfo>,
+    pub(super) video_info: Option<gst_video::VideoInfo>,
+    /// Those of the video that came before the output has begun.
+    pub(super) tags: Vec<gst::Event>,
     /// Ends with the state.
     _reporter: Option<Reporter>,
 }
 
 pub struct LipSync {
-    video: gst_base::AggregatorPad,
-    audio: gst_base::AggregatorPad,
-    settings: Mutex<Settings>,
-    state: Mutex<State>,
-    counters: Arc<Counters>,
-}
-
-/// What to do after one step.
-enum Step {
-    Again,
-    NeedData,
-}
-
-/// Nanoseconds as samples of the speech, rounded to the nearest.
-fn samples(ns: i64) -> i64 {
-    let scaled = i128::from(ns) * i128::from(SAMPLE_RATE) + 500_000_000;
-    scaled.div_euclid(1_000_000_000) as i64
+    pub(super) video: gst_base::AggregatorPad,
+    pub(super) audio: gst_base::AggregatorPad,
+    settings: Mutex<Arc<Settings>>,
+    pub(super) state: Mutex<State>,
+    pub(super) counters: Arc<Counters>,
+    /// Raised while the streaming thread is to give up what it does.
+    pub(super) interrupt: Arc<Interrupt>,
+    /// Of points that were lost on the way.
+    pub(super) has_warned: AtomicBool,
 }
 
 impl LipSync {
-    fn settings(&self) -> Settings {
+    pub(super) fn settings(&self) -> Arc<Settings> {
         lock(&self.settings).clone()
     }
 
-    /// The stream, to work with; waits for the model the first time.
-    fn take_stream(&self) -> Result<Box<Stream>, gst::FlowError> {
+    /// The stream, to work with; waits for the model the first time. None: there will be none, or
+    /// the wait was interrupted.
+    fn take_stream(&self) -> Option<Box<Stream>> {
         let loader = {
             let mut state = lock(&self.state);
             if let Some(stream) = state.stream.take() {
-                return Ok(stream);
+                return Some(stream);
             }
             state.loader.clone()
         };
-        let animator = loader
-            .as_ref()
-            .and_then(|loader| loader.take())
-            .ok_or(gst::FlowError::Flushing)?;
+        let animator = loader?.take()?;
         let mut stream = Box::new(Stream::new(animator));
-        stream.info = lock(&self.state).video_info.clone();
+        stream.frames = lock(&self.state).video_info.clone().map(Frames::new);
         self.counters.set_phase(Phase::Running);
-        self.declare_latency(&stream);
-        Ok(stream)
+        self.declare_latency(&mut stream, &self.settings());
+        Some(stream)
     }
 
-    fn put_back(&self, mut stream: Box<Stream>) {
-        let mut state = lock(&self.state);
-        if std::mem::take(&mut state.reset_video) {
-            stream.reset_video();
-        }
-        if std::mem::take(&mut state.reset_speech) {
-            stream.reset_speech();
-        }
-        if state.loader.is_some() {
-            state.stream = Some(stream);
-        }
-    }
-
-    fn reset(&self, video: bool, speech: bool) {
-        let mut state = lock(&self.state);
-        match state.stream.as_mut() {
-            Some(stream) => {
-                if video {
-                    stream.reset_video();
-                }
-                if speech {
-                    stream.reset_speech();
-                }
-            }
-            None => {
-                state.reset_video |= video;
-                state.reset_speech |= speech;
-            }
-        }
-    }
-
-    /// Frames that wait to be drawn besides the one in work.
-    fn frames_held(settings: &Settings, stream: &Stream) -> usize {
-        stream.animator.batch_size() - 1 + usize::from(settings.end_mode == EndMode::Speech)
-    }
-
-    fn declare_latency(&self, stream: &Stream) {
-        let settings = self.settings();
-        let frame = stream
-            .info
-            .as_ref()
-            .map(|info| info.fps())
-            .filter(|fps| fps.numer() > 0)
-            .and_then(|fps| {
-                gst::ClockTime::SECOND.mul_div_ceil(fps.denom() as u64, fps.numer() as u64)
-            })
-            .unwrap_or(40 * gst::ClockTime::MSECOND);
-        let later = gst::ClockTime::from_nseconds(settings.audio_offset.min(0).unsigned_abs());
-        let frames = Self::frames_held(&settings, stream) + stream.animator.frames_kept();
-        let latency = stream.animator.lookahead() + later + frame * frames as u64;
-        self.obj().set_latency(latency, None);
-    }
-
-    /// Takes speech from the pad until there is enough for `time`. False: wait for more.
-    fn collect_speech(&self, stream: &mut Stream, time: i64) -> bool {
-        while !stream.speech_finished && !stream.animator.has_speech_for(time) {
-            if stream.head_taken {
-                self.audio.drop_buffer();
-                stream.head_taken = false;
-            }
-            let Some(buffer) = self.audio.peek_buffer() else {
-                if !self.audio.is_eos() {
-                    return false;
-                }
-                stream.animator.finish_speech();
-                stream.speech_finished = true;
-                break;
-            };
-            self.take_speech(stream, &buffer);
-            stream.head_taken = true;
-        }
-        true
-    }
-
-    fn take_speech(&self, stream: &mut Stream, buffer: &gst::BufferRef) {
-        let segment = self.audio.segment();
-        let start = segment
-            .downcast_ref::<gst::ClockTime>()
-            .zip(buffer.pts())
-            .and_then(|(segment, pts)| match segment.to_running_time_full(pts)? {
-                gst::Signed::Positive(t) => Some(t.nseconds() as i64),
-                gst::Signed::Negative(t) => Some(-(t.nseconds() as i64)),
-            });
-        let position = start.map(samples);
-        if buffer.flags().contains(gst::BufferFlags::GAP) && buffer.size() == 0 {
-            if let Some((position, duration)) = position.zip(buffer.duration()) {
-                let count = samples(duration.nseconds() as i64);
-                stream.animator.speech_gap(position, position + count);
-            }
-        } else if let Ok(map) = buffer.map_readable() {
-            let started = std::time::Instant::now();
-            stream.animator.push_speech(position, &map);
-            self.counters
-                .audio_time
-                .fetch_add(started.elapsed().as_nanos() as u64, Relaxed);
-        }
-        self.counters
-            .audio_position
-            .store(stream.animator.speech_until().max(0) as u64, Relaxed);
-    }
-
-    /// Takes one frame further, if it and its speech are there.
-    fn step(&self, stream: &mut Stream, timeout: bool) -> Result<Step, gst::FlowError> {
-        let settings = self.settings();
-        let Some(buffer) = self.video.peek_buffer() else {
-            if !self.video.is_eos() {
-                return Ok(Step::NeedData);
-            }
-            return self.finish(stream, &settings);
-        };
-        if buffer.flags().contains(gst::BufferFlags::GAP) && buffer.size() == 0 {
-            self.video.drop_buffer();
-            self.push_all(stream, &settings)?;
-            if let Some(pts) = buffer.pts() {
-                let gap = gst::event::Gap::builder(pts)
-                    .duration(buffer.duration())
-                    .build();
-                self.obj().src_pad().push_event(gap);
-            }
-            return Ok(Step::Again);
-        }
-        let time = stream.running_time(&buffer, &self.video.segment());
-        if let Some(time) = time {
-            let speech_time = settings.speech_time(time);
-            if !self.collect_speech(stream, speech_time) {
-                if !timeout {
-                    return Ok(Step::NeedData);
-                }
-                self.counters.frames_without_speech.fetch_add(1, Relaxed);
-            }
-            if self.is_past_speech(stream, &settings, time) {
-                self.push_all(stream, &settings)?;
-                return Err(gst::FlowError::Eos);
-            }
-        }
-        drop(buffer);
-        let Some(buffer) = self.video.pop_buffer() else {
-            return Ok(Step::NeedData);
-        };
-        if let Some(time) = time {
-            stream.note_frame(time, buffer.duration());
-        }
-        stream.held.push_back(Held { buffer, time });
-        self.push_full_batch(stream, &settings)?;
-        Ok(Step::Again)
-    }
-
-    fn is_past_speech(&self, stream: &Stream, settings: &Settings, time: gst::ClockTime) -> bool {
-        settings.end_mode != EndMode::Video
-            && stream.speech_finished
-            && time.nseconds() as i64 >= stream.animator.speech_until()
-    }
-
-    /// The video has ended: gives what is held, and holds the last frame while there is speech if
-    /// the speech decides.
-    fn finish(&self, stream: &mut Stream, settings: &Settings) -> Result<Step, gst::FlowError> {
-        self.counters.set_phase(Phase::Draining);
-        if settings.end_mode != EndMode::Speech {
-            self.push_all(stream, settings)?;
-            return Err(gst::FlowError::Eos);
-        }
-        let next = stream.held.back().and_then(|last| {
-            Some((
-                last.buffer.clone(),
-                stream.video_end?,
-                stream.frame_duration?,
-            ))
-        });
-        let Some((last, time, duration)) = next.filter(|(_, _, d)| !d.is_zero()) else {
-            self.push_all(stream, settings)?;
-            return Err(gst::FlowError::Eos);
-        };
-        if !self.collect_speech(stream, settings.speech_time(time)) {
-            return Ok(Step::NeedData);
-        }
-        if self.is_past_speech(stream, settings, time) {
-            self.push_all(stream, settings)?;
-            return Err(gst::FlowError::Eos);
-        }
-        // A copy with memory of its own: the original is about to be drawn into.
-        let mut copy = last.copy_deep().map_err(|_| gst::FlowError::Error)?;
-        {
-            let copy = copy.make_mut();
-            copy.set_pts(last.pts().map(|pts| pts + duration));
-            copy.set_dts(gst::ClockTime::NONE);
-            copy.set_duration(duration);
-        }
-        drop(last);
-        stream.note_frame(time, Some(duration));
-        stream.held.push_back(Held {
-            buffer: copy,
-            time: Some(time),
-        });
-        self.push_full_batch(stream, settings)?;
-        Ok(Step::Again)
-    }
-
-    /// Draws and pushes what is held once it is a batch, but the frame that may have to be repeated.
-    fn push_full_batch(
-        &self,
-        stream: &mut Stream,
-        settings: &Settings,
-    ) -> Result<(), gst::FlowError> {
-        if stream.held.len() <= Self::frames_held(settings, stream) {
-            return Ok(());
-        }
-        let keep = usize::from(settings.end_mode == EndMode::Speech);
-        self.draw_and_push(stream, settings, keep, false)
-    }
-
-    /// Draws and pushes all that is held.
-    fn push_all(&self, stream: &mut Stream, settings: &Settings) -> Result<(), gst::FlowError> {
-        self.draw_and_push(stream, settings, 0, true)
-    }
-
-    fn draw_and_push(
-        &self,
-        stream: &mut Stream,
-        settings: &Settings,
-        keep: usize,
-        drain: bool,
-    ) -> Result<(), gst::FlowError> {
-        let count = stream.held.len().saturating_sub(keep);
-        let mut batch: Vec<Held> = stream.held.drain(..count).collect();
-        if let Some(info) = &stream.info {
-            let drawn = stream
-                .animator
-                .draw(batch, drain, info, settings, &self.counters);
-            batch = drawn.map_err(|error| {
-                post_error(&self.obj(), &error);
-                gst::FlowError::Error
-            })?;
-        }
-        for Held { buffer, time } in batch {
-            if let Some(time) = time {
-                let end = time
-                    + buffer
-                        .duration()
-                        .or(stream.frame_duration)
-                        .unwrap_or_default();
-                self.counters.position.store(end.nseconds(), Relaxed);
-            }
-            if let Some(pts) = buffer.pts() {
-                self.obj().set_position(pts);
-            }
-            self.obj().finish_buffer(buffer)?;
-            self.counters.frames.fetch_add(1, Relaxed);
-        }
-        Ok(())
-    }
-
-    /// Gives what is held before the stream changes its nature.
-    fn drain(&self) {
-        let Some(mut stream) = lock(&self.state).stream.take() else {
-            return;
-        };
-        let result = self.push_all(&mut stream, &self.settings());
-        self.put_back(stream);
-        if let Err(error) = result {
-            gst::debug!(CAT, imp = self, "Draining gave {error:?}");
-        }
-    }
-
-    fn video_event(&self, pad: &gst_base::AggregatorPad, event: gst::Event) -> bool {
-        use gst::EventView;
-        match event.view() {
-            EventView::Caps(caps) => {
-                self.drain();
-                let caps = caps.caps_owned();
-                let Ok(info) = gst_video::VideoInfo::from_caps(&caps) else {
-                    gst::element_imp_error!(
-                        self,
-                        gst::CoreError::Negotiation,
-                        ("lipsync does not work on {caps}. Put videoconvert before it")
-                    );
-                    return false;
-                };
+    pub(super) fn put_back(&self, mut stream: Box<Stream>) {
+        loop {
+            let (video, speech) = {
                 let mut state = lock(&self.state);
-                state.video_info = Some(info.clone());
-                let mut stream = state.stream.take();
-                drop(state);
-                if let Some(stream) = stream.as_mut() {
-                    stream.info = Some(info);
-                    self.declare_latency(stream);
-                }
-                if let Some(stream) = stream {
-                    self.put_back(stream);
-                }
-                self.obj().set_src_caps(&caps);
-                self.parent_sink_event(pad, event)
-            }
-            EventView::Segment(segment) => {
-                self.drain();
-                match segment.segment().downcast_ref::<gst::ClockTime>() {
-                    Some(segment) => {
-                        self.obj().update_segment(segment);
-                        self.parent_sink_event(pad, event)
+                let resets = (
+                    std::mem::take(&mut state.reset_video),
+                    std::mem::take(&mut state.reset_speech),
+                );
+                if resets == (false, false) {
+                    state.oldest = stream.oldest();
+                    if state.loader.is_some() {
+                        state.stream = Some(stream);
                     }
-                    None => {
-                        gst::element_imp_error!(
-                            self,
-                            gst::StreamError::Format,
-                            ("lipsync needs a segment in time on its video pad")
-                        );
-                        false
-                    }
+                    return;
                 }
-            }
-            EventView::FlushStop(_) => {
-                self.reset(true, false);
-                self.parent_sink_event(pad, event)
-            }
-            _ => self.parent_sink_event(pad, event),
+                resets
+            };
+            // Not under the lock: a batch in work is waited for.
+            stream.reset(video, speech);
         }
     }
 
-    fn audio_event(&self, pad: &gst_base::AggregatorPad, event: gst::Event) -> bool {
-        use gst::EventView;
-        match event.view() {
-            // The tags of the speech don't describe the output, and the parent would merge them in.
-            EventView::Tag(_) => true,
-            EventView::FlushStop(_) => {
-                self.reset(false, true);
-                self.parent_sink_event(pad, event)
-            }
-            _ => self.parent_sink_event(pad, event),
+    pub(super) fn reset(&self, video: bool, speech: bool) {
+        let stream = {
+            let mut state = lock(&self.state);
+            state.reset_video |= video;
+            state.reset_speech |= speech;
+            state.stream.take()
+        };
+        if let Some(stream) = stream {
+            self.put_back(stream);
+        }
+    }
+
+    /// Makes the streaming thread give up what it does, until the interrupt is cleared.
+    pub(super) fn interrupt(&self) {
+        self.interrupt.raise();
+        let loader = lock(&self.state).loader.clone();
+        if let Some(loader) = loader {
+            loader.wake();
         }
     }
 }
@@ -452,6 +174,8 @@ impl ObjectSubclass for LipSync {
             settings: Mutex::default(),
             state: Mutex::default(),
             counters: Arc::default(),
+            interrupt: Arc::default(),
+            has_warned: AtomicBool::default(),
         }
     }
 }
@@ -463,7 +187,8 @@ impl ObjectImpl for LipSync {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        if let Err(error) = properties::set(&mut lock(&self.settings), pspec.name(), value) {
+        let mut settings = lock(&self.settings);
+        if let Err(error) = properties::set(Arc::make_mut(&mut settings), pspec.name(), value) {
             gst::error!(CAT, imp = self, "Property {}: {error}", pspec.name());
         }
     }
@@ -543,7 +268,9 @@ impl AggregatorImpl for LipSync {
         };
         let weak = self.obj().downgrade();
         let reporter = Reporter::start(weak.clone(), self.counters.clone()).map_err(failed)?;
-        let loader = Loader::start(weak, settings).map_err(failed)?;
+        self.interrupt.clear();
+        self.has_warned.store(false, Relaxed);
+        let loader = Loader::start(weak, settings, self.interrupt.clone()).map_err(failed)?;
         *lock(&self.state) = State {
             loader: Some(Arc::new(loader)),
             _reporter: Some(reporter),
@@ -557,39 +284,43 @@ impl AggregatorImpl for LipSync {
         let state = std::mem::take(&mut *lock(&self.state));
         if let Some(loader) = &state.loader {
             loader.cancel();
+            loader.join();
         }
         drop(state);
         self.parent_stop()
     }
 
     fn src_activate(&self, mode: gst::PadMode, active: bool) -> Result<(), gst::LoggableError> {
-        // Deactivation joins the streaming thread, which may be waiting for the model.
-        if !active && let Some(loader) = lock(&self.state).loader.clone() {
-            loader.cancel();
+        // Deactivation joins the streaming thread, which may wait for the model or run it.
+        if !active {
+            self.interrupt();
         }
         self.parent_src_activate(mode, active)
     }
 
     fn flush(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
-        self.reset(true, true);
+        self.flushed();
         self.parent_flush()
     }
 
     fn aggregate(&self, timeout: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let mut stream = self.take_stream()?;
-        let result = loop {
-            match self.step(&mut stream, timeout) {
-                Ok(Step::Again) => {}
-                Ok(Step::NeedData) => break Err(gst_base::AGGREGATOR_FLOW_NEED_DATA),
-                Err(error) => break Err(error),
-            }
+        // Before there was a stream, nobody knew what the latency is: that was no time-out.
+        let timeout = timeout && lock(&self.state).stream.is_some();
+        let Some(mut stream) = self.take_stream() else {
+            return self.give_up();
         };
+        let result = self.advance(&mut stream, timeout);
         self.put_back(stream);
-        if result == Err(gst::FlowError::Eos) {
-            self.counters.set_phase(Phase::Draining);
-            progress::post(&self.obj(), &self.counters);
+        match result {
+            Err(gst::FlowError::Eos) => {
+                gst::debug!(CAT, imp = self, "The output ends");
+                self.counters.set_phase(Phase::Draining);
+                progress::post(&self.obj(), &self.counters);
+                result
+            }
+            Err(gst::FlowError::Flushing) => self.give_up(),
+            _ => result,
         }
-        result
     }
 
     fn sink_event(&self, pad: &gst_base::AggregatorPad, event: gst::Event) -> bool {
@@ -600,52 +331,40 @@ impl AggregatorImpl for LipSync {
         }
     }
 
+    fn src_event(&self, event: gst::Event) -> bool {
+        self.downstream_event(event)
+    }
+
     fn sink_query(&self, pad: &gst_base::AggregatorPad, query: &mut gst::QueryRef) -> bool {
-        if *pad != self.video {
-            return self.parent_sink_query(pad, query);
-        }
-        let src = self.obj().src_pad().clone();
-        match query.view_mut() {
-            gst::QueryViewMut::Caps(caps) => {
-                let mut filter = pad.pad_template_caps();
-                if let Some(asked) = caps.filter() {
-                    filter = asked.intersect_with_mode(&filter, gst::CapsIntersectMode::First);
-                }
-                let result = src.peer_query_caps(Some(&filter));
-                caps.set_result(&result);
-                true
-            }
-            // Frames go on as they come, so whoever is downstream decides about their memory.
-            gst::QueryViewMut::Allocation(_) => src.peer_query(query),
-            _ => self.parent_sink_query(pad, query),
+        if *pad == self.video {
+            self.video_query(pad, query)
+        } else {
+            self.parent_sink_query(pad, query)
         }
     }
 
     fn src_query(&self, query: &mut gst::QueryRef) -> bool {
-        match query.view_mut() {
-            gst::QueryViewMut::Caps(caps) => {
-                let mut filter = self.obj().src_pad().pad_template_caps();
-                if let Some(asked) = caps.filter() {
-                    filter = asked.intersect_with_mode(&filter, gst::CapsIntersectMode::First);
-                }
-                let result = self.video.peer_query_caps(Some(&filter));
-                caps.set_result(&result);
-                true
-            }
-            // The parent would ask any pad; the picture is what is being made.
-            gst::QueryViewMut::Position(_) | gst::QueryViewMut::Duration(_) => {
-                self.video.peer_query(query)
-            }
-            _ => self.parent_src_query(query),
-        }
+        self.downstream_query(query)
     }
 
     fn next_time(&self) -> Option<gst::ClockTime> {
-        self.obj().simple_get_next_time()
+        self.deadline()
     }
 
     fn negotiate(&self) -> bool {
         // The output has the caps of the video, always; they are set when those come.
         true
+    }
+}
+
+impl LipSync {
+    /// What the streaming thread returns when it got nowhere. Where the video alone is flushed, the
+    /// parent goes on calling: then it is not an end, and no reason to spin.
+    fn give_up(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if !self.interrupt.is_raised() {
+            return Err(gst::FlowError::Flushing);
+        }
+        std::thread::sleep(PAUSE);
+        Err(gst_base::AGGREGATOR_FLOW_NEED_DATA)
     }
 }

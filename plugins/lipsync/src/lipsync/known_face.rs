@@ -6,20 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::imp::CAT;
-use crate::bank::{self, Ask, Choice, Chooser, FaceFile, Habits, Learner, Mouth, Shape};
+use crate::bank::{self, Ask, Choice, Chooser, FaceFile, Habits, Learner, Mouth, Shape, Ticket};
 use crate::face::cut::Glance;
+use crate::face::lips::HeadFrame;
 use crate::face::{Face, Mesh};
 use crate::model::MouthParams;
 use crate::picture::frame::{Frame, FrameMut, Layout};
-use crate::render::own::{Layer, OwnMouth, Target, Wanted};
+use crate::render::own::{Layer, OwnMouth, Target, Wanted, share_of_warp};
 use crate::render::{Presence, tamed};
 
 /// What may be kept of a face that is learnt while it is shown.
 const BYTES_ON_THE_WAY: u64 = 32 << 20;
-/// So far off what is asked, in units of the distance between the eyes, a mouth of the person's own
-/// may be; further off the warp draws.
-const MOST_OFF: f32 = 0.05;
-/// Share of the way from one way of drawing to the other that is gone in a frame.
+/// Share of the way from a drawn mouth to a hidden one, and back, that is gone in a frame.
 const CHANGE: f32 = 0.25;
 /// What is seen of the mouth before a cut, in the frames after it.
 const FADE: [f32; 2] = [0.5, 0.2];
@@ -86,6 +84,9 @@ impl Bank {
 #[derive(Clone, Copy)]
 pub struct Shown {
     shape: Shape,
+    /// What speech asks for, as the person would do it.
+    params: MouthParams,
+    ticket: Ticket,
     /// Something is before the face.
     pub hidden: bool,
 }
@@ -101,6 +102,15 @@ pub struct Asked {
     pub shown: Option<Shown>,
     /// Something is before it, or will be.
     pub hidden: bool,
+}
+
+/// What a drawn mouth is still off what was asked.
+pub struct Rest {
+    /// The face as it is drawn.
+    pub mesh: Mesh,
+    pub params: MouthParams,
+    /// How much is to be seen of what goes on from there.
+    pub share: f32,
 }
 
 /// The face as it was drawn on last.
@@ -124,7 +134,7 @@ pub struct KnownFace {
     habits: HashMap<u32, Habits>,
     chooser: Chooser,
     own: OwnMouth,
-    /// How much of the own mouth is seen instead of the warp's.
+    /// How much of the drawn mouth is seen: nothing while something is before the face.
     share: f32,
     shown: Option<Choice>,
     /// The mouth before the last cut, and frames since.
@@ -174,9 +184,9 @@ impl KnownFace {
         self.face_file.as_deref()
     }
 
-    /// Forgets what was shown; what was learnt stays.
+    /// Forgets what was shown; what was learnt stays, and what was asked.
     pub fn forget_shown(&mut self) {
-        self.chooser.reset();
+        self.chooser.interrupt();
         self.shown = None;
         self.fading = None;
         self.last = None;
@@ -206,9 +216,10 @@ impl KnownFace {
             return None;
         }
         let held = bank::Held::of(frame, face.mesh.as_ref()?)?;
-        let shape = habits.shape(&tamed(params, strength));
+        let params = habits.adapted(params);
+        let shape = habits.shape(&tamed(&params, strength));
         let hidden = habits.is_hidden(&held);
-        self.chooser.ask(
+        let ticket = self.chooser.ask(
             self.bank.mouths(),
             &Ask {
                 shape,
@@ -217,7 +228,12 @@ impl KnownFace {
                 barred: 0..0,
             },
         );
-        Some(Shown { shape, hidden })
+        Some(Shown {
+            shape,
+            params,
+            ticket,
+            hidden,
+        })
     }
 
     fn learn(&mut self, frame: &Frame, face: &Face, time: u64) {
@@ -249,28 +265,26 @@ impl KnownFace {
     fn start_anew(&mut self) {
         self.bank = Bank::learning();
         self.habits.clear();
+        // What was asked is about mouths that are gone.
+        self.chooser.reset();
         self.forget_shown();
     }
 
-    /// The mouth for the oldest frame that was asked about.
-    pub fn decide(&mut self) -> Option<Choice> {
-        self.chooser.decide(self.bank.mouths())
+    /// The mouth for a frame that was asked about.
+    pub fn decide(&mut self, shown: Shown) -> Option<Choice> {
+        self.chooser.decide(self.bank.mouths(), shown.ticket)
     }
 
-    /// Draws the chosen mouth onto the face of `track`. First, where that does not cover it,
-    /// `warp` draws.
+    /// Draws the chosen mouth onto the face of `track`. Tells what is left for the warp to do.
     pub fn draw(
         &mut self,
         frame: &mut FrameMut,
         (track, mesh): (u32, &Mesh),
         choice: Choice,
         asked: &Asked,
-        warp: impl FnOnce(&mut FrameMut),
-    ) {
-        let Some(glance) = Glance::of(&frame.as_ref(), mesh) else {
-            return;
-        };
-        let shape = asked.shown.map(|shown| shown.shape).unwrap_or_default();
+    ) -> Option<Rest> {
+        let glance = Glance::of(&frame.as_ref(), mesh)?;
+        let Shown { shape, params, .. } = asked.shown?;
         self.turn_to(choice, shape.opening, asked.hidden);
         let mut presence = Presence::default();
         if let Some(last) = self.last.take() {
@@ -281,11 +295,7 @@ impl KnownFace {
                 self.fading = None;
             }
         }
-        let seen = presence.found(asked.seconds);
-        // What is before a face stays as it is.
-        if self.share < 1.0 && !asked.hidden {
-            warp(frame);
-        }
+        let seen = self.share * presence.found(asked.seconds);
         self.last = Some(Last {
             track,
             mesh: mesh.clone(),
@@ -295,21 +305,24 @@ impl KnownFace {
             presence,
             ago: 0.0,
         });
-        self.lay(frame, mesh, choice.mouth, shape, self.share * seen);
+        let drawn = self.lay(frame, mesh, choice.mouth, shape, seen)?;
+        let share = share_of_warp(self.off(choice.mouth, shape.opening));
+        (share > 0.0).then_some(Rest {
+            mesh: drawn,
+            params,
+            share: share * seen,
+        })
     }
 
-    /// On the way from one way of drawing to the other, and from one run of mouths to the next.
+    /// How far the mouth, bent, stays off what is asked.
+    fn off(&self, mouth: usize, opening: f32) -> f32 {
+        let mouth = self.bank.mouths().get(mouth);
+        bank::unreached(mouth.map_or(0.0, |m| m.look.shape.opening), opening)
+    }
+
+    /// On the way behind something and out again, and from one run of mouths to the next.
     fn turn_to(&mut self, choice: Choice, opening: f32, hidden: bool) {
-        let mouths = self.bank.mouths();
-        let off = |mouth: usize| {
-            let own = mouths.get(mouth).map_or(0.0, |m| m.look.shape.opening);
-            OwnMouth::off(own, opening)
-        };
-        let to = if off(choice.mouth) < MOST_OFF && !hidden {
-            1.0
-        } else {
-            0.0
-        };
+        let to = if hidden { 0.0 } else { 1.0 };
         match self.shown {
             Some(_) => self.share += (to - self.share).clamp(-CHANGE, CHANGE),
             None => self.share = to,
@@ -322,17 +335,23 @@ impl KnownFace {
         // Two mouths that don't have the same shape would be seen as two.
         self.fading = self
             .fading
-            .filter(|(mouth, frames)| *frames < FADE.len() && off(*mouth) < 0.01);
+            .filter(|(mouth, frames)| *frames < FADE.len() && self.off(*mouth, opening) < 0.01);
         self.shown = Some(choice);
     }
 
-    fn lay(&mut self, frame: &mut FrameMut, mesh: &Mesh, mouth: usize, shape: Shape, seen: f32) {
+    /// Gives the face as it is drawn; `None` where nothing is.
+    fn lay(
+        &mut self,
+        frame: &mut FrameMut,
+        mesh: &Mesh,
+        mouth: usize,
+        shape: Shape,
+        seen: f32,
+    ) -> Option<Mesh> {
         let mouths = self.bank.mouths();
-        let (Some(source), Some(mouth)) = (self.bank.layout(), mouths.get(mouth)) else {
-            return;
-        };
+        let (source, mouth) = (self.bank.layout()?, mouths.get(mouth)?);
         if seen <= 0.0 {
-            return;
+            return None;
         }
         let before = self.fading.and_then(|(before, frames)| {
             Some(Layer {
@@ -361,6 +380,7 @@ impl KnownFace {
             shape.opening,
             drawn.map(|drawn| drawn.mismatch)
         );
+        self.own.drawn(&HeadFrame::of(mesh)?.0)
     }
 
     /// Whether `hold` would draw.
@@ -373,7 +393,7 @@ impl KnownFace {
     /// Draws onto a frame in which the face was not found, while `faces` were: for a moment it is
     /// taken to be where it was, then its mouth gives way to the source's own. A cut changes nothing.
     pub fn hold(&mut self, frame: &mut FrameMut, faces: &[Face], asked: &Asked) {
-        self.chooser.reset();
+        self.chooser.interrupt();
         let Some(mut last) = self.last.take() else {
             return;
         };

@@ -2,11 +2,16 @@
 
 mod animator;
 mod background;
+mod flow;
+mod frames;
 mod generator;
 mod imp;
 mod known_face;
+mod latency;
+mod lateness;
 mod loader;
 mod mouth_shape;
+mod negotiate;
 mod progress;
 mod properties;
 mod settings;

@@ -5,8 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::animator::{timed, with_frame};
+use super::animator::timed;
+use super::flow::Release;
+use super::frames::Frames;
+use super::imp::CAT;
 use super::known_face::{Asked, KnownFace, Shown};
+use super::lateness::LastShape;
 use super::progress::Counters;
 use super::settings::Settings;
 use super::stream::Held;
@@ -16,7 +20,7 @@ use crate::face::{Face, Mesh};
 use crate::model::{self, MouthParams};
 use crate::picture::frame::FrameMut;
 use crate::render::MouthRenderer;
-use crate::{roi, source_time, video};
+use crate::{source_time, video};
 
 /// Renderers of tracks that were not seen for so long are forgotten.
 const FORGET_AFTER: gst::ClockTime = gst::ClockTime::from_seconds(10);
@@ -24,7 +28,6 @@ const FORGET_AFTER: gst::ClockTime = gst::ClockTime::from_seconds(10);
 /// A frame that waits for what comes after it.
 struct Pending {
     held: Held,
-    faces: Vec<Face>,
     params: MouthParams,
     /// What was asked of the face's own mouths, if anything was.
     shown: Option<Shown>,
@@ -39,6 +42,10 @@ pub struct MouthShapeBackend {
     known: KnownFace,
     pending: VecDeque<Pending>,
     look_ahead: usize,
+    /// For frames whose speech has not come.
+    shape: LastShape,
+    /// Time of the last frame that was taken in.
+    last_taken: Option<gst::ClockTime>,
     /// Time of the last frame that was drawn.
     last: Option<gst::ClockTime>,
 }
@@ -53,6 +60,8 @@ impl MouthShapeBackend {
             known: KnownFace::new(face_file),
             pending: VecDeque::new(),
             look_ahead,
+            shape: LastShape::default(),
+            last_taken: None,
             last: None,
         }
     }
@@ -66,21 +75,28 @@ impl MouthShapeBackend {
         self.look_ahead
     }
 
+    /// Running time of the frame that has been kept longest.
+    pub fn oldest(&self) -> Option<gst::ClockTime> {
+        self.pending.iter().find_map(|pending| pending.held.time)
+    }
+
     /// Forgets the pictures; what was learnt stays.
     pub fn reset(&mut self) {
         self.renderers.clear();
         self.pending.clear();
         self.known.forget_shown();
+        self.shape = LastShape::default();
+        self.last_taken = None;
         self.last = None;
     }
 
-    /// Takes frames and gives those that are drawn; with `drain` all.
+    /// Takes frames and gives those that are drawn.
     pub fn draw(
         &mut self,
         batch: Vec<Held>,
-        drain: bool,
+        release: Release,
         timeline: &Timeline,
-        info: &gst_video::VideoInfo,
+        frames: &mut Frames,
         settings: &Settings,
         counters: &Counters,
     ) -> Result<Vec<Held>, model::Error> {
@@ -88,19 +104,22 @@ impl MouthShapeBackend {
         if settings.face_file.as_deref() != self.known.face_file() {
             // What was chosen for those that wait is of the old one.
             while !self.pending.is_empty() {
-                done.extend(self.finish(info, settings, counters));
+                done.extend(self.finish(frames, counters));
             }
             self.known = KnownFace::after(settings.face_file.clone());
             self.renderers.clear();
         }
         for held in batch {
-            self.take(held, timeline, info, settings, counters)?;
+            self.take(held, timeline, frames, counters)?;
             if self.pending.len() > self.look_ahead {
-                done.extend(self.finish(info, settings, counters));
+                done.extend(self.finish(frames, counters));
             }
         }
-        while drain && !self.pending.is_empty() {
-            done.extend(self.finish(info, settings, counters));
+        if release == Release::Oldest && done.is_empty() {
+            done.extend(self.finish(frames, counters));
+        }
+        while release == Release::All && !self.pending.is_empty() {
+            done.extend(self.finish(frames, counters));
         }
         Ok(done)
     }
@@ -110,27 +129,28 @@ impl MouthShapeBackend {
         &mut self,
         held: Held,
         timeline: &Timeline,
-        info: &gst_video::VideoInfo,
-        settings: &Settings,
+        frames: &Frames,
         counters: &Counters,
     ) -> Result<(), model::Error> {
-        let faces = held.time.map_or(Vec::new(), |_| roi::faces(&held.buffer));
         let mut pending = Pending {
             held,
-            faces,
             params: MouthParams::default(),
             shown: None,
         };
         if let Some(time) = pending.held.time {
+            let speech = pending.held.wanted.speech;
             let params = timed(&counters.inference_time, || {
-                self.network
-                    .params_at(timeline, settings.speech_time(time), None)
+                self.network.params_at(timeline, speech, None)
             })?;
-            // Without its speech, a live frame has its mouth closed.
-            pending.params = params.unwrap_or_default();
-            if pending.faces.iter().any(|face| face.mesh.is_some()) {
+            let before = self.last_taken.replace(time).unwrap_or(time);
+            let seconds = time.saturating_sub(before).nseconds() as f32 * 1e-9;
+            gst::trace!(CAT, "{time}: the speech at {speech} ns says {params:?}");
+            pending.params = self.shape.or_eased(params, seconds);
+            if pending.held.wanted.passthrough {
+                // Nobody looks for a face on it.
+            } else if pending.held.faces.iter().any(|face| face.mesh.is_some()) {
                 timed(&counters.render_time, || {
-                    self.ask(&mut pending, info, settings);
+                    self.ask(&mut pending, frames.info())
                 });
             } else {
                 counters.frames_without_face.fetch_add(1, Relaxed);
@@ -141,9 +161,9 @@ impl MouthShapeBackend {
     }
 
     /// Shows the frame to the known face, and asks for a mouth.
-    fn ask(&mut self, pending: &mut Pending, info: &gst_video::VideoInfo, settings: &Settings) {
+    fn ask(&mut self, pending: &mut Pending, info: &gst_video::VideoInfo) {
         let buffer = &pending.held.buffer;
-        let face = pending.faces.iter().find(|face| face.mesh.is_some());
+        let face = pending.held.faces.iter().find(|face| face.mesh.is_some());
         let mapped = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info);
         let (Some(face), Ok(mapped)) = (face, mapped) else {
             return;
@@ -154,23 +174,24 @@ impl MouthShapeBackend {
             face,
             time.unwrap_or_default().nseconds(),
             &pending.params,
-            settings.strength as f32,
+            pending.held.wanted.strength,
         );
     }
 
     /// Draws the oldest frame that waits.
-    fn finish(
-        &mut self,
-        info: &gst_video::VideoInfo,
-        settings: &Settings,
-        counters: &Counters,
-    ) -> Option<Held> {
+    fn finish(&mut self, frames: &mut Frames, counters: &Counters) -> Option<Held> {
         let mut pending = self.pending.pop_front()?;
         let Some(time) = pending.held.time else {
             return Some(pending.held);
         };
         let since = time.saturating_sub(self.last.replace(time).unwrap_or(time));
-        let found = pending.faces.iter().any(|face| face.mesh.is_some());
+        if pending.held.wanted.passthrough {
+            // Nothing is held over a frame that stays as it is.
+            self.known.forget_shown();
+            self.renderers.clear();
+            return Some(pending.held);
+        }
+        let found = pending.held.faces.iter().any(|face| face.mesh.is_some());
         let holds = || {
             let mut renderers = self.renderers.values();
             self.known.holds() || renderers.any(|(renderer, _)| renderer.holds())
@@ -180,20 +201,18 @@ impl MouthShapeBackend {
             return Some(pending.held);
         }
         timed(&counters.render_time, || {
-            let choice = pending.shown.and_then(|_| self.known.decide());
+            let choice = pending.shown.and_then(|shown| self.known.decide(shown));
             let asked = Asked {
                 params: pending.params,
-                strength: settings.strength as f32,
+                strength: pending.held.wanted.strength,
                 time,
                 seconds: since.nseconds() as f32 * 1e-9,
                 shown: pending.shown,
                 // It is known some frames before, so that the mouth fades in time.
                 hidden: is_hidden(&pending) || self.pending.iter().any(is_hidden),
             };
-            let Pending { held, faces, .. } = &mut pending;
-            with_frame(&mut held.buffer, info, |frame| {
-                self.render(frame, faces, choice, &asked);
-            });
+            let Held { buffer, faces, .. } = &mut pending.held;
+            frames.draw(buffer, |frame| self.render(frame, faces, choice, &asked));
         });
         Some(pending.held)
     }
@@ -211,17 +230,27 @@ impl MouthShapeBackend {
         let renderers = &mut self.renderers;
         match (choice, found.next()) {
             (Some(choice), Some(first)) => {
-                let warp = |frame: &mut FrameMut| warp(renderers, frame, first, asked);
-                self.known.draw(frame, first, choice, asked, warp);
+                // Its own mouth as far as it goes, and from there the warp.
+                match self.known.draw(frame, first, choice, asked) {
+                    Some(rest) => {
+                        let drawn = (first.0, &rest.mesh);
+                        warp(renderers, frame, drawn, asked, (&rest.params, rest.share));
+                    }
+                    None => {
+                        if let Some((renderer, _)) = renderers.get_mut(&first.0) {
+                            renderer.pause();
+                        }
+                    }
+                }
             }
             (None, Some(first)) => {
                 self.known.forget_shown();
-                warp(renderers, frame, first, asked);
+                warp(renderers, frame, first, asked, (&asked.params, 1.0));
             }
             (_, None) => self.known.hold(frame, faces, asked),
         }
         for face in found {
-            warp(renderers, frame, face, asked);
+            warp(renderers, frame, face, asked, (&asked.params, 1.0));
         }
         let is_here = |track: &u32| faces.iter().any(|face| face.id == *track);
         for (track, (renderer, found)) in renderers.iter_mut() {
@@ -248,8 +277,12 @@ fn warp(
     frame: &mut FrameMut,
     (track, mesh): (u32, &Mesh),
     asked: &Asked,
+    (params, share): (&MouthParams, f32),
 ) {
     let (renderer, found) = renderers.entry(track).or_default();
     *found = asked.time;
-    renderer.render(frame, mesh, &asked.params, asked.strength, asked.seconds);
+    let Asked {
+        strength, seconds, ..
+    } = asked;
+    renderer.render_part(frame, mesh, params, *strength, *seconds, share);
 }

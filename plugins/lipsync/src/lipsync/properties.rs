@@ -14,7 +14,7 @@ pub fn specs() -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("model-file")
             .nick("Model file")
-            .blurb("ONNX model or manifest (.toml) to draw with; none is the embedded model")
+            .blurb("ONNX model or manifest (.toml) to draw with; none is the best embedded one")
             .mutable_ready()
             .build(),
         glib::ParamSpecString::builder("execution-provider")
@@ -26,6 +26,7 @@ pub fn specs() -> Vec<glib::ParamSpec> {
         glib::ParamSpecUInt::builder("device")
             .nick("Device")
             .blurb("Index of the accelerator")
+            .maximum(i32::MAX as u32)
             .default_value(default.device)
             .mutable_ready()
             .build(),
@@ -49,7 +50,8 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             .minimum(-5_000_000_000)
             .maximum(5_000_000_000)
             .default_value(default.audio_offset)
-            .mutable_ready()
+            .controllable()
+            .mutable_playing()
             .build(),
         glib::ParamSpecDouble::builder("strength")
             .nick("Strength")
@@ -57,11 +59,24 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             .minimum(0.0)
             .maximum(3.0)
             .default_value(default.strength)
+            .controllable()
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoolean::builder("passthrough")
+            .nick("Passthrough")
+            .blurb("Leave the frames as they are; they go on at the same time, and the end is the same")
+            .default_value(default.passthrough)
+            .controllable()
             .mutable_playing()
             .build(),
         glib::ParamSpecEnum::builder_with_default("end-mode", default.end_mode)
             .nick("End mode")
             .blurb("What ends the output")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("look", default.look)
+            .nick("Look")
+            .blurb("How much of the speech around a frame the model hears; whole adds seconds to the latency (models with both looks, as the default one)")
             .mutable_ready()
             .build(),
         glib::ParamSpecString::builder("face-file")
@@ -104,7 +119,9 @@ pub fn set(
         "batch-size" => settings.batch_size = value.get()?,
         "audio-offset" => settings.audio_offset = value.get()?,
         "strength" => settings.strength = value.get()?,
+        "passthrough" => settings.passthrough = value.get()?,
         "end-mode" => settings.end_mode = value.get()?,
+        "look" => settings.look = value.get()?,
         "look-ahead" => settings.look_ahead = value.get()?,
         "face-file" => {
             let path = value.get::<Option<String>>()?;
@@ -129,7 +146,9 @@ pub fn get(settings: &Settings, name: &str) -> Option<glib::Value> {
         "batch-size" => settings.batch_size.to_value(),
         "audio-offset" => settings.audio_offset.to_value(),
         "strength" => settings.strength.to_value(),
+        "passthrough" => settings.passthrough.to_value(),
         "end-mode" => settings.end_mode.to_value(),
+        "look" => settings.look.to_value(),
         "look-ahead" => settings.look_ahead.to_value(),
         "face-file" => {
             let path = settings.face_file.as_ref();

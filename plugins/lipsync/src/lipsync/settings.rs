@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use gst::glib;
 
-use crate::runtime;
+use crate::{model, runtime};
 
 /// What ends the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -26,6 +26,33 @@ pub enum EndMode {
     Shortest = 2,
 }
 
+/// How much of the speech around a frame is heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstLipSyncLook")]
+pub enum Look {
+    #[default]
+    #[enum_value(
+        name = "A little ahead, for speech that is being spoken",
+        nick = "stream"
+    )]
+    Stream = 0,
+    #[enum_value(
+        name = "Seconds to both sides, for speech that is all there",
+        nick = "whole"
+    )]
+    Whole = 1,
+}
+
+impl From<Look> for model::Look {
+    fn from(look: Look) -> Self {
+        match look {
+            Look::Stream => Self::Stream,
+            Look::Whole => Self::Whole,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub model_file: Option<PathBuf>,
@@ -37,7 +64,10 @@ pub struct Settings {
     /// Nanoseconds by which the mouth follows later than the sound (negative: earlier).
     pub audio_offset: i64,
     pub strength: f64,
+    /// Frames stay as they are.
+    pub passthrough: bool,
     pub end_mode: EndMode,
+    pub look: Look,
     pub face_file: Option<PathBuf>,
     /// Frames that are held back to choose mouths well.
     pub look_ahead: u32,
@@ -53,7 +83,9 @@ impl Default for Settings {
             batch_size: 0,
             audio_offset: 0,
             strength: 1.0,
+            passthrough: false,
             end_mode: EndMode::default(),
+            look: Look::default(),
             face_file: None,
             look_ahead: 5,
         }

@@ -5,18 +5,48 @@ use std::collections::VecDeque;
 use gst::prelude::*;
 
 use super::animator::Animator;
+use super::frames::Frames;
+use super::latency::Latency;
+use super::settings::Settings;
+use crate::face::Face;
 
 /// A frame that has its speech and waits for its batch, or for its successor.
 pub struct Held {
     pub buffer: gst::Buffer,
     /// Running time of the frame; frames outside the segment have none and are not drawn.
     pub time: Option<gst::ClockTime>,
+    pub wanted: Wanted,
+    /// Those on it; none where it is to stay as it is.
+    pub faces: Vec<Face>,
+}
+
+/// What is wanted of a frame, by the properties as they were at its time.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Running time in nanoseconds of the speech that it shows.
+    pub speech: i64,
+    pub strength: f32,
+    /// It stays as it is.
+    pub passthrough: bool,
+}
+
+impl Wanted {
+    pub fn of(settings: &Settings, time: Option<gst::ClockTime>) -> Self {
+        Self {
+            speech: settings.speech_time(time.unwrap_or_default()),
+            strength: settings.strength as f32,
+            passthrough: settings.passthrough || time.is_none(),
+        }
+    }
 }
 
 /// State of the streams, owned by the streaming thread while it works.
 pub struct Stream {
     pub animator: Animator,
-    pub info: Option<gst_video::VideoInfo>,
+    /// Of the caps that came last.
+    pub frames: Option<Frames>,
+    /// The latency that was declared last.
+    pub latency: Option<Latency>,
     pub held: VecDeque<Held>,
     /// The buffer at the head of the audio pad has been taken in already. It stays on the pad until
     /// more speech is needed: GstAggregator only calls when every pad has something.
@@ -33,7 +63,8 @@ impl Stream {
     pub fn new(animator: Animator) -> Self {
         Self {
             animator,
-            info: None,
+            frames: None,
+            latency: None,
             held: VecDeque::new(),
             head_taken: false,
             speech_finished: false,
@@ -43,8 +74,23 @@ impl Stream {
         }
     }
 
+    /// Running time of the frame that has waited longest.
+    pub fn oldest(&self) -> Option<gst::ClockTime> {
+        let held = || self.held.iter().find_map(|held| held.time);
+        self.animator.oldest().or_else(held)
+    }
+
+    pub fn reset(&mut self, video: bool, speech: bool) {
+        if video {
+            self.reset_video();
+        }
+        if speech {
+            self.reset_speech();
+        }
+    }
+
     /// Forgets the pictures; the caps stay.
-    pub fn reset_video(&mut self) {
+    fn reset_video(&mut self) {
         self.held.clear();
         self.video_end = None;
         self.last_time = None;
@@ -52,7 +98,7 @@ impl Stream {
     }
 
     /// Forgets the speech.
-    pub fn reset_speech(&mut self) {
+    fn reset_speech(&mut self) {
         self.head_taken = false;
         self.speech_finished = false;
         self.animator.reset_speech();
@@ -78,7 +124,7 @@ impl Stream {
             .and_then(|last| time.checked_sub(last))
             .filter(|delta| !delta.is_zero());
         self.frame_duration = duration.or(delta).or(self.frame_duration).or_else(|| {
-            let fps = self.info.as_ref()?.fps();
+            let fps = self.frames.as_ref()?.info().fps();
             (fps.numer() > 0).then(|| {
                 gst::ClockTime::SECOND
                     .mul_div_round(fps.denom() as u64, fps.numer() as u64)

@@ -3,21 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::check::GeneratorBinding;
+use super::bind::GeneratorBinding;
 use super::manifest::{GeneratorSpec, Packing};
 use super::{Error, duration_ns};
 use crate::audio::{MelSpec, Timeline};
 use crate::runtime::{RunOptions, Session};
-
-/// What a frame hears whose columns reach past the end of the speech.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PastEnd {
-    /// Silence.
-    #[default]
-    Silence,
-    /// The last columns there are, as Wav2Lip does.
-    LastColumns,
-}
 
 /// A network of kind `generator`, with the batch that is being filled for it.
 ///
@@ -25,7 +15,6 @@ pub enum PastEnd {
 /// accelerator meets a shape it has not seen.
 pub struct Generator {
     network: Arc<Inner>,
-    pub past_end: PastEnd,
     batch: Batch,
 }
 
@@ -74,7 +63,6 @@ impl Generator {
             bound,
         });
         Self {
-            past_end: PastEnd::default(),
             batch: Batch::new(network.clone()),
             network,
         }
@@ -113,7 +101,7 @@ impl Generator {
 
     /// The columns that a frame at running time `ns` hears.
     pub fn columns(&self, ns: i64) -> Range<i64> {
-        let first = self.mel().column_at(ns);
+        let first = self.mel().grid().at(ns);
         first..first + self.spec().columns as i64
     }
 
@@ -130,21 +118,44 @@ impl Generator {
     /// while the speech is not there yet, when the batch is full, or for a crop of another size.
     #[must_use]
     pub fn add(&mut self, timeline: &Timeline, ns: i64, crop: &[f32]) -> bool {
+        let first = self.mel().grid().at(ns);
+        self.add_hearing(crop, |columns, window| {
+            timeline.window(first, columns, window)
+        })
+    }
+
+    /// As [`add`](Self::add), for a frame that can't wait for its speech: for `stays` seconds it
+    /// hears what came last, then silence. Gives false too before any speech has come.
+    #[must_use]
+    pub fn add_late(&mut self, timeline: &Timeline, ns: i64, crop: &[f32], stays: f64) -> bool {
+        let mel = self.mel();
+        let first = mel.grid().at(ns);
+        let stays = (stays * f64::from(mel.sample_rate) / mel.hop as f64) as i64;
+        self.add_hearing(crop, |columns, window| {
+            let until = timeline.available_until();
+            if until == i64::MIN {
+                return false;
+            }
+            let last = until.saturating_sub(columns as i64);
+            if first.saturating_sub(last) <= stays {
+                return timeline.window(first.min(last), columns, window);
+            }
+            timeline.silence(first, columns, window);
+            true
+        })
+    }
+
+    /// Adds a frame that hears what `hear` writes, if it writes: so many columns.
+    fn add_hearing(&mut self, crop: &[f32], hear: impl FnOnce(usize, &mut [f32]) -> bool) -> bool {
         let Inner { mel, spec, .. } = &*self.network;
         let pixels = spec.crop * spec.crop;
         if self.is_full() || crop.len() != 3 * pixels {
             return false;
         }
-        let mut first = mel.column_at(ns);
-        if self.past_end == PastEnd::LastColumns
-            && let Some(end) = timeline.last_column_end()
-        {
-            first = first.min(end - spec.columns as i64);
-        }
         let batch = &mut self.batch;
         let size = mel.bands * spec.columns;
         let window = &mut batch.mels[batch.filled * size..][..size];
-        if !timeline.window(first, spec.columns, window) {
+        if !hear(spec.columns, window) {
             return false;
         }
         let size = spec.packing.channels() * pixels;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::Error;
-use super::params::Parameter;
+use super::mouth_spec::{FrontSpec, Look, MouthShapeSpec};
 use crate::audio::MelSpec;
 
 /// What a network makes of the speech.
@@ -38,6 +38,8 @@ pub struct Manifest {
     /// The ONNX file, relative to the manifest's folder.
     pub file: PathBuf,
     pub mel: MelSpec,
+    /// What hears the speech before the network does.
+    pub front: Option<FrontSpec>,
     pub network: NetworkSpec,
 }
 
@@ -52,6 +54,14 @@ impl NetworkSpec {
         match self {
             Self::Generator(_) => Kind::Generator,
             Self::MouthShape(_) => Kind::MouthShape,
+        }
+    }
+
+    /// The same with the windows of `look`.
+    pub fn seen(&self, look: Look) -> Self {
+        match self {
+            Self::MouthShape(spec) => Self::MouthShape(spec.seen(look)),
+            Self::Generator(_) => self.clone(),
         }
     }
 }
@@ -173,39 +183,6 @@ impl GeneratorSpec {
     }
 }
 
-/// The `[mouth-shape]` table; the defaults are those of our own networks.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct MouthShapeSpec {
-    /// Name of the input, where there are several.
-    pub input: Option<String>,
-    /// Name of the output, where the shapes do not tell.
-    pub output: Option<String>,
-    /// How many columns the network sees to each side of the one it speaks of,
-    pub context: usize,
-    /// or of the past and of the future, where these differ. What it sees of the future is latency.
-    pub context_before: Option<usize>,
-    pub context_after: Option<usize>,
-    /// The network is evaluated on blocks of so many columns.
-    pub block: usize,
-    /// The channels of the output, in order.
-    pub parameters: Vec<Parameter>,
-}
-
-impl Default for MouthShapeSpec {
-    fn default() -> Self {
-        Self {
-            input: None,
-            output: None,
-            context: 13,
-            context_before: None,
-            context_after: None,
-            block: 8,
-            parameters: vec![Parameter::Opening, Parameter::Width, Parameter::Tuck],
-        }
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Raw {
@@ -216,6 +193,7 @@ struct Raw {
     file: Option<PathBuf>,
     #[serde(default)]
     mel: MelSpec,
+    front: Option<FrontSpec>,
     generator: Option<GeneratorSpec>,
     mouth_shape: Option<MouthShapeSpec>,
 }
@@ -254,6 +232,12 @@ impl Manifest {
             Some(file) => file,
             None => PathBuf::from(path.with_extension("onnx").file_name().unwrap_or_default()),
         };
+        if let Some(front) = &raw.front {
+            if raw.kind == Kind::Generator {
+                return Err(value("front", "does not belong to kind `generator`"));
+            }
+            front.validate().map_err(|(key, why)| value(key, why))?;
+        }
         let network = match (raw.kind, raw.generator, raw.mouth_shape) {
             (Kind::Generator, spec, None) => {
                 let spec = spec.unwrap_or_default();
@@ -278,12 +262,23 @@ impl Manifest {
             source: raw.source,
             file,
             mel: raw.mel,
+            front: raw.front,
             network,
         })
     }
 
     pub fn kind(&self) -> Kind {
         self.network.kind()
+    }
+
+    /// The network's file for a look, relative to the manifest's folder.
+    pub fn file(&self, look: Look) -> &Path {
+        match (&self.network, look) {
+            (NetworkSpec::MouthShape(spec), Look::Whole) => {
+                spec.whole.as_ref().map_or(&self.file, |whole| &whole.file)
+            }
+            _ => &self.file,
+        }
     }
 }
 
@@ -308,47 +303,6 @@ impl GeneratorSpec {
         }
         if self.constants.values().any(|value| !value.is_finite()) {
             return Err(("generator.constants", "must be finite numbers"));
-        }
-        Ok(())
-    }
-}
-
-impl MouthShapeSpec {
-    /// Columns of the past that the network sees.
-    pub fn before(&self) -> usize {
-        self.context_before.unwrap_or(self.context)
-    }
-
-    /// Columns of the future that the network sees.
-    pub fn after(&self) -> usize {
-        self.context_after.unwrap_or(self.context)
-    }
-
-    /// Columns of the network's input.
-    pub fn length(&self) -> usize {
-        self.before() + self.block + self.after()
-    }
-
-    fn validate(&self) -> Result<(), (&'static str, &'static str)> {
-        for (key, columns) in [
-            ("mouth-shape.context", Some(self.context)),
-            ("mouth-shape.context-before", self.context_before),
-            ("mouth-shape.context-after", self.context_after),
-        ] {
-            if columns.is_some_and(|columns| columns > 1000) {
-                return Err((key, "must not be above 1000"));
-            }
-        }
-        if !(1..=1000).contains(&self.block) {
-            return Err(("mouth-shape.block", "must be from 1 to 1000"));
-        }
-        let count = |p: &Parameter| self.parameters.iter().filter(|q| *q == p).count();
-        let once = |p: &Parameter| *p == Parameter::Unused || count(p) == 1;
-        if count(&Parameter::Opening) != 1 || !self.parameters.iter().all(once) {
-            return Err((
-                "mouth-shape.parameters",
-                "must name `opening`, and none but `unused` twice",
-            ));
         }
         Ok(())
     }

@@ -1,9 +1,13 @@
 //! Models: manifests and one file per model kind. No GStreamer types here.
 
+mod bind;
+mod builtin;
 mod check;
+mod error;
 mod generator;
 mod manifest;
 mod mouth_shape;
+mod mouth_spec;
 mod params;
 
 use std::fs::File;
@@ -11,116 +15,34 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use builtin::{DEFAULT, bundled, embedded, weights_dir};
 pub use check::{CheckReport, Expected};
-pub use generator::{Batch, Generator, PastEnd};
+pub use error::Error;
+pub use generator::{Batch, Generator};
 pub use manifest::{
-    BoxPadding, Channels, GeneratorInputs, GeneratorSpec, Kind, Manifest, MouthShapeSpec,
-    NetworkSpec, Packing, PaddingUnit,
+    BoxPadding, Channels, GeneratorInputs, GeneratorSpec, Kind, Manifest, NetworkSpec, Packing,
+    PaddingUnit,
 };
 pub use mouth_shape::MouthShape;
+pub use mouth_spec::{FrontSpec, Look, MouthShapeSpec, WholeSpec};
 pub use params::{JAW_OF_OPENING, MouthParams, Parameter};
 
 use crate::audio::MelSpec;
 use crate::runtime::{self, Options, RunOptions, Session};
-use check::Binding;
-
-/// The name of the embedded model.
-pub const DEFAULT: &str = "default";
-
-const DEFAULT_MANIFEST: &str = include_str!("../../../../models/mouth.toml");
-const DEFAULT_WEIGHTS: &[u8] = include_bytes!("../../../../models/mouth.onnx");
-
-/// The manifests of public networks that come without weights.
-const BUNDLED: [(&str, &str); 5] = [
-    (
-        "wav2lip_96",
-        include_str!("../../../../models/wav2lip_96.toml"),
-    ),
-    (
-        "wav2lip_gan_96",
-        include_str!("../../../../models/wav2lip_gan_96.toml"),
-    ),
-    (
-        "wav2lip_256",
-        include_str!("../../../../models/wav2lip_256.toml"),
-    ),
-    (
-        "wav2lip_96_facefusion",
-        include_str!("../../../../models/wav2lip_96_facefusion.toml"),
-    ),
-    (
-        "edtalk_256",
-        include_str!("../../../../models/edtalk_256.toml"),
-    ),
-];
-
-/// What can be wrong with a model.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Error {
-    #[error("model {0} does not exist. Check the path, or see `lipflow model list`")]
-    Missing(PathBuf),
-    #[error(
-        "the model's weights {weights} do not exist, which {manifest} asks for. Put them there; they come from: {source_text}"
-    )]
-    WeightsMissing {
-        manifest: String,
-        weights: PathBuf,
-        source_text: String,
-    },
-    #[error("model {path} can't be read: {reason}. Check the path and its permissions")]
-    Unreadable { path: PathBuf, reason: String },
-    #[error(
-        "model {path} is not a usable ONNX file: {reason}. Get the file again, or export it anew"
-    )]
-    Corrupt { path: PathBuf, reason: String },
-    #[error(
-        "model {} does not fit: {}. See `lipflow model check` for the shapes found and expected",
-        .0.model, .0.reasons.join("; ")
-    )]
-    Mismatch(Box<CheckReport>),
-    #[error("{path}, line {line}{key}: {reason}. Mend that line")]
-    ManifestSyntax {
-        path: PathBuf,
-        line: usize,
-        key: String,
-        reason: String,
-    },
-    #[error("{path}: `{key}` {reason}. Mend that value")]
-    ManifestValue {
-        path: PathBuf,
-        key: String,
-        reason: String,
-    },
-    #[error(
-        "model {model} gave {found:?} where {expected:?} was expected. Its shapes are not what it declares: check the export"
-    )]
-    Output {
-        model: String,
-        found: Vec<i64>,
-        expected: Vec<usize>,
-    },
-    #[error(transparent)]
-    Runtime(runtime::Error),
-}
-
-impl From<runtime::Error> for Error {
-    fn from(error: runtime::Error) -> Self {
-        match error {
-            runtime::Error::ModelMissing(path) => Self::Missing(path),
-            runtime::Error::ModelCorrupt { path, reason } => Self::Corrupt {
-                path,
-                reason: reason.trim_end_matches('.').into(),
-            },
-            other => Self::Runtime(other),
-        }
-    }
-}
+use bind::{Binding, Tensors};
+use builtin::{BUNDLED, EMBEDDED, Embedded, HEARING, MOUTH};
 
 /// A model that was found: its weights, and its manifest where it has one.
 #[derive(Clone, Debug)]
 pub struct Model {
+    name: String,
     manifest: Option<Manifest>,
-    weights: Weights,
+    stream: Weights,
+    /// Of the second look, where the manifest has one.
+    whole: Option<Weights>,
+    front: Option<PathBuf>,
+    /// The front end that a better model would have needed.
+    lacking: Option<PathBuf>,
 }
 
 /// Where a network comes from.
@@ -136,29 +58,20 @@ pub enum Network {
     MouthShape(Box<MouthShape>),
 }
 
-/// The manifests of public networks, which come without weights.
-pub fn bundled() -> Result<Vec<Manifest>, Error> {
-    BUNDLED
-        .iter()
-        .map(|(name, text)| Manifest::parse(&Path::new(name).with_extension("toml"), text))
-        .collect()
-}
-
-/// Where the weights of a bundled manifest are looked for.
-pub fn weights_dir() -> PathBuf {
-    runtime::data_dir().join("models")
-}
-
 impl Model {
-    /// Finds a model; loads nothing. None or `default` is the embedded one, a `.toml` file is a
-    /// manifest with its weights beside it, any other file is an ONNX file whose kind the shapes
-    /// tell, and the name of a bundled manifest stands for its weights in [`weights_dir`].
+    /// Finds a model; loads nothing. None or `default` is the best embedded one that can run, a
+    /// `.toml` file is a manifest with its weights beside it, any other file is an ONNX file whose
+    /// kind the shapes tell, and a name is that of an embedded model or of a bundled manifest, whose
+    /// weights are looked for in [`weights_dir`].
     pub fn resolve(model_file: Option<&Path>) -> Result<Self, Error> {
         let Some(path) = model_file.filter(|p| *p != Path::new(DEFAULT)) else {
-            return Ok(Self {
-                manifest: Some(Manifest::parse(Path::new("mouth.toml"), DEFAULT_MANIFEST)?),
-                weights: Weights::Embedded(DEFAULT_WEIGHTS),
-            });
+            return match Self::embedded(&HEARING) {
+                Err(Error::FrontMissing { front, .. }) => Ok(Self {
+                    lacking: Some(front),
+                    ..Self::embedded(&MOUTH)?
+                }),
+                other => other,
+            };
         };
         if path
             .extension()
@@ -168,107 +81,232 @@ impl Model {
             let folder = path.parent().unwrap_or(Path::new(""));
             return Self::with_weights(manifest, path.display().to_string(), folder);
         }
-        if !path.exists()
-            && let Some((name, text)) = BUNDLED.iter().find(|(name, _)| Path::new(name) == path)
-        {
-            let manifest = Manifest::parse(&Path::new(name).with_extension("toml"), text)?;
-            return Self::with_weights(manifest, (*name).to_string(), &weights_dir());
+        if !path.exists() {
+            if let Some(model) = EMBEDDED.iter().find(|model| Path::new(model.name) == path) {
+                return Self::embedded(model);
+            }
+            if let Some((name, text)) = BUNDLED.iter().find(|(name, _)| Path::new(name) == path) {
+                let manifest = Manifest::parse(&Path::new(name).with_extension("toml"), text)?;
+                return Self::with_weights(manifest, (*name).to_string(), &weights_dir());
+            }
         }
         readable(path)?;
         Ok(Self {
+            name: path.display().to_string(),
             manifest: None,
-            weights: Weights::File(path.into()),
+            stream: Weights::File(path.into()),
+            whole: None,
+            front: None,
+            lacking: None,
+        })
+    }
+
+    fn embedded(model: &Embedded) -> Result<Self, Error> {
+        let manifest = model.manifest()?;
+        let front = front_of(&manifest, model.name, &weights_dir())?;
+        Ok(Self {
+            name: model.name.into(),
+            stream: Weights::Embedded(model.weights(Look::Stream)),
+            whole: has_whole(&manifest).then(|| Weights::Embedded(model.weights(Look::Whole))),
+            manifest: Some(manifest),
+            front,
+            lacking: None,
         })
     }
 
     fn with_weights(manifest: Manifest, name: String, folder: &Path) -> Result<Self, Error> {
-        let weights = folder.join(&manifest.file);
-        match readable(&weights) {
-            Ok(()) => Ok(Self {
-                manifest: Some(manifest),
-                weights: Weights::File(weights),
-            }),
-            Err(Error::Missing(weights)) => Err(Error::WeightsMissing {
-                manifest: name,
-                weights,
-                source_text: manifest.source,
-            }),
-            Err(other) => Err(other),
-        }
+        let weights = |look| {
+            let path = folder.join(manifest.file(look));
+            match readable(&path) {
+                Ok(()) => Ok(Weights::File(path)),
+                Err(Error::Missing(weights)) => Err(Error::WeightsMissing {
+                    manifest: name.clone(),
+                    weights,
+                    source_text: manifest.source.clone(),
+                }),
+                Err(other) => Err(other),
+            }
+        };
+        let stream = weights(Look::Stream)?;
+        let whole = has_whole(&manifest)
+            .then(|| weights(Look::Whole))
+            .transpose()?;
+        let front = front_of(&manifest, &name, folder)?;
+        let name = match &stream {
+            Weights::File(path) => path.display().to_string(),
+            Weights::Embedded(_) => name,
+        };
+        Ok(Self {
+            name,
+            manifest: Some(manifest),
+            stream,
+            whole,
+            front,
+            lacking: None,
+        })
+    }
+
+    /// All that the network's answers depend on besides its manifest.
+    pub fn parts(&self) -> impl Iterator<Item = Weights> + '_ {
+        let front = self.front.iter().cloned().map(Weights::File);
+        [&self.stream]
+            .into_iter()
+            .chain(&self.whole)
+            .cloned()
+            .chain(front)
     }
 
     /// The manifest that came with the model; a bare ONNX file has none.
-    pub fn weights(&self) -> &Weights {
-        &self.weights
-    }
-
     pub fn manifest(&self) -> Option<&Manifest> {
         self.manifest.as_ref()
     }
 
-    /// What messages call it: the file, or `default`.
-    pub fn name(&self) -> String {
-        match &self.weights {
-            Weights::Embedded(_) => DEFAULT.into(),
-            Weights::File(path) => path.display().to_string(),
-        }
+    /// The front end that is not there: with it, the default would be a better model.
+    pub fn lacking(&self) -> Option<&Path> {
+        self.lacking.as_deref()
+    }
+
+    /// What messages call it: the file, or the name of an embedded model.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Loads the model and makes it ready to run; `batch` is how many frames a generator takes at
     /// once.
-    pub fn open(&self, options: Options, batch: usize) -> Result<Network, Error> {
-        let session = self.load(options)?;
-        let (mel, binding, _) = self.bind(&session).map_err(Error::Mismatch)?;
-        Ok(Network::new(session, mel, binding, batch))
+    pub fn open(&self, options: Options, look: Look, batch: usize) -> Result<Network, Error> {
+        let (bound, _) = self.bind(options, look)?.map_err(Error::Mismatch)?;
+        Ok(bound.network(batch))
     }
 
-    /// Loads the model, says whether it fits and, if so, tries it once. An error means that it can't
-    /// be loaded at all.
+    /// Loads the model, says whether it fits and, if so, tries each of its looks once. An error means
+    /// that it can't be loaded at all.
     pub fn check(&self, options: Options) -> Result<CheckReport, Error> {
-        let session = self.load(options)?;
-        let (mel, binding, mut report) = match self.bind(&session) {
+        let mut report = self.check_look(options, Look::Stream)?;
+        if report.fits() && self.whole.is_some() {
+            let whole = self.check_look(options, Look::Whole)?;
+            report.inputs.extend(whole.inputs);
+            report.outputs.extend(whole.outputs);
+            report.expected.extend(whole.expected);
+            report.reasons = whole.reasons;
+        }
+        Ok(report)
+    }
+
+    fn check_look(&self, options: Options, look: Look) -> Result<CheckReport, Error> {
+        let (bound, mut report) = match self.bind(options, look)? {
             Ok(bound) => bound,
             Err(report) => return Ok(*report),
         };
-        if let Err(error) = Network::new(session, mel, binding, 1).warm_up(None) {
+        if let Err(error) = bound.network(1).warm_up(None) {
             report.reasons.push(error.to_string());
         }
         Ok(report)
     }
 
-    fn load(&self, options: Options) -> Result<Arc<Session>, Error> {
-        Ok(match &self.weights {
-            Weights::Embedded(bytes) => runtime::load_bytes(DEFAULT, bytes, options)?,
+    fn load(&self, options: Options, look: Look) -> Result<Arc<Session>, Error> {
+        let (weights, name) = match (&self.whole, look) {
+            (Some(whole), Look::Whole) => (whole, format!("{}-whole", self.name)),
+            _ => (&self.stream, self.name.clone()),
+        };
+        Ok(match weights {
+            Weights::Embedded(bytes) => runtime::load_bytes(&name, bytes, options)?,
             Weights::File(path) => runtime::load(path, options)?,
         })
     }
 
-    fn bind(&self, session: &Session) -> Result<(MelSpec, Binding, CheckReport), Box<CheckReport>> {
-        let (inputs, outputs) = (&session.inputs, &session.outputs);
-        let (mel, network) = match &self.manifest {
-            Some(manifest) => (manifest.mel.clone(), manifest.network.clone()),
-            None => (
-                MelSpec::default(),
-                check::infer(&self.name(), inputs, outputs)?,
-            ),
+    /// Loads what the model is made of and binds it; what does not fit is no error here.
+    fn bind(&self, options: Options, look: Look) -> Result<Fit, Error> {
+        let session = self.load(options, look)?;
+        let front = match (&self.front, &self.manifest) {
+            (Some(path), Some(manifest)) => manifest
+                .front
+                .clone()
+                .map(|spec| Ok::<_, Error>((spec, runtime::load(path, options)?)))
+                .transpose()?,
+            _ => None,
         };
-        let (binding, report) = check::bind(self.name(), &network, &mel, inputs, outputs)?;
-        Ok((mel, binding, report))
+        let (mel, network) = match &self.manifest {
+            Some(manifest) => (manifest.mel.clone(), manifest.network.seen(look)),
+            None => match bind::infer(&self.name, Tensors::of(&session)) {
+                Ok(network) => (MelSpec::default(), network),
+                Err(report) => return Ok(Err(report)),
+            },
+        };
+        let of_front = front
+            .as_ref()
+            .map(|(spec, front)| (spec, Tensors::of(front)));
+        let bound = bind::bind(
+            self.name.clone(),
+            &network,
+            &mel,
+            Tensors::of(&session),
+            of_front,
+        );
+        Ok(bound.map(|(binding, report)| {
+            let bound = Bound {
+                session,
+                front,
+                mel,
+                binding,
+            };
+            (bound, report)
+        }))
     }
 }
 
-impl Network {
-    fn new(session: Arc<Session>, mel: MelSpec, binding: Binding, batch: usize) -> Self {
+type Fit = Result<(Bound, CheckReport), Box<CheckReport>>;
+
+/// Sessions whose inputs and outputs are known.
+struct Bound {
+    session: Arc<Session>,
+    front: Option<(FrontSpec, Arc<Session>)>,
+    mel: MelSpec,
+    binding: Binding,
+}
+
+impl Bound {
+    fn network(self, batch: usize) -> Network {
+        let Self {
+            session,
+            front,
+            mel,
+            binding,
+        } = self;
         match binding {
             Binding::Generator(spec, bound) => {
-                Self::Generator(Generator::new(session, mel, spec, bound, batch))
+                Network::Generator(Generator::new(session, mel, spec, bound, batch))
             }
             Binding::MouthShape(spec, bound) => {
-                Self::MouthShape(Box::new(MouthShape::new(session, mel, spec, bound)))
+                Network::MouthShape(Box::new(MouthShape::new(session, front, mel, spec, bound)))
             }
         }
     }
+}
 
+fn has_whole(manifest: &Manifest) -> bool {
+    manifest.file(Look::Whole) != manifest.file(Look::Stream)
+}
+
+/// The front end of a manifest in `folder`, if it has one.
+fn front_of(manifest: &Manifest, name: &str, folder: &Path) -> Result<Option<PathBuf>, Error> {
+    let Some(spec) = &manifest.front else {
+        return Ok(None);
+    };
+    let fetched = weights_dir().join(&spec.file);
+    for path in [folder.join(&spec.file), fetched.clone()] {
+        match readable(&path) {
+            Ok(()) => return Ok(Some(path)),
+            Err(Error::Missing(_)) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Err(Error::FrontMissing {
+        manifest: name.into(),
+        front: fetched,
+    })
+}
+
+impl Network {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Generator(_) => Kind::Generator,

@@ -21,6 +21,8 @@ pub enum Parameter {
     Raise,
     /// How far the chin is below its rest, whatever the lips do.
     Jaw,
+    /// How far the tip of the tongue is behind the upper teeth, as for l, th, d and n, 0 to 1.
+    Tongue,
     /// A channel that is not used.
     Unused,
 }
@@ -38,6 +40,7 @@ pub struct MouthParams {
     pub press: f32,
     pub raise: f32,
     pub jaw: f32,
+    pub tongue: f32,
 }
 
 impl MouthParams {
@@ -50,6 +53,20 @@ impl MouthParams {
             press: value(Parameter::Press),
             raise: value(Parameter::Raise),
             jaw: value(Parameter::Jaw),
+            tongue: value(Parameter::Tongue),
+        }
+    }
+
+    /// This much of the shape; 0 is at rest.
+    pub fn scaled(&self, share: f32) -> Self {
+        Self {
+            opening: self.opening * share,
+            width: self.width * share,
+            tuck: self.tuck * share,
+            press: self.press * share,
+            raise: self.raise * share,
+            jaw: self.jaw * share,
+            tongue: self.tongue * share,
         }
     }
 }

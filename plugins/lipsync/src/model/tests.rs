@@ -1,6 +1,9 @@
 //! Models run on the tiny networks of `tests/models/make_models.py`. They need ONNX Runtime, which
 //! set-up installs.
 
+mod embedded;
+mod front;
+
 use std::fs;
 
 use super::*;
@@ -23,7 +26,7 @@ fn tiny(name: &str) -> PathBuf {
 }
 
 fn open(path: &Path, batch: usize) -> Result<Network, Error> {
-    Model::resolve(Some(path))?.open(CPU, batch)
+    Model::resolve(Some(path))?.open(CPU, Look::Stream, batch)
 }
 
 fn generator(path: &Path, batch: usize) -> Generator {
@@ -267,22 +270,36 @@ fn a_generator_waits_for_its_columns_and_no_longer() {
 }
 
 #[test]
-fn past_the_end_a_generator_hears_silence_or_the_last_columns() {
+fn past_the_end_a_generator_hears_silence() {
     let speech = timeline(0, 8000, 4096);
     let mut network = generator(&tiny("generator_8.onnx"), 1);
-    let black = vec![0.0; 3 * 64];
-    let at = |network: &mut Generator, ns| {
-        assert!(network.add(&speech, ns, &black));
+    assert!(network.add(&speech, 1_000_000_000, &[0.0; 3 * 64]));
+    let heard = network.run(None).unwrap().next().unwrap()[40];
+    assert!((heard - -4.0).abs() < 1e-4);
+}
+
+#[test]
+fn a_generator_whose_speech_is_late_hears_the_last_for_a_moment_and_then_silence() {
+    let mut network = generator(&tiny("generator_8.onnx"), 1);
+    let mut speech = Timeline::new(network.mel());
+    let black = [0.0; 3 * 64];
+    assert!(
+        !network.add_late(&speech, 0, &black, 0.1),
+        "before any speech"
+    );
+    let samples: Vec<f32> = (0..8000).map(|n| 0.3 * (n as f32 * 0.1).sin()).collect();
+    speech.push(0, &samples);
+    let last = speech.available_until() - 16;
+    let heard = |network: &mut Generator, ns| {
+        assert!(!network.add(&speech, ns, &black));
+        assert!(network.add_late(&speech, ns, &black, 0.1));
         network.run(None).unwrap().next().unwrap()[40]
     };
-    assert!((at(&mut network, 1_000_000_000) - -4.0).abs() < 1e-4);
-    network.past_end = PastEnd::LastColumns;
-    // 41 columns: the last 16 begin at 25.
-    let last = mel_mean(&speech, 25);
-    assert!((at(&mut network, 1_000_000_000) - last).abs() < 1e-4);
-    assert!((at(&mut network, 480_000_000) - last).abs() < 1e-4);
-    let before = mel_mean(&speech, 22);
-    assert!((at(&mut network, 280_000_000) - before).abs() < 1e-4);
+    let of_column = |column: i64| column * 12_500_000;
+    let expected = mel_mean(&speech, last);
+    assert!((heard(&mut network, of_column(last + 1)) - expected).abs() < 1e-4);
+    assert!((heard(&mut network, of_column(last + 8)) - expected).abs() < 1e-4);
+    assert!((heard(&mut network, of_column(last + 9)) - -4.0).abs() < 1e-4);
 }
 
 #[test]
@@ -428,124 +445,10 @@ fn every_parameter_has_a_name() {
     assert_eq!(named("'opening', 'press', 'tuck'"), expected);
 }
 
-/// The mouth at 25 frames a second, asked for as soon as the speech is there.
-fn live(network: &mut MouthShape, samples: &[f32], chunk: usize) -> Vec<MouthParams> {
-    let mut timeline = Timeline::new(network.mel());
-    let mut mouths = Vec::new();
-    for (i, piece) in samples.chunks(chunk).enumerate() {
-        timeline.push((i * chunk) as i64, piece);
-        while let Some(mouth) = network
-            .params_at(&timeline, mouths.len() as i64 * FRAME, None)
-            .unwrap()
-        {
-            mouths.push(mouth);
-            let next = network.columns(mouths.len() as i64 * FRAME);
-            timeline.forget_before(next.start);
-        }
-    }
-    mouths
-}
-
-#[test]
-fn the_embedded_model_does_not_depend_on_the_chunking() {
-    let samples = speech(32_000);
-    let embedded = || mouth_shape(Path::new(DEFAULT));
-    let whole = live(&mut embedded(), &samples, samples.len());
-    assert_eq!(whole.len(), 46);
-    for chunk in [160, 333, 4096] {
-        // A new network, not one that has cached the answers.
-        assert_eq!(live(&mut embedded(), &samples, chunk), whole, "{chunk}");
-    }
-    // Nor on what the same network saw of another speech, on which frames were asked for, or in
-    // which order.
-    let mut network = embedded();
-    live(&mut network, &samples[5000..], 4096);
-    let timeline = timeline(0, 32_000, 4096);
-    for i in [40, 3, 17, 4, 40] {
-        let found = network.params_at(&timeline, i * FRAME, None).unwrap();
-        assert_eq!(found, Some(whole[i as usize]));
-    }
-}
-
-#[test]
-fn the_embedded_model_in_blocks_equals_one_run_over_the_whole() {
-    let timeline = timeline(0, 32_000, 4096);
-    let mut network = mouth_shape(Path::new(DEFAULT));
-    let before = network.spec().before() as i64;
-    let (first, columns) = (-before, 240);
-    let mut window = vec![0.0; columns * BANDS];
-    assert!(timeline.window(first, columns, &mut window));
-    let whole = network
-        .session()
-        .run(&[("mel", &[1, BANDS, columns], &window)], None, |outputs| {
-            outputs[0].1.to_vec()
-        })
-        .unwrap();
-    let mut openings = (f32::MAX, f32::MIN);
-    for c in 0..160 {
-        let found = network.params_at(&timeline, c * 12_500_000, None);
-        let found = found.unwrap().unwrap();
-        // Without padding, the first column that it speaks of is the first whose past it sees.
-        let channels: Vec<&[f32]> = whole.chunks_exact(whole.len() / 6).collect();
-        assert_close(
-            &[
-                found.opening,
-                found.width,
-                found.tuck,
-                found.press,
-                found.raise,
-                found.jaw,
-            ],
-            &[0, 1, 2, 3, 4, 5].map(|k| channels[k][c as usize]),
-        );
-        openings = (openings.0.min(found.opening), openings.1.max(found.opening));
-    }
-    assert!(openings.1 - openings.0 > 0.05, "the mouth does not move");
-}
-
-#[test]
-fn the_look_ahead_is_the_longest_wait() {
-    let network = mouth_shape(Path::new(DEFAULT));
-    let mut longest = 0;
-    for ns in (0..1_000_000_000).step_by(1_000_000) {
-        let last = network.columns(ns).end - 1;
-        let until = last * 12_500_000 + 25_000_000;
-        longest = longest.max(until - ns);
-    }
-    let declared = network.look_ahead_ns() as i64;
-    assert!(
-        (declared - 12_500_000..=declared).contains(&longest),
-        "{longest}"
-    );
-}
-
-#[test]
-fn the_embedded_model_waits_at_most_200_ms() {
-    let network = mouth_shape(Path::new(DEFAULT));
-    assert!(network.look_ahead_ns() <= 200_000_000);
-}
-
-#[test]
-fn the_embedded_model_is_closed_in_silence_and_under_low_noise() {
-    let mut network = mouth_shape(Path::new(DEFAULT));
-    let mut seed = 1_u32;
-    // A linear congruential generator: white noise at -60 dB of full scale.
-    let mut noise = || {
-        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (seed as f32 / u32::MAX as f32 - 0.5) * 0.0035
-    };
-    let noise: Vec<f32> = (0..32_000).map(|_| noise()).collect();
-    for samples in [vec![0.0; 32_000], noise] {
-        for (i, mouth) in live(&mut network, &samples, 4096).into_iter().enumerate() {
-            assert!(mouth.opening < 0.01, "{i}: {mouth:?}");
-        }
-    }
-}
-
 #[test]
 fn a_jump_back_voids_the_cache() {
     let samples = speech(32_000);
-    let mut network = mouth_shape(Path::new(DEFAULT));
+    let mut network = mouth_shape(Path::new("mouth"));
     let mut timeline = Timeline::new(network.mel());
     timeline.push(0, &samples);
     let before = network.params_at(&timeline, 10 * FRAME, None).unwrap();

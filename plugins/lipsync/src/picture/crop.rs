@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::Rect;
 use super::frame::{Channel, Colour, Frame};
+use super::sample::Depth;
 
 /// Maps crop coordinates to frame coordinates.
 ///
@@ -125,9 +126,83 @@ fn finish_row(colour: Colour, tensor: &Tensor, [a, b, c]: [&mut [f32]; 3]) {
     }
 }
 
+/// Samples, by where they begin.
+trait Samples: Copy {
+    fn at(self, index: usize) -> f32;
+}
+
+impl Samples for &[f32] {
+    #[inline(always)]
+    fn at(self, index: usize) -> f32 {
+        self[index]
+    }
+}
+
+/// Samples of a picture, which are averaged over blocks as whole numbers.
+trait Blocks: Samples {
+    /// Holds the sum of [`MAX_BLOCK`] samples.
+    type Sum: Copy + Default + Into<u32>;
+    /// Levels of 8 bits from one number to the next.
+    const STEP: f32;
+
+    /// Adds the samples from `start`, each `step` after the one before.
+    fn add_row(self, start: usize, step: usize, sums: &mut [Self::Sum]);
+}
+
+impl Samples for &[u8] {
+    #[inline(always)]
+    fn at(self, index: usize) -> f32 {
+        self[index].into()
+    }
+}
+
+impl Blocks for &[u8] {
+    type Sum = u16;
+    const STEP: f32 = Depth::Eight.step();
+
+    fn add_row(self, start: usize, step: usize, sums: &mut [u16]) {
+        let line = &self[start..];
+        if step == 1 {
+            // Kept apart because this one is vectorised.
+            for (sum, &v) in sums.iter_mut().zip(line) {
+                *sum += u16::from(v);
+            }
+        } else {
+            for (sum, &v) in sums.iter_mut().zip(line.iter().step_by(step)) {
+                *sum += u16::from(v);
+            }
+        }
+    }
+}
+
+/// Samples of 10 bits, which lie so many bits up in 16.
+#[derive(Clone, Copy)]
+struct Deep<'a, const SHIFT: u32>(&'a [u8]);
+
+impl<const SHIFT: u32> Samples for Deep<'_, SHIFT> {
+    #[inline(always)]
+    fn at(self, index: usize) -> f32 {
+        let number = u16::from_le_bytes([self.0[index], self.0[index + 1]]) >> SHIFT;
+        f32::from(number) * Self::STEP
+    }
+}
+
+impl<const SHIFT: u32> Blocks for Deep<'_, SHIFT> {
+    type Sum = u32;
+    const STEP: f32 = Depth::Ten.step();
+
+    fn add_row(self, start: usize, step: usize, sums: &mut [u32]) {
+        for (sum, cell) in sums.iter_mut().zip(self.0[start..].chunks(step)) {
+            if let Some(bytes) = cell.first_chunk() {
+                *sum += u32::from(u16::from_le_bytes(*bytes) >> SHIFT);
+            }
+        }
+    }
+}
+
 /// Samples of one channel, in memory or averaged over blocks.
-struct Plane<'a, T> {
-    data: &'a [T],
+struct Plane<D> {
+    data: D,
     step: usize,
     stride: usize,
     width: usize,
@@ -147,6 +222,20 @@ fn sample_channel(
         out.fill(0.0);
         return;
     };
+    match c.depth {
+        Depth::Eight => sample_plane(&plane, &c, affine, tensor, out),
+        Depth::Ten => sample_plane(&plane.of(Deep::<0>), &c, affine, tensor, out),
+        Depth::TenAbove => sample_plane(&plane.of(Deep::<6>), &c, affine, tensor, out),
+    }
+}
+
+fn sample_plane<D: Blocks>(
+    plane: &Plane<D>,
+    c: &Channel,
+    affine: &Affine,
+    tensor: &Tensor,
+    out: &mut [f32],
+) {
     // From here on in the channel's own samples.
     let [mut row_x, mut row_y] = affine.0;
     row_x.iter_mut().for_each(|v| *v /= (1 << c.sub_x) as f32);
@@ -155,10 +244,10 @@ fn sample_channel(
 
     let [block_x, block_y] = affine.scale().map(block);
     if block_x == 1 && block_y == 1 {
-        return bilinear(&plane, &affine, tensor, out);
+        return bilinear(plane, &affine, tensor, out);
     }
-    let region = covered(&affine, tensor, &plane, [block_x, block_y]);
-    let (averages, columns, rows) = average(&plane, &region, [block_x, block_y]);
+    let region = covered(&affine, tensor, plane, [block_x, block_y]);
+    let (averages, columns, rows) = average(plane, &region, [block_x, block_y]);
     let [[a, b, x], [d, e, y]] = affine.0;
     let (kx, ky) = (block_x as f32, block_y as f32);
     let affine = Affine([
@@ -175,14 +264,27 @@ fn sample_channel(
     bilinear(&plane, &affine, tensor, out);
 }
 
+impl<'a> Plane<&'a [u8]> {
+    /// The same bytes as samples of another depth.
+    fn of<D>(self, data: impl Fn(&'a [u8]) -> D) -> Plane<D> {
+        Plane {
+            data: data(self.data),
+            step: self.step,
+            stride: self.stride,
+            width: self.width,
+            height: self.height,
+        }
+    }
+}
+
 /// The channel's samples; none where the picture is empty or its memory too short.
-fn source<'a>(frame: &Frame<'a>, c: &Channel) -> Option<Plane<'a, u8>> {
+fn source<'a>(frame: &Frame<'a>, c: &Channel) -> Option<Plane<&'a [u8]>> {
     let (width, height) = (c.width(frame.layout.width), c.height(frame.layout.height));
     if width == 0 || height == 0 {
         return None;
     }
     let data = frame.planes.get(c.plane)?;
-    data.get(c.index(width - 1, height - 1))?;
+    c.get(data, width - 1, height - 1)?;
     Some(Plane {
         data: data.get(c.offset..)?,
         step: c.step,
@@ -208,10 +310,10 @@ struct Region {
 
 /// The blocks that the crop touches. Blocks are counted from the picture's corner, so that their
 /// grid stands still when the crop moves.
-fn covered<T>(
+fn covered<D>(
     affine: &Affine,
     tensor: &Tensor,
-    plane: &Plane<T>,
+    plane: &Plane<D>,
     [block_x, block_y]: [usize; 2],
 ) -> Region {
     let (w, h) = (tensor.width as f32, tensor.height as f32);
@@ -232,8 +334,8 @@ fn covered<T>(
 }
 
 /// The mean of every block in the region; blocks at the picture's edge average what there is.
-fn average(
-    plane: &Plane<u8>,
+fn average<D: Blocks>(
+    plane: &Plane<D>,
     region: &Region,
     [block_x, block_y]: [usize; 2],
 ) -> (Vec<f32>, usize, usize) {
@@ -242,66 +344,50 @@ fn average(
     let mut means = vec![0.0; columns * rows];
     let left = region.columns.start * block_x;
     let right = (region.columns.end * block_x).min(plane.width);
-    let mut sums = vec![0u16; right - left];
+    let mut sums = vec![D::Sum::default(); right - left];
     for (row, means) in means.chunks_exact_mut(columns).enumerate() {
         let top = (region.rows.start + row) * block_y;
         let bottom = (top + block_y).min(plane.height);
-        sums.fill(0);
+        sums.fill(D::Sum::default());
         for y in top..bottom {
-            let line = &plane.data[y * plane.stride + left * plane.step..];
-            add_row(&mut sums, line, plane.step);
+            let start = y * plane.stride + left * plane.step;
+            plane.data.add_row(start, plane.step, &mut sums);
         }
         let lines = bottom - top;
         match block_x {
-            1 => fold::<1>(&sums, lines, means),
-            2 => fold::<2>(&sums, lines, means),
-            3 => fold::<3>(&sums, lines, means),
-            4 => fold::<4>(&sums, lines, means),
+            1 => fold::<D, 1>(&sums, lines, means),
+            2 => fold::<D, 2>(&sums, lines, means),
+            3 => fold::<D, 3>(&sums, lines, means),
+            4 => fold::<D, 4>(&sums, lines, means),
             _ => means
                 .iter_mut()
                 .zip(sums.chunks(block_x))
-                .for_each(|(out, block)| *out = mean(block, lines)),
+                .for_each(|(out, block)| *out = mean::<D>(block, lines)),
         }
     }
     (means, columns, rows)
 }
 
 /// As the loop for any block size, but fast for the common ones.
-fn fold<const BLOCK: usize>(sums: &[u16], lines: usize, means: &mut [f32]) {
+fn fold<D: Blocks, const BLOCK: usize>(sums: &[D::Sum], lines: usize, means: &mut [f32]) {
     let (blocks, rest) = sums.as_chunks::<BLOCK>();
-    let scale = 1.0 / (BLOCK * lines) as f32;
+    let scale = D::STEP / (BLOCK * lines) as f32;
     for (out, block) in means.iter_mut().zip(blocks) {
-        *out = block.iter().map(|&v| i32::from(v)).sum::<i32>() as f32 * scale;
+        // Signed, which becomes a float faster.
+        let sum = block.iter().map(|&v| v.into().cast_signed()).sum::<i32>();
+        *out = sum as f32 * scale;
     }
     if let Some(last) = means.last_mut().filter(|_| !rest.is_empty()) {
-        *last = mean(rest, lines);
+        *last = mean::<D>(rest, lines);
     }
 }
 
-fn mean(column_sums: &[u16], lines: usize) -> f32 {
-    let sum: u32 = column_sums.iter().map(|&v| u32::from(v)).sum();
-    sum as f32 / (column_sums.len() * lines) as f32
+fn mean<D: Blocks>(column_sums: &[D::Sum], lines: usize) -> f32 {
+    let sum: u32 = column_sums.iter().map(|&v| v.into()).sum();
+    sum as f32 * D::STEP / (column_sums.len() * lines) as f32
 }
 
-fn add_row(sums: &mut [u16], line: &[u8], step: usize) {
-    if step == 1 {
-        // Kept apart because this one is vectorised.
-        for (sum, &v) in sums.iter_mut().zip(line) {
-            *sum += u16::from(v);
-        }
-    } else {
-        for (sum, &v) in sums.iter_mut().zip(line.iter().step_by(step)) {
-            *sum += u16::from(v);
-        }
-    }
-}
-
-fn bilinear<T: Copy + Into<f32>>(
-    plane: &Plane<T>,
-    affine: &Affine,
-    tensor: &Tensor,
-    out: &mut [f32],
-) {
+fn bilinear<D: Samples>(plane: &Plane<D>, affine: &Affine, tensor: &Tensor, out: &mut [f32]) {
     let [[dx, ..], [dy, ..]] = affine.0;
     for (v, row) in out.chunks_exact_mut(tensor.width).enumerate() {
         let [x, y] = affine.apply([0.5, v as f32 + 0.5]);
@@ -338,12 +424,7 @@ fn inside(first: f32, step: f32, samples: usize, count: usize) -> Range<usize> {
 }
 
 /// A row whose every sample has its right and lower neighbours in the plane.
-fn bilinear_row<T: Copy + Into<f32>>(
-    plane: &Plane<T>,
-    start: [f32; 2],
-    step: [f32; 2],
-    row: &mut [f32],
-) {
+fn bilinear_row<D: Samples>(plane: &Plane<D>, start: [f32; 2], step: [f32; 2], row: &mut [f32]) {
     // Fixed point: cheaper than converting two floats for every pixel.
     const ONE: f32 = 65536.0;
     const UNIT: f32 = 1.0 / ONE;
@@ -359,8 +440,8 @@ fn bilinear_row<T: Copy + Into<f32>>(
 }
 
 /// A row that may leave the plane.
-fn bilinear_row_clamped<T: Copy + Into<f32>>(
-    plane: &Plane<T>,
+fn bilinear_row_clamped<D: Samples>(
+    plane: &Plane<D>,
     [x, y]: [f32; 2],
     [dx, dy]: [f32; 2],
     row: &mut [f32],
@@ -387,13 +468,13 @@ fn bilinear_row_clamped<T: Copy + Into<f32>>(
 
 /// Blends the four samples at `upper` and `lower` and their right neighbours.
 #[inline(always)]
-fn blend<T: Copy + Into<f32>>(
-    plane: &Plane<T>,
+fn blend<D: Samples>(
+    plane: &Plane<D>,
     [upper, lower]: [usize; 2],
     right: usize,
     [fx, fy]: [f32; 2],
 ) -> f32 {
-    let at = |i: usize| -> f32 { plane.data[i].into() };
+    let at = |i: usize| plane.data.at(i);
     let above = at(upper) + (at(upper + right) - at(upper)) * fx;
     let below = at(lower) + (at(lower + right) - at(lower)) * fx;
     above + (below - above) * fy
@@ -427,6 +508,7 @@ mod tests {
             stride,
             sub_x: sub,
             sub_y: sub,
+            depth: Depth::Eight,
         };
         Layout {
             width: WIDTH,

@@ -3,6 +3,8 @@
 //! Everything that reads or draws pixels works on this view, so that planar, semi-planar and packed
 //! formats share one code path and only the touched region is ever converted.
 
+use super::sample::Depth;
+
 /// Where the samples of one channel lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Channel {
@@ -18,6 +20,7 @@ pub struct Channel {
     pub sub_x: u8,
     /// log2 of the vertical subsampling.
     pub sub_y: u8,
+    pub depth: Depth,
 }
 
 impl Channel {
@@ -31,13 +34,20 @@ impl Channel {
         (height + (1 << self.sub_y) - 1) >> self.sub_y
     }
 
+    /// The value of sample (x, y), in levels of 8 bits; `None` beyond the plane's end.
+    #[inline]
+    pub fn get(&self, plane: &[u8], x: usize, y: usize) -> Option<f32> {
+        self.depth.get(plane, self.index(x, y))
+    }
+
     /// Byte index of sample (x, y) in its plane.
     pub fn index(&self, x: usize, y: usize) -> usize {
         self.offset + y * self.stride + x * self.step
     }
 }
 
-/// What the three channels mean.
+/// What the three channels mean. Of 10 bits in full range the largest number is 255.75 here and not 255: less
+/// than a level of 8 bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Colour {
     /// Channels are R, G, B, 0 to 255.
@@ -118,6 +128,7 @@ impl Layout {
             stride: width * 3,
             sub_x: 0,
             sub_y: 0,
+            depth: Depth::Eight,
         };
         Self {
             width,
@@ -166,7 +177,7 @@ impl Frame<'_> {
         };
         let (i, next_i, fx) = along(x, channel.sub_x, channel.width(width));
         let (j, next_j, fy) = along(y, channel.sub_y, channel.height(height));
-        let sample = |i, j| Some(f32::from(*plane.get(channel.index(i, j))?));
+        let sample = |i, j| channel.get(plane, i, j);
         let top = super::smooth::mix(sample(i, j)?, sample(next_i, j)?, fx);
         let bottom = super::smooth::mix(sample(i, next_j)?, sample(next_i, next_j)?, fx);
         Some(super::smooth::mix(top, bottom, fy))
@@ -185,7 +196,7 @@ impl Frame<'_> {
         let value = |c: usize| {
             let channel = &layout.channels[c];
             let plane = self.planes[channel.plane];
-            f32::from(plane.get(channel.index(x, y)).copied().unwrap_or_default())
+            channel.get(plane, x, y).unwrap_or_default()
         };
         match layout.colour {
             Colour::Rgb => 0.299 * value(0) + 0.587 * value(1) + 0.114 * value(2),

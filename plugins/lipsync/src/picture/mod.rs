@@ -6,6 +6,7 @@ pub mod crop;
 pub mod frame;
 pub mod outline;
 pub mod patch;
+pub mod sample;
 pub mod smooth;
 
 /// An upright rectangle in frame pixels.

@@ -1,5 +1,6 @@
 //! A copied rectangle of one channel, to sample from while the picture is overwritten.
 
+use super::sample::{Sample, by_depth};
 use super::{Region, frame::Channel};
 
 /// Samples around the rectangle that the cubic filter needs.
@@ -34,7 +35,17 @@ impl Patch {
         self.y = region.y as f32;
         self.max_x = (region.width.max(1) - 1) as f32;
         self.max_y = (region.height.max(1) - 1) as f32;
-        for (row, out) in self.data.chunks_exact_mut(w).enumerate() {
+        by_depth!(channel.depth, S => self.copy::<S>(channel, plane, region, [width, height]));
+    }
+
+    fn copy<S: Sample>(
+        &mut self,
+        channel: &Channel,
+        plane: &[u8],
+        region: Region,
+        [width, height]: [usize; 2],
+    ) {
+        for (row, out) in self.data.chunks_exact_mut(self.stride).enumerate() {
             let y = (region.y + row).saturating_sub(PAD).min(height - 1);
             let start = channel.index(0, y);
             let line = &plane[start..];
@@ -42,9 +53,9 @@ impl Patch {
             let last = (region.x + region.width + PAD).min(width);
             let lead = first + PAD - region.x;
             let middle = last - first;
-            let samples = line[first * channel.step..].iter().step_by(channel.step);
-            for (to, &from) in out[lead..lead + middle].iter_mut().zip(samples) {
-                *to = f32::from(from);
+            let samples = S::values(&line[first * channel.step..], channel.step);
+            for (to, from) in out[lead..lead + middle].iter_mut().zip(samples) {
+                *to = from;
             }
             let (a, b) = (out[lead], out[lead + middle - 1]);
             out[..lead].fill(a);
@@ -130,6 +141,7 @@ fn weights(t: f32) -> [f32; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::sample::Depth;
 
     const CHANNEL: Channel = Channel {
         plane: 0,
@@ -138,6 +150,7 @@ mod tests {
         stride: 23,
         sub_x: 0,
         sub_y: 0,
+        depth: Depth::Eight,
     };
 
     /// 10 by 8 samples and bytes of others between and behind them.

@@ -6,6 +6,7 @@
 //! where it is, as teeth do, and the lips cover it.
 
 use super::{lips::Lips, smoothstep};
+use crate::bank::bendable;
 
 /// Columns in which the lips are tabulated.
 const COLUMNS: usize = 128;
@@ -17,11 +18,6 @@ const ABOVE: f32 = 0.34;
 const BELOW: f32 = 0.85;
 /// A lip keeps its form up to here from its edge.
 const FIRM: f32 = 0.1;
-/// What is between lips is stretched to no more than this, and this much more.
-const STRETCH: f32 = 1.7;
-const STRETCH_MORE: f32 = 0.012;
-/// Lips are brought nearer to each other by no more than this.
-const CLOSES: f32 = 0.06;
 /// Smaller changes are not worth a second look.
 const NOTHING: f32 = 0.002;
 
@@ -45,6 +41,8 @@ pub struct Bend {
     line: f32,
     idle: bool,
     closes: bool,
+    /// Around the bent lips: least and greatest x, and y.
+    lips: [[f32; 2]; 2],
 }
 
 /// Where a point of the bent face is in the laid one, as a displacement in units.
@@ -59,7 +57,7 @@ impl Bend {
     /// From `lips` to the opening and the width that are asked for, in units.
     pub fn prepare(&mut self, lips: &Lips, opening: f32, width: f32) {
         let own = lips.gap * lips.parted;
-        let [least, most] = Self::range(own);
+        let [least, most] = bendable(own);
         let opening = opening.clamp(least, most);
         let change = opening - own;
         let ratio = (width / lips.width.max(0.1)).clamp(0.8, 1.2);
@@ -91,16 +89,75 @@ impl Bend {
                 to_lower: lower + (1.0 - UPPER_SHARE) * change,
             });
         }
+        let beside = self.half / self.squeeze + FIRM;
+        let shown = self
+            .columns
+            .iter()
+            .zip(0..)
+            .filter(|(_, i)| (*i as f32 / COLUMNS as f32 * 2.0 - 1.0).abs() * REACH <= beside);
+        let mut y = [f32::MAX, f32::MIN];
+        for (column, _) in shown {
+            y = [y[0].min(column.to_upper), y[1].max(column.to_lower)];
+        }
+        self.lips = [
+            [self.centre - beside, self.centre + beside],
+            [y[0] - FIRM, y[1] + FIRM],
+        ];
     }
 
-    /// From what to what opening a mouth whose opening is `own` can be bent.
-    pub fn range(own: f32) -> [f32; 2] {
-        [(own - CLOSES).max(0.0), own * STRETCH + STRETCH_MORE]
+    /// Whether the map must be asked for each sample within `reach` of the point; away from the lips it
+    /// is smooth.
+    #[inline]
+    pub fn is_detailed(&self, point: [f32; 2], reach: f32) -> bool {
+        let near = |v: f32, [least, most]: [f32; 2]| v > least - reach && v < most + reach;
+        near(point[0], self.lips[0]) && near(point[1], self.lips[1])
     }
 
     /// Whether nothing is bent at all.
     pub fn is_idle(&self) -> bool {
         self.idle
+    }
+
+    /// Where a point of the laid face comes to lie.
+    pub fn forth(&self, [x, y]: [f32; 2]) -> [f32; 2] {
+        let near = |x: f32| {
+            let side = 1.0 - smoothstep(0.55, 1.0, ((x - self.centre) / REACH).abs());
+            let tall = 1.0 - smoothstep(0.12, 0.5, (y - self.line).abs());
+            (side, tall)
+        };
+        // Where the map comes from here is found in a few rounds: it is nearly straight.
+        let mut to = x;
+        for _ in 0..3 {
+            let (side, tall) = near(to);
+            to = x - (to - self.centre) * (self.squeeze - 1.0) * tall * side;
+        }
+        let column = self.column(to);
+        let upper = y <= 0.5 * (column.upper + column.lower);
+        let mut at = y;
+        for _ in 0..4 {
+            let moved = if upper {
+                column.above(at.min(column.to_upper))
+            } else {
+                column.below(at.max(column.to_lower))
+            };
+            at = y - moved * near(to).0;
+        }
+        [to, at]
+    }
+
+    fn column(&self, x: f32) -> Column {
+        let off = (x - self.centre) / REACH;
+        let at = ((off * 0.5 + 0.5) * COLUMNS as f32).clamp(0.0, COLUMNS as f32 - 0.001);
+        let i = at as i32 as usize;
+        let t = at - i as f32;
+        let (a, b) = (&self.columns[i], &self.columns[i + 1]);
+        let lerp = |a: f32, b: f32| a + (b - a) * t;
+        Column {
+            upper: lerp(a.upper, b.upper),
+            lower: lerp(a.lower, b.lower),
+            to_upper: lerp(a.to_upper, b.to_upper),
+            to_lower: lerp(a.to_lower, b.to_lower),
+        }
     }
 
     /// Where the point is in the laid face; `pixel` is the size of a sample.
@@ -111,17 +168,7 @@ impl Bend {
         if side <= 0.0 {
             return Bent::default();
         }
-        let at = ((off * 0.5 + 0.5) * COLUMNS as f32).clamp(0.0, COLUMNS as f32 - 0.001);
-        let i = at as i32 as usize;
-        let t = at - i as f32;
-        let (a, b) = (&self.columns[i], &self.columns[i + 1]);
-        let lerp = |a: f32, b: f32| a + (b - a) * t;
-        let column = Column {
-            upper: lerp(a.upper, b.upper),
-            lower: lerp(a.lower, b.lower),
-            to_upper: lerp(a.to_upper, b.to_upper),
-            to_lower: lerp(a.to_lower, b.to_lower),
-        };
+        let column = self.column(x);
         // Sideways, fading above and below the lips.
         let tall = 1.0 - smoothstep(0.12, 0.5, (y - self.line).abs());
         let dx = (x - self.centre) * (self.squeeze - 1.0) * tall * side;
@@ -221,13 +268,6 @@ mod tests {
     }
 
     #[test]
-    fn no_mouth_is_bent_further_than_it_looks_right() {
-        let [least, most] = Bend::range(0.2);
-        assert!(least > 0.1 && most < 0.4);
-        assert_eq!(Bend::range(0.03)[0], 0.0, "a small one closes");
-    }
-
-    #[test]
     fn the_map_keeps_the_order_of_the_skin() {
         for (gap, change) in [(0.1, 0.06), (0.2, -0.06), (0.02, 0.012), (0.06, -0.05)] {
             let lips = Lips::of(&testing::face_with_gap(AT, UNIT, gap)).unwrap();
@@ -246,6 +286,33 @@ mod tests {
     }
 
     #[test]
+    fn a_bent_face_has_the_lips_that_were_asked_for() {
+        for (gap, change) in [(0.1, 0.05), (0.2, -0.06), (0.02, 0.012), (0.06, -0.05)] {
+            let mesh = testing::face_with_gap(AT, UNIT, gap);
+            let before = Lips::of(&mesh).unwrap();
+            let own = before.gap * before.parted;
+            let mut bend = Bend::default();
+            bend.prepare(&before, own + change, 1.1 * before.width);
+            let mut bent = mesh.clone();
+            for point in bent.0.iter_mut() {
+                let local = before.frame.to_local([point[0], point[1]]);
+                [point[0], point[1]] = before.frame.to_pixel(bend.forth(local));
+            }
+            let after = Lips::of(&bent).unwrap();
+            let opened = after.gap - before.gap;
+            assert!((opened - change).abs() < 0.012, "{gap} {change}: {opened}");
+            assert!((after.width / before.width - 1.1).abs() < 0.03);
+            // There and back again.
+            for p in [[0.0, 0.4], [0.2, -0.2], [-0.5, 0.1], [0.7, 0.7]] {
+                let [x, y] = bend.forth(p);
+                let moved = bend.at([x, y], 1e-4).moved;
+                let off = (x + moved[0] - p[0]).hypot(y + moved[1] - p[1]);
+                assert!(off < 0.01, "{p:?}: {off}");
+            }
+        }
+    }
+
+    #[test]
     fn lips_that_close_cover_what_was_between_them() {
         let (bend, lips) = bend(0.09, 0.0);
         let [upper, lower, _] = lips.edges(lips.centre);
@@ -253,7 +320,7 @@ mod tests {
             .map(|step| -0.3 + 0.002 * step as f32)
             .map(|y| y + bend.at([lips.centre, y], 1e-4).moved[1])
             .collect();
-        let least = Bend::range(lips.gap * lips.parted)[0];
+        let least = bendable(lips.gap * lips.parted)[0];
         let shown = column
             .iter()
             .filter(|y| **y > upper + 0.01 && **y < lower - 0.01)

@@ -9,7 +9,12 @@ use super::{
 };
 use crate::{
     face::Mesh,
-    picture::{Rect, crop::Order, outline},
+    picture::{
+        Rect,
+        crop::Order,
+        outline,
+        sample::{Sample, by_depth},
+    },
 };
 
 /// A generator's picture of one face: three planes of `size` by `size` values from 0 to 1.
@@ -113,12 +118,15 @@ impl CropBlender {
             let (w, h) = (channel.width(layout.width), channel.height(layout.height));
             let target = region.subsampled(channel.sub_x, channel.sub_y, w, h);
             let plane = &mut *frame.planes[channel.plane];
-            self.blend_channel(plane, channel, target, bounds, generated.size);
+            let size = generated.size;
+            by_depth!(channel.depth, S => {
+                self.blend_channel::<S>(plane, channel, target, bounds, size);
+            });
         }
         region
     }
 
-    fn blend_channel(
+    fn blend_channel<S: Sample>(
         &self,
         plane: &mut [u8],
         channel: &Channel,
@@ -139,7 +147,7 @@ impl CropBlender {
         for row in target.y..target.y + target.height {
             let v = v0 + (row as f32 + 0.5) * dv;
             let start = channel.index(target.x, row);
-            let samples = plane[start..].iter_mut().step_by(channel.step);
+            let samples = S::cells(&mut plane[start..], channel.step);
             for (col, to) in (target.x..target.x + target.width).zip(samples) {
                 let u = u0 + (col as f32 + 0.5) * du;
                 let alpha = self
@@ -155,8 +163,8 @@ impl CropBlender {
                 } else {
                     self.average(u, v, du, dv, nx, ny, size)
                 };
-                let own = f32::from(*to);
-                *to = (own + (value - own) * alpha + 0.5) as u8;
+                let own = S::get(&to);
+                S::set(to, own + (value - own) * alpha);
             }
         }
     }

@@ -14,7 +14,7 @@ const ROWS: usize = 30;
 const OUTWARDS: f32 = 0.85;
 /// The lips and what is next to them are no skin.
 const MARGIN: f32 = 0.07;
-/// Variance of rounding to whole levels, and what is too little to see.
+/// Variance of rounding to whole numbers, and what is too little to see.
 const ROUNDING: f32 = 1.0 / 12.0;
 const LEAST: f32 = 0.12;
 /// No picture that is watched is noisier: it is a beard then.
@@ -47,25 +47,20 @@ impl Grain {
             let Some([x, y]) = sample(channel, *place, size) else {
                 continue;
             };
-            let value = |by: usize| {
-                let index = channel.index(x + by - 2, y);
-                plane.get(index).copied().unwrap_or_default()
-            };
+            let value = |by: usize| channel.get(plane, x + by - 2, y).unwrap_or_default();
             let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(value);
             for v in [a, c, e] {
-                hash = (hash ^ u64::from(v)).wrapping_mul(0x0100_0000_01b3);
+                hash = (hash ^ v as u64).wrapping_mul(0x0100_0000_01b3);
             }
             // Second differences: slopes are no noise.
-            let bend = |a: u8, b: u8, c: u8| {
-                (i32::from(a) - 2 * i32::from(b) + i32::from(c)).pow(2) as f32
-            };
+            let bend = |a: f32, b: f32, c: f32| (a - 2.0 * b + c).powi(2);
             fine.push(bend(b, c, d));
             coarse.push(bend(a, c, e));
         }
         let shift = [hash >> 20, hash >> 40].map(|v| v as usize % SIZE);
         // Of white noise both have six times its variance.
         let [fine, coarse] = [fine, coarse].map(|mut squares| variance(&mut squares) / 6.0);
-        let variance = coarse.min(2.5 * fine) - ROUNDING;
+        let variance = coarse.min(2.5 * fine) - ROUNDING * channel.depth.step().powi(2);
         if variance < LEAST {
             return Self::default();
         }

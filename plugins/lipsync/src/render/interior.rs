@@ -47,6 +47,8 @@ const MOST_OF_SKIN: f32 = 1.35;
 const BRIGHTEST: f32 = 225.0;
 /// No tooth of a row ends so far above or below where the first one does.
 const NEAR_END: f32 = 0.2;
+/// From the middle of the tongue's tip to where it ends.
+const TIP_HALF_WIDTH: f32 = 0.2;
 /// The lower teeth stand in the shade of the upper ones.
 const LOWER_LIGHT: f32 = 0.8;
 
@@ -75,6 +77,8 @@ pub struct Interior<'a> {
     line: [f32; 3],
     opening: f32,
     tuck: f32,
+    /// How far the tip of the tongue is lifted to the upper teeth.
+    lifted: f32,
     centre: f32,
     squeeze: f32,
     /// The upper lip's shadow: what it leaves of the light.
@@ -158,6 +162,7 @@ impl<'a> Interior<'a> {
             shadow: (0.62 - 0.8 * complexion.light.top).clamp(0.4, 0.85),
             opening: warp.opening,
             tuck: warp.tuck,
+            lifted: warp.tongue,
             centre: lips.centre,
             squeeze: lips.foreshortening,
             own: lips.open,
@@ -256,7 +261,9 @@ impl<'a> Interior<'a> {
         let aside = self.light.at(from_middle);
         let shade = mix(0.6, 1.25, depth) * (1.0 - 0.3 * t2) * aside;
         let mut colour = self.dark.map(|v| v * shade);
-        self.tongue(&mut colour, from_middle, light * aside, above_lower, t2);
+        let lit = light * aside;
+        self.tongue(&mut colour, from_middle, lit, above_lower, t2);
+        self.tip(&mut colour, from_middle, lit, [below_upper, above_lower]);
 
         let soft = (0.014f32).max(1.2 * self.pixel);
         let mut lower_cover = 0.0;
@@ -365,6 +372,34 @@ impl<'a> Interior<'a> {
         let wet = 0.03 * self.skin * light * side * (1.0 - off * off).max(0.0);
         for (c, v) in colour.iter_mut().zip(self.tongue) {
             *c = mix(*c, v * lit + wet, 0.9 * cover);
+        }
+    }
+
+    /// The tip of the tongue behind the upper teeth: from the floor of the mouth up, narrower than the tongue, its
+    /// under side in the shade.
+    fn tip(
+        &self,
+        colour: &mut [f32; 3],
+        from_middle: f32,
+        light: f32,
+        [below_upper, above_lower]: [f32; 2],
+    ) {
+        let gap = below_upper + above_lower;
+        // In a narrow gap there is nothing to see of it.
+        let seen = self.lifted * smoothstep(0.02, 0.07, gap);
+        if seen <= 0.01 {
+            return;
+        }
+        let aside = from_middle / TIP_HALF_WIDTH;
+        let round = (1.0 - aside * aside).max(0.0);
+        // As high as it is lifted, and lower towards its sides.
+        let height = gap * mix(0.35, 1.1, self.lifted) * round.sqrt();
+        let soft = (0.03f32).max(1.2 * self.pixel);
+        let cover = seen.min(1.0) * ease((height - above_lower) / soft) * ease(2.0 * round);
+        let up = above_lower / gap.max(1e-3);
+        let lit = mix(0.55, 0.95, smoothstep(0.1, 0.8, up)) * light;
+        for (c, v) in colour.iter_mut().zip(self.tongue) {
+            *c = mix(*c, v * lit, 0.95 * cover);
         }
     }
 }

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     face::{Face, Mesh, colour, cut::Glance},
     model::MouthParams,
+    picture::sample::{Sample, by_depth},
 };
 
 /// `shape` for a face that opens its mouth `gain` times as far as the usual one.
@@ -44,6 +45,7 @@ pub fn tamed(shape: &MouthParams, strength: f32) -> MouthParams {
         press: (take(shape.press, 0.0, 1.0) - 7.5 * opening.min(0.0)).min(1.0),
         raise: take(shape.raise, -0.3, 1.0),
         jaw: take(shape.jaw, -0.05, 0.35),
+        tongue: take(shape.tongue, 0.0, 1.0),
     }
 }
 
@@ -153,6 +155,19 @@ impl MouthRenderer {
         strength: f32,
         seconds: f32,
     ) -> Region {
+        self.render_part(frame, mesh, shape, strength, seconds, 1.0)
+    }
+
+    /// The same, of which only `share` is seen.
+    pub fn render_part(
+        &mut self,
+        frame: &mut FrameMut,
+        mesh: &Mesh,
+        shape: &MouthParams,
+        strength: f32,
+        seconds: f32,
+        share: f32,
+    ) -> Region {
         let Some(mut lips) = Lips::of(mesh) else {
             return Region::EMPTY;
         };
@@ -167,7 +182,7 @@ impl MouthRenderer {
         if cut {
             self.reset();
         }
-        let share = self.presence.found(seconds);
+        let share = share * self.presence.found(seconds);
         let turn = Turn::of(mesh, &lips);
         self.known.look(&view, mesh, &turn, &mut lips, seconds);
         let last = Last {
@@ -215,6 +230,12 @@ impl MouthRenderer {
         };
         self.last = Some(last);
         region
+    }
+
+    /// The face is drawn on by others for now: what is known of it stays, where it was is forgotten.
+    pub fn pause(&mut self) {
+        self.presence = Presence::default();
+        self.last = None;
     }
 
     /// Whether `hold` would draw.
@@ -281,8 +302,9 @@ impl MouthRenderer {
                 Colour::Rgb if i > 0 => measured.with(&grain),
                 _ => measured,
             };
-            self.draw(plane, channel, target, &grain, |rgb| {
-                colour.from_rgb(rgb)[i]
+            let value = |rgb| colour.from_rgb(rgb)[i];
+            by_depth!(channel.depth, S => {
+                self.draw::<S>(plane, channel, target, &grain, value);
             });
             if share < 1.0 {
                 self.fade(plane, channel, target, share);
@@ -316,7 +338,7 @@ impl MouthRenderer {
         }
     }
 
-    fn draw(
+    fn draw<S: Sample>(
         &self,
         plane: &mut [u8],
         channel: &Channel,
@@ -334,28 +356,29 @@ impl MouthRenderer {
         let rows = self.traced.map.chunks_exact(target.width);
         for (row, line) in (target.y..).zip(rows) {
             let start = channel.index(target.x, row);
-            let samples = plane[start..].iter_mut().step_by(channel.step);
+            let samples = S::cells(&mut plane[start..], channel.step);
             for ((col, moved), to) in (target.x..).zip(line).zip(samples) {
                 if *moved == [0.0, 0.0] {
                     continue;
                 }
                 let (x, y) = (col as f32 + moved[0], row as f32 + moved[1]);
-                *to = (self.sample(fine, x, y) + 0.5) as u8;
+                S::set(to, self.sample(fine, x, y));
             }
         }
         for touch in &self.traced.seam {
             let (x, y) = place(touch.index);
-            let to = &mut plane[channel.index(x, y)];
+            let at = channel.index(x, y);
             let [dx, dy] = touch.other;
             let other = self.sample(fine, x as f32 + dx, y as f32 + dy);
-            let lip = f32::from(*to);
-            *to = (lip + (other - lip) * touch.share + 0.5) as u8;
+            let lip = channel.depth.get(plane, at).unwrap_or(other);
+            let value = lip + (other - lip) * touch.share;
+            channel.depth.put(plane, at, value);
         }
         let black = value([0.0; 3]);
         let bright = luma(self.known.complexion().skin).max(1.0);
         for &Seen { index, own, inside } in &self.traced.inside {
             let (x, y) = place(index);
-            let to = &mut plane[channel.index(x, y)];
+            let at = channel.index(x, y);
             let mut colour = value(inside.colour);
             if !grain.is_none() {
                 colour += grain.at(x, y, luma(inside.colour) / bright);
@@ -366,8 +389,9 @@ impl MouthRenderer {
                 let own = black + (own - black) * inside.light;
                 colour += (own - colour) * inside.own;
             }
-            let lip = f32::from(*to);
-            *to = (lip + (colour - lip) * inside.coverage + 0.5) as u8;
+            let lip = channel.depth.get(plane, at).unwrap_or(colour);
+            let value = lip + (colour - lip) * inside.coverage;
+            channel.depth.put(plane, at, value);
         }
     }
 
@@ -375,9 +399,10 @@ impl MouthRenderer {
     fn fade(&self, plane: &mut [u8], channel: &Channel, target: Region, share: f32) {
         for row in target.y..target.y + target.height {
             for col in target.x..target.x + target.width {
-                let to = &mut plane[channel.index(col, row)];
+                let at = channel.index(col, row);
                 let own = self.patch.linear(col as f32, row as f32);
-                *to = mix(own, f32::from(*to), share).round() as u8;
+                let drawn = channel.depth.get(plane, at).unwrap_or(own);
+                channel.depth.put(plane, at, mix(own, drawn, share));
             }
         }
     }

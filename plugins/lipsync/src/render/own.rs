@@ -16,6 +16,7 @@ use super::{
 use crate::bank::{Mouth, packed};
 use crate::face::Mesh;
 use crate::picture::Rect;
+use crate::picture::sample::{Sample, by_depth};
 
 /// What is asked of a mouth, in units of the distance between the eyes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,6 +38,15 @@ pub struct Target<'a> {
     pub mesh: &'a Mesh,
     /// How the samples of the mouths' source lie, and what they mean.
     pub source: &'a Layout,
+}
+
+/// Where a mouth, bent, stays further off what is asked than this, in units, the warp does the rest;
+/// from twice as far on all of it is seen.
+const OFF: f32 = 0.015;
+
+/// How much of the warp is seen over a mouth that stays `off` what was asked, in units.
+pub fn share_of_warp(off: f32) -> f32 {
+    ((off - OFF) / OFF).clamp(0.0, 1.0)
 }
 
 /// What became of a frame.
@@ -73,14 +83,30 @@ pub struct OwnMouth {
     /// What was drawn so far, by channel, weighted.
     drawn: [Vec<f32>; 3],
     nodes: Vec<super::lay::Node>,
+    /// For each node of a row how far it is bent, in pixels of the mouth's source.
+    bends: Vec<NodeBend>,
     lights: Vec<[f32; 2]>,
 }
 
+/// The bend at a node of the grid.
+#[derive(Clone, Copy, Default)]
+struct NodeBend {
+    by: [f32; 2],
+    /// Next to it each sample asks for its own.
+    is_detailed: bool,
+}
+
 impl OwnMouth {
-    /// How far a mouth whose opening is `own` stays off the one that is asked for.
-    pub fn off(own: f32, asked: f32) -> f32 {
-        let [least, most] = Bend::range(own);
-        (asked - most).max(least - asked).max(0.0)
+    /// The face as it was drawn last, in the frame's pixels: the last layer's points, bent.
+    pub fn drawn(&self, head: &HeadFrame) -> Option<Mesh> {
+        let mut mesh = self.laid.mesh()?;
+        if !self.bend.is_idle() {
+            for point in mesh.0.iter_mut() {
+                let bent = self.bend.forth(head.to_local([point[0], point[1]]));
+                [point[0], point[1]] = head.to_pixel(bent);
+            }
+        }
+        Some(mesh)
     }
 
     /// Draws the layers onto a face. `None`, and nothing changed, where there is no face in the
@@ -126,13 +152,8 @@ impl OwnMouth {
         }
         for (c, channel) in layout.channels.iter().enumerate() {
             let part = on_channel(&layout, channel, region);
-            self.blend(
-                &mut *frame.planes[channel.plane],
-                c,
-                channel,
-                part,
-                strength,
-            );
+            let plane = &mut *frame.planes[channel.plane];
+            by_depth!(channel.depth, S => self.blend::<S>(plane, c, channel, part, strength));
         }
         Some(Drawn {
             region,
@@ -266,8 +287,9 @@ impl OwnMouth {
         let [kx, ky] = steps(kept).map(|step| 1.0 / step);
         let pixel = sx.max(sy) / head.unit;
         let bends = !self.bend.is_idle();
-        let (mut nodes, mut lights) = (
+        let (mut nodes, mut node_bends, mut lights) = (
             std::mem::take(&mut self.nodes),
+            std::mem::take(&mut self.bends),
             std::mem::take(&mut self.lights),
         );
         let read = |[x, y]: [f32; 2]| {
@@ -283,6 +305,7 @@ impl OwnMouth {
             let y = (row as f32 + 0.5) * sy;
             self.laid.row(y, &mut nodes);
             self.relight.row(y, &self.laid, c, &mut lights);
+            bend_row(&self.bend, &self.laid, y, pixel, head, &mut node_bends);
             for (col, out) in (part.x..).zip(out) {
                 let x = (col as f32 + 0.5) * sx;
                 let (i, t) = self.laid.column(x);
@@ -292,28 +315,37 @@ impl OwnMouth {
                 }
                 let between = |a: f32, b: f32| a + (b - a) * t;
                 let at = [between(a.from[0], b.from[0]), between(a.from[1], b.from[1])];
-                let bent = if bends {
-                    self.bend.at(head.to_local([x, y]), pixel)
+                let value = if !bends {
+                    read(at)
                 } else {
-                    Default::default()
+                    let (a, b) = (&node_bends[i], &node_bends[i + 1]);
+                    if a.is_detailed || b.is_detailed {
+                        let bent = self.bend.at(head.to_local([x, y]), pixel);
+                        let moved = |by: [f32; 2]| {
+                            let [dx, dy] = self.laid.back_vector(head.vector(by));
+                            [at[0] + dx, at[1] + dy]
+                        };
+                        let value = read(moved(bent.moved));
+                        match bent.other {
+                            Some((by, share)) => value + (read(moved(by)) - value) * share,
+                            None => value,
+                        }
+                    } else {
+                        read([
+                            at[0] + between(a.by[0], b.by[0]),
+                            at[1] + between(a.by[1], b.by[1]),
+                        ])
+                    }
                 };
-                let moved = |by: [f32; 2]| {
-                    let [dx, dy] = self.laid.back_vector(head.vector(by));
-                    [at[0] + dx, at[1] + dy]
-                };
-                let mut value = read(moved(bent.moved));
-                if let Some((by, share)) = bent.other {
-                    value += (read(moved(by)) - value) * share;
-                }
                 let (a, b) = (lights[i], lights[i + 1]);
                 let lit = (value - black) * between(a[0], b[0]) + black + between(a[1], b[1]);
                 *out += share * lit;
             }
         }
-        (self.nodes, self.lights) = (nodes, lights);
+        (self.nodes, self.bends, self.lights) = (nodes, node_bends, lights);
     }
 
-    fn blend(
+    fn blend<S: Sample>(
         &mut self,
         plane: &mut [u8],
         c: usize,
@@ -327,19 +359,44 @@ impl OwnMouth {
         for (row, drawn) in (part.y..).zip(drawn) {
             self.laid.row((row as f32 + 0.5) * sy, &mut nodes);
             let start = channel.index(part.x, row);
-            let samples = plane[start..].iter_mut().step_by(channel.step);
+            let samples = S::cells(&mut plane[start..], channel.step);
             for ((col, value), to) in (part.x..).zip(drawn).zip(samples) {
                 let (i, t) = self.laid.column((col as f32 + 0.5) * sx);
                 let (a, b) = (nodes[i].seen, nodes[i + 1].seen);
                 let seen = (a + (b - a) * t) * strength;
                 if seen > 0.0 {
-                    let own = f32::from(*to);
-                    *to = (own + (value - own) * seen + 0.5) as u8;
+                    let own = S::get(&to);
+                    S::set(to, own + (value - own) * seen);
                 }
             }
         }
         self.nodes = nodes;
     }
+}
+
+/// The bend at the nodes of the grid's row at height `y`.
+fn bend_row(
+    bend: &Bend,
+    laid: &Laid,
+    y: f32,
+    pixel: f32,
+    head: &HeadFrame,
+    to: &mut Vec<NodeBend>,
+) {
+    to.clear();
+    if bend.is_idle() {
+        return;
+    }
+    // A sample is at most a cell away from the nodes on both sides of it.
+    let reach = laid.cell / head.unit;
+    to.extend((0..laid.columns).map(|i| {
+        let local = head.to_local([laid.place_of(i, 0)[0], y]);
+        let moved = bend.at(local, pixel).moved;
+        NodeBend {
+            by: laid.back_vector(head.vector(moved)),
+            is_detailed: bend.is_detailed(local, reach),
+        }
+    }));
 }
 
 /// One channel of one layer.

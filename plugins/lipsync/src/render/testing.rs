@@ -8,6 +8,7 @@ use super::{
 use crate::{
     face::{MESH_POINTS, Mesh},
     model::{JAW_OF_OPENING, MouthParams},
+    picture::sample::Depth,
 };
 
 /// Where the middle of the mouth is, and the distance between the eyes.
@@ -22,8 +23,8 @@ pub const REST: Rest = Rest {
     rolled_out: 0.0,
 };
 
-/// Packed RGB and BGRx, I420 and NV12 with padded rows, 4:4:4 in 709.
-pub fn layouts(width: usize, height: usize) -> [Layout; 5] {
+/// Packed RGB and BGRx, I420 and NV12 with padded rows, 4:4:4 in 709, I420 and NV12 of 10 bits, YUY2.
+pub fn layouts(width: usize, height: usize) -> [Layout; 8] {
     let packed = |offsets: [usize; 3], step: usize| Layout {
         width,
         height,
@@ -34,6 +35,7 @@ pub fn layouts(width: usize, height: usize) -> [Layout; 5] {
             stride: width * step + 5,
             sub_x: 0,
             sub_y: 0,
+            depth: Depth::Eight,
         }),
         colour: Colour::Rgb,
     };
@@ -44,6 +46,7 @@ pub fn layouts(width: usize, height: usize) -> [Layout; 5] {
         stride: width + 3,
         sub_x: 0,
         sub_y: 0,
+        depth: Depth::Eight,
     };
     let half = width.div_ceil(2);
     let chroma = |plane, offset, step| Channel {
@@ -53,12 +56,27 @@ pub fn layouts(width: usize, height: usize) -> [Layout; 5] {
         stride: half * step + 4,
         sub_x: 1,
         sub_y: 1,
+        depth: Depth::Eight,
     };
     let yuv = |channels, colour| Layout {
         width,
         height,
         channels,
         colour,
+    };
+    let deep = |c: Channel, depth| Channel {
+        offset: 2 * c.offset,
+        step: 2 * c.step,
+        stride: 2 * c.stride,
+        depth,
+        ..c
+    };
+    let yuy2 = |offset, step, sub_x| Channel {
+        offset,
+        step,
+        stride: 4 * half + 8,
+        sub_x,
+        ..luma
     };
     let full = |plane| Channel { plane, ..luma };
     let bt709 = Colour::Yuv {
@@ -72,6 +90,15 @@ pub fn layouts(width: usize, height: usize) -> [Layout; 5] {
         yuv([luma, chroma(1, 0, 1), chroma(2, 0, 1)], Colour::BT601),
         yuv([luma, chroma(1, 0, 2), chroma(1, 1, 2)], Colour::BT601),
         yuv([luma, full(1), full(2)], bt709),
+        yuv(
+            [luma, chroma(1, 0, 1), chroma(2, 0, 1)].map(|c| deep(c, Depth::Ten)),
+            Colour::BT601,
+        ),
+        yuv(
+            [luma, chroma(1, 0, 2), chroma(1, 1, 2)].map(|c| deep(c, Depth::TenAbove)),
+            Colour::BT601,
+        ),
+        yuv([yuy2(0, 2, 0), yuy2(1, 4, 1), yuy2(3, 4, 1)], Colour::BT601),
     ]
 }
 
@@ -87,7 +114,8 @@ pub fn picture(layout: &Layout) -> [Vec<u8>; 3] {
             for x in 0..c.width(layout.width) {
                 let centre = |v: usize, sub: u8| ((v as f32 + 0.5) * f32::from(1u8 << sub)) - 0.5;
                 let rgb = skin(centre(x, c.sub_x), centre(y, c.sub_y));
-                planes[c.plane][c.index(x, y)] = layout.colour.from_rgb(rgb)[i].round() as u8;
+                let value = layout.colour.from_rgb(rgb)[i];
+                c.depth.put(&mut planes[c.plane], c.index(x, y), value);
             }
         }
     }
@@ -104,11 +132,10 @@ fn skin(x: f32, y: f32) -> [f32; 3] {
 }
 
 pub fn rgb_at(layout: &Layout, planes: &[Vec<u8>; 3], x: usize, y: usize) -> [f32; 3] {
-    layout.colour.to_rgb(
-        layout
-            .channels
-            .map(|c| f32::from(planes[c.plane][c.index(x >> c.sub_x, y >> c.sub_y)])),
-    )
+    layout.colour.to_rgb(layout.channels.map(|c| {
+        c.get(&planes[c.plane], x >> c.sub_x, y >> c.sub_y)
+            .unwrap_or_default()
+    }))
 }
 
 /// Every byte outside the region, padding included, is as it was.
@@ -123,8 +150,9 @@ pub fn assert_same_outside(
         for y in 0..c.height(layout.height) {
             for x in 0..c.width(layout.width) {
                 if region.contains(x << c.sub_x, y << c.sub_y) {
-                    let i = c.index(x, y);
-                    expected[c.plane][i] = after[c.plane][i];
+                    let at = c.index(x, y);
+                    let sample = at..at + c.depth.bytes();
+                    expected[c.plane][sample.clone()].copy_from_slice(&after[c.plane][sample]);
                 }
             }
         }

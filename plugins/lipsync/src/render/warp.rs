@@ -185,6 +185,7 @@ pub struct Warp {
     /// Opening in the middle of the target.
     pub opening: f32,
     pub tuck: f32,
+    pub tongue: f32,
     /// Upper end of the first lower teeth, in the middle.
     pub lower_teeth: f32,
     /// What lies nearer to the edge of a lip than this is taken from so far within the lip: the colour of an open mouth
@@ -208,6 +209,7 @@ impl Default for Warp {
             line: 0.0,
             opening: 0.0,
             tuck: 0.0,
+            tongue: 0.0,
             lower_teeth: 0.0,
             smear: 0.0,
             most_smear: 0.0,
@@ -310,6 +312,7 @@ impl Warp {
         self.scale = COLUMNS as f32 / (2.0 * reach);
         self.line = line;
         self.tuck = shape.tuck;
+        self.tongue = shape.tongue;
         self.opening = (lower + raise).max(0.0);
         let above_lip = lower - LOWER.first - TEETH_OF_JAW * shape.jaw;
         self.lower_teeth = line + lower - shown(above_lip);

@@ -1,8 +1,10 @@
 //! ONNX Runtime: finding and loading the library, and sessions that belong to the process.
 
+mod interrupt;
 mod library;
 mod session;
 
+pub use interrupt::Interrupt;
 pub use library::{LIBRARY_PATH_VARIABLE, candidates, data_dir, environment};
 pub use ort::session::RunOptions;
 pub use session::{Options, Provider, Session, TensorInfo, load, load_bytes};

@@ -70,6 +70,25 @@ def mouth_shape(name, columns="t", parameters=3, bands=80, pad=1, out_columns=No
           [tensor("mouth", [1, parameters, out_columns or columns])], [constant("weights", weights)])
 
 
+def front():
+    """Bands 0, 10 and 20, each pair of columns added up: mel [1, 80, 2 n] -> features [1, n, 3]."""
+    weights = np.zeros((3, 80, 2), np.float32)
+    for k in range(3):
+        weights[k, 10 * k] = 1
+    nodes = [helper.make_node("Conv", ["mel", "weights"], ["bands"], kernel_shape=[2], strides=[2]),
+             helper.make_node("Transpose", ["bands"], ["features"], perm=[0, 2, 1])]
+    write("front", nodes, [tensor("mel", [1, 80, "t"])], [tensor("features", [1, "n", 3])],
+          [constant("weights", weights)])
+
+
+def head():
+    """A tenth of each feature, a row for each row."""
+    nodes = [helper.make_node("Transpose", ["features"], ["rows"], perm=[0, 2, 1]),
+             helper.make_node("Mul", ["rows", "tenth"], ["mouth"])]
+    write("head_free", nodes, [tensor("features", [1, "n", 3])], [tensor("mouth", [1, 3, "n"])],
+          [constant("tenth", np.float32(0.1))])
+
+
 generator("generator_8", 8)
 generator("generator_96", 96, names=("source", "target"))
 generator("generator_8_batch_1", 8, batch=1, names=("audio", "images"))
@@ -80,6 +99,8 @@ mouth_shape("mouth_fixed", columns=34)
 mouth_shape("wrong_bands", bands=64)
 # Declares nothing wrong, and gives two columns less than it was given.
 mouth_shape("mouth_shrinks", pad=0, out_columns="u")
+front()
+head()
 
 # Takes a picture and nothing else, as any other network would.
 write("wrong_kind", [helper.make_node("Relu", ["x"], ["y"])],

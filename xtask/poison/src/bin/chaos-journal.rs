@@ -5,13 +5,15 @@
 //!     chaos-journal finish FOLDER COUNT  enters COUNT jobs as done, and writes some bytes as their outputs
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use lipflow::batch::identity::Identifier;
 use lipflow::cancel::Cancel;
 use lipflow::digest;
 use lipflow::event::{JobState, Outcome, Progress};
-use lipflow::journal::{Change, Ending, Journal, Stamp};
+use lipflow::journal::{Change, Ending, Journal, Stamp, recover};
+use lipflow::store::LocalStore;
 use rusqlite::{Connection, OpenFlags};
 
 fn main() -> Result<()> {
@@ -43,21 +45,19 @@ fn endings(folder: &Path) -> Result<()> {
 fn finish(folder: &Path, count: usize) -> Result<()> {
     let mut journal = Journal::open(folder)?;
     journal.sign_in()?;
-    journal.recover()?;
+    recover(&journal, &LocalStore)?;
     let batch = journal.batch(None)?.context("there is no batch")?.id;
     let identifier = Identifier::default();
     for _ in 0..count {
         let claim = journal
-            .claim(batch, std::process::id())?
+            .apply_and_claim(batch, &mut Vec::new(), std::process::id(), &|_| None)?
+            .claim
             .context("there are not as many jobs")?;
         let (job, lease, spec) = (claim.job, claim.lease(), &claim.spec);
         let mut changes = Vec::new();
         let mut digests = Vec::new();
-        for (path, known) in [
-            (&spec.face, claim.face_digest),
-            (&spec.speech, claim.speech_digest),
-        ] {
-            let sha256 = match known {
+        for path in [&spec.face, &spec.speech] {
+            let sha256 = match journal.known_digest(path)? {
                 Some(sha256) => sha256,
                 None => {
                     let stamp = Stamp::of(path)?;
@@ -82,17 +82,17 @@ fn finish(folder: &Path, count: usize) -> Result<()> {
             std::fs::create_dir_all(folder)?;
         }
         std::fs::write(output, &content)?;
-        changes.push(Change::Identified { lease, identity });
         changes.push(Change::Made {
             lease,
             sha256: digest::of_bytes(content.as_bytes()),
+            identity: Some(identity),
         });
         changes.push(Change::Ended {
             lease,
             ending: Ending {
                 state: JobState::Done,
                 outcome: Outcome::nothing(JobState::Done, &Progress::default()),
-                not_before: 0.0,
+                retry_after: Duration::ZERO,
                 stage: "publishing".into(),
                 signal: None,
                 is_culprit: false,

@@ -120,7 +120,8 @@ mod tests {
                 };
                 for (channel, value) in layout.channels.iter().zip(layout.colour.from_rgb(rgb)) {
                     let at = channel.index(x >> channel.sub_x, y >> channel.sub_y);
-                    planes[channel.plane][at] = value as u8;
+                    let value = value.floor();
+                    channel.depth.put(&mut planes[channel.plane], at, value);
                 }
             }
         }

@@ -70,7 +70,7 @@ fn luma(frame: &Frame, [x, y]: [f32; 2]) -> Option<f32> {
         let value = |c: usize| {
             let channel = &layout.channels[c];
             let plane = frame.planes[channel.plane];
-            plane.get(channel.index(i, j)).map(|&v| f32::from(v))
+            channel.get(plane, i, j)
         };
         match layout.colour {
             Colour::Rgb => Some(0.299 * value(0)? + 0.587 * value(1)? + 0.114 * value(2)?),

@@ -186,3 +186,25 @@ fn the_dark_of_an_open_mouth_is_neither_black_nor_grey() {
         }
     }
 }
+
+#[test]
+fn a_lifted_tongue_is_seen_behind_the_upper_teeth() {
+    let painted = |tongue: f32| {
+        let shape = MouthParams {
+            tongue,
+            ..shape(0.2, 0.0, 0.0)
+        };
+        Painted::new(&shape, Light::default(), 0.0)
+    };
+    let [down, half, up] = [0.0, 0.5, 1.0].map(painted);
+    // In the dark below the upper teeth, the flesh of the tongue.
+    let y = down.warp.line + UPPER.first + 0.02;
+    let [dark, some, flesh] = [&down, &half, &up].map(|p| p.at(0.02, y).unwrap());
+    assert!(luma(flesh) > 1.5 * luma(dark), "{flesh:?} for {dark:?}");
+    assert!(flesh[0] > 1.5 * flesh[1], "{flesh:?} is no flesh");
+    assert!(luma(some) <= luma(flesh), "{some:?} for {flesh:?}");
+    // The teeth stand before it, and its tip is narrow.
+    assert!(up.is_tooth(0.02, up.warp.line + 0.5 * UPPER.first));
+    let aside = TIP_HALF_WIDTH + 0.05;
+    assert_eq!(up.at(aside, y), down.at(aside, y));
+}

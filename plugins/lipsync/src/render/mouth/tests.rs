@@ -1,6 +1,7 @@
 mod over_time;
 
 use super::*;
+use crate::picture::sample::Depth;
 use crate::{
     face::MESH_POINTS,
     model::JAW_OF_OPENING,
@@ -77,7 +78,20 @@ fn a_resting_face_asked_to_rest_keeps_every_byte() {
             testing::tilted(testing::face(AT, UNIT), AT, -0.3),
         ] {
             let (after, _) = drawn(&layout, &mesh, &MouthParams::default());
-            assert!(after == testing::picture(&layout));
+            let before = testing::picture(&layout);
+            if layout.channels[0].depth == Depth::Eight {
+                assert!(after == before);
+                continue;
+            }
+            // Quarters of a level show what rounds away in whole ones.
+            for y in 0..h {
+                for x in 0..w {
+                    let rgb = |planes| testing::rgb_at(&layout, planes, x, y);
+                    for (a, b) in rgb(&after).into_iter().zip(rgb(&before)) {
+                        assert!((a - b).abs() < 0.75, "at {x}, {y}: {b} becomes {a}");
+                    }
+                }
+            }
         }
     }
 }

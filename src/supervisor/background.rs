@@ -2,21 +2,26 @@
 
 use std::time::{Duration, Instant};
 
-use super::Supervisor;
-use crate::cancel::Haste;
+use super::{Stage, Supervisor};
+use crate::cancel::Shutdown;
 use crate::journal::Result;
 use crate::pipeline::probe::Role;
 use crate::worker::protocol::Order;
 
 /// How often jobs of dead controllers are looked for, and what is left to do is estimated anew.
 const SURVEY_INTERVAL: Duration = Duration::from_secs(2);
+/// How long the report's pictures may take.
+const PICTURES_LIMIT: Duration = Duration::from_secs(20);
 /// So many files are asked about at once.
 const MOST_UNKNOWN: usize = 50;
 
 impl Supervisor<'_> {
     /// Estimates and pictures are made beside the work, one at a time.
-    pub(super) fn run_errands(&mut self) {
-        if self.errand.is_some() || self.paused.is_some() || self.errands.is_empty() {
+    pub(super) fn run_background(&mut self) {
+        if self.background_task.is_some()
+            || self.paused.is_some()
+            || self.background_tasks.is_empty()
+        {
             return;
         }
         let serial = match self.background {
@@ -27,71 +32,73 @@ impl Supervisor<'_> {
             },
         };
         self.background = Some(serial);
-        if let Some((order, lease)) = self.errands.pop_front() {
-            self.errand = Some(lease);
+        if let Some((order, lease)) = self.background_tasks.pop_front() {
+            self.background_task = Some(lease);
             self.orders.push((serial, order));
         }
     }
 
-    pub(super) fn finish_errands(&mut self) {
-        const LIMIT: Duration = Duration::from_secs(20);
-        let end = Instant::now() + LIMIT;
-        // Nobody needs estimates any more.
-        self.errands
+    /// The jobs are over. Nobody needs estimates any more; the report's pictures may take a moment.
+    pub(super) fn end_work(&mut self) {
+        self.background_tasks
             .retain(|(order, _)| matches!(order, Order::Thumbnail { .. }));
-        while Instant::now() < end
-            && self.stop.haste() != Haste::Now
-            && (self.errand.is_some() || !self.errands.is_empty())
-        {
-            self.run_errands();
-            if self.flush().is_err() {
-                return;
-            }
-            if self.take_in().is_err() {
-                return;
-            }
-            let _ = self.tell_batch(false);
+        let until = self.clock.now() + PICTURES_LIMIT;
+        self.stage = Stage::Pictures { until };
+    }
+
+    pub(super) fn finish_pictures(&mut self, until: Instant) -> Result<()> {
+        let now = self.clock.now();
+        let is_over = now >= until
+            || self.stop.shutdown() == Shutdown::Now
+            || self.background_task.is_none() && self.background_tasks.is_empty();
+        if is_over {
+            self.stage = Stage::LastWord;
+        } else {
+            self.run_background();
+            self.tell_batch()?;
         }
+        self.flush()
     }
 
     /// Looks at what is left to do.
     pub(super) fn survey(&mut self) -> Result<()> {
+        let now = self.clock.now();
         if self
             .last_survey
-            .is_some_and(|at| at.elapsed() < SURVEY_INTERVAL)
+            .is_some_and(|at| now - at < SURVEY_INTERVAL)
         {
             return Ok(());
         }
         let is_first = self.last_survey.is_none();
-        self.last_survey = Some(Instant::now());
+        self.last_survey = Some(now);
         if !is_first {
             self.recover()?;
         }
-        let waiting = self.waiting.read(self.journal, self.begun.batch);
+        let waiting = self.waiting.read(&*self.ledger, self.begun.batch);
         self.unless_it_passes(waiting)?;
-        if self.errands.is_empty() {
+        if self.background_tasks.is_empty() {
             let mut unknown = Vec::new();
             for job in self.waiting.jobs() {
                 for (path, role) in [(&job.face, Role::Face), (&job.speech, Role::Speech)] {
-                    let errand = Order::Probe {
+                    let background_task = Order::Probe {
                         path: path.clone(),
                         role,
                     };
-                    if !self.estimator.knows(path) && !unknown.contains(&errand) {
-                        unknown.push(errand);
+                    if !self.estimator.knows(path) && !unknown.contains(&background_task) {
+                        unknown.push(background_task);
                     }
                 }
                 if unknown.len() > MOST_UNKNOWN {
                     break;
                 }
             }
-            for errand in &unknown {
-                if let Order::Probe { path, .. } = errand {
+            for background_task in &unknown {
+                if let Order::Probe { path, .. } = background_task {
                     // Asked once, whatever comes of it.
                     self.estimator.ask(path.clone());
                 }
             }
-            self.errands
+            self.background_tasks
                 .extend(unknown.into_iter().map(|order| (order, None)));
         }
         Ok(())

@@ -1,16 +1,18 @@
-//! A worker process as its supervisor has it.
+//! The real hands: worker processes, and threads of this one.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::Input;
-use crate::journal::Stamp;
+use super::hands::{Aside, Exit, Hands, Input};
+use super::memory;
+use crate::journal;
+use crate::store::Store;
+use crate::worker::limits::Limits;
 use crate::worker::protocol::{Answer, Order};
 
 /// Lines that are kept of what a worker writes to standard error.
@@ -20,32 +22,42 @@ const KILL_LIMIT: Duration = Duration::from_secs(2);
 /// How long its last words may take to arrive.
 const WORDS_LIMIT: Duration = Duration::from_millis(200);
 
-pub struct Worker {
-    child: Child,
-    orders: Option<ChildStdin>,
-    last_words: Arc<Mutex<VecDeque<String>>>,
-    /// Hears them.
-    listener: Option<JoinHandle<()>>,
-    pub last_heard: Instant,
-    /// It has said its first word.
-    pub is_ready: bool,
-    /// The files of models that it has loaded, as they were then.
-    pub weights: HashMap<PathBuf, Stamp>,
-    /// The jobs that are in it.
-    pub jobs: Vec<i64>,
-    /// One job wants it for itself.
-    pub is_exclusive: bool,
-    /// It is not given any more work: something in it is broken.
-    pub is_retired: bool,
+/// Gives back the jobs of dead controllers, from a thread of its own.
+type Recover = Arc<dyn Fn() -> journal::Result<u64> + Send + Sync>;
+
+/// The worker processes of a supervisor.
+pub struct Processes {
+    workers: BTreeMap<u64, Process>,
+    store: Arc<dyn Store + Send + Sync>,
+    recover: Recover,
+    inbox: mpsc::Receiver<Input>,
+    /// For the readers of new workers, and for threads.
+    sender: mpsc::Sender<Input>,
 }
 
-impl Worker {
-    /// Starts a process; what it says comes through `inbox` under `serial`.
-    pub fn start(
-        serial: u64,
-        is_background: bool,
-        inbox: &mpsc::Sender<Input>,
-    ) -> std::io::Result<Self> {
+impl Processes {
+    pub fn new(store: Arc<dyn Store + Send + Sync>, recover: Recover) -> Self {
+        let (sender, inbox) = mpsc::channel();
+        Self {
+            workers: BTreeMap::new(),
+            store,
+            recover,
+            inbox,
+            sender,
+        }
+    }
+
+    /// Starts a program as a worker.
+    fn start(&mut self, serial: u64, command: Command) -> std::io::Result<u32> {
+        let process = Process::spawn(command, serial, &self.sender)?;
+        let pid = process.child.id();
+        self.workers.insert(serial, process);
+        Ok(pid)
+    }
+}
+
+impl Hands for Processes {
+    fn hire(&mut self, worker: u64, is_background: bool, limits: Limits) -> std::io::Result<u32> {
         // The file may have been replaced by a newer version since: the one that runs is still there.
         let own = std::env::current_exe().ok().filter(|path| path.exists());
         let mut command = Command::new(own.unwrap_or_else(|| "/proc/self/exe".into()));
@@ -53,10 +65,79 @@ impl Worker {
         if is_background {
             command.arg("--background");
         }
-        Self::spawn(command, serial, inbox)
+        if let Some(bytes) = limits.memory {
+            command.arg("--memory").arg(bytes.to_string());
+        }
+        if limits.no_network {
+            command.arg("--no-network");
+        }
+        self.start(worker, command)
     }
 
-    pub(super) fn spawn(
+    fn order(&mut self, worker: u64, order: &Order) {
+        if let Some(process) = self.workers.get_mut(&worker) {
+            process.order(order);
+        }
+    }
+
+    fn kill(&mut self, worker: u64) {
+        if let Some(process) = self.workers.get_mut(&worker) {
+            process.kill();
+        }
+    }
+
+    fn reap(&mut self, worker: u64) -> Exit {
+        match self.workers.remove(&worker) {
+            Some(mut process) => process.exit(),
+            None => Exit {
+                reason: "it was never there".into(),
+                signal: None,
+            },
+        }
+    }
+
+    fn keeps_too_much(&self, worker: u64, workers: usize) -> bool {
+        let process = self.workers.get(&worker);
+        process.is_some_and(|process| memory::keeps_too_much(process.child.id(), workers))
+    }
+
+    fn aside(&mut self, task: Aside) -> bool {
+        let (sender, store) = (self.sender.clone(), self.store.clone());
+        let recover = self.recover.clone();
+        let run = move || {
+            let found = match task {
+                Aside::Check {
+                    lease,
+                    output,
+                    sha256,
+                } => Input::Checked(lease, store.is_of(&output, &sha256)),
+                Aside::Recover => Input::Recovered(recover()),
+            };
+            // A supervisor that is gone needs no answer.
+            let _ = sender.send(found);
+        };
+        thread::Builder::new().spawn(run).is_ok()
+    }
+
+    fn next(&mut self, wait: Duration) -> Option<Input> {
+        match wait.is_zero() {
+            true => self.inbox.try_recv().ok(),
+            false => self.inbox.recv_timeout(wait).ok(),
+        }
+    }
+}
+
+struct Process {
+    child: Child,
+    orders: Option<ChildStdin>,
+    last_words: Arc<Mutex<VecDeque<String>>>,
+    /// Hears them.
+    listener: Option<JoinHandle<()>>,
+}
+
+impl Process {
+    /// What the process says comes through `inbox` under `serial`.
+    fn spawn(
         mut command: Command,
         serial: u64,
         inbox: &mpsc::Sender<Input>,
@@ -71,7 +152,7 @@ impl Worker {
         let last_words: Arc<Mutex<VecDeque<String>>> = Arc::default();
         if let Some(stdout) = child.stdout.take() {
             let inbox = inbox.clone();
-            std::thread::spawn(move || {
+            thread::spawn(move || {
                 for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                     let Ok(answer) = serde_json::from_str::<Answer>(&line) else {
                         tracing::warn!("a worker's answer could not be read: {line}");
@@ -86,7 +167,7 @@ impl Worker {
         }
         let listener = child.stderr.take().map(|stderr| {
             let words = last_words.clone();
-            std::thread::spawn(move || {
+            thread::spawn(move || {
                 for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                     tracing::debug!("worker {serial}: {line}");
                     let mut words = words.lock().unwrap_or_else(|e| e.into_inner());
@@ -102,21 +183,11 @@ impl Worker {
             child,
             last_words,
             listener,
-            last_heard: Instant::now(),
-            is_ready: false,
-            weights: HashMap::new(),
-            jobs: Vec::new(),
-            is_exclusive: false,
-            is_retired: false,
         })
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Gives an order; that the worker is dead is noticed elsewhere.
-    pub fn order(&mut self, order: &Order) {
+    fn order(&mut self, order: &Order) {
         let (Some(orders), Ok(mut line)) = (&mut self.orders, serde_json::to_vec(order)) else {
             return;
         };
@@ -124,24 +195,24 @@ impl Worker {
         let _ = orders.write_all(&line);
     }
 
-    pub fn kill(&mut self) {
+    fn kill(&mut self) {
         let _ = self.child.kill();
     }
 
     /// The status of a process that has ended or is about to.
-    pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+    fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let end = Instant::now() + limit;
         loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => return Some(status),
-                Ok(None) if Instant::now() < end => std::thread::sleep(Duration::from_millis(2)),
+                Ok(None) if Instant::now() < end => thread::sleep(Duration::from_millis(2)),
                 _ => return None,
             }
         }
     }
 
-    /// How it died, in words, and of which signal.
-    pub fn obituary(&mut self) -> (String, Option<i32>) {
+    /// How it ended, or is about to.
+    fn exit(&mut self) -> Exit {
         let status = self.wait(KILL_LIMIT);
         let signal = status.and_then(|status| status.signal());
         let mut text = match (signal, status.and_then(|s| s.code())) {
@@ -156,17 +227,20 @@ impl Worker {
         let end = Instant::now() + WORDS_LIMIT;
         let hears = |listener: &JoinHandle<()>| !listener.is_finished();
         while Instant::now() < end && self.listener.as_ref().is_some_and(hears) {
-            std::thread::sleep(Duration::from_millis(2));
+            thread::sleep(Duration::from_millis(2));
         }
         let words = self.last_words.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(last) = words.iter().rev().find(|line| !line.trim().is_empty()) {
             text += &format!("; its last words: {}", last.trim());
         }
-        (text, signal)
+        Exit {
+            reason: text,
+            signal,
+        }
     }
 }
 
-impl Drop for Worker {
+impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
         self.wait(KILL_LIMIT);

@@ -1,0 +1,9 @@
+//! `lipsync` in small pipelines.
+
+mod citizen;
+mod drawing;
+mod live;
+mod looks;
+mod metas;
+mod rig;
+mod streams;

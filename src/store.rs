@@ -1,0 +1,146 @@
+//! Files as a controller sees them: inputs by their stamp, and outputs, which get their name at once or
+//! not at all. Behind the trait is a local folder today ([`LocalStore`]); nobody above it knows that.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gstlipsync::model::{Model, Weights};
+
+use crate::digest;
+use crate::error::Failure;
+use crate::job::{IfExists, Job, folder_of};
+use crate::journal::Stamp;
+use crate::publish::{self, Staged};
+
+/// How long a writer without its controller may take to end, however slow its disk is.
+const WRITER_LIMIT: Duration = Duration::from_secs(5);
+
+/// What a commit may put its file in the place of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replace {
+    /// A file that is there, or comes meanwhile, stays, and the commit fails.
+    Nothing,
+    /// Only the file with this stamp: what was made earlier, and nobody has touched since.
+    Own(Stamp),
+    Anything,
+}
+
+impl Replace {
+    /// What the job may replace; `own` is the stamp of what was made earlier.
+    pub fn of(job: &Job, own: Option<Stamp>) -> Self {
+        match (job.if_exists, own) {
+            (IfExists::Overwrite, Some(own)) => Self::Own(own),
+            (IfExists::Overwrite, None) => Self::Anything,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// Where inputs are looked at and outputs are put.
+pub trait Store {
+    /// Size and time of a file; None where there is none that can be asked.
+    fn stamp(&self, path: &Path) -> Option<Stamp>;
+
+    /// Whether the file is there and has this SHA-256. Reads all of it.
+    fn is_of(&self, path: &Path, sha256: &str) -> bool;
+
+    /// A place for the output that nobody sees yet; what dead writers left for it is removed.
+    fn stage(&self, output: &Path, replace: Replace) -> Result<Box<dyn Staging>, Failure>;
+
+    /// Removes what dead writers left for the output.
+    fn remove_leftovers(&self, output: &Path);
+
+    /// Waits, not for ever, until nobody that may be dead already commits the output any more.
+    fn wait_for_writers(&self, output: &Path);
+
+    /// Makes the folder that the output is to be in. What is wrong with it is said by staging.
+    fn make_folder(&self, output: &Path);
+
+    /// Bytes that may still be written in the folder, or in the nearest one above it that is there.
+    fn free_space(&self, folder: &Path) -> Option<u64>;
+
+    /// The devices of a folder, from it to the root of all; folders that are not there have none.
+    fn devices(&self, folder: &Path) -> Vec<u64>;
+
+    /// The files with the weights of the job's model, as they are now; none where they are in the program.
+    fn weights(&self, job: &Job) -> Vec<(PathBuf, Stamp)>;
+}
+
+/// An output that is being written. Dropped, it is gone.
+pub trait Staging {
+    fn path(&self) -> &Path;
+
+    /// Where a sink is to write, as the UTF-8 that properties need.
+    fn location(&self) -> String;
+
+    /// Gives the file its name, for good.
+    fn commit(self: Box<Self>) -> Result<(), Failure>;
+}
+
+/// Folders of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LocalStore;
+
+impl Store for LocalStore {
+    fn stamp(&self, path: &Path) -> Option<Stamp> {
+        Stamp::of(path).ok()
+    }
+
+    fn is_of(&self, path: &Path, sha256: &str) -> bool {
+        digest::is_of(path, sha256)
+    }
+
+    fn stage(&self, output: &Path, replace: Replace) -> Result<Box<dyn Staging>, Failure> {
+        Ok(Box::new(Staged::replacing(output, replace)?))
+    }
+
+    fn remove_leftovers(&self, output: &Path) {
+        publish::remove_leftovers_of(output);
+    }
+
+    fn wait_for_writers(&self, output: &Path) {
+        publish::wait_for_writers(output, WRITER_LIMIT);
+    }
+
+    fn make_folder(&self, output: &Path) {
+        let _ = fs::create_dir_all(folder_of(output));
+    }
+
+    fn free_space(&self, folder: &Path) -> Option<u64> {
+        folder.ancestors().find_map(publish::free_space)
+    }
+
+    fn devices(&self, folder: &Path) -> Vec<u64> {
+        let there = folder.ancestors().filter_map(|f| fs::metadata(f).ok());
+        there.map(|metadata| metadata.dev()).collect()
+    }
+
+    fn weights(&self, job: &Job) -> Vec<(PathBuf, Stamp)> {
+        let Ok(model) = Model::resolve(job.parameter("model").map(Path::new)) else {
+            return Vec::new();
+        };
+        let files = model.parts().filter_map(|part| match part {
+            Weights::File(path) => Some(path),
+            Weights::Embedded(_) => None,
+        });
+        files
+            .filter_map(|path| Some((path.clone(), Stamp::of(&path).ok()?)))
+            .collect()
+    }
+}
+
+impl Staging for Staged {
+    fn path(&self) -> &Path {
+        Self::path(self)
+    }
+
+    fn location(&self) -> String {
+        Self::location(self)
+    }
+
+    fn commit(self: Box<Self>) -> Result<(), Failure> {
+        self.publish()
+    }
+}

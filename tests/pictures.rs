@@ -1,0 +1,245 @@
+//! Colours, depths and transparency of what people have: patches in a corner must look in the output as they
+//! look in the input. ffmpeg makes the inputs and says what they look like.
+
+mod run_support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use run_support::{Desk, face, finish, run, speech, stderr};
+
+/// Colours of the patches, from black to white, and some with a hue.
+const PATCHES: [[u8; 3]; 6] = [
+    [0, 0, 0],
+    [32, 32, 32],
+    [200, 60, 40],
+    [40, 180, 80],
+    [50, 70, 190],
+    [255, 255, 255],
+];
+/// Side of a patch in pixels.
+const SIDE: usize = 40;
+const WIDTH: usize = 400;
+
+/// What ffmpeg shows of HLG and PQ on a standard display: the formulas of `colour::light`.
+const TONE_MAP: &str = "zscale=t=linear:npl=203:agamma=0,format=gbrpf32le,zscale=p=bt709:agamma=0,\
+    tonemap=mobius:param=0.3:peak=4.926108:desat=0,zscale=t=bt709:m=bt709:r=tv:agamma=0,format=yuv444p,";
+
+fn ffmpeg(arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-y"])
+        .args(arguments)
+        .output()
+        .expect("ffmpeg runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    output.stdout
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a name in ASCII")
+}
+
+/// Half a second of a face with the patches in its upper left corner, through `filter` and an encoder.
+fn clip(desk: &Desk, name: &str, filter: &str, encoder: &str) -> PathBuf {
+    let path = desk.file(name);
+    let boxes: Vec<String> = PATCHES
+        .iter()
+        .enumerate()
+        .map(|(i, [r, g, b])| {
+            let x = i * SIDE;
+            format!("drawbox={x}:0:{SIDE}:{SIDE}:0x{r:02x}{g:02x}{b:02x}:fill")
+        })
+        .collect();
+    let filter = format!("format=gbrp,{},{filter}", boxes.join(","));
+    let encoder: Vec<&str> = encoder.split(' ').collect();
+    let source = face();
+    let input = ["-t", "0.48", "-i", text(&source), "-an", "-vf", &filter];
+    ffmpeg(&[&input[..], &encoder, &[text(&path)]].concat());
+    path
+}
+
+/// A filter that gives R'G'B' the matrix and range of those names, and options that note it.
+fn coded(matrix: &str, range: &str, format: &str) -> (String, String) {
+    let filter = format!("scale=out_color_matrix={matrix}:out_range={range},format={format}");
+    let space = if matrix == "bt601" {
+        "smpte170m"
+    } else {
+        matrix
+    };
+    let noted = format!(
+        "-color_range {range} -colorspace {space} -color_primaries {space} -color_trc {space}"
+    );
+    (filter, noted)
+}
+
+/// The patches as ffmpeg shows them, those of a picture that is `zoom` times as large and begins at `left`.
+fn seen(path: &Path, before: &str, (left, zoom): (usize, f64)) -> Vec<[f64; 3]> {
+    let filter = format!("select=eq(n\\,3),{before}scale=out_range=pc,format=rgb24");
+    let frame = ["-i", text(path), "-vf", &filter, "-frames:v", "1"];
+    let rgb = ffmpeg(&[&frame[..], &["-f", "rawvideo", "-"]].concat());
+    let width = if zoom == 1.0 { WIDTH } else { 1280 };
+    (0..PATCHES.len())
+        .map(|i| {
+            let [mut sum, mut count] = [[0.0; 3], [0.0; 3]];
+            for y in SIDE / 4..SIDE * 3 / 4 {
+                for x in i * SIDE + SIDE / 4..i * SIDE + SIDE * 3 / 4 {
+                    let (x, y) = (
+                        left + (x as f64 * zoom) as usize,
+                        (y as f64 * zoom) as usize,
+                    );
+                    for k in 0..3 {
+                        sum[k] += f64::from(rgb[(y * width + x) * 3 + k]);
+                        count[k] += 1.0;
+                    }
+                }
+            }
+            std::array::from_fn(|k| sum[k] / count[k])
+        })
+        .collect()
+}
+
+#[track_caller]
+fn assert_alike(got: &[[f64; 3]], want: &[[f64; 3]], off: f64, what: &str) {
+    for (a, b) in got.iter().flatten().zip(want.iter().flatten()) {
+        assert!((a - b).abs() <= off, "{what}: {got:.1?} is not {want:.1?}");
+    }
+}
+
+struct Jobs {
+    desk: Desk,
+    speech: PathBuf,
+}
+
+impl Jobs {
+    fn new() -> Self {
+        let desk = Desk::new();
+        let short = desk.file("speech.wav");
+        ffmpeg(&["-t", "0.48", "-i", text(&speech()), text(&short)]);
+        Self {
+            desk,
+            speech: short,
+        }
+    }
+
+    fn made(&self, face: &Path, name: &str, options: &[&str]) -> PathBuf {
+        let output = self.desk.file(name);
+        let mut job = run(face, &self.speech, &output);
+        let result = finish(job.args(["--overwrite", "--learn", "off"]).args(options));
+        assert!(result.status.success(), "{name}: {}", stderr(&result));
+        output
+    }
+}
+
+fn pixel_format(path: &Path) -> String {
+    let asked = "stream=pix_fmt,color_range,color_space,color_transfer";
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "v", "-of", "csv=p=0"])
+        .args(["-show_entries", asked])
+        .arg(path)
+        .output()
+        .expect("ffprobe runs");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+const WHOLE: (usize, f64) = (0, 1.0);
+
+/// Cameras of telephones and screen recorders write full range; GStreamer 1.22 calls it limited.
+#[test]
+fn colours_of_any_range_and_matrix_look_as_before_in_each_template() {
+    let jobs = Jobs::new();
+    let patches: Vec<[f64; 3]> = PATCHES.map(|p| p.map(f64::from)).to_vec();
+    let clips = [
+        ("full.mp4", coded("bt709", "pc", "yuv420p"), "libx264"),
+        ("full.mov", coded("bt601", "pc", "yuv420p"), "libx264"),
+        (
+            "full-hevc.mp4",
+            coded("bt709", "pc", "yuv420p"),
+            "libx265 -x265-params log-level=error",
+        ),
+        (
+            "mjpeg.mov",
+            coded("bt601", "pc", "yuvj420p"),
+            "mjpeg -q:v 2",
+        ),
+        ("wide.mkv", coded("bt709", "tv", "yuv420p"), "libx264"),
+        ("old.mp4", coded("bt601", "tv", "yuv420p"), "libx264"),
+    ];
+    for (i, (name, (filter, noted), encoder)) in clips.into_iter().enumerate() {
+        let encoder = format!("-c:v {encoder} {noted}");
+        let clip = clip(&jobs.desk, name, &filter, &encoder);
+        let want = seen(&clip, "", WHOLE);
+        assert_alike(&want, &patches, 6.0, name);
+        let others = [
+            ("vp8.webm", &["--template=webm", "--set", "codec=vp8"][..]),
+            ("vp9.webm", &["--template=webm", "--set", "codec=vp9"]),
+            ("o.mkv", &["--template=lossless"]),
+        ];
+        // By pairs: each kind meets each template's kind of coding somewhere.
+        for (output, options) in [("o.mp4", &["--template=file"][..]), others[i % 3]] {
+            let made = jobs.made(&clip, output, options);
+            let what = format!("{name} as {output}, {}", pixel_format(&made));
+            assert_alike(&seen(&made, "", WHOLE), &want, 3.0, &what);
+        }
+        if i % 3 != 0 {
+            continue;
+        }
+        let made = jobs.made(&clip, "compare.mp4", &["--template=compare"]);
+        for left in [0, 640] {
+            let what = format!("{name} at {left} of compare");
+            assert_alike(&seen(&made, "", (left, 1.6)), &want, 3.0, &what);
+        }
+    }
+}
+
+#[test]
+fn high_dynamic_range_is_mapped_to_standard_or_kept_in_ten_bits() {
+    let jobs = Jobs::new();
+    for transfer in ["arib-std-b67", "smpte2084"] {
+        let filter = format!(
+            "zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=2020:t={transfer}:m=2020_ncl:r=tv:npl=203,\
+             format=yuv420p10le"
+        );
+        let noted = format!(
+            "-c:v libx265 -x265-params log-level=error -color_range tv -colorspace bt2020nc \
+             -color_primaries bt2020 -color_trc {transfer}"
+        );
+        let filter = format!(
+            "scale=out_color_matrix=bt709,format=yuv444p10le,setparams=color_primaries=bt709:\
+             color_trc=bt709:colorspace=bt709:range=tv,{filter}"
+        );
+        let clip = clip(&jobs.desk, "hdr.mp4", &filter, &noted);
+        let want = seen(&clip, TONE_MAP, WHOLE);
+        for (output, template) in [("o.mp4", "file"), ("o.webm", "webm")] {
+            let made = jobs.made(&clip, output, &["--template", template]);
+            assert_eq!(pixel_format(&made), "yuv420p,tv,bt709,bt709");
+            assert_alike(&seen(&made, "", WHOLE), &want, 5.0, transfer);
+        }
+        let made = jobs.made(&clip, "c.mp4", &["--template=compare"]);
+        assert_alike(&seen(&made, "", (640, 1.6)), &want, 5.0, transfer);
+        // Kept in 10 bits where that is asked for, with the mouth drawn in them.
+        let kept = format!("yuv420p10le,tv,bt2020nc,{transfer}");
+        for (output, options) in [
+            ("o.mp4", &["--template=file", "--set", "depth=10"][..]),
+            ("o.webm", &["--template=webm", "--set", "depth=10"]),
+            ("o.mkv", &["--template=lossless"]),
+        ] {
+            let made = jobs.made(&clip, output, options);
+            let format = pixel_format(&made);
+            if output == "o.webm" {
+                // GStreamer 1.22 notes the matrix of BT.2020 in WebM's header and not in VP9's.
+                assert_eq!(format, kept.replace("bt2020nc", "unknown"));
+            } else {
+                assert_eq!(format, kept, "{output}");
+            }
+            let tone_map = format!("setparams=colorspace=bt2020nc,{TONE_MAP}");
+            assert_alike(&seen(&made, &tone_map, WHOLE), &want, 5.0, output);
+        }
+        let plan = finish(run(&clip, &jobs.speech, jobs.desk.file("x.mp4")).arg("--dry-run"));
+        let plan = String::from_utf8_lossy(&plan.stdout).into_owned() + &stderr(&plan);
+        assert!(
+            plan.contains("mapped to BT.709, dithered to 8 bits"),
+            "{plan}"
+        );
+    }
+}
