@@ -43,12 +43,7 @@ impl LipSync {
         timeout: bool,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let before = self.counters.frames.load(Relaxed);
-        loop {
-            match self.step(stream)? {
-                Step::Again => {}
-                Step::NeedData => break,
-            }
-        }
+        while let Step::Again = self.step(stream)? {}
         if timeout && self.counters.frames.load(Relaxed) == before {
             self.let_go(stream)?;
         }

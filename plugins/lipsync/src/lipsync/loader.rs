@@ -67,7 +67,10 @@ impl Loader {
                         if let Some(element) = element.upgrade() {
                             warn_of_lacking(&element, &animator);
                         }
-                        let text = format!("Loaded {name} on {}", animator.provider().name());
+                        let mut text = format!("Loaded {name} on {}", animator.provider().name());
+                        if let Some(reason) = animator.fallback() {
+                            text.push_str(&format!(" ({reason})"));
+                        }
                         (
                             Outcome::Loaded(Box::new(animator)),
                             gst::ProgressType::Complete,
@@ -140,7 +143,10 @@ impl Loader {
         let waited = lock(&self.working).recv_timeout(PATIENCE);
         if waited == Err(mpsc::RecvTimeoutError::Timeout) {
             gst::debug!(CAT, "The model is still being loaded; its thread goes on");
-        } else if let Some(thread) = lock(&self.thread).take() {
+            return;
+        }
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread {
             // What it panicked with was reported by the panic itself.
             let _ = thread.join();
         }

@@ -295,10 +295,7 @@ impl Matching<'_> {
         mel: &MelSpec,
         front: Option<(&FrontSpec, Tensors)>,
     ) -> Option<MouthShapeBinding> {
-        let front = match front {
-            Some((front, tensors)) => Some((front, self.front(spec, mel, front, tensors))),
-            None => None,
-        };
+        let front = front.map(|(front, tensors)| (front, self.front(spec, mel, front, tensors)));
         let Tensors { inputs, outputs } = self.tensors;
         let length = Some(spec.length() as i64);
         let parameters = Some(spec.parameters.len() as i64);
