@@ -85,6 +85,10 @@ pub struct LipSync {
     pub(super) interrupt: Arc<Interrupt>,
     /// Of points that were lost on the way.
     pub(super) has_warned: AtomicBool,
+    /// Of channels that cancel each other.
+    pub(super) has_told_of_channels: AtomicBool,
+    /// Whether anything before this looks for faces.
+    pub(super) has_looked_for_tracker: AtomicBool,
 }
 
 impl LipSync {
@@ -182,6 +186,8 @@ impl ObjectSubclass for LipSync {
             counters: Arc::default(),
             interrupt: Arc::default(),
             has_warned: AtomicBool::default(),
+            has_told_of_channels: AtomicBool::new(false),
+            has_looked_for_tracker: AtomicBool::new(false),
         }
     }
 }
@@ -240,7 +246,7 @@ impl ElementImpl for LipSync {
             let audio = gst_audio::AudioCapsBuilder::new_interleaved()
                 .format(gst_audio::AUDIO_FORMAT_F32)
                 .rate(SAMPLE_RATE)
-                .channels(1)
+                .channels_range(1..)
                 .build();
             let template = |name, direction, caps: &gst::Caps| {
                 gst::PadTemplate::with_gtype(
@@ -275,7 +281,13 @@ impl AggregatorImpl for LipSync {
         let weak = self.obj().downgrade();
         let reporter = Reporter::start(weak.clone(), self.counters.clone()).map_err(failed)?;
         self.interrupt.clear();
-        self.has_warned.store(false, Relaxed);
+        for told in [
+            &self.has_warned,
+            &self.has_told_of_channels,
+            &self.has_looked_for_tracker,
+        ] {
+            told.store(false, Relaxed);
+        }
         let loader = Loader::start(weak, settings, self.interrupt.clone()).map_err(failed)?;
         *lock(&self.state) = State {
             loader: Some(Arc::new(loader)),
