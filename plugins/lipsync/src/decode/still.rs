@@ -180,7 +180,7 @@ mod tests {
         assert!(!is_animated_png(&png("gAMA")));
         let webp = |flags: u8| [&b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0"[..], &[flags, 0]].concat();
         assert!(is_animated_webp(&webp(0x12)) && !is_animated_webp(&webp(0x10)));
-        assert!(!is_animated(
+        assert!(!is_animated_webp(
             b"RIFF\0\0\0\0WEBPVP8 \x02\x02\x02\x02\x02\x02"
         ));
     }
