@@ -13,7 +13,7 @@ import numpy as np
 
 from .align import Aligner, grid_words
 from .front import ROWS_PER_SECOND
-from .models import at_frames, best_lag, closures, load
+from .models import at_frames, best_lag, closures, drawn, load
 
 FPS = 25
 GRID = re.compile(r"(s\d+_train_)?[blps][bgrw][abiw][a-z][z1-9][anps]$|pato_")
@@ -26,14 +26,14 @@ def judge(said, measured):
 
 
 def closed(said, talkers):
-    """said: clip -> [rows, outputs] -> at how many of the p, b and m of the clips whose names tell the words the lips close, of how
-    many."""
+    """said: clip -> [rows, outputs] -> at how many of the p, b and m of the clips whose names tell the words the lips are drawn
+    closed, of how many."""
     aligner, found = Aligner(), []
     span = np.percentile(np.concatenate([values[:, 0] for values in said.values()]), 95)
     for clip, values in said.items():
         if GRID.match(clip) and not clip.startswith("pato"):
             phones = aligner.phones(talkers[f"{clip}.sound"], grid_words(clip[-6:]))
-            found.append(closures(values[:, 0], [(a, b) for p, a, b in phones if p in "pbm"], span, ROWS_PER_SECOND))
+            found.append(closures(drawn(values), [(a, b) for p, a, b in phones if p in "pbm"], span, ROWS_PER_SECOND))
     return np.sum(found, 0)
 
 
@@ -68,7 +68,7 @@ def main():
         for what, (a, b) in (("opening", (0, 1)), ("width", (2, 3))):
             cells = (f"{s[kind][0][a]:.3f} / {s[kind][0][b]:.3f}" for s in sums.values())
             print(f"| {kind}: {what}, mesh / dlib | " + " | ".join(cells) + " |")
-    print("| p b m closed | " + " | ".join(f"{a} of {b}" for a, b in shut.values()) + " |")
+    print("| p b m drawn closed | " + " | ".join(f"{a} of {b}" for a, b in shut.values()) + " |")
 
 
 if __name__ == "__main__":

@@ -80,6 +80,12 @@ def best_lag(said, true, reach=5):
     return max(found)
 
 
+def drawn(said):
+    """The opening as the plugin draws it: pressed lips are closed, whatever the opening says."""
+    t = np.clip(said[:, 3] / 0.35, 0, 1)
+    return said[:, 0] * (1 - t * t * (3 - 2 * t))
+
+
 def closures(opening, bilabials, span, rate):
     """How many of these phones reach less than 15 % of the range within 40 ms of their middle, of how many."""
     times = np.arange(len(opening)) / rate
