@@ -78,6 +78,8 @@ struct Inner {
     has_video: bool,
     cut: bool,
     times: Times,
+    /// What the user should know, not told yet.
+    remarks: Vec<String>,
     /// The reader is gone, and its pipeline must not be started any more.
     closed: bool,
 }
@@ -181,6 +183,8 @@ pub struct Wanted {
     pub caps: gst::Caps,
     pub most_pixels: u64,
     pub even_size: bool,
+    /// R'G'B' of what is behind transparent pictures.
+    pub background: [u8; 3],
 }
 
 impl Reader {
@@ -223,7 +227,17 @@ impl Reader {
 
         let most_pixels = wanted.most_pixels;
         connect_decoder(&decode, &convert, most_pixels, &status)?;
-        decode::true_range(&decode);
+        if let Some(pad) = convert.static_pad("sink") {
+            let on_alpha = status.clone();
+            decode::alpha::flatten(&pad, wanted.background, move || {
+                let remark = format!(
+                    "{} can be seen through: a plain colour is laid behind it, which `background` chooses",
+                    on_alpha.name
+                );
+                on_alpha.update(|inner| inner.remarks.push(remark));
+            });
+        }
+        decode::true_colours(&decode);
         if decode::is_file(uri) {
             let on_playlist = status.clone();
             decode::only_this_file(&decode, move |kind| {
@@ -249,6 +263,12 @@ impl Reader {
         in_background(&status, move || {
             let pipeline = &opened;
             let facts = file.map_or(Ok(Facts::default()), |path| check_file(&path));
+            let facts = facts.and_then(|facts| match facts.animated_webp {
+                true => Err(Error::Animation {
+                    name: opening.name.clone(),
+                }),
+                false => Ok(facts),
+            });
             let facts = facts.and_then(|facts| match facts.size {
                 Some((width, height)) => {
                     check_size(&opening.name, width, height, most_pixels).map(|()| facts)
@@ -259,6 +279,13 @@ impl Reader {
                 Ok(facts) => {
                     opening.update(|inner| {
                         inner.cut = facts.cut;
+                        if facts.animated {
+                            inner.remarks.push(format!(
+                                "{} is an animation: only its first picture is taken. Convert it to a video \
+                                 to have all of them, as with `ffmpeg`",
+                                opening.name
+                            ));
+                        }
                         if let Some(durations) = facts.durations {
                             inner.times = Times::Given(durations.into());
                         }
@@ -418,6 +445,11 @@ impl Reader {
             .is_some_and(|t| t.starts_with("image/"));
         // An animation says how long its frames last.
         is_image && !matches!(inner.times, Times::Given(_))
+    }
+
+    /// What the user should know of the file, each thing once.
+    pub fn take_remarks(&self) -> Vec<String> {
+        std::mem::take(&mut self.status.inner.lock().unwrap().remarks)
     }
 
     /// What the application needs to offer the user an installation.

@@ -357,7 +357,7 @@ impl FaceTrack {
 
     fn post_error(&self, error: &Error) {
         let (kind, path) = describe(error);
-        let mut details = gst::Structure::builder("lipsync-error")
+        let mut details = gst::Structure::builder("details")
             .field("kind", kind)
             .build();
         if let Some(path) = path {

@@ -9,17 +9,15 @@ use std::time::Instant;
 use super::flow::Release;
 use super::frames::Frames;
 use super::generator::GeneratorBackend;
-use super::imp::SAMPLE_RATE;
+use super::imp::{CAT, SAMPLE_RATE};
 use super::mouth_shape::MouthShapeBackend;
 use super::progress::Counters;
-use super::settings::Settings;
+use super::settings::{DEFAULT_BATCH, Settings};
 use super::stream::Held;
 use crate::audio::Timeline;
 use crate::model::{self, Kind, Model, Network};
-use crate::runtime::{self, Interrupt};
+use crate::runtime::{self, Interrupt, Sharing};
 
-/// Frames that a generator draws at once unless told otherwise.
-const DEFAULT_BATCH: usize = 4;
 /// Columns that are kept before those that the last frame needed, for frames that come out of order and an
 /// `audio-offset` that changes: about its range.
 const KEPT_COLUMNS: i64 = 1000;
@@ -29,6 +27,7 @@ pub struct Animator {
     timeline: Timeline,
     backend: Backend,
     provider: runtime::Provider,
+    fallback: Option<String>,
     batch: usize,
     lookahead: gst::ClockTime,
     /// The front end without which the default model is not the best one.
@@ -54,6 +53,11 @@ impl Animator {
             provider: settings.execution_provider.parse()?,
             device: settings.device,
             threads,
+            // Small enough for each pipeline to have its own.
+            sharing: match kind {
+                Some(Kind::MouthShape) => Sharing::Own,
+                _ => Sharing::Shared,
+            },
         };
         let batch = match settings.batch_size {
             0 => DEFAULT_BATCH,
@@ -63,6 +67,10 @@ impl Animator {
         network.warm_up(None)?;
         let timeline = Timeline::new(network.mel());
         let provider = network.session().provider;
+        if let Some(reason) = &network.session().fallback {
+            gst::info!(CAT, "The model runs on the CPU: {reason}");
+        }
+        let fallback = network.session().fallback.clone();
         let lookahead = gst::ClockTime::from_nseconds(network.look_ahead_ns());
         let (backend, batch) = match network {
             // Its network runs ahead in blocks of its own; holding frames back would gain nothing.
@@ -82,6 +90,7 @@ impl Animator {
             timeline,
             backend,
             provider,
+            fallback,
             batch,
             lookahead,
             lacking: model.lacking().map(Path::to_owned),
@@ -91,6 +100,11 @@ impl Animator {
 
     pub fn provider(&self) -> runtime::Provider {
         self.provider
+    }
+
+    /// Why the provider is not the first that `auto` tried.
+    pub fn fallback(&self) -> Option<&str> {
+        self.fallback.as_deref()
     }
 
     /// Frames that are drawn at once.

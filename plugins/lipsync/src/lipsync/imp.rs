@@ -105,7 +105,13 @@ impl LipSync {
         };
         let animator = loader?.take()?;
         let mut stream = Box::new(Stream::new(animator));
-        stream.frames = lock(&self.state).video_info.clone().map(Frames::new);
+        {
+            let mut state = lock(&self.state);
+            // What was flushed before was nothing to it.
+            state.reset_video = false;
+            state.reset_speech = false;
+            stream.frames = state.video_info.clone().map(Frames::new);
+        }
         self.counters.set_phase(Phase::Running);
         self.declare_latency(&mut stream, &self.settings());
         Some(stream)
@@ -221,7 +227,7 @@ impl ElementImpl for LipSync {
                 "Lip-sync",
                 "Filter/Effect/Video",
                 "Makes the mouths in a video follow a speech track with an ONNX model",
-                "The lipflow contributors",
+                "The lipflow authors",
             )
         });
         Some(&METADATA)
