@@ -7,8 +7,9 @@
 //!     t. ! queue ! audioconvert ! audioresample ! l.audio  t. ! queue max-size-time=5000000000 max-size-bytes=0 max-size-buffers=0 ! autoaudiosink
 //! ```
 //!
-//! A frame at running time t waits for the speech up to t + look-ahead of the model. Latency =
-//! that look-ahead and, with a mouth-shape model, as many frames as the property `look-ahead` says, in
+//! A frame at running time t waits for the speech up to t + look-ahead of the model: a quarter of a
+//! second at most with `look=stream`, some seconds with `look=whole` and a model that has that look,
+//! as the default one has (8 s). `whole` is for speech that is there already. Latency = that look-ahead and, with a mouth-shape model, as many frames as the property `look-ahead` says, in
 //! which the face's own mouths are chosen; with a generator (2 * batch size - 1) frames: one batch is
 //! being drawn while the next is collected. With `end-mode=speech` it is one frame more, where the last frame must be
 //! known to be held. It is one frame at least. Frames keep their timestamps, durations, flags and metas.
