@@ -30,10 +30,12 @@ enum Finding {
 
 /// A file, what it is for, and the most pixels that it may have.
 type Question = (PathBuf, Role, u64);
+/// What was found, once it is known.
+type Answer = Arc<OnceLock<Result<Probe, Failure>>>;
 
 /// What is in the files, each looked at once: thousands of jobs may share a face.
 #[derive(Default)]
-struct Probes(Mutex<HashMap<Question, Arc<OnceLock<Result<Probe, Failure>>>>>);
+struct Probes(Mutex<HashMap<Question, Answer>>);
 
 impl Probes {
     fn of(&self, file: &Path, role: Role, most_pixels: u64) -> Result<Probe, Failure> {
