@@ -30,7 +30,10 @@ enum Finding {
 
 /// What is in the files, each looked at once: thousands of jobs may share a face.
 #[derive(Default)]
-struct Probes(Mutex<HashMap<(PathBuf, Role), Arc<OnceLock<Result<Probe, Failure>>>>>);
+struct Probes(Mutex<HashMap<(PathBuf, Role), Found>>);
+
+/// Empty until it was looked at.
+type Found = Arc<OnceLock<Result<Probe, Failure>>>;
 
 impl Probes {
     fn of(&self, file: &Path, role: Role) -> Result<Probe, Failure> {

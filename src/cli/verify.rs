@@ -57,7 +57,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
             (Ok((reading, odd)), false) => text(file, reading, odd, args.frames),
             (Err(failure), true) => format!("{}\n", json_failure(file, failure)),
             (Err(failure), false) => {
-                eprintln!("lipflow: {}", plain(&failure.to_string()));
+                eprintln!("lipflow: {}", plain(failure));
                 String::new()
             }
         };
@@ -114,7 +114,7 @@ fn verify(file: &Path, watch: &Watch, cancel: &Cancel) -> Result<(Reading, Vec<O
 }
 
 fn text(file: &Path, reading: &Reading, odd: &[Oddity], with_frames: bool) -> String {
-    let mut text = format!("{}\n", plain(&display(file)));
+    let mut text = format!("{}\n", plain(display(file)));
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<10} {value}");
     };
