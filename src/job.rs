@@ -1,10 +1,14 @@
 //! What one job is: inputs, template, parameters, policies, output. Raw arguments become a [`Job`]
 //! in one place; what can be refused without opening a decoder is refused here.
 
-use std::fs::{self, File, Metadata};
-use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+mod files;
+mod length;
+
+pub use files::{check_input, check_output_name, folder_of, uri_of};
+pub use length::{Length, Limit, is_cut_short, output_length};
+
+use std::fs;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, FailureKind};
 use crate::faces::Learn;
+use files::{check_output, is_same_file};
 
 /// Parameters of templates that say how many threads work. They change nothing of what is made.
 pub const THREADS: [&str; 2] = ["threads", "encoder-threads"];
@@ -172,178 +177,13 @@ impl Job {
     }
 }
 
-/// How long an input is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Length {
-    /// A picture.
-    Endless,
-    Known(Duration),
-    /// The container doesn't say.
-    Unknown,
-}
-
-impl Length {
-    fn covers(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Endless, _) => true,
-            (Self::Known(own), Self::Known(other)) => own >= other,
-            _ => false,
-        }
-    }
-
-    pub fn known(self) -> Option<Duration> {
-        match self {
-            Self::Known(duration) => Some(duration),
-            Self::Endless | Self::Unknown => None,
-        }
-    }
-}
-
-/// The input that decides how long the output is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    Face,
-    Speech,
-}
-
-/// Which input ends the output, and when. The face is an endless one unless `loop_mode` is none.
-pub fn output_length(
-    end_mode: EndMode,
-    loop_mode: LoopMode,
-    face: Length,
-    speech: Length,
-) -> Result<(Limit, Length), Failure> {
-    let face = match loop_mode {
-        LoopMode::None => face,
-        LoopMode::Loop | LoopMode::PingPong | LoopMode::Hold => Length::Endless,
-    };
-    match (end_mode, face) {
-        (EndMode::Video, Length::Endless) => Err(Failure::new(FailureKind::Usage)
-            .detail("the output would never end: it is to follow a face that has no end")
-            .advice("Use --end-mode speech, or a video with --loop-mode none")),
-        (EndMode::Video, face) => Ok((Limit::Face, face)),
-        // A speech can't be followed beyond a video that ends.
-        (EndMode::Speech | EndMode::Shortest, face) if face.covers(speech) => {
-            Ok((Limit::Speech, speech))
-        }
-        (EndMode::Speech | EndMode::Shortest, Length::Unknown) => {
-            Ok((Limit::Face, Length::Unknown))
-        }
-        (EndMode::Speech | EndMode::Shortest, face) if speech == Length::Unknown => {
-            // Whichever is shorter can't be told; the face is the upper bound.
-            Ok((
-                Limit::Face,
-                if face == Length::Endless {
-                    speech
-                } else {
-                    Length::Unknown
-                },
-            ))
-        }
-        (EndMode::Speech | EndMode::Shortest, face) => Ok((Limit::Face, face)),
-    }
-}
-
-/// A stream that ended this far before its container says that it does was cut.
-pub fn is_cut_short(expected: Duration, actual: Duration) -> bool {
-    let missing = expected.saturating_sub(actual);
-    missing > Duration::from_millis(500) && missing > expected.mul_f64(0.02)
-}
-
-/// Whether there is a file that can be read.
-pub fn check_input(path: &Path) -> Result<(), Failure> {
-    let metadata = fs::metadata(path).map_err(|e| input_failure(path, &e))?;
-    if metadata.is_dir() {
-        return Err(Failure::of(FailureKind::InputIsFolder, path));
-    }
-    if !metadata.is_file() {
-        // Opening a pipe would wait for its writer, and what it gives can be read only once.
-        return Err(Failure::of(FailureKind::InputUnreadable, path)
-            .detail("it is a device or a pipe")
-            .advice("Save it to a file first"));
-    }
-    File::open(path).map_err(|e| input_failure(path, &e))?;
-    if metadata.len() == 0 {
-        return Err(Failure::of(FailureKind::InputEmpty, path));
-    }
-    Ok(())
-}
-
-fn input_failure(path: &Path, error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            Failure::of(FailureKind::InputMissing, path)
-        }
-        io::ErrorKind::PermissionDenied => Failure::of(FailureKind::InputUnreadable, path),
-        _ => Failure::of(FailureKind::InputUnreadable, path).detail(error),
-    }
-}
-
-/// Refuses an output that names no file.
-pub fn check_output_name(path: &Path) -> Result<(), Failure> {
-    match path.file_name() {
-        Some(_) => Ok(()),
-        None => Err(Failure::of(FailureKind::Usage, path).detail("the output has no file name")),
-    }
-}
-
-fn check_output(path: &Path) -> Result<(), Failure> {
-    check_output_name(path)?;
-    let folder = folder_of(path);
-    match fs::metadata(folder) {
-        Ok(metadata) if metadata.is_dir() => {}
-        Ok(_) => {
-            return Err(
-                Failure::of(FailureKind::OutputFolderMissing, folder).detail("it is a file")
-            );
-        }
-        Err(_) => return Err(Failure::of(FailureKind::OutputFolderMissing, folder)),
-    }
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => Err(Failure::of(FailureKind::Usage, path)
-            .detail("the output is a folder")
-            .advice("Name a file in it")),
-        Ok(metadata) if is_special(&metadata) => Err(Failure::of(FailureKind::Usage, path)
-            .detail("the output is a device or a pipe, which can't be replaced")
-            .advice("Name a file")),
-        _ => Ok(()),
-    }
-}
-
-fn is_special(metadata: &Metadata) -> bool {
-    let kind = metadata.file_type();
-    kind.is_fifo() || kind.is_socket() || kind.is_char_device() || kind.is_block_device()
-}
-
-/// The folder that a file is in; `.` for a bare name.
-pub fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// Whether both names lead to one file, through symbolic and hard links alike.
-fn is_same_file(a: &Path, b: &Path) -> bool {
-    match (fs::metadata(a), fs::metadata(b)) {
-        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => false,
-    }
-}
-
-/// A file's URI, every byte that could mean something percent-encoded.
-pub fn uri_of(path: &Path) -> Result<String, Failure> {
-    let absolute = std::path::absolute(path)
-        .map_err(|e| Failure::of(FailureKind::InputMissing, path).detail(e))?;
-    gst::glib::filename_to_uri(&absolute, None)
-        .map(String::from)
-        .map_err(|e| Failure::of(FailureKind::InputMissing, path).detail(e))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::os::unix::fs::symlink;
+    use std::path::Path;
 
+    use super::files::input_failure;
     use super::*;
 
     const fn seconds(s: u64) -> Length {

@@ -1,5 +1,6 @@
 //! The controller of lipflow: templates, jobs and the command line.
 
+pub mod application;
 pub mod batch;
 pub mod cancel;
 pub mod cli;

@@ -227,13 +227,17 @@ fn doctor_finds_nothing_missing_here_and_says_how_to_mend_what_is() {
 fn models_are_listed_and_checked() {
     let output = lipflow(&["model", "list"]);
     assert!(output.status.success());
-    for name in ["default (mouth-shape)", "wav2lip_96 (generator)"] {
+    for name in [
+        "hearing (mouth-shape)\n  built in, the default\n",
+        "mouth (mouth-shape)\n  built in\n",
+        "wav2lip_96 (generator)",
+    ] {
         assert!(stdout(&output).contains(name), "{}", stdout(&output));
     }
     let output = lipflow(&["model", "check", "models/mouth.toml"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stdout(&output).contains("found     input `mel` [1, 80, ?]"));
-    // Six parameters and a context of its own are more than shapes can tell.
+    // Seven parameters and a context of its own are more than shapes can tell.
     let output = lipflow(&["model", "check", "models/mouth.onnx"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(

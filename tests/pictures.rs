@@ -243,3 +243,156 @@ fn high_dynamic_range_is_mapped_to_standard_or_kept_in_ten_bits() {
         );
     }
 }
+
+/// `pngdec` calls 16 bits of red, green, blue and alpha alpha, red, green and blue.
+#[test]
+fn pictures_of_sixteen_bits_keep_their_colours() {
+    let jobs = Jobs::new();
+    for (name, format) in [("deep.png", "rgb48be"), ("alpha.png", "rgba64be")] {
+        let encoder = format!("-frames:v 1 -pix_fmt {format}");
+        let clip = clip(&jobs.desk, name, "null", &encoder);
+        let made = jobs.made(&clip, "o.mp4", &[]);
+        let patches: Vec<[f64; 3]> = PATCHES.map(|p| p.map(f64::from)).to_vec();
+        assert_alike(&seen(&made, "", WHOLE), &patches, 5.0, format);
+    }
+}
+
+#[test]
+fn what_is_hidden_in_a_transparent_picture_is_not_shown_and_that_is_told() {
+    let jobs = Jobs::new();
+    for (name, format) in [("a.png", "rgba"), ("b.png", "rgba64be"), ("c.webp", "rgba")] {
+        // The third patch is there, but hidden.
+        let (from, to) = (2 * SIDE, 3 * SIDE);
+        let hole = format!(
+            "format=rgba,geq=r=r(X\\,Y):g=g(X\\,Y):b=b(X\\,Y):\
+             a=255*(1-gte(X\\,{from})*lt(X\\,{to})*lt(Y\\,{SIDE}))"
+        );
+        let encoder = match name {
+            "c.webp" => "-frames:v 1 -c:v libwebp -lossless 1".to_owned(),
+            _ => format!("-frames:v 1 -pix_fmt {format}"),
+        };
+        let clip = clip(&jobs.desk, name, &hole, &encoder);
+        for (background, colour) in [("black", [0.0; 3]), ("white", [255.0; 3])] {
+            let output = jobs.desk.file("o.mp4");
+            let option = format!("background={background}");
+            let mut job = run(&clip, &jobs.speech, &output);
+            let result = finish(job.args(["--overwrite", "--set", &option]));
+            let said = stderr(&result);
+            assert!(result.status.success(), "{name}: {said}");
+            assert!(said.contains("can be seen through"), "{name}: {said}");
+            let got = seen(&output, "", WHOLE);
+            assert_alike(&got[2..3], &[colour], 5.0, name);
+            assert_alike(&got[3..4], &[PATCHES[3].map(f64::from)], 5.0, name);
+        }
+    }
+}
+
+#[test]
+fn an_animation_that_is_taken_as_a_picture_is_told() {
+    let jobs = Jobs::new();
+    let moving = clip(&jobs.desk, "a.png", "null", "-f apng");
+    let mut job = run(&moving, &jobs.speech, jobs.desk.file("o.mp4"));
+    let result = finish(&mut job);
+    let said = stderr(&result);
+    assert!(result.status.success(), "{said}");
+    assert!(said.contains("is an animation"), "{said}");
+    // Nothing in GStreamer 1.22 decodes these.
+    let webp = clip(&jobs.desk, "a.webp", "null", "-c:v libwebp_anim -loop 0");
+    let result = finish(&mut run(&webp, &jobs.speech, jobs.desk.file("w.mp4")));
+    assert_eq!(result.status.code(), Some(27), "{}", stderr(&result));
+    assert!(stderr(&result).contains("webpmux"), "{}", stderr(&result));
+    let still = clip(&jobs.desk, "still.png", "null", "-frames:v 1");
+    let result = finish(&mut run(&still, &jobs.speech, jobs.desk.file("s.mp4")));
+    assert!(
+        !stderr(&result).contains("animation"),
+        "{}",
+        stderr(&result)
+    );
+}
+
+#[test]
+fn the_most_pixels_can_be_chosen() {
+    let jobs = Jobs::new();
+    let clip = clip(&jobs.desk, "c.mp4", "format=yuv420p", "-c:v libx264");
+    let output = jobs.desk.file("o.mp4");
+    let limited = |most: &str| {
+        let mut job = run(&clip, &jobs.speech, &output);
+        finish(job.args(["--learn", "off", "--set", most]))
+    };
+    let refused = limited("max-pixels=100000");
+    assert_eq!(refused.status.code(), Some(26), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("--set max-pixels=120000"));
+    let taken = limited("max-pixels=120000");
+    assert!(taken.status.success(), "{}", stderr(&taken));
+}
+
+#[test]
+fn interlaced_video_is_made_whole_and_that_is_told() {
+    let jobs = Jobs::new();
+    let filter = "format=yuv420p,tinterlace=interleave_top,fieldorder=tff";
+    let encoder = "-c:v libx264 -flags +ilme+ildct -x264-params tff=1";
+    let clip = clip(&jobs.desk, "i.mp4", filter, encoder);
+    let output = jobs.desk.file("o.mp4");
+    let mut job = run(&clip, &jobs.speech, &output);
+    let result = finish(job.args(["--learn", "off"]));
+    let said = stderr(&result);
+    assert!(result.status.success(), "{said}");
+    assert!(said.contains("is interlaced"), "{said}");
+    let asked = "stream=field_order";
+    let probed = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "v", "-of", "csv=p=0"])
+        .args(["-show_entries", asked])
+        .arg(&output)
+        .output()
+        .expect("ffprobe runs");
+    assert_eq!(
+        String::from_utf8_lossy(&probed.stdout).trim(),
+        "progressive"
+    );
+}
+
+/// A microphone that is wired the wrong way round: the mix of both channels is silence.
+#[test]
+fn speech_whose_channels_cancel_each_other_moves_the_mouth() {
+    let jobs = Jobs::new();
+    let filter = "format=yuv420p";
+    let clip = clip(&jobs.desk, "c.mp4", filter, "-c:v libx264 -qp 0");
+    let of = |name: &str, pan: &str| {
+        let path = jobs.desk.file(name);
+        let pan = format!("pan={pan}");
+        // Past the silence at the beginning.
+        let cut = ["-ss", "0.5", "-t", "0.48", "-i"];
+        let source = speech();
+        let all = [&cut[..], &[text(&source), "-af", &pan, text(&path)]].concat();
+        ffmpeg(&all);
+        path
+    };
+    let made = |speech: &Path| {
+        let output = jobs.desk.file("o.mkv");
+        let mut job = run(&clip, speech, &output);
+        let options = ["--overwrite", "--learn", "off", "--template=lossless"];
+        let result = finish(job.args(options));
+        assert!(result.status.success(), "{}", stderr(&result));
+        let frames = [
+            "-i",
+            text(&output),
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "gray",
+            "-",
+        ];
+        (ffmpeg(&frames), stderr(&result))
+    };
+    let (alone, said) = made(&of("mono.wav", "mono|c0=c0"));
+    assert!(!said.contains("cancel"), "{said}");
+    let (still, _) = made(&of("none.wav", "mono|c0=0*c0"));
+    let (turned, said) = made(&of("turned.wav", "stereo|c0=c0|c1=-1*c0"));
+    assert!(said.contains("cancel each other"), "{said}");
+    let differ = |a: &[u8], b: &[u8]| {
+        let each = a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b)));
+        each.sum::<u64>()
+    };
+    let (moved, off) = (differ(&alone, &still), differ(&alone, &turned));
+    assert!(moved > 0 && off * 5 < moved, "moved {moved}, off {off}");
+}

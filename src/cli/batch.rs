@@ -3,33 +3,28 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::rc::Rc;
-use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
 
 use super::options::{ExistingOptions, JobOptions, ShowOptions};
+use crate::application::{Batch, Ended, Plan};
 use crate::batch::confine::Confine;
 use crate::batch::files::{self, Pairing};
-use crate::batch::identity::Identifier;
 use crate::batch::pattern::Pattern;
 use crate::batch::{self, list, place};
 use crate::cancel::Stop;
-use crate::clock::SystemClock;
 use crate::error::{Failure, FailureKind};
 use crate::event::Event;
-use crate::job::{IfExists, Job, check_output_name};
-use crate::journal::{Begun, Journal, Planned, Start, recover};
+use crate::job::{IfExists, check_output_name};
+use crate::journal::{Journal, Planned};
 use crate::path::normalised;
 use crate::pipeline::probe::Role;
 use crate::pipeline::template::for_shell;
 use crate::progress::{self, aside::Aside};
-use crate::report::{self, zip::Zip};
 use crate::secret;
 use crate::serve::{self, Server};
-use crate::store::LocalStore;
-use crate::supervisor::{Options, Processes, Seams, Supervisor};
+use crate::supervisor::Options;
 use crate::terminal::plain;
 use crate::worker::limits::{self, Limits};
 
@@ -116,21 +111,9 @@ fn worker_memory(text: &str) -> Result<u64, String> {
     }
 }
 
-/// The batch as the arguments say it.
-struct Plan {
-    jobs: Vec<Planned>,
-    /// What makes two starts the same batch.
-    source: String,
-    root: PathBuf,
-    /// Where the journal is.
-    state: PathBuf,
-    zip: Option<PathBuf>,
-    /// Jobs that can't be in a journal, and why.
-    left_out: Vec<Failure>,
-}
-
 impl BatchArgs {
-    fn plan(&self) -> Result<Plan, Failure> {
+    /// The batch as the arguments say it, and why some of it can't be in a journal.
+    fn plan(&self) -> Result<(Plan, Vec<Failure>), Failure> {
         let mut options = self.options.clone();
         options.place_files(&|file| normalised(Path::new(file)).display().to_string());
         let mut left_out = Vec::new();
@@ -163,14 +146,16 @@ impl BatchArgs {
                 .because("the zip file has the name of an output")
                 .advice("Give --zip another name"));
         }
-        Ok(Plan {
+        let plan = Plan {
+            jobs,
             source,
+            command: command_line(),
             root,
             state,
             zip,
-            left_out,
-            jobs,
-        })
+            force: self.force,
+        };
+        Ok((plan, left_out))
     }
 
     fn source(&self) -> String {
@@ -348,17 +333,17 @@ fn default_workers(cores: usize, jobs_per_worker: usize) -> usize {
 }
 
 pub fn run(args: BatchArgs) -> anyhow::Result<ExitCode> {
-    let plan = match args.plan() {
+    let (plan, left_out) = match args.plan() {
         Ok(plan) => plan,
         Err(failure) => return Ok(nothing_started(&failure)),
     };
-    for failure in &plan.left_out {
+    for failure in &left_out {
         eprintln!("lipflow: left out: {}", plain(failure));
     }
     if args.dry_run {
         return super::batch_plan::run(&plan.jobs, &plan.state);
     }
-    match start(&args, &plan) {
+    match start(&args, &plan, &left_out) {
         Ok(code) => Ok(code),
         Err(Stopped::Before(failure)) => Ok(nothing_started(&failure)),
         Err(Stopped::Within(error)) => Err(error),
@@ -371,102 +356,60 @@ enum Stopped {
     Within(anyhow::Error),
 }
 
-fn start(args: &BatchArgs, plan: &Plan) -> Result<ExitCode, Stopped> {
-    let state = &plan.state;
-    let before = |e: crate::journal::Error| Stopped::Before(e.failure(state));
+/// Works on the batch, and shows how it goes.
+fn start(args: &BatchArgs, plan: &Plan, left_out: &[Failure]) -> Result<ExitCode, Stopped> {
     let internal =
         |e: std::io::Error| Stopped::Before(Failure::new(FailureKind::Internal).detail(e));
     let stop = Stop::on_signals().map_err(internal)?;
-    let mut journal = Journal::open(state).map_err(before)?;
-    journal.sign_in().map_err(before)?;
-    let journal = Rc::new(journal);
-    recover(&*journal, &LocalStore).map_err(before)?;
-    let begun = begin(args, plan, &journal).map_err(before)?;
+    let batch = Batch::begin(plan).map_err(Stopped::Before)?;
+    let begun = batch.begun();
     if let Some(text) = args.work.serve_events.and_then(|a| serve::exposure(a.ip())) {
         eprintln!("lipflow: {text}");
     }
     let server = match args.work.serve_events {
-        Some(address) => Some(Server::start(address, state, begun.batch).map_err(|e| {
-            Stopped::Before(
-                Failure::new(FailureKind::Usage)
-                    .because(format_args!("events can't be served at {address}: {e}"))
-                    .advice("Choose another port"),
-            )
-        })?),
-        None => None,
-    };
-    let zip = match &plan.zip {
-        Some(path) => {
-            let jobs = journal.jobs(begun.batch, false).map_err(before)?;
-            Some(Zip::start(&journal, path, &plan.root, &jobs).map_err(Stopped::Before)?)
-        }
+        Some(address) => Some(
+            Server::start(address, &plan.state, begun.batch).map_err(|e| {
+                Stopped::Before(
+                    Failure::new(FailureKind::Usage)
+                        .because(format_args!("events can't be served at {address}: {e}"))
+                        .advice("Choose another port"),
+                )
+            })?,
+        ),
         None => None,
     };
     let renderer = progress::batch_renderer(args.show.progress);
     let renderer = Aside::start(renderer, begun).map_err(internal)?;
-    let emit = |event: &Event| {
+    let listen = |event: &Event| {
         renderer.show(event);
         if let Some(server) = &server {
             server.publish(event);
         }
-        if let Some(zip) = &zip {
-            zip.note(event);
-        }
     };
-    let folder = state.clone();
-    let again = move || recover(&Journal::open(&folder)?, &LocalStore);
-    let seams = Seams {
-        ledger: journal.clone(),
-        store: Rc::new(LocalStore),
-        hands: Box::new(Processes::new(Arc::new(LocalStore), Arc::new(again))),
-        clock: Rc::new(SystemClock),
-    };
-    let supervisor = Supervisor::new(seams, begun, args.work(), stop, emit);
-    let summary = supervisor
-        .run()
+    let ended = batch
+        .run(args.work(), stop, &listen)
         .context("The batch had to stop; start it again and it goes on")
         .map_err(Stopped::Within)?;
-    let jobs = journal.jobs(begun.batch, true);
-    let jobs = jobs.context("the report").map_err(Stopped::Within)?;
-    let mut notes = report::write(&journal, &plan.root, &summary.progress, &jobs);
-    notes.extend(zip.map(|zip| zip.finish(&journal)));
+    let Ended {
+        summary,
+        jobs,
+        notes,
+    } = ended;
     renderer.end(&summary, &jobs, &notes);
+    let is_incomplete = summary.progress.failed + summary.progress.cancelled > 0;
     Ok(if summary.is_interrupted {
         ExitCode::from(130)
-    } else if summary.progress.failed + summary.progress.cancelled > 0 || !plan.left_out.is_empty()
-    {
+    } else if is_incomplete || !left_out.is_empty() {
         ExitCode::from(1)
     } else {
         ExitCode::SUCCESS
     })
 }
 
-fn begin(args: &BatchArgs, plan: &Plan, journal: &Journal) -> Result<Begun, crate::journal::Error> {
-    let identifier = Identifier::default();
-    let command: Vec<_> = std::env::args()
-        .map(|a| for_shell(&secret::public_argument(&a)).into_owned())
-        .collect();
-    journal.begin(&Start {
-        source: &plan.source,
-        command: &command.join(" "),
-        root: &plan.root,
-        jobs: &plan.jobs,
-        force: args.force,
-        store: &LocalStore,
-        identity: &|job: &Job| {
-            let digest = |path: &Path| {
-                // Inputs that have changed since are read here, once; all others are known.
-                let known = journal.known_digest(path)?;
-                Ok::<_, crate::journal::Error>(
-                    known.or_else(|| crate::digest::of_file(path, &Default::default()).ok()),
-                )
-            };
-            let (face, speech) = (digest(&job.face)?, digest(&job.speech)?);
-            Ok(face
-                .zip(speech)
-                .and_then(|(face, speech)| identifier.identity(job, &face, &speech)))
-        },
-    })
+/// The command line, as a shell takes it again; keys in it are left out.
+fn command_line() -> String {
+    let words = std::env::args().map(|a| for_shell(&secret::public_argument(&a)).into_owned());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn nothing_started(failure: &Failure) -> ExitCode {

@@ -28,16 +28,18 @@ enum Finding {
     CanNot(Failure),
 }
 
+/// A file, what it is for, and the most pixels that it may have.
+type Question = (PathBuf, Role, u64);
+/// What was found, once it is known.
+type Answer = Arc<OnceLock<Result<Probe, Failure>>>;
+
 /// What is in the files, each looked at once: thousands of jobs may share a face.
 #[derive(Default)]
-struct Probes(Mutex<HashMap<(PathBuf, Role), Found>>);
-
-/// Empty until it was looked at.
-type Found = Arc<OnceLock<Result<Probe, Failure>>>;
+struct Probes(Mutex<HashMap<Question, Answer>>);
 
 impl Probes {
-    fn of(&self, file: &Path, role: Role) -> Result<Probe, Failure> {
-        self.looked_at(file, role, probe::probe)
+    fn of(&self, file: &Path, role: Role, most_pixels: u64) -> Result<Probe, Failure> {
+        self.looked_at(file, role, most_pixels, probe::probe_within)
     }
 
     /// Who asks while another one looks waits for what it finds.
@@ -45,13 +47,17 @@ impl Probes {
         &self,
         file: &Path,
         role: Role,
-        look: fn(&Path, Role) -> Result<Probe, Failure>,
+        most_pixels: u64,
+        look: fn(&Path, Role, u64) -> Result<Probe, Failure>,
     ) -> Result<Probe, Failure> {
         let slot = {
             let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            slots.entry((file.to_owned(), role)).or_default().clone()
+            slots
+                .entry((file.to_owned(), role, most_pixels))
+                .or_default()
+                .clone()
         };
-        slot.get_or_init(|| look(file, role)).clone()
+        slot.get_or_init(|| look(file, role, most_pixels)).clone()
     }
 }
 
@@ -142,7 +148,7 @@ fn look(job: &Job, probes: &Probes) -> Finding {
     }
     let probed = estimate::of_job(
         &there,
-        &|file, role| probes.of(file, role),
+        &|file, role, most_pixels| probes.of(file, role, most_pixels),
         &Cancel::default(),
     );
     match probed {
@@ -205,7 +211,7 @@ mod tests {
     #[test]
     fn each_file_is_looked_at_once_however_many_ask() {
         static LOOKS: AtomicUsize = AtomicUsize::new(0);
-        fn look(file: &Path, _: Role) -> Result<Probe, Failure> {
+        fn look(file: &Path, _: Role, _: u64) -> Result<Probe, Failure> {
             LOOKS.fetch_add(1, Ordering::Relaxed);
             std::thread::sleep(std::time::Duration::from_millis(20));
             Err(Failure::of(crate::error::FailureKind::InputEmpty, file))
@@ -214,13 +220,13 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    let found = probes.looked_at(Path::new("face.mp4"), Role::Face, look);
+                    let found = probes.looked_at(Path::new("face.mp4"), Role::Face, 100, look);
                     assert!(found.is_err());
                 });
             }
         });
         assert_eq!(LOOKS.load(Ordering::Relaxed), 1);
-        let _ = probes.looked_at(Path::new("face.mp4"), Role::Speech, look);
+        let _ = probes.looked_at(Path::new("face.mp4"), Role::Speech, 100, look);
         assert_eq!(LOOKS.load(Ordering::Relaxed), 2);
     }
 

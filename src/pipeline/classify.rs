@@ -93,6 +93,7 @@ fn from_details(
         "face-file" => FailureKind::FaceFile,
         "no-face" => FailureKind::NoFace,
         "missing-plugin" | "missing-codec" => FailureKind::PluginMissing,
+        "animation" => FailureKind::FormatUnsupported,
         "not-negotiated" => FailureKind::TemplateInvalid,
         _ => return None,
     };

@@ -13,7 +13,9 @@ pub struct Colour {
 }
 
 impl Colour {
+    /// Of caps of raw pictures.
     pub fn of(caps: &gst::CapsRef) -> Option<Self> {
+        caps.structure(0)?.has_name("video/x-raw").then_some(())?;
         let info = VideoInfo::from_caps(caps).ok()?;
         Some(Self {
             colorimetry: info.colorimetry(),

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use gstlipsync::decode::still;
+
 use crate::error::{Failure, FailureKind};
 
 /// In so many bytes is what tells a format, and how large a picture is.
@@ -27,6 +29,13 @@ pub fn head(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Refuses a file of a format that is known and that no installed element takes.
 pub fn check(head: &[u8]) -> Result<(), Failure> {
+    if still::is_animated_webp(head) {
+        return Err(Failure::new(FailureKind::FormatUnsupported)
+            .because("this is an animated WebP picture, which nothing that is installed reads")
+            .advice(
+                "Take a picture out of it: `apt install webp`, then `webpmux -get frame 1 IN -o OUT.webp`",
+            ));
+    }
     let Some(foreign) = foreign(head).filter(|f| !is_read(f.media)) else {
         return Ok(());
     };

@@ -102,6 +102,11 @@ pub fn fps_of((numerator, denominator): (u32, u32)) -> f64 {
 
 /// Looks into a file and refuses what can't play its role.
 pub fn probe(path: &Path, role: Role) -> Result<Probe, Failure> {
+    probe_within(path, role, decode::MOST_PIXELS)
+}
+
+/// As [`probe`], with another limit for the pixels of a picture.
+pub fn probe_within(path: &Path, role: Role, most_pixels: u64) -> Result<Probe, Failure> {
     match container::inspect(path) {
         Ok(Wholeness::Whole) => {}
         Ok(Wholeness::Cut) => {
@@ -115,13 +120,13 @@ pub fn probe(path: &Path, role: Role) -> Result<Probe, Failure> {
         .map_err(|e| Failure::of(FailureKind::InputUnreadable, path).detail(e))?;
     format::check(&head).map_err(|f| f.file(path))?;
     if let Some((width, height)) = still::size(&head) {
-        check_size(width, height).map_err(|f| f.file(path))?;
+        check_size(width, height, most_pixels).map_err(|f| f.file(path))?;
     }
     let discoverer =
         Discoverer::new(TIMEOUT).map_err(|e| Failure::new(FailureKind::PluginMissing).detail(e))?;
     let playlist: Arc<Mutex<Option<String>>> = Arc::default();
     let decoded = Arc::default();
-    guard(&discoverer, &playlist, &decoded);
+    guard(&discoverer, &playlist, &decoded, most_pixels);
     let probe = match discoverer.discover_uri(&uri_of(path)?) {
         Ok(info) if info.result() == DiscovererResult::Ok => Ok(read(&info)),
         Ok(info) => match discovery_failure(info.result(), None) {
@@ -155,7 +160,7 @@ pub fn probe(path: &Path, role: Role) -> Result<Probe, Failure> {
         ..probe
     };
     if let Some(video) = probe.video {
-        check_size(video.width, video.height).map_err(|f| f.file(path))?;
+        check_size(video.width, video.height, most_pixels).map_err(|f| f.file(path))?;
     }
     check_role(&probe, role).map_err(|kind| Failure::of(kind, path))?;
     Ok(probe)
@@ -167,6 +172,7 @@ fn guard(
     discoverer: &Discoverer,
     playlist: &Arc<Mutex<Option<String>>>,
     decoded: &Arc<Mutex<Option<Colour>>>,
+    most_pixels: u64,
 ) {
     let (playlist, decoded) = (playlist.clone(), decoded.clone());
     discoverer.connect_source_setup(move |_, source| {
@@ -177,8 +183,8 @@ fn guard(
         decode::only_this_file(&decode, move |kind| {
             *playlist.lock().unwrap_or_else(|e| e.into_inner()) = Some(kind.to_owned());
         });
-        decode::no_larger_than(&decode, decode::MOST_PIXELS);
-        decode::true_range(&decode);
+        decode::no_larger_than(&decode, most_pixels);
+        decode::true_colours(&decode);
         let decoded = decoded.clone();
         decode.connect_pad_added(move |_, pad| {
             // Of several pictures in one file the first is the face.
@@ -226,16 +232,17 @@ fn own_duration(tracks: &[mp4::Shown], role: Role) -> Option<Duration> {
     Some(*end - *begin)
 }
 
-fn check_size(width: u32, height: u32) -> Result<(), Failure> {
-    if u64::from(width) * u64::from(height) <= decode::MOST_PIXELS {
+fn check_size(width: u32, height: u32, most: u64) -> Result<(), Failure> {
+    if u64::from(width) * u64::from(height) <= most {
         return Ok(());
     }
-    Err(
-        Failure::new(FailureKind::InputTooLarge).because(format_args!(
-            "the picture has {width}x{height} pixels, and {} in all are the most that is decoded",
-            decode::MOST_PIXELS
-        )),
-    )
+    let failure = Failure::new(FailureKind::InputTooLarge).because(format_args!(
+        "the picture has {width}x{height} pixels, and {most} in all are the most that is decoded"
+    ));
+    Err(failure.advice(format_args!(
+        "Make it smaller, or allow it with --set max-pixels={}",
+        u64::from(width) * u64::from(height)
+    )))
 }
 
 /// Whether the input has what its role needs.

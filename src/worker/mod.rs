@@ -5,6 +5,7 @@ mod lengths;
 pub mod limits;
 pub mod process;
 pub mod protocol;
+mod tracker;
 
 pub(crate) use learning::paints;
 
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use gstlipsync::decode;
 use gstlipsync::model::Model;
 use gstlipsync::repeat;
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,7 @@ use crate::pipeline::verify::{self, Expected};
 use crate::publish;
 use crate::secret;
 use crate::store::{LocalStore, Replace, Staging, Store};
+use tracker::Tracker;
 
 /// The longest that a job is silent; half of what is promised, so that a busy machine keeps it too.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -174,7 +177,7 @@ pub fn prepare(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
     if let Some(output) = &job.output {
         check_extension(template.name(), output)?;
     }
-    prepare_with(template, job, &probe::probe, cancel)
+    prepare_with(template, job, &probe::probe_within, cancel)
 }
 
 /// A name must not promise another kind of file than the template writes.
@@ -211,8 +214,8 @@ pub fn prepare_inputs(job: &Job, look: &Look<'_>, cancel: &Cancel) -> Result<Pre
     prepare_with(template, job, look, cancel)
 }
 
-/// Finds out what is in a file that is to play a role.
-pub type Look<'a> = dyn Fn(&Path, Role) -> Result<Probe, Failure> + Sync + 'a;
+/// Finds out what is in a file that is to play a role, of no more than so many pixels.
+pub type Look<'a> = dyn Fn(&Path, Role, u64) -> Result<Probe, Failure> + Sync + 'a;
 
 fn prepare_with(
     template: Template,
@@ -220,10 +223,14 @@ fn prepare_with(
     look: &Look<'_>,
     cancel: &Cancel,
 ) -> Result<Prepared, Failure> {
+    let most_pixels = job
+        .parameter("max-pixels")
+        .and_then(|most| most.parse().ok())
+        .unwrap_or(decode::MOST_PIXELS);
     // Side by side: what takes time is starting decoders.
     let (face, speech) = std::thread::scope(|scope| {
-        let speech = scope.spawn(|| look(&job.speech, Role::Speech));
-        let face = look(&job.face, Role::Face);
+        let speech = scope.spawn(|| look(&job.speech, Role::Speech, most_pixels));
+        let face = look(&job.face, Role::Face, most_pixels);
         let panicked = |_| Err(Failure::new(FailureKind::Internal).detail("the probe panicked"));
         (face, speech.join().unwrap_or_else(panicked))
     });
@@ -605,80 +612,5 @@ impl<'a> Attempt<'a> {
             skipped: true,
             ..self.not_done()
         }
-    }
-}
-
-/// Turns counts into speed and time left.
-struct Tracker {
-    begin: Instant,
-    /// When the first frames were seen, and how far they reached.
-    first: Option<(Instant, Duration)>,
-    progress: Progress,
-}
-
-impl Tracker {
-    fn new(begin: Instant) -> Self {
-        Self {
-            begin,
-            first: None,
-            progress: Progress::default(),
-        }
-    }
-
-    fn elapse(&mut self, now: Instant) {
-        self.progress.elapsed_s = seconds(now - self.begin);
-    }
-
-    fn count(&mut self, counts: &Counts, now: Instant) {
-        self.elapse(now);
-        let progress = &mut self.progress;
-        progress.frames = counts.frames;
-        // Where the rate varies, the plan is an estimate.
-        progress.frames_total = progress.frames_total.map(|total| total.max(counts.frames));
-        progress.frames_without_face = counts.frames_without_face;
-        progress.position_s = seconds(counts.position);
-        if counts.frames == 0 {
-            return;
-        }
-        let (since, from) = *self.first.get_or_insert((now, counts.position));
-        let worked = (now - since).as_secs_f64();
-        let made = counts.position.saturating_sub(from).as_secs_f64();
-        // The first moments say nothing about the rest.
-        if worked < 0.5 || made == 0.0 {
-            return;
-        }
-        let speed = made / worked;
-        progress.speed = Some(speed);
-        progress.eta_s = progress
-            .duration_s
-            .map(|total| (total - progress.position_s).max(0.0) / speed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn speed_and_time_left_are_of_the_running_part() {
-        let begin = Instant::now();
-        let at = |s: f64| begin + Duration::from_secs_f64(s);
-        let counts = |frames, position| Counts {
-            frames,
-            position: Duration::from_secs(position),
-            ..Default::default()
-        };
-        let mut tracker = Tracker::new(begin);
-        tracker.progress.duration_s = Some(20.0);
-        tracker.count(&counts(0, 0), at(5.0));
-        assert_eq!(tracker.progress.speed, None, "still loading");
-        tracker.count(&counts(25, 1), at(6.0));
-        assert_eq!(tracker.progress.speed, None, "one moment is no speed");
-        tracker.count(&counts(250, 10), at(9.0));
-        assert_eq!(tracker.progress.speed, Some(3.0));
-        assert_eq!(tracker.progress.eta_s, Some(10.0 / 3.0));
-        assert_eq!(tracker.progress.elapsed_s, 9.0);
-        tracker.count(&counts(600, 24), at(10.0));
-        assert_eq!(tracker.progress.eta_s, Some(0.0), "longer than was thought");
     }
 }

@@ -65,6 +65,15 @@ def calibration(net, utterances):
     return calibrate(said, np.concatenate([u.target.T for u in utterances], 1))
 
 
+def export(net, gain, offset, path):
+    shipped = Calibrated(net, gain, offset).eval()
+    example = torch.randn(1, BANDS, BEFORE + BLOCK + AFTER)
+    torch.onnx.export(
+        shipped, (example,), path, input_names=["mel"], output_names=["mouth"], opset_version=17,
+        dynamic_axes={"mel": {2: "columns"}, "mouth": {2: "spoken_of"}},
+    )
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", required=True)
@@ -76,12 +85,7 @@ def main():
     gain, offset = calibration(net, known)
     for name, g, o in zip(NAMES, gain, offset):
         print(f"{name}: x {g:.3f} {o:+.4f}")
-    shipped = Calibrated(net, gain, offset).eval()
-    example = torch.randn(1, BANDS, BEFORE + BLOCK + AFTER)
-    torch.onnx.export(
-        shipped, (example,), args.onnx, input_names=["mel"], output_names=["mouth"], opset_version=17,
-        dynamic_axes={"mel": {2: "columns"}, "mouth": {2: "spoken_of"}},
-    )
+    export(net, gain, offset, args.onnx)
 
 
 if __name__ == "__main__":

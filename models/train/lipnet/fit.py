@@ -167,7 +167,8 @@ def say(net, kinds):
 
 
 class Calibrated(nn.Module):
-    """Features of a window [1, rows, 384] -> mouth [1, outputs, step]; all of it but the width is never negative."""
+    """Features of a window [1, rows, 384] -> mouth [1, outputs, step]; all of it but the width is never negative, and what is a
+    share is never more than one."""
 
     def __init__(self, look, directions, net, gain, offset):
         super().__init__()
@@ -181,7 +182,8 @@ class Calibrated(nn.Module):
     def forward(self, features):
         x = ((features[:, self.span[0] : self.span[1]] - self.mean) @ self.matrix).transpose(1, 2)
         y = self.net(x)[0] * self.gain + self.offset
-        return torch.cat([torch.relu(y[:, :1]), y[:, 1:2], torch.relu(y[:, 2:])], 1)
+        opening, width, shares, jaw, tongue = y.split([1, 1, 3, 1, 1], 1)
+        return torch.cat([torch.relu(opening), width, shares.clamp(0, 1), torch.relu(jaw), tongue.clamp(0, 1)], 1)
 
 
 def export(path, look, directions, net, kinds):

@@ -65,7 +65,7 @@ def main():
         for look in (LOOKS["whole"], LOOKS["stream"]):
             path = f"{args.out}/features_{look.name}_{kind}.npz"
             if not os.path.exists(path):
-                start, features = pieces(front, samples, look, EVERY[look.name], zlib.crc32(path.encode()))
+                start, features = pieces(front, samples, look, EVERY[look.name], zlib.crc32(f"{look.name} {kind}".encode()))
                 save(path, start=start, features=features)
         print(f"{kind}: {len(samples) / 16000 / 60:.1f} minutes", flush=True)
 

@@ -78,7 +78,7 @@ def begin(net, path):
         net.overview[0].bias.copy_(values["net.overview.0.bias"])
         net.movement.weight.zero_()
         net.movement.bias.zero_()
-        known = len(values["net.movement.bias"])
+        known = min(len(values["net.movement.bias"]), len(net.movement.bias))
         net.movement.weight[:known] = values["net.movement.weight"]
         net.movement.bias[:known] = values["net.movement.bias"]
 

@@ -27,6 +27,8 @@ pub struct Disk {
     pub staged: BTreeMap<u64, (PathBuf, bool)>,
     /// Outputs that somebody else has touched, or wants made again.
     pub touched: BTreeSet<PathBuf>,
+    /// Outputs of which the user has said that anything may be replaced.
+    pub replaceable: BTreeSet<PathBuf>,
     pub is_full: bool,
     /// What broke the rules.
     pub faults: Vec<String>,
@@ -186,7 +188,7 @@ impl Staging for Written {
         }
         let output = self.output.display();
         match there {
-            Some(there) if there.identity.is_none() && self.replace != Replace::Anything => {
+            Some(there) if there.identity.is_none() && !disk.replaceable.contains(&self.output) => {
                 let fault = format!("{output}: somebody else's file was replaced");
                 disk.faults.push(fault);
             }

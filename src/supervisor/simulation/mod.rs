@@ -145,7 +145,11 @@ impl<B: Backend + 'static> Simulation<B> {
                 1 => IfExists::Overwrite,
                 _ => IfExists::Refuse,
             };
-            jobs.push(planned(index, if_exists));
+            let job = planned(index, if_exists);
+            if if_exists == IfExists::Overwrite {
+                disk.borrow_mut().replaceable.insert(job.output.clone());
+            }
+            jobs.push(job);
         }
         {
             let mut machine = machine.borrow_mut();
@@ -387,6 +391,9 @@ impl<B: Backend + 'static> Simulation<B> {
                     let ledger = &self.controllers[&name].ledger;
                     self.backend.presume_dead(&ledger.inner);
                     self.is_suspected = true;
+                    // Somebody takes its jobs over, while it works on them.
+                    let mut machine = self.machine.borrow_mut();
+                    machine.after(1, 400, Happens::Outside(0));
                 }
             }
             11 => {
@@ -467,7 +474,7 @@ impl<B: Backend + 'static> Simulation<B> {
         self.start(false);
         let events = self.random.between(0, 25);
         for _ in 0..events {
-            let kind = self.random.below(13) as usize;
+            let kind = self.random.below(15).min(12) as usize;
             let at = self.random.ms(0, CALM.as_millis() as u64);
             self.machine.borrow_mut().at(at, Happens::Outside(kind));
         }

@@ -207,10 +207,8 @@ impl VideoFilterImpl for ColorConvert {
                     gst::element_imp_warning!(
                         self,
                         gst::StreamError::Format,
-                        [
-                            "Pictures of high dynamic range pass as they are. Put videoconvert ! \
-                             video/x-raw,format=I420_10LE before colorconvert"
-                        ]
+                        ("Pictures of high dynamic range pass as they are. Put videoconvert ! \
+                             video/x-raw,format=I420_10LE before colorconvert")
                     );
                 }
                 None
@@ -260,7 +258,7 @@ impl VideoFilterImpl for ColorConvert {
             gst::element_imp_error!(
                 self,
                 gst::StreamError::Format,
-                ["The picture's rows run backwards. Put videoconvert before colorconvert"]
+                ("The picture's rows run backwards. Put videoconvert before colorconvert")
             );
             return Err(gst::FlowError::Error);
         };

@@ -1,8 +1,10 @@
 //! What has to be put right at `uridecodebin`, wherever one opens a user's file.
 
+pub mod alpha;
 mod editlist;
 mod gapless;
 mod leftover;
+mod png;
 mod range;
 pub mod still;
 
@@ -71,9 +73,11 @@ pub fn whole_sound(decode: &gst::Element, unused: impl Fn(u64) + Send + Sync + '
     });
 }
 
-/// Sees that pictures keep the range that their stream has.
-pub fn true_range(decode: &gst::Element) {
+/// Sees that pictures are called what they are: of the range that their stream has, and with the channels of
+/// 16 bits in the order in which they come.
+pub fn true_colours(decode: &gst::Element) {
     on_element(decode, "qtdemux", range::apply);
+    on_element(decode, "pngdec", png::apply);
 }
 
 /// Calls `found` for each element of that kind that the decoder makes, before it works.

@@ -72,6 +72,29 @@ fn jpeg(head: &[u8]) -> Option<(u32, u32)> {
     }
 }
 
+/// Whether a PNG picture is an animation, of which a decoder gives the first picture.
+pub fn is_animated_png(head: &[u8]) -> bool {
+    match head {
+        // The control chunk of APNG stands before the picture's data.
+        [0x89, b'P', b'N', b'G', ..] => {
+            let at = |kind: &[u8]| head.windows(4).position(|w| w == kind);
+            match (at(b"acTL"), at(b"IDAT")) {
+                (Some(control), Some(data)) => control < data,
+                (control, None) => control.is_some(),
+                (None, _) => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+/// Whether a WebP picture is an animation, which `webpdec` does not take.
+pub fn is_animated_webp(head: &[u8]) -> bool {
+    head.starts_with(b"RIFF")
+        && head.get(8..16) == Some(b"WEBPVP8X")
+        && head.get(20).is_some_and(|flags| flags & 2 != 0)
+}
+
 /// How long each frame of a GIF lasts.
 pub fn gif_durations(data: &[u8]) -> Option<Vec<ClockTime>> {
     let table = |flags: u8| match flags & 0x80 {
@@ -147,6 +170,19 @@ mod tests {
         for len in 0..png.len() {
             assert_eq!(size(&png[..len]), None);
         }
+    }
+
+    #[test]
+    fn animations_are_told_from_pictures() {
+        let png = |chunk: &str| format!("\u{89}PNG....{chunk}....IDAT....acTL");
+        let png = |chunk: &str| [&b"\x89PNG"[..], png(chunk).as_bytes()].concat();
+        assert!(is_animated_png(&png("acTL")));
+        assert!(!is_animated_png(&png("gAMA")));
+        let webp = |flags: u8| [&b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0"[..], &[flags, 0]].concat();
+        assert!(is_animated_webp(&webp(0x12)) && !is_animated_webp(&webp(0x10)));
+        assert!(!is_animated_webp(
+            b"RIFF\0\0\0\0WEBPVP8 \x02\x02\x02\x02\x02\x02"
+        ));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use crate::picture::Rect;
-use crate::runtime::{self, Options, Provider, Session};
+use crate::runtime::{self, Options, Provider, Session, Sharing};
 
 /// Number of points of the face mesh.
 pub const MESH_POINTS: usize = 468;
@@ -75,6 +75,7 @@ fn load(path: &Path, threads: u32) -> Result<Arc<Session>, Error> {
         provider: Provider::Cpu,
         device: 0,
         threads,
+        sharing: Sharing::Own,
     };
     runtime::load(path, options).map_err(|e| match e {
         runtime::Error::ModelMissing(path) => Error::Missing(path),

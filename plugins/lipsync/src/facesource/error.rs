@@ -38,6 +38,10 @@ pub enum Error {
         "{name} needs a decoder that is not installed: {codec}. On Debian, install gstreamer1.0-libav and gstreamer1.0-plugins-bad"
     )]
     MissingCodec { name: String, codec: String },
+    #[error(
+        "{name} is an animated WebP picture, which nothing that is installed reads. Take a picture out of it: `apt install webp`, then `webpmux -get frame 1 IN -o OUT.webp`"
+    )]
+    Animation { name: String },
     #[error("{name} is encrypted. Name a file without copy protection")]
     Encrypted { name: String },
     #[error(
@@ -82,6 +86,7 @@ impl Error {
             Self::TooLarge { .. } => "too-large",
             Self::NoPicture { .. } => "no-picture",
             Self::MissingCodec { .. } => "missing-codec",
+            Self::Animation { .. } => "animation",
             Self::Encrypted { .. } => "encrypted",
             Self::Damaged { .. } => "damaged",
             Self::Cut { .. } => "cut",
@@ -106,7 +111,9 @@ impl Error {
             | Self::Playlist { .. }
             | Self::TooLarge { .. } => stream(gst::StreamError::WrongType),
             Self::NotMedia { .. } => stream(gst::StreamError::TypeNotFound),
-            Self::MissingCodec { .. } => stream(gst::StreamError::CodecNotFound),
+            Self::MissingCodec { .. } | Self::Animation { .. } => {
+                stream(gst::StreamError::CodecNotFound)
+            }
             Self::Encrypted { .. } => stream(gst::StreamError::Decrypt),
             Self::Damaged { stage, .. } => stream(match stage {
                 Stage::Demux => gst::StreamError::Demux,

@@ -7,12 +7,12 @@ use gst_base::prelude::*;
 use gst_base::subclass::base_src::CreateSuccess;
 use gst_base::subclass::prelude::*;
 
-use super::LoopMode;
 use super::error::{Error, display_name};
 use super::monitor::Monitor;
 use super::playback::{Frame, Playback, Step, rate};
 use super::reader::{Reader, Stop, Wanted};
 use super::schedule::{Rate, Schedule, Slot};
+use super::{Background, LoopMode};
 use crate::decode::MOST_PIXELS;
 use crate::repeat::{LONGEST_FRAME, times_sent};
 use crate::video::FORMATS;
@@ -38,6 +38,7 @@ struct Settings {
     fps: gst::Fraction,
     max_pixels: u64,
     even_size: bool,
+    background: Background,
     longest_frame: gst::ClockTime,
 }
 
@@ -49,6 +50,7 @@ impl Default for Settings {
             fps: gst::Fraction::new(0, 1),
             max_pixels: MOST_PIXELS,
             even_size: false,
+            background: Background::default(),
             longest_frame: LONGEST_FRAME,
         }
     }
@@ -128,6 +130,11 @@ impl ObjectImpl for FaceSource {
                     .default_value(defaults.even_size)
                     .mutable_ready()
                     .build(),
+                glib::ParamSpecEnum::builder_with_default("background", defaults.background)
+                    .nick("Background")
+                    .blurb("What is behind a picture that can be seen through")
+                    .mutable_ready()
+                    .build(),
                 glib::ParamSpecUInt64::builder("longest-frame")
                     .nick("Longest frame")
                     .blurb("A frame that stays for longer than this, in nanoseconds, is sent several times, so that a mouth can move meanwhile (0 = as the file)")
@@ -152,6 +159,7 @@ impl ObjectImpl for FaceSource {
             "fps" => value.get().map(|v| settings.fps = v),
             "max-pixels" => value.get().map(|v| settings.max_pixels = v),
             "even-size" => value.get().map(|v| settings.even_size = v),
+            "background" => value.get().map(|v| settings.background = v),
             "longest-frame" => value
                 .get()
                 .map(|v| settings.longest_frame = gst::ClockTime::from_nseconds(v)),
@@ -170,6 +178,7 @@ impl ObjectImpl for FaceSource {
             "fps" => settings.fps.to_value(),
             "max-pixels" => settings.max_pixels.to_value(),
             "even-size" => settings.even_size.to_value(),
+            "background" => settings.background.to_value(),
             "longest-frame" => settings.longest_frame.nseconds().to_value(),
             "stats" => {
                 let state = self.state.lock().unwrap();
@@ -337,6 +346,7 @@ impl FaceSource {
             caps,
             most_pixels: settings.max_pixels,
             even_size: settings.even_size,
+            background: settings.background.rgb(),
         };
         let reader = Reader::open(&uri, &wanted, monitor).map_err(|e| Error::MissingCodec {
             name: display_name(&uri),
@@ -388,6 +398,9 @@ impl FaceSource {
             }
             let step = stream.playback.step()?;
             self.state.lock().unwrap().loops = stream.playback.turns();
+            for remark in stream.playback.reader().take_remarks() {
+                gst::element_imp_warning!(self, gst::StreamError::Format, ("{remark}"));
+            }
             match step {
                 Step::End => return Ok(None),
                 Step::Show(frame) => {

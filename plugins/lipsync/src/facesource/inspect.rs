@@ -23,6 +23,10 @@ pub struct Facts {
     pub size: Option<(u32, u32)>,
     /// Of an animation whose demuxer doesn't tell them: how long each frame lasts.
     pub durations: Option<Vec<gst::ClockTime>>,
+    /// An animation of which only the first picture is decoded.
+    pub animated: bool,
+    /// An animation that no decoder takes.
+    pub animated_webp: bool,
 }
 
 /// Looks at the structure of MP4, Matroska, RIFF (AVI, WebP), JPEG and PNG files.
@@ -31,6 +35,8 @@ pub fn inspect(file: &mut (impl Read + Seek), len: u64) -> io::Result<Facts> {
     file.by_ref().take(HEAD).read_to_end(&mut head)?;
     let mut facts = Facts {
         size: still::size(&head),
+        animated: still::is_animated_png(&head),
+        animated_webp: still::is_animated_webp(&head),
         ..Facts::default()
     };
     match &head[..] {

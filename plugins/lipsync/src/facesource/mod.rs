@@ -17,7 +17,9 @@
 //! gap for instance, is sent several times: a mouth must be able to move meanwhile. An INFO message says
 //! so once.
 //!
-//! A picture is decoded once, and all its buffers share that memory.
+//! A picture is decoded once, and all its buffers share that memory. What can be seen through is laid over
+//! the plain colour that `background` names, and a warning says so; of an animation that is decoded as one
+//! picture (APNG, WebP) as well.
 //!
 //! ```sh
 //! gst-launch-1.0 videotestsrc num-buffers=75 ! x264enc ! mp4mux ! filesink location=/tmp/face.mp4
@@ -63,12 +65,41 @@ pub enum LoopMode {
     Hold,
 }
 
+/// What is behind a picture that can be seen through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[enum_type(name = "GstFaceSourceBackground")]
+#[repr(i32)]
+pub enum Background {
+    #[default]
+    #[enum_value(name = "Black", nick = "black")]
+    Black,
+    #[enum_value(name = "White", nick = "white")]
+    White,
+    #[enum_value(name = "Grey", nick = "grey")]
+    Grey,
+    #[enum_value(name = "Green, to be keyed out", nick = "green")]
+    Green,
+}
+
+impl Background {
+    /// Of R'G'B'.
+    fn rgb(self) -> [u8; 3] {
+        match self {
+            Self::Black => [0; 3],
+            Self::White => [255; 3],
+            Self::Grey => [128; 3],
+            Self::Green => [0, 255, 0],
+        }
+    }
+}
+
 glib::wrapper! {
     pub struct FaceSource(ObjectSubclass<imp::FaceSource>)
         @extends gst_base::PushSrc, gst_base::BaseSrc, gst::Element, gst::Object;
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    Background::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     LoopMode::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     gst::Element::register(
         Some(plugin),

@@ -78,6 +78,8 @@ struct Inner {
     has_video: bool,
     cut: bool,
     times: Times,
+    /// What the user should know, not told yet.
+    remarks: Vec<String>,
     /// The reader is gone, and its pipeline must not be started any more.
     closed: bool,
 }
@@ -181,6 +183,8 @@ pub struct Wanted {
     pub caps: gst::Caps,
     pub most_pixels: u64,
     pub even_size: bool,
+    /// R'G'B' of what is behind transparent pictures.
+    pub background: [u8; 3],
 }
 
 impl Reader {
@@ -223,7 +227,17 @@ impl Reader {
 
         let most_pixels = wanted.most_pixels;
         connect_decoder(&decode, &convert, most_pixels, &status)?;
-        decode::true_range(&decode);
+        if let Some(pad) = convert.static_pad("sink") {
+            let on_alpha = status.clone();
+            decode::alpha::flatten(&pad, wanted.background, move || {
+                let remark = format!(
+                    "{} can be seen through: a plain colour is laid behind it, which `background` chooses",
+                    on_alpha.name
+                );
+                on_alpha.update(|inner| inner.remarks.push(remark));
+            });
+        }
+        decode::true_colours(&decode);
         if decode::is_file(uri) {
             let on_playlist = status.clone();
             decode::only_this_file(&decode, move |kind| {
@@ -249,6 +263,12 @@ impl Reader {
         in_background(&status, move || {
             let pipeline = &opened;
             let facts = file.map_or(Ok(Facts::default()), |path| check_file(&path));
+            let facts = facts.and_then(|facts| match facts.animated_webp {
+                true => Err(Error::Animation {
+                    name: opening.name.clone(),
+                }),
+                false => Ok(facts),
+            });
             let facts = facts.and_then(|facts| match facts.size {
                 Some((width, height)) => {
                     check_size(&opening.name, width, height, most_pixels).map(|()| facts)
@@ -259,6 +279,13 @@ impl Reader {
                 Ok(facts) => {
                     opening.update(|inner| {
                         inner.cut = facts.cut;
+                        if facts.animated {
+                            inner.remarks.push(format!(
+                                "{} is an animation: only its first picture is taken. Convert it to a video \
+                                 to have all of them, as with `ffmpeg`",
+                                opening.name
+                            ));
+                        }
                         if let Some(durations) = facts.durations {
                             inner.times = Times::Given(durations.into());
                         }
@@ -420,6 +447,11 @@ impl Reader {
         is_image && !matches!(inner.times, Times::Given(_))
     }
 
+    /// What the user should know of the file, each thing once.
+    pub fn take_remarks(&self) -> Vec<String> {
+        std::mem::take(&mut self.status.inner.lock().unwrap().remarks)
+    }
+
     /// What the application needs to offer the user an installation.
     pub fn missing_plugins(&self) -> Vec<gst::Structure> {
         self.status.inner.lock().unwrap().missing.clone()
@@ -486,8 +518,18 @@ fn connect_decoder(
             .is_some_and(|caps| caps.structure(0).is_some_and(|s| s.has_name("video/x-raw")));
         // Of several pictures in one file the first is the face.
         if let Some(into) = into.upgrade().filter(|p| is_video && !p.is_linked()) {
-            match pad.link(&into) {
-                Ok(_) => on_pad.update(|inner| inner.has_video = true),
+            let linked = match is_interlaced(pad) {
+                true => deinterlaced(pad, &into).inspect(|()| {
+                    let remark = format!(
+                        "{} is interlaced: one field of each frame is taken, and the lines between are made",
+                        on_pad.name
+                    );
+                    on_pad.update(|inner| inner.remarks.push(remark));
+                }),
+                false => pad.link(&into).map(drop).map_err(unlinked),
+            };
+            match linked {
+                Ok(()) => on_pad.update(|inner| inner.has_video = true),
                 Err(e) => gst::warning!(CAT, "{}: {e}", on_pad.name),
             }
         }
@@ -529,6 +571,36 @@ fn connect_decoder(
         let other = ["audio/", "text/", "subpicture/", "closedcaption/"];
         Some((!other.iter().any(|o| media.starts_with(o)) || media == "audio/x-m4a").to_value())
     });
+    Ok(())
+}
+
+fn is_interlaced(pad: &gst::Pad) -> bool {
+    let caps = pad.current_caps();
+    let mode = caps
+        .as_ref()
+        .and_then(|caps| caps.structure(0)?.get::<&str>("interlace-mode").ok());
+    mode.is_some_and(|mode| mode != "progressive")
+}
+
+fn unlinked(error: gst::PadLinkError) -> glib::BoolError {
+    glib::bool_error!("the picture can't be linked: {error}")
+}
+
+/// Links by way of an element that makes whole pictures of fields, one of each frame.
+fn deinterlaced(pad: &gst::Pad, into: &gst::Pad) -> Result<(), glib::BoolError> {
+    let failed = || glib::bool_error!("the picture can't be deinterlaced");
+    let pipeline = into.parent_element().and_then(|e| e.parent());
+    let pipeline = pipeline.and_downcast::<gst::Bin>().ok_or_else(failed)?;
+    let element = gst::ElementFactory::make("deinterlace")
+        .property_from_str("fields", "top")
+        .property_from_str("method", "greedyl")
+        .build()?;
+    pipeline.add(&element)?;
+    let (sink, src) = (element.static_pad("sink"), element.static_pad("src"));
+    let (sink, src) = sink.zip(src).ok_or_else(failed)?;
+    src.link(into).map_err(unlinked)?;
+    element.sync_state_with_parent()?;
+    pad.link(&sink).map_err(unlinked)?;
     Ok(())
 }
 

@@ -9,17 +9,16 @@ use std::time::Instant;
 use super::flow::Release;
 use super::frames::Frames;
 use super::generator::GeneratorBackend;
-use super::imp::SAMPLE_RATE;
+use super::imp::{CAT, SAMPLE_RATE};
 use super::mouth_shape::MouthShapeBackend;
 use super::progress::Counters;
-use super::settings::Settings;
+use super::settings::{DEFAULT_BATCH, Settings};
 use super::stream::Held;
 use crate::audio::Timeline;
+use crate::audio::mixdown::Mixdown;
 use crate::model::{self, Kind, Model, Network};
-use crate::runtime::{self, Interrupt};
+use crate::runtime::{self, Interrupt, Sharing};
 
-/// Frames that a generator draws at once unless told otherwise.
-const DEFAULT_BATCH: usize = 4;
 /// Columns that are kept before those that the last frame needed, for frames that come out of order and an
 /// `audio-offset` that changes: about its range.
 const KEPT_COLUMNS: i64 = 1000;
@@ -29,11 +28,15 @@ pub struct Animator {
     timeline: Timeline,
     backend: Backend,
     provider: runtime::Provider,
+    fallback: Option<String>,
     batch: usize,
     lookahead: gst::ClockTime,
     /// The front end without which the default model is not the best one.
     lacking: Option<PathBuf>,
     samples: Vec<f32>,
+    /// Of several channels.
+    mixed: Vec<f32>,
+    mixdown: Mixdown,
 }
 
 enum Backend {
@@ -54,6 +57,11 @@ impl Animator {
             provider: settings.execution_provider.parse()?,
             device: settings.device,
             threads,
+            // Small enough for each pipeline to have its own.
+            sharing: match kind {
+                Some(Kind::MouthShape) => Sharing::Own,
+                _ => Sharing::Shared,
+            },
         };
         let batch = match settings.batch_size {
             0 => DEFAULT_BATCH,
@@ -63,6 +71,10 @@ impl Animator {
         network.warm_up(None)?;
         let timeline = Timeline::new(network.mel());
         let provider = network.session().provider;
+        if let Some(reason) = &network.session().fallback {
+            gst::info!(CAT, "The model runs on the CPU: {reason}");
+        }
+        let fallback = network.session().fallback.clone();
         let lookahead = gst::ClockTime::from_nseconds(network.look_ahead_ns());
         let (backend, batch) = match network {
             // Its network runs ahead in blocks of its own; holding frames back would gain nothing.
@@ -82,15 +94,23 @@ impl Animator {
             timeline,
             backend,
             provider,
+            fallback,
             batch,
             lookahead,
             lacking: model.lacking().map(Path::to_owned),
             samples: Vec::new(),
+            mixed: Vec::new(),
+            mixdown: Mixdown::default(),
         })
     }
 
     pub fn provider(&self) -> runtime::Provider {
         self.provider
+    }
+
+    /// Why the provider is not the first that `auto` tried.
+    pub fn fallback(&self) -> Option<&str> {
+        self.fallback.as_deref()
     }
 
     /// Frames that are drawn at once.
@@ -124,9 +144,14 @@ impl Animator {
         self.lookahead
     }
 
-    /// Adds speech (little-endian floats) whose first sample lies at `position` since running time
-    /// zero, or follows what was there.
-    pub fn push_speech(&mut self, position: Option<i64>, bytes: &[u8]) {
+    /// Whether channels of the speech have cancelled each other so far.
+    pub fn channels_cancel(&self) -> bool {
+        self.mixdown.has_cancelled()
+    }
+
+    /// Adds speech (little-endian floats of so many channels) whose first sample lies at `position`
+    /// since running time zero, or follows what was there.
+    pub fn push_speech(&mut self, position: Option<i64>, bytes: &[u8], channels: usize) {
         self.samples.clear();
         let samples = bytes
             .chunks_exact(4)
@@ -140,7 +165,13 @@ impl Animator {
             }
         }));
         let position = position.or(self.timeline.end_position()).unwrap_or(0);
-        self.timeline.push(position, &self.samples);
+        if channels > 1 {
+            self.mixed.clear();
+            self.mixdown.mix(&self.samples, channels, &mut self.mixed);
+            self.timeline.push(position, &self.mixed);
+        } else {
+            self.timeline.push(position, &self.samples);
+        }
     }
 
     /// Says that there is no sound from `start` to `end`, in samples.
@@ -173,6 +204,7 @@ impl Animator {
     }
 
     pub fn reset_speech(&mut self) {
+        self.mixdown = Mixdown::default();
         self.timeline.reset();
     }
 

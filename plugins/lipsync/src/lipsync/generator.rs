@@ -29,6 +29,8 @@ pub struct GeneratorBackend {
     network: Generator,
     background: Background,
     paster: CropBlender,
+    /// Somebody follows the meshes of the faces to draw on.
+    are_followed: bool,
     /// The last boxes of each track, to be averaged.
     boxes: HashMap<u32, VecDeque<Rect>>,
     crop: Vec<f32>,
@@ -67,6 +69,7 @@ impl GeneratorBackend {
         Ok(Self {
             background: Background::start(interrupt)?,
             paster: CropBlender::new(),
+            are_followed: false,
             boxes: HashMap::new(),
             crop: vec![0.0; 3 * size * size],
             frames: VecDeque::new(),
@@ -88,6 +91,7 @@ impl GeneratorBackend {
             self.spare = self.background.wait().ok().map(|run| run.batch);
         }
         self.boxes.clear();
+        self.are_followed = false;
         self.network.clear();
         self.jobs.clear();
         self.first += self.frames.len() as u64;
@@ -113,7 +117,7 @@ impl GeneratorBackend {
         for mut held in batch {
             let number = self.first + self.frames.len() as u64;
             let Held { time, wanted, .. } = held;
-            let faces = chosen(std::mem::take(&mut held.faces));
+            let faces = chosen(std::mem::take(&mut held.faces), &mut self.are_followed);
             if time.is_some() && faces.is_empty() && !wanted.passthrough {
                 counters.frames_without_face.fetch_add(1, Relaxed);
             }
@@ -253,9 +257,11 @@ impl GeneratorBackend {
     }
 }
 
-/// The faces to draw on: those whose mesh is followed, or all where nobody follows meshes.
-fn chosen(mut faces: Vec<Face>) -> Vec<Face> {
-    if faces.iter().any(|face| face.mesh.is_some()) {
+/// The faces to draw on: those whose mesh is followed, or all where nobody follows meshes. Where
+/// somebody does, and has lost the face that was chosen, the others are bystanders.
+fn chosen(mut faces: Vec<Face>, are_followed: &mut bool) -> Vec<Face> {
+    *are_followed |= faces.iter().any(|face| face.mesh.is_some());
+    if *are_followed {
         faces.retain(|face| face.mesh.is_some());
     }
     faces.retain(|face| face.bounds.width >= 1.0 && face.bounds.height >= 1.0);
@@ -321,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn faces_with_a_mesh_are_preferred() {
+    fn a_bystander_is_not_painted() {
         let face = |id, mesh| Face {
             id,
             bounds: FACE,
@@ -329,9 +335,12 @@ mod tests {
             mesh,
         };
         let mesh = Mesh(Box::new([[0.0; 3]; crate::face::MESH_POINTS]));
-        let both = chosen(vec![face(1, None), face(2, Some(mesh))]);
+        let mut are_followed = false;
+        assert_eq!(chosen(vec![face(1, None)], &mut are_followed).len(), 1);
+        let both = chosen(vec![face(1, None), face(2, Some(mesh))], &mut are_followed);
         assert_eq!(both.len(), 1);
         assert_eq!(both[0].id, 2);
-        assert_eq!(chosen(vec![face(1, None)]).len(), 1);
+        // The chosen one is lost for a moment.
+        assert!(chosen(vec![face(1, None)], &mut are_followed).is_empty());
     }
 }

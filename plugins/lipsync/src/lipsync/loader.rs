@@ -67,7 +67,10 @@ impl Loader {
                         if let Some(element) = element.upgrade() {
                             warn_of_lacking(&element, &animator);
                         }
-                        let text = format!("Loaded {name} on {}", animator.provider().name());
+                        let mut text = format!("Loaded {name} on {}", animator.provider().name());
+                        if let Some(reason) = animator.fallback() {
+                            text.push_str(&format!(" ({reason})"));
+                        }
                         (
                             Outcome::Loaded(Box::new(animator)),
                             gst::ProgressType::Complete,

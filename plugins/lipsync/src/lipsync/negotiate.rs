@@ -27,6 +27,18 @@ impl LipSync {
                     );
                     return false;
                 };
+                if let Err(remedy) = crate::video::check(&info) {
+                    gst::element_imp_error!(self, gst::StreamError::Format, ("{remedy}"));
+                    return false;
+                }
+                if !self.audio.is_linked() {
+                    gst::element_imp_error!(
+                        self,
+                        gst::CoreError::Pad,
+                        ("No speech comes to lipsync. Link its pad `audio`, as in `... ! audioconvert ! audioresample ! NAME.audio`")
+                    );
+                    return false;
+                }
                 let stream = {
                     let mut state = lock(&self.state);
                     state.video_info = Some(info.clone());
@@ -85,8 +97,8 @@ impl LipSync {
         if src.sticky_event::<gst::event::StreamStart>(0).is_none() {
             return;
         }
-        let tags = std::mem::take(&mut lock(&self.state).tags);
-        for tags in tags {
+        let waiting = std::mem::take(&mut lock(&self.state).tags);
+        for tags in waiting {
             gst::debug!(CAT, imp = self, "Passing on {tags:?}");
             src.push_event(tags);
         }
@@ -170,9 +182,13 @@ impl LipSync {
     /// Adds the frames that are held here to those that downstream needs, and what this element can
     /// do by itself.
     fn propose_frames(&self, query: &mut gst::query::Allocation, answered: bool) {
-        let held = lock(&self.state).stream.as_ref().map_or(1, |stream| {
-            1 + Self::frames_held(&self.settings(), stream) + stream.animator.frames_kept()
-        }) as u32;
+        let settings = self.settings();
+        let held = lock(&self.state).stream.as_ref().map_or_else(
+            || settings.most_frames_held(),
+            |stream| Self::frames_held(&settings, stream) + stream.animator.frames_kept(),
+        );
+        // And the one that is looked at.
+        let held = held as u32 + 1;
         let size = query
             .get_owned()
             .0

@@ -6,6 +6,9 @@ use gst::glib;
 
 use crate::{model, runtime};
 
+/// Frames that a generator draws at once unless told otherwise.
+pub const DEFAULT_BATCH: usize = 4;
+
 /// What ends the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[repr(i32)]
@@ -93,6 +96,16 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Frames that are held at most, for as long as nobody knows what kind of model it is.
+    pub fn most_frames_held(&self) -> usize {
+        let batch = match self.batch_size {
+            0 => DEFAULT_BATCH,
+            batch => batch as usize,
+        };
+        let last = usize::from(self.end_mode == EndMode::Speech);
+        (self.look_ahead as usize).max(2 * batch - 1) + last
+    }
+
     /// The running time, in nanoseconds, of the speech that the frame at `time` shows.
     pub fn speech_time(&self, time: gst::ClockTime) -> i64 {
         time.nseconds() as i64 - self.audio_offset

@@ -16,6 +16,7 @@ const CPU: Options = Options {
     provider: Provider::Cpu,
     device: 0,
     threads: 1,
+    sharing: crate::runtime::Sharing::Shared,
 };
 const FRAME: i64 = 40_000_000;
 

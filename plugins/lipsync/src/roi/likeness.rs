@@ -46,9 +46,6 @@ pub fn is_in_place(frame: &Frame, mesh: &Mesh, seen: &[u8]) -> bool {
             [w - x, h - y]
         }];
     let turned = turns.iter().filter_map(|turn| alike(turn));
-    let turned: Vec<f32> = turned.collect();
-    eprintln!("alike {found} {turned:?}");
-    let turned = turned.into_iter();
     found > STRANGE && turned.fold(f32::MIN, f32::max) <= found
 }
 

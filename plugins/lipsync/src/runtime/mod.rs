@@ -1,5 +1,6 @@
 //! ONNX Runtime: finding and loading the library, and sessions that belong to the process.
 
+mod cache;
 mod interrupt;
 mod library;
 mod session;
@@ -7,7 +8,7 @@ mod session;
 pub use interrupt::Interrupt;
 pub use library::{LIBRARY_PATH_VARIABLE, candidates, data_dir, environment};
 pub use ort::session::RunOptions;
-pub use session::{Options, Provider, Session, TensorInfo, load, load_bytes};
+pub use session::{Options, Provider, Session, Sharing, TensorInfo, load, load_bytes};
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};

@@ -1,7 +1,7 @@
-//! Sessions that belong to the process: the same file, provider and options give the same session,
-//! however many elements ask, so that a model is loaded once.
+//! Sessions of the process. A network that is small is had by one element alone, so that pipelines
+//! beside each other need not wait for each other; one that is not is shared by all that ask for the
+//! same file, provider and options.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -11,6 +11,7 @@ use ort::session::RunOptions;
 use ort::session::builder::SessionBuilder;
 use ort::value::{TensorElementType, TensorRef, ValueType};
 
+use super::cache::{Cache, Shared};
 use super::{Error, environment, lock};
 
 /// Where the network runs.
@@ -67,6 +68,17 @@ pub struct Options {
     pub device: u32,
     /// Threads within one operation; 0 lets ONNX Runtime choose.
     pub threads: u32,
+    pub sharing: Sharing,
+}
+
+/// Who runs a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Sharing {
+    /// All who ask for the same, one after the other: for what is large, or runs on an accelerator.
+    #[default]
+    Shared,
+    /// The one who asked.
+    Own,
 }
 
 impl Default for Options {
@@ -75,6 +87,7 @@ impl Default for Options {
             provider: Provider::Auto,
             device: 0,
             threads: 1,
+            sharing: Sharing::default(),
         }
     }
 }
@@ -95,6 +108,8 @@ pub struct Session {
     pub outputs: Vec<TensorInfo>,
     /// The provider that was picked.
     pub provider: Provider,
+    /// Why it is not CUDA, where that was tried first.
+    pub fallback: Option<String>,
     pub path: PathBuf,
 }
 
@@ -133,50 +148,84 @@ impl Session {
     }
 }
 
+/// What a session was made of.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     path: PathBuf,
+    /// Tells one content of the file from the next: device, inode, length, and time in ns.
+    content: [i128; 4],
     options: Options,
 }
 
-/// Loads the model at `path`, or gives the session that is there already.
+impl Key {
+    fn of_file(path: &Path, options: Options) -> Result<Self, Error> {
+        use std::os::unix::fs::MetadataExt;
+        let missing = |_| Error::ModelMissing(path.into());
+        let about = std::fs::metadata(path).map_err(missing)?;
+        let time = i128::from(about.mtime()) * 1_000_000_000 + i128::from(about.mtime_nsec());
+        Ok(Self {
+            path: std::fs::canonicalize(path).map_err(missing)?,
+            content: [
+                about.dev().into(),
+                about.ino().into(),
+                about.size().into(),
+                time,
+            ],
+            options,
+        })
+    }
+}
+
+impl Shared for Key {
+    fn is_shared(&self) -> bool {
+        self.options.sharing == Sharing::Shared
+    }
+}
+
+/// Loads the model at `path`, or gives a session that is there already.
 pub fn load(path: &Path, options: Options) -> Result<Arc<Session>, Error> {
-    let key = Key {
-        path: std::fs::canonicalize(path).map_err(|_| Error::ModelMissing(path.into()))?,
-        options,
-    };
-    load_with(key, |builder| builder.commit_from_file(path))
+    let key = Key::of_file(path, options)?;
+    SESSIONS.get(&key, || {
+        create(&key, |builder| builder.commit_from_file(path))
+    })
 }
 
 /// As [`load`], for a model that is embedded in the program; `name` stands for its path.
 pub fn load_bytes(name: &str, bytes: &[u8], options: Options) -> Result<Arc<Session>, Error> {
     let key = Key {
         path: Path::new("embedded").join(name),
+        content: [0, 0, bytes.len() as i128, 0],
         options,
     };
-    load_with(key, |builder| builder.commit_from_memory(bytes))
+    SESSIONS.get(&key, || {
+        create(&key, |builder| builder.commit_from_memory(bytes))
+    })
 }
 
-fn load_with(
-    key: Key,
-    commit: impl FnOnce(&mut SessionBuilder) -> ort::Result<ort::session::Session>,
-) -> Result<Arc<Session>, Error> {
-    // Never dropped: the next job wants the same model, and ONNX Runtime has crashed in teardown.
-    // The lock is held while loading so that two elements asking at once load once.
-    static SESSIONS: LazyLock<Mutex<HashMap<Key, Arc<Session>>>> = LazyLock::new(Mutex::default);
+static SESSIONS: LazyLock<Cache<Key, Session>> = LazyLock::new(Cache::default);
 
-    let mut sessions = lock(&SESSIONS);
-    if let Some(session) = sessions.get(&key) {
-        return Ok(session.clone());
-    }
-    let session = Arc::new(create(&key, commit)?);
-    sessions.insert(key, session.clone());
-    Ok(session)
-}
-
+/// Makes a session. `auto` takes the CPU where CUDA can't be had, or does not take the model.
 fn create(
     key: &Key,
-    commit: impl FnOnce(&mut SessionBuilder) -> ort::Result<ort::session::Session>,
+    commit: impl Fn(&mut SessionBuilder) -> ort::Result<ort::session::Session>,
+) -> Result<Session, Error> {
+    let on = |provider| create_on(key, provider, &commit);
+    match key.options.provider {
+        Provider::Auto => match on(Provider::Cuda) {
+            Ok(session) => Ok(session),
+            Err(error) => Ok(Session {
+                fallback: Some(error.to_string()),
+                ..on(Provider::Cpu)?
+            }),
+        },
+        provider => on(provider),
+    }
+}
+
+fn create_on(
+    key: &Key,
+    provider: Provider,
+    commit: impl Fn(&mut SessionBuilder) -> ort::Result<ort::session::Session>,
 ) -> Result<Session, Error> {
     let environment = environment()?;
     let corrupt = |reason: String| Error::ModelCorrupt {
@@ -188,47 +237,41 @@ fn create(
         // Spinning threads would take the cores that decode and encode.
         .and_then(|b| Ok(b.with_intra_op_spinning(false)?))
         .map_err(|e| corrupt(e.to_string()))?;
-    let (mut builder, provider) = with_provider(builder, key.options)?;
+    let mut builder = with_provider(builder, provider, key.options.device)?;
     let session = commit(&mut builder).map_err(|e| corrupt(e.to_string()))?;
     Ok(Session {
         inputs: session.inputs().iter().map(tensor_info).collect(),
         outputs: session.outputs().iter().map(tensor_info).collect(),
         inner: Mutex::new(session),
         provider,
+        fallback: None,
         path: key.path.clone(),
     })
 }
 
-/// Registers the provider that was asked for; only `auto` may fall back to the CPU.
+/// Registers the provider.
 fn with_provider(
     builder: SessionBuilder,
-    options: Options,
-) -> Result<(SessionBuilder, Provider), Error> {
-    let register = |builder: SessionBuilder, provider: Provider| {
-        let device = options.device as i32;
-        let dispatch = match provider {
-            Provider::Auto | Provider::Cpu => return Ok(builder),
-            Provider::Cuda => ep::CUDA::default()
-                .with_device_id(device)
-                .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
-                .build(),
-            Provider::TensorRt => ep::TensorRT::default().with_device_id(device).build(),
-            Provider::OpenVino => ep::OpenVINO::default().build(),
-        };
-        builder
-            .with_execution_providers([dispatch.error_on_failure()])
-            .map_err(|e| Error::Provider {
-                provider: provider.name().into(),
-                reason: e.to_string(),
-            })
+    provider: Provider,
+    device: u32,
+) -> Result<SessionBuilder, Error> {
+    let dispatch = match provider {
+        Provider::Auto | Provider::Cpu => return Ok(builder),
+        Provider::Cuda => ep::CUDA::default()
+            .with_device_id(device as i32)
+            .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
+            .build(),
+        Provider::TensorRt => ep::TensorRT::default()
+            .with_device_id(device as i32)
+            .build(),
+        Provider::OpenVino => ep::OpenVINO::default().build(),
     };
-    match options.provider {
-        Provider::Auto => match register(builder.clone(), Provider::Cuda) {
-            Ok(with_cuda) => Ok((with_cuda, Provider::Cuda)),
-            Err(_) => Ok((builder, Provider::Cpu)),
-        },
-        asked => Ok((register(builder, asked)?, asked)),
-    }
+    builder
+        .with_execution_providers([dispatch.error_on_failure()])
+        .map_err(|e| Error::Provider {
+            provider: provider.name().into(),
+            reason: e.to_string(),
+        })
 }
 
 fn tensor_info(outlet: &ort::value::Outlet) -> TensorInfo {

@@ -361,15 +361,15 @@ fn a_seek_does_not_wait_for_the_model() {
     }
     let (video, audio) = (rig.video.clone(), rig.audio.clone());
     std::thread::spawn(move || {
-        (1..20).for_each(|number| {
+        for number in 1..20 {
             let _ = video.push_buffer(frame(number));
-        });
+        }
         let _ = video.end_of_stream();
     });
     std::thread::spawn(move || {
-        speech(2.0, 1600).into_iter().for_each(|buffer| {
+        for buffer in speech(2.0, 1600) {
             let _ = audio.push_buffer(buffer);
-        });
+        }
         let _ = audio.end_of_stream();
     });
     let output = rig.collect().unwrap();

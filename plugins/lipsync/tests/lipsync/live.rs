@@ -435,30 +435,41 @@ fn a_stalled_camera_costs_nothing() {
 #[test]
 fn live_mouths_are_those_of_a_file() {
     let before = real_frames("I420", "identity", 1600);
-    let from_file = real_frames("I420", "lipsync name=l", 320);
-    let rig = Rig::new("");
-    rig.video.set_caps(before[0].caps_owned().as_ref());
+    // A second for which a real source would be silent: the model is loaded meanwhile.
+    let start = ms(1000);
+    let later = |buffers: Vec<gst::Buffer>| -> Vec<gst::Buffer> {
+        let later = buffers.into_iter().map(|mut buffer| {
+            let writable = buffer.make_mut();
+            writable.set_pts(writable.pts().map(|pts| pts + start));
+            buffer
+        });
+        later.collect()
+    };
+    let frames = before.iter().map(|sample| sample.buffer_owned().unwrap());
+    let frames = later(frames.collect());
+    let speech = later(voice(2.0, 320));
+    let rig = || {
+        let rig = Rig::new("");
+        rig.video.set_caps(before[0].caps_owned().as_ref());
+        rig
+    };
+    let from_file = rig().run(frames.clone(), speech.clone()).unwrap();
+
+    let rig = rig();
     for source in [&rig.video, &rig.audio] {
         source.set_is_live(true);
         source.set_max_buffers(100);
+        source.set_latency(ClockTime::ZERO, ClockTime::NONE);
     }
-    // Sources answer this only once they have one.
-    rig.video.set_latency(ClockTime::ZERO, ClockTime::NONE);
-    rig.audio.set_latency(ClockTime::ZERO, ClockTime::NONE);
     rig.pipeline.set_state(gst::State::Playing).unwrap();
-    // A second that a real source would be silent for: the model is loaded meanwhile.
-    let start = ms(1000);
     let at_its_time = |source: &gst_app::AppSrc, buffers: Vec<gst::Buffer>, late: u64| {
         let (source, pipeline) = (source.clone(), rig.pipeline.clone());
         std::thread::spawn(move || {
-            for (number, mut buffer) in buffers.into_iter().enumerate() {
-                let writable = buffer.make_mut();
-                let time = writable.pts().unwrap() + start;
-                writable.set_pts(time);
+            for (number, buffer) in buffers.into_iter().enumerate() {
                 // Now and then the network is slow.
                 let jitter = ms(if number % 7 == 3 { late } else { 0 });
                 let now = pipeline.current_running_time().unwrap_or_default();
-                let wait = (time + jitter).saturating_sub(now);
+                let wait = (buffer.pts().unwrap() + jitter).saturating_sub(now);
                 std::thread::sleep(Duration::from_nanos(wait.nseconds()));
                 if source.push_buffer(buffer).is_err() {
                     return;
@@ -467,10 +478,9 @@ fn live_mouths_are_those_of_a_file() {
             let _ = source.end_of_stream();
         })
     };
-    let frames = before.iter().map(|sample| sample.buffer_owned().unwrap());
     let threads = [
-        at_its_time(&rig.video, frames.collect(), 0),
-        at_its_time(&rig.audio, voice(2.0, 320), 15),
+        at_its_time(&rig.video, frames, 0),
+        at_its_time(&rig.audio, speech, 15),
     ];
     let live = rig.collect().unwrap();
     let stats: gst::Structure = rig.lipsync.property("stats");

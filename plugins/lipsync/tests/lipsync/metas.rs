@@ -12,10 +12,11 @@ fn info(sample: &gst::Sample) -> VideoInfo {
 /// The middle of the pixels of the first plane that differ, and how many they are.
 fn changed(a: &gst::Sample, b: &gst::Sample, step: usize) -> ([f32; 2], usize) {
     let stride = info(a).stride()[0] as usize;
-    let height = info(a).height() as usize;
+    let (width, height) = (info(a).width() as usize, info(a).height() as usize);
     let (a, b) = (bytes(a), bytes(b));
     let (mut x, mut y, mut count) = (0, 0, 0);
-    for i in (0..stride * height).filter(|&i| a[i].abs_diff(b[i]) > 8) {
+    let is_changed = |&i: &usize| i % stride < width * step && a[i].abs_diff(b[i]) > 8;
+    for i in (0..stride * height).filter(is_changed) {
         x += i % stride / step;
         y += i / stride;
         count += 1;

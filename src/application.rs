@@ -1,0 +1,144 @@
+//! A batch from its plan to its report, whoever asks for it: a command line, or a server. What has no
+//! terminal, arguments or exit codes in it is here; what is shown to whom is not.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::batch::identity::Identifier;
+use crate::cancel::{Cancel, Stop};
+use crate::clock::SystemClock;
+use crate::digest;
+use crate::error::Failure;
+use crate::event::Event;
+use crate::job::Job;
+use crate::journal::{self, Begun, JobRow, Journal, Planned, Start, recover};
+use crate::report::{self, zip::Zip};
+use crate::store::LocalStore;
+use crate::supervisor::{Options, Processes, Seams, Summary, Supervisor};
+
+/// A batch as it was asked for.
+pub struct Plan {
+    pub jobs: Vec<Planned>,
+    /// What makes two starts the same batch.
+    pub source: String,
+    /// How to start it again.
+    pub command: String,
+    /// The folder that all outputs are in.
+    pub root: PathBuf,
+    /// Where the journal is.
+    pub state: PathBuf,
+    /// Where the results are collected.
+    pub zip: Option<PathBuf>,
+    /// Do also what is done.
+    pub force: bool,
+}
+
+/// A batch whose jobs are in its journal, and which this process may work on.
+pub struct Batch {
+    journal: Rc<Journal>,
+    begun: Begun,
+    root: PathBuf,
+    zip: Option<Zip>,
+}
+
+/// A batch that has ended, or was stopped.
+pub struct Ended {
+    pub summary: Summary,
+    pub jobs: Vec<JobRow>,
+    /// A line about each file that was made besides the outputs.
+    pub notes: Vec<String>,
+}
+
+impl Batch {
+    /// Enters the jobs. What is wrong with the plan or its places is found out before anything begins.
+    pub fn begin(plan: &Plan) -> Result<Self, Failure> {
+        let failed = |e: journal::Error| e.failure(&plan.state);
+        let mut journal = Journal::open(&plan.state).map_err(failed)?;
+        journal.sign_in().map_err(failed)?;
+        recover(&journal, &LocalStore).map_err(failed)?;
+        let begun = enter(plan, &journal).map_err(failed)?;
+        let zip = match &plan.zip {
+            Some(path) => {
+                let jobs = journal.jobs(begun.batch, false).map_err(failed)?;
+                Some(Zip::start(&journal, path, &plan.root, &jobs)?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            journal: Rc::new(journal),
+            begun,
+            root: plan.root.clone(),
+            zip,
+        })
+    }
+
+    pub fn begun(&self) -> Begun {
+        self.begun
+    }
+
+    /// Works until all is done, or as long as `stop` lets it, and writes the report. `listen` is told
+    /// each event when the journal has it, and may not take long.
+    pub fn run(
+        self,
+        options: Options,
+        stop: Stop,
+        listen: &dyn Fn(&Event),
+    ) -> Result<Ended, journal::Error> {
+        let Self {
+            journal,
+            begun,
+            root,
+            zip,
+        } = self;
+        let folder = journal.folder().to_owned();
+        let recover_aside = move || recover(&Journal::open(&folder)?, &LocalStore);
+        let seams = Seams {
+            ledger: journal.clone(),
+            store: Rc::new(LocalStore),
+            hands: Box::new(Processes::new(
+                Arc::new(LocalStore),
+                Arc::new(recover_aside),
+            )),
+            clock: Rc::new(SystemClock),
+        };
+        let emit = |event: &Event| {
+            listen(event);
+            if let Some(zip) = &zip {
+                zip.note(event);
+            }
+        };
+        let summary = Supervisor::new(seams, begun, options, stop, emit).run()?;
+        let jobs = journal.jobs(begun.batch, true)?;
+        let mut notes = report::write(&journal, &root, &summary.progress, &jobs);
+        notes.extend(zip.map(|zip| zip.finish(&journal)));
+        Ok(Ended {
+            summary,
+            jobs,
+            notes,
+        })
+    }
+}
+
+fn enter(plan: &Plan, journal: &Journal) -> journal::Result<Begun> {
+    let identifier = Identifier::default();
+    let digest_of = |path: &Path| {
+        // Inputs that have changed since are read here, once; all others are known.
+        let known = journal.known_digest(path)?;
+        let read = || digest::of_file(path, &Cancel::default()).ok();
+        Ok::<_, journal::Error>(known.or_else(read))
+    };
+    journal.begin(&Start {
+        source: &plan.source,
+        command: &plan.command,
+        root: &plan.root,
+        jobs: &plan.jobs,
+        force: plan.force,
+        store: &LocalStore,
+        identity: &|job: &Job| {
+            let (face, speech) = (digest_of(&job.face)?, digest_of(&job.speech)?);
+            let digests = face.zip(speech);
+            Ok(digests.and_then(|(face, speech)| identifier.identity(job, &face, &speech)))
+        },
+    })
+}

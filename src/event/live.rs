@@ -1,0 +1,108 @@
+//! What a broadcast says of itself.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::live::shed::Effort;
+
+/// A broadcast.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LiveStatus {
+    pub elapsed_s: f64,
+    pub face: String,
+    /// What is being said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speaking: Option<String>,
+    pub paused: bool,
+    /// Speech that waits, and the rest of what is being said.
+    pub queue_s: f64,
+    /// Files that wait.
+    pub queued: u64,
+    /// Frames that have left the encoder.
+    pub frames: u64,
+    /// Of these, more than 600 ms after their moment.
+    pub frames_late: u64,
+    /// From the moment of the last frame, when its sound came in, to its leaving the encoder.
+    pub latency_ms: f64,
+    /// From the arrival of what was said last, or from its turn, to the frame with its beginning
+    /// leaving the encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_ms: Option<f64>,
+    /// How far picture and sound have been encoded.
+    pub video_s: f64,
+    pub sound_s: f64,
+    pub bitrate_kbps: f64,
+    /// How much further sound and picture are apart, as they leave the encoders, than when they had
+    /// settled. Their timestamps always belong together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_ms: Option<f64>,
+    /// How far the sound that has left its encoder is behind the clock.
+    pub clock_drift_ms: f64,
+    /// What is done for each frame; less than everything where the machine can't keep up.
+    pub effort: Effort,
+    pub destinations: Vec<DestinationStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DestinationStatus {
+    /// Without what is secret in it.
+    pub destination: String,
+    pub state: DestinationState,
+    /// The broadcast ends without it.
+    pub must: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<DestinationCause>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_in_s: Option<f64>,
+    /// Packets that it was too slow for.
+    pub packets_dropped: u64,
+}
+
+/// Why a destination is not on air.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DestinationCause {
+    /// There is no such host.
+    Address,
+    /// Nobody listens there.
+    Refused,
+    /// The server doesn't want the stream: its application or its key is wrong.
+    Rejected,
+    /// The certificate of the host is not one that this machine trusts.
+    Certificate,
+    /// The connection broke, or takes nothing any more.
+    Lost,
+    /// A file that can't be written.
+    File,
+    Other,
+}
+
+impl DestinationCause {
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Address => "Check the name of the host",
+            Self::Refused => "Check that the server runs, and its port",
+            Self::Rejected => "Check the application and the key of the stream at the server",
+            Self::Certificate => {
+                "Check the name of the host; a certificate of your own goes to /usr/local/share/ca-certificates, and update-ca-certificates makes it known"
+            }
+            Self::Lost => "Check the network and the server; the bitrate may be too high for it",
+            Self::File => "Check the folder's permissions and the room on its disk",
+            Self::Other => "Check the address; `lipflow doctor` lists what is not installed",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DestinationState {
+    Connecting,
+    OnAir,
+    /// It failed and will be tried again.
+    Waiting,
+    Ended,
+}
