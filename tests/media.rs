@@ -479,8 +479,10 @@ fn verify_says_what_a_player_sees_and_what_is_odd() {
         let times: Vec<f64> = times.map(|t| t.as_f64().unwrap()).collect();
         let wanted = frame_times(&odd);
         assert_eq!(times.len(), wanted.len());
-        for (time, wanted) in times.iter().zip(&wanted) {
-            assert!((time - wanted).abs() < 0.0011, "{name}: {time} {wanted}");
+        // Players count from the first moment of the file, ffprobe from what the container calls 0.
+        for (time, shown) in times.iter().zip(&wanted) {
+            let apart = (time - times[0]) - (shown - wanted[0]);
+            assert!(apart.abs() < 0.0011, "{name}: {time} {shown}");
         }
     }
     let (code, _) = verify(&files.desk.write("empty.mp4", ""), &[]);

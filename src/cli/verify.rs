@@ -57,7 +57,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
             (Ok((reading, odd)), false) => text(file, reading, odd, args.frames),
             (Err(failure), true) => format!("{}\n", json_failure(file, failure)),
             (Err(failure), false) => {
-                eprintln!("lipflow: {}", plain(failure.to_string()));
+                eprintln!("lipflow: {}", plain(failure));
                 String::new()
             }
         };

@@ -9,9 +9,9 @@ use crate::pipeline::reading::{Kind, ROUNDING, Reading};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Whole,
-    /// It claims more than is in it, but all that is in it was used.
+    /// A little of it is missing, or it claims more than is in it.
     Told(String),
-    /// Something in it can't be decoded, or is gone.
+    /// Much of it can't be decoded, or is gone.
     Damaged(String),
 }
 
@@ -29,11 +29,14 @@ pub fn judge(
     };
     let slack = frame + stream.slack();
     if stream.duration() > position + slack {
-        return Verdict::Damaged(format!(
-            "it lasts {}, but ends after {}: the rest can't be decoded",
-            seconds(stream.duration()),
-            seconds(position)
-        ));
+        return verdict(
+            job::is_cut_short(stream.duration(), position),
+            format!(
+                "it lasts {}, but {} of it came out: the rest can't be decoded",
+                seconds(stream.duration()),
+                seconds(position)
+            ),
+        );
     }
     // Another stream may last longer, and the first moment need not be 0.
     let streams = reading.streams.iter().filter(|s| s.kind != Kind::Other);
@@ -46,7 +49,12 @@ pub fn judge(
         seconds(promised),
         seconds(end)
     );
-    match job::is_cut_short(promised, end) {
+    verdict(job::is_cut_short(promised, end), text)
+}
+
+/// Recordings of broadcasts begin with frames that need those before them, so a little is only told.
+const fn verdict(is_cut_short: bool, text: String) -> Verdict {
+    match is_cut_short {
         true => Verdict::Damaged(text),
         false => Verdict::Told(text),
     }
@@ -61,12 +69,12 @@ mod tests {
         Duration::from_millis(v)
     }
 
-    fn verdict(promised: u64, position: u64, reading: &Reading, kind: Kind) -> Verdict {
+    fn of(promised: u64, position: u64, reading: &Reading, kind: Kind) -> Verdict {
         judge(ms(promised), ms(position), ms(40), reading, kind)
     }
 
     #[test]
-    fn a_frame_is_the_most_that_may_be_missing() {
+    fn a_frame_is_the_most_that_may_be_missing_without_a_word() {
         let reading = Reading {
             streams: vec![
                 stream(Kind::Video, &[40; 50]),
@@ -75,14 +83,15 @@ mod tests {
             ..Reading::default()
         };
         // The container counts the sound, which lasts longer.
-        assert_eq!(verdict(2200, 2000, &reading, Kind::Video), Verdict::Whole);
-        assert_eq!(verdict(2200, 1960, &reading, Kind::Video), Verdict::Whole);
+        assert_eq!(of(2200, 2000, &reading, Kind::Video), Verdict::Whole);
+        assert_eq!(of(2200, 1960, &reading, Kind::Video), Verdict::Whole);
         let damaged = |v| matches!(v, Verdict::Damaged(_));
-        assert!(damaged(verdict(2000, 1880, &reading, Kind::Video)));
-        assert!(damaged(verdict(2200, 2080, &reading, Kind::Audio)));
+        assert!(damaged(of(2000, 1400, &reading, Kind::Video)));
         let told = |v| matches!(v, Verdict::Told(_));
-        assert!(told(verdict(2400, 2200, &reading, Kind::Audio)));
-        assert!(damaged(verdict(3000, 2200, &reading, Kind::Audio)));
+        assert!(told(of(2000, 1880, &reading, Kind::Video)));
+        assert!(told(of(2200, 2080, &reading, Kind::Audio)));
+        assert!(told(of(2400, 2200, &reading, Kind::Audio)));
+        assert!(damaged(of(3000, 2200, &reading, Kind::Audio)));
     }
 
     #[test]
@@ -96,6 +105,6 @@ mod tests {
             streams: vec![late],
             ..Reading::default()
         };
-        assert_eq!(verdict(2500, 2000, &reading, Kind::Video), Verdict::Whole);
+        assert_eq!(of(2500, 2000, &reading, Kind::Video), Verdict::Whole);
     }
 }
