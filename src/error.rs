@@ -32,6 +32,8 @@ pub enum FailureKind {
     InputTooLarge,
     /// Whole, but of a format that nothing here decodes.
     FormatUnsupported,
+    /// Some players show or sound it wrong.
+    MediaOdd,
     ModelMissing,
     ModelCorrupt,
     ModelShape,
@@ -60,7 +62,7 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Internal,
         Self::Usage,
         Self::InputMissing,
@@ -81,6 +83,7 @@ impl FailureKind {
         Self::FaceFile,
         Self::InputTooLarge,
         Self::FormatUnsupported,
+        Self::MediaOdd,
         Self::OutputFolderMissing,
         Self::OutputFolderReadOnly,
         Self::DiskFull,
@@ -114,6 +117,7 @@ impl FailureKind {
             Self::NoFace => 19,
             Self::InputTooLarge => 26,
             Self::FormatUnsupported => 27,
+            Self::MediaOdd => 28,
             Self::ModelMissing => 20,
             Self::ModelCorrupt => 21,
             Self::ModelShape => 22,
@@ -154,6 +158,7 @@ impl FailureKind {
             Self::NoPicture => "the file has no picture",
             Self::NoFace => "no face was found in the whole video",
             Self::InputTooLarge => "the picture has more pixels than are decoded",
+            Self::MediaOdd => "some players will not play this file as it is meant",
             Self::FormatUnsupported => "nothing that is installed reads this format",
             Self::ModelMissing => "there is no such model",
             Self::ModelCorrupt => "the model can't be loaded",
@@ -195,6 +200,7 @@ impl FailureKind {
             Self::InputTooLarge => {
                 "Make it smaller, for example with `ffmpeg -i IN -vf scale=1920:-2 OUT`"
             }
+            Self::MediaOdd => "See what `lipflow verify` says of it",
             Self::FormatUnsupported => "Convert it to PNG, JPEG, MP4 or WAV",
             Self::NoFace => "Choose a video in which a face looks at the camera",
             Self::ModelMissing => "Check the path, or see `lipflow model list`",

@@ -38,6 +38,17 @@ pub fn dry_run(job: &Job, cancel: &Cancel) -> Result<Plan, Failure> {
     }
     let sample = sample::sample(&job.face, prepared.face.duration, cancel)?;
     let mut plan = prepared.plan(job);
+    if sample.most_faces > 1 {
+        let which = match (job.parameter("face-select"), job.parameter("face-index")) {
+            (Some("index"), Some(number)) => format!("number {number} from the left"),
+            (Some(which), _) => format!("the {which} one"),
+            (None, _) => "the largest one".into(),
+        };
+        plan.choices.push(format!(
+            "of up to {} faces {which} speaks; --face-choice takes another",
+            sample.most_faces
+        ));
+    }
     let work = work(&prepared);
     plan.estimate = Some(Estimate {
         frames_sampled: sample.frames,
@@ -53,9 +64,9 @@ pub fn dry_run(job: &Job, cancel: &Cancel) -> Result<Plan, Failure> {
 }
 
 /// Seconds and bytes that `job` would take, without looking for faces; 0 where its length is not
-/// known.
-pub fn of_job(job: &Job, cancel: &Cancel) -> Result<(f64, u64), Failure> {
-    let prepared = worker::prepare_inputs(job, cancel)?;
+/// known. `look` finds out what is in a file.
+pub fn of_job(job: &Job, look: &worker::Look<'_>, cancel: &Cancel) -> Result<(f64, u64), Failure> {
+    let prepared = worker::prepare_inputs(job, look, cancel)?;
     let work = work(&prepared);
     Ok((
         work.map_or(0.0, |work| seconds_for(work, cores())),

@@ -154,6 +154,8 @@ fn frames_of_a_variable_rate_are_shown_for_their_time_in_each_container() {
             "none",
             "--end-mode",
             "video",
+            "--set",
+            "longest-frame=0",
         ];
         let output = files.made(&clip, &speech, name, &options);
         let times = frame_times(&output);
@@ -292,6 +294,12 @@ fn of_several_tracks_the_one_that_is_marked_speaks_or_the_one_that_is_asked_for(
     let loudest = |path: &Path| sound(path).iter().fold(0.0, |m: f64, s| m.max(s.abs()));
     let output = files.made(&clip, &speech, "o.mp4", &[]);
     assert!(loudest(&output) > 1000.0);
+    let result = finish(run(&clip, &speech, files.desk.file("p.mp4")).arg("--dry-run"));
+    let plan = stderr(&result);
+    assert!(
+        plan.contains("of 2 tracks of sound in the speech the one that is marked"),
+        "{plan}"
+    );
     let output = files.made(&clip, &speech, "0.mp4", &["--set", "speech-track=0"]);
     assert!(loudest(&output) < 10.0);
     let result =
@@ -313,9 +321,11 @@ fn a_gif_ends_and_turns_and_its_frames_have_their_times() {
             &["--loop-mode", mode],
         );
         let times = frame_times(&output);
-        // Three seconds of speech in frames of 100 ms, as the file has them.
-        assert_eq!(times.len(), 30, "{mode}");
-        let steady = times.windows(2).all(|w| (w[1] - w[0] - 0.1).abs() < 0.001);
+        // Three seconds of speech; frames of 100 ms are sent three times, for the mouth to move.
+        assert_eq!(times.len(), 90, "{mode}");
+        let steady = times
+            .windows(2)
+            .all(|w| (w[1] - w[0] - 1.0 / 30.0).abs() < 0.001);
         assert!(steady, "{mode}: {times:?}");
     }
 }
@@ -359,6 +369,125 @@ fn jittered_stamps_of_a_fine_clock_are_no_60000_frames_a_second() {
     for (found, wanted) in found.iter().zip(&wanted) {
         assert!((found - wanted).abs() < 0.001, "{found} {wanted}");
     }
+}
+
+/// A screen recorder that saw nothing move: the mouth moves on, and the user is told.
+#[test]
+fn a_gap_is_filled_so_that_the_mouth_can_move_and_the_plan_is_true() {
+    let files = Files::new();
+    let gap = "setpts='PTS+gt(N,10)*0.5/TB'";
+    let clip = files.face(
+        "gap.mkv",
+        &["-vf", gap, "-vsync", "passthrough", "-c:v", "libx264"],
+    );
+    let speech = files.speech("s.wav", &[]);
+    let output = files.desk.file("o.mp4");
+    let mut command = run(&clip, &speech, &output);
+    let options = ["--loop-mode", "none", "--progress", "json"];
+    let result = finish(command.args(options));
+    assert!(result.status.success(), "{}", stderr(&result));
+    let times = frame_times(&output);
+    let longest = times.windows(2).map(|w| w[1] - w[0]).fold(0.0, f64::max);
+    assert!(longest < 0.041, "{longest}");
+    let text = String::from_utf8_lossy(&result.stdout).into_owned();
+    assert!(text.contains("they are repeated"), "{text}");
+    let events = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    let events: Vec<serde_json::Value> = events.collect();
+    let progress = events.iter().filter(|e| e["event"] == "progress");
+    let counts = progress.map(|e| (e["frames"].as_u64().unwrap(), e["frames_total"].as_u64()));
+    let counts: Vec<_> = counts.collect();
+    let is_true = |(frames, total): &(u64, Option<u64>)| total.is_none_or(|t| *frames <= t);
+    assert!(counts.iter().all(is_true), "{counts:?}");
+    let last = counts.last().unwrap();
+    assert_eq!(last.1, Some(last.0), "the end is all");
+}
+
+/// What the coder of an MP3 has put before the speech is not heard.
+#[test]
+fn an_mp3_is_heard_where_its_note_says_that_it_begins() {
+    let files = Files::new();
+    let clip = files.face("f.mp4", &["-c:v", "libx264"]);
+    let speech = files.speech("s.mp3", &["-ar", "44100", "-c:a", "libmp3lame"]);
+    let output = files.made(&clip, &speech, "o.mp4", &[]);
+    let lag = lag(&sound(&speech), &sound(&output));
+    assert!(lag.abs() <= 1, "{} ms", lag as f64 * 1000.0 / RATE);
+    assert!((duration(&output, "a") - 2.0).abs() < 0.041);
+}
+
+/// A recording whose picture begins half a second after its sound, and one whose only sound is in a
+/// transport stream.
+#[test]
+fn what_begins_late_or_does_not_say_how_long_it_is_is_not_damaged() {
+    let files = Files::new();
+    let late = "settb=1/60000,setpts=PTS+0.5/TB";
+    let arguments = ["-vf", late, "-vsync", "passthrough", "-enc_time_base"];
+    let arguments = [&arguments[..], &["1/60000", "-c:v", "libx264"]].concat();
+    let clip = files.face("late.mkv", &arguments);
+    let speech = files.speech("s.ts", &["-c:a", "aac", "-ar", "48000"]);
+    let options = ["--loop-mode", "none", "--end-mode", "video"];
+    let output = files.made(&clip, &speech, "o.mp4", &options);
+    assert_eq!(frame_times(&output).len(), 50);
+}
+
+/// What `verify` says is what ffprobe counts, and what is odd has its exit code.
+#[test]
+fn verify_says_what_a_player_sees_and_what_is_odd() {
+    let files = Files::new();
+    let verify = |path: &Path, options: &[&str]| {
+        let result = finish(run_support::lipflow().arg("verify").args(options).arg(path));
+        let text = String::from_utf8_lossy(&result.stdout).into_owned();
+        (result.status.code(), text)
+    };
+    let tone = ["-f", "lavfi", "-t", "2", "-i", "sine"];
+    let good = files.face("good.mp4", &[&tone[..], &["-c:v", "libx264"]].concat());
+    let (code, text) = verify(&good, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("50 frames, 25.000 frames/s, from 0.000 s to 2.000 s"),
+        "{text}"
+    );
+    assert!(text.contains("nothing is odd"), "{text}");
+
+    let tone = ["-f", "lavfi", "-t", "1.5", "-i", "sine"];
+    let gap = [
+        "-vf",
+        "setpts='PTS+gt(N,10)*0.5/TB'",
+        "-vsync",
+        "passthrough",
+    ];
+    let arguments = [
+        &tone[..],
+        &gap,
+        &["-c:v", "libx264", "-metadata", "title=S"],
+    ]
+    .concat();
+    for name in ["odd.mkv", "odd.mp4"] {
+        let odd = files.face(name, &arguments);
+        let (code, text) = verify(&odd, &["--json", "--frames"]);
+        assert_eq!(code, Some(28), "{text}");
+        let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let kinds: Vec<_> = found["odd"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|o| &o["kind"])
+            .collect();
+        assert_eq!(kinds, ["lengths", "gaps", "tags"], "{text}");
+        let streams = found["streams"].as_array().unwrap();
+        let video = streams.iter().find(|s| s["kind"] == "video").unwrap();
+        let times = video["frame_times_s"].as_array().unwrap().iter();
+        let times: Vec<f64> = times.map(|t| t.as_f64().unwrap()).collect();
+        let wanted = frame_times(&odd);
+        assert_eq!(times.len(), wanted.len());
+        for (time, wanted) in times.iter().zip(&wanted) {
+            assert!((time - wanted).abs() < 0.0011, "{name}: {time} {wanted}");
+        }
+    }
+    let (code, _) = verify(&files.desk.write("empty.mp4", ""), &[]);
+    assert_eq!(code, Some(13));
+    let (code, text) = verify(&files.face("a.gif", &["-vf", "fps=10"]), &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("20 frames, 10.000 frames/s"), "{text}");
 }
 
 /// DVDs, and GRID's talkers.

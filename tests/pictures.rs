@@ -325,3 +325,74 @@ fn the_most_pixels_can_be_chosen() {
     let taken = limited("max-pixels=120000");
     assert!(taken.status.success(), "{}", stderr(&taken));
 }
+
+#[test]
+fn interlaced_video_is_made_whole_and_that_is_told() {
+    let jobs = Jobs::new();
+    let filter = "format=yuv420p,tinterlace=interleave_top,fieldorder=tff";
+    let encoder = "-c:v libx264 -flags +ilme+ildct -x264-params tff=1";
+    let clip = clip(&jobs.desk, "i.mp4", filter, encoder);
+    let output = jobs.desk.file("o.mp4");
+    let mut job = run(&clip, &jobs.speech, &output);
+    let result = finish(job.args(["--learn", "off"]));
+    let said = stderr(&result);
+    assert!(result.status.success(), "{said}");
+    assert!(said.contains("is interlaced"), "{said}");
+    let asked = "stream=field_order";
+    let probed = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "v", "-of", "csv=p=0"])
+        .args(["-show_entries", asked])
+        .arg(&output)
+        .output()
+        .expect("ffprobe runs");
+    assert_eq!(
+        String::from_utf8_lossy(&probed.stdout).trim(),
+        "progressive"
+    );
+}
+
+/// A microphone that is wired the wrong way round: the mix of both channels is silence.
+#[test]
+fn speech_whose_channels_cancel_each_other_moves_the_mouth() {
+    let jobs = Jobs::new();
+    let filter = "format=yuv420p";
+    let clip = clip(&jobs.desk, "c.mp4", filter, "-c:v libx264 -qp 0");
+    let of = |name: &str, pan: &str| {
+        let path = jobs.desk.file(name);
+        let pan = format!("pan={pan}");
+        // Past the silence at the beginning.
+        let cut = ["-ss", "0.5", "-t", "0.48", "-i"];
+        let source = speech();
+        let all = [&cut[..], &[text(&source), "-af", &pan, text(&path)]].concat();
+        ffmpeg(&all);
+        path
+    };
+    let made = |speech: &Path| {
+        let output = jobs.desk.file("o.mkv");
+        let mut job = run(&clip, speech, &output);
+        let options = ["--overwrite", "--learn", "off", "--template=lossless"];
+        let result = finish(job.args(options));
+        assert!(result.status.success(), "{}", stderr(&result));
+        let frames = [
+            "-i",
+            text(&output),
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "gray",
+            "-",
+        ];
+        (ffmpeg(&frames), stderr(&result))
+    };
+    let (alone, said) = made(&of("mono.wav", "mono|c0=c0"));
+    assert!(!said.contains("cancel"), "{said}");
+    let (still, _) = made(&of("none.wav", "mono|c0=0*c0"));
+    let (turned, said) = made(&of("turned.wav", "stereo|c0=c0|c1=-1*c0"));
+    assert!(said.contains("cancel each other"), "{said}");
+    let differ = |a: &[u8], b: &[u8]| {
+        let each = a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b)));
+        each.sum::<u64>()
+    };
+    let (moved, off) = (differ(&alone, &still), differ(&alone, &turned));
+    assert!(moved > 0 && off * 5 < moved, "moved {moved}, off {off}");
+}

@@ -1,10 +1,12 @@
 //! `lipflow batch --dry-run`: what would be done, found out without doing it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use indicatif::{ProgressBar, ProgressStyle};
 
 use gstlipsync::model::{self, Model};
 
@@ -14,6 +16,7 @@ use crate::estimate;
 use crate::event::JobState;
 use crate::job::{Job, folder_of};
 use crate::journal::{Journal, Planned};
+use crate::pipeline::probe::{self, Probe, Role};
 use crate::progress::{clock, megabytes};
 use crate::publish::free_space;
 use crate::terminal::plain;
@@ -25,12 +28,51 @@ enum Finding {
     CanNot(Failure),
 }
 
+/// A file, what it is for, and the most pixels that it may have.
+type Question = (PathBuf, Role, u64);
+/// What was found, once it is known.
+type Answer = Arc<OnceLock<Result<Probe, Failure>>>;
+
+/// What is in the files, each looked at once: thousands of jobs may share a face.
+#[derive(Default)]
+struct Probes(Mutex<HashMap<Question, Answer>>);
+
+impl Probes {
+    fn of(&self, file: &Path, role: Role, most_pixels: u64) -> Result<Probe, Failure> {
+        self.looked_at(file, role, most_pixels, probe::probe_within)
+    }
+
+    /// Who asks while another one looks waits for what it finds.
+    fn looked_at(
+        &self,
+        file: &Path,
+        role: Role,
+        most_pixels: u64,
+        look: fn(&Path, Role, u64) -> Result<Probe, Failure>,
+    ) -> Result<Probe, Failure> {
+        let slot = {
+            let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            slots
+                .entry((file.to_owned(), role, most_pixels))
+                .or_default()
+                .clone()
+        };
+        slot.get_or_init(|| look(file, role, most_pixels)).clone()
+    }
+}
+
 /// Probes the jobs, as many at once as there are cores, and prints a report.
 pub fn run(jobs: &[Planned], state: &Path) -> anyhow::Result<ExitCode> {
     crate::init()?;
     let done = done_before(state);
     let findings: Vec<Mutex<Option<Finding>>> = jobs.iter().map(|_| Mutex::default()).collect();
     let next = AtomicUsize::new(0);
+    let probes = Probes::default();
+    // Hidden where nobody watches.
+    let bar = ProgressBar::new(jobs.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} jobs looked at") {
+        bar.set_style(style);
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..cores {
@@ -43,8 +85,9 @@ pub fn run(jobs: &[Planned], state: &Path) -> anyhow::Result<ExitCode> {
                     let finding = if done.contains(&planned.output) {
                         Finding::Done
                     } else {
-                        look(&planned.job)
+                        look(&planned.job, &probes)
                     };
+                    bar.inc(1);
                     if let Some(slot) = findings.get(index) {
                         *slot.lock().unwrap_or_else(|e| e.into_inner()) = Some(finding);
                     }
@@ -52,6 +95,7 @@ pub fn run(jobs: &[Planned], state: &Path) -> anyhow::Result<ExitCode> {
             });
         }
     });
+    bar.finish_and_clear();
     let findings: Vec<_> = findings
         .into_iter()
         .filter_map(|slot| slot.into_inner().unwrap_or_else(|e| e.into_inner()))
@@ -96,13 +140,17 @@ fn done_before(state: &Path) -> HashSet<PathBuf> {
         .collect()
 }
 
-fn look(job: &Job) -> Finding {
+fn look(job: &Job, probes: &Probes) -> Finding {
     // The output's folder is made when the job starts.
     let mut there = job.clone();
     if !folder_of(job.output.as_deref().unwrap_or(Path::new("."))).is_dir() {
         there.output = None;
     }
-    let probed = estimate::of_job(&there, &Cancel::default());
+    let probed = estimate::of_job(
+        &there,
+        &|file, role, most_pixels| probes.of(file, role, most_pixels),
+        &Cancel::default(),
+    );
     match probed {
         Ok((seconds, bytes)) => Finding::WillRun { seconds, bytes },
         Err(failure) => Finding::CanNot(failure),
@@ -159,6 +207,28 @@ fn report(jobs: &[Planned], findings: &[Finding]) -> (String, bool) {
 mod tests {
     use super::*;
     use crate::error::FailureKind;
+
+    #[test]
+    fn each_file_is_looked_at_once_however_many_ask() {
+        static LOOKS: AtomicUsize = AtomicUsize::new(0);
+        fn look(file: &Path, _: Role, _: u64) -> Result<Probe, Failure> {
+            LOOKS.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            Err(Failure::of(crate::error::FailureKind::InputEmpty, file))
+        }
+        let probes = Probes::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let found = probes.looked_at(Path::new("face.mp4"), Role::Face, 100, look);
+                    assert!(found.is_err());
+                });
+            }
+        });
+        assert_eq!(LOOKS.load(Ordering::Relaxed), 1);
+        let _ = probes.looked_at(Path::new("face.mp4"), Role::Speech, 100, look);
+        assert_eq!(LOOKS.load(Ordering::Relaxed), 2);
+    }
 
     #[test]
     fn the_report_adds_up_and_names_what_can_not_work() {

@@ -15,6 +15,7 @@ mod prune;
 pub mod run;
 pub mod schema;
 pub mod status;
+mod verify;
 mod worker;
 
 use std::io::Write;
@@ -49,6 +50,7 @@ enum Command {
     #[command(hide = true)]
     Worker(worker::WorkerArgs),
     Face(face::FaceArgs),
+    Verify(verify::VerifyArgs),
     Pipeline(pipeline::PipelineArgs),
     Model(model::ModelArgs),
     Doctor(doctor::DoctorArgs),
@@ -71,6 +73,7 @@ impl Cli {
             Command::Prune(args) => prune::run(&args),
             Command::Worker(args) => worker::run(&args),
             Command::Face(args) => face::run(args),
+            Command::Verify(args) => verify::run(&args),
             Command::Pipeline(args) => pipeline::run(args),
             Command::Model(args) => model::run(args),
             Command::Doctor(args) => doctor::run(args),

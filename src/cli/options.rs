@@ -26,7 +26,7 @@ pub struct JobOptions {
     /// Sets a parameter of the template. A `url` can be @FILE or env:NAME, which keeps its key from `ps`
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = super::parse_setting)]
     settings: Vec<(String, String)>,
-    /// Seconds without movement after which a job is given up
+    /// Seconds without movement after which a job is given up; a model that loads is given 40 times as long
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     stuck_after: u64,
     // Options without a heading come first: a heading holds for all that follow it.

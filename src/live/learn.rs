@@ -106,6 +106,8 @@ mod tests {
                 colour: None,
             }),
             audio: None,
+            videos: 1,
+            sounds: 0,
         };
         let auto = learner(Learn::Auto, &Values::new()).unwrap();
         let same = auto.request(Path::new("f.mp4"), &probe(320, 240));

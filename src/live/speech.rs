@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
+use gstlipsync::audio::mixdown::Mixdown;
+use gstlipsync::decode;
 
 use super::lock;
 use super::mix::{RATE, Source, Supply};
@@ -15,9 +17,11 @@ use crate::error::{Failure, FailureKind};
 use crate::job::uri_of;
 use crate::secret::{public_url, redact};
 
-const DECODE: &str = "uridecodebin name=speech caps=audio/x-raw expose-all-streams=false";
-/// What the mixer takes.
-const CAPS: &str = "audio/x-raw,format=F32LE,layout=interleaved,channels=1";
+/// Of a file, which is read as a job reads it: whole, and nothing is opened but the file.
+const FILE: &str = "speechsource name=speech";
+const STREAM: &str = "uridecodebin name=speech caps=audio/x-raw expose-all-streams=false";
+/// What the mixer takes, of as many channels as there are.
+const CAPS: &str = "audio/x-raw,format=F32LE,layout=interleaved";
 /// Sound that is decoded ahead, in nanoseconds. A burst waits in the pipe.
 const AHEAD: u64 = 2_000_000_000;
 /// Raw sound that comes after such a pause is new speech.
@@ -95,12 +99,13 @@ impl Speech {
             Self::File(path) => {
                 uri = Some(uri_of(&path)?);
                 file = Some(path);
-                (DECODE.to_owned(), None)
+                (FILE.to_owned(), None)
             }
             Self::Uri(text) => {
+                let head = if decode::is_file(&text) { FILE } else { STREAM };
                 uri = Some(text.clone());
                 address = Some(text);
-                (DECODE.to_owned(), None)
+                (head.to_owned(), None)
             }
             Self::Pcm(fd, pcm) => (
                 format!(
@@ -151,6 +156,7 @@ impl Speech {
             pipeline,
             sink,
             left: VecDeque::new(),
+            mixdown: Mixdown::default(),
             failure: None,
             _fd: fd,
         };
@@ -171,6 +177,7 @@ pub struct Decoded {
     pipeline: gst::Pipeline,
     sink: gst_app::AppSink,
     left: VecDeque<f32>,
+    mixdown: Mixdown,
     /// Why it ended, if it did not end by itself.
     pub failure: Option<String>,
     arrivals: Arc<Mutex<Arrivals>>,
@@ -236,10 +243,19 @@ impl Source for Decoded {
             };
             if let Some(map) = sample.buffer().and_then(|b| b.map_readable().ok()) {
                 let samples = map.chunks_exact(4);
-                self.left.extend(samples.map(|b| {
-                    let sample = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-                    if sample.is_finite() { sample } else { 0.0 }
-                }));
+                let samples: Vec<f32> = samples
+                    .map(|b| {
+                        let sample = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+                        if sample.is_finite() { sample } else { 0.0 }
+                    })
+                    .collect();
+                let channels = sample
+                    .caps()
+                    .and_then(|caps| caps.structure(0)?.get("channels").ok());
+                let channels = channels.map_or(1, |channels: i32| channels.max(1) as usize);
+                let mut mixed = Vec::with_capacity(samples.len() / channels);
+                self.mixdown.mix(&samples, channels, &mut mixed);
+                self.left.extend(mixed);
             }
         }
         let given = wanted.min(self.left.len());
@@ -275,6 +291,7 @@ mod tests {
 
     fn all_of(speech: Speech) -> (Vec<f32>, Option<String>) {
         gst::init().unwrap();
+        gstlipsync::plugin_register_static().unwrap();
         let mut decoded = speech.open().unwrap();
         let mut samples = Vec::new();
         let begin = Instant::now();
@@ -372,5 +389,46 @@ mod tests {
         let (samples, failure) = all_of(Speech::File(path));
         assert!(samples.is_empty());
         assert!(failure.is_some());
+    }
+
+    /// Writes a tone of one second at 16 kHz on two channels, one against the other.
+    fn turned(path: &std::path::Path) {
+        gst::init().unwrap();
+        let channels = "interleave name=i ! wavenc ! filesink name=out";
+        let tone = "audiotestsrc num-buffers=16 samplesperbuffer=1000 \
+                    ! audio/x-raw,format=F32LE,rate=16000,channels=1";
+        let text = format!("{channels} {tone} ! i. {tone} ! audioinvert degree=1 ! i.");
+        let pipeline = gst::parse::launch(&text).unwrap();
+        let bin = pipeline.downcast_ref::<gst::Bin>().unwrap();
+        let out = bin.by_name("out").unwrap();
+        out.set_property("location", path.to_str().unwrap());
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let end = [gst::MessageType::Eos, gst::MessageType::Error];
+        let bus = pipeline.bus().unwrap();
+        let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(20), &end);
+        assert_eq!(message.map(|m| m.type_()), Some(gst::MessageType::Eos));
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+
+    #[test]
+    fn channels_that_cancel_each_other_are_heard_on_air() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("turned.wav");
+        turned(&path);
+        let (samples, failure) = all_of(Speech::File(path));
+        assert_eq!(failure, None);
+        let energy = samples.iter().map(|v| v * v).sum::<f32>() / samples.len() as f32;
+        assert!(energy > 0.1, "{energy}");
+    }
+
+    #[test]
+    fn a_playlist_opens_nothing_on_air() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list.m3u8");
+        let text = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nfile:///etc/hostname\n";
+        std::fs::write(&path, text).unwrap();
+        let (samples, failure) = all_of(Speech::File(path));
+        assert!(samples.is_empty());
+        assert!(failure.is_some_and(|f| f.contains("playlist")));
     }
 }

@@ -88,6 +88,9 @@ fn foreign(head: &[u8]) -> Option<Foreign> {
             "image/jxl",
             Some(("djxl", "libjxl-tools")),
         ),
+        [b'c', b'a', b'f', b'f', 0, ..] => {
+            of("a sound file of Core Audio (CAF)", "audio/x-caf", None)
+        }
         [b'8', b'B', b'P', b'S', ..] => of("a Photoshop file", "image/vnd.adobe.photoshop", None),
         [b'%', b'P', b'D', b'F', ..] => of(
             "a PDF file",
@@ -111,6 +114,8 @@ mod tests {
         let avif = said(b"\0\0\0\x18ftypavif\0\0\0\0").unwrap_err();
         assert!(avif.contains("AVIF"), "{avif}");
         assert_eq!(said(b"\0\0\0\x18ftypisom\0\0\0\0"), Ok(()));
+        let caf = said(b"caff\0\x01\0\0").unwrap_err();
+        assert!(caf.contains("CAF") && caf.contains("WAV"), "{caf}");
         assert_eq!(said(b""), Ok(()));
     }
 }

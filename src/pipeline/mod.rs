@@ -9,6 +9,7 @@ pub mod flow;
 pub mod format;
 pub mod mp4;
 pub mod probe;
+pub mod reading;
 pub mod runner;
 pub mod sample;
 pub mod template;

@@ -22,7 +22,7 @@ use crate::job::{Length, uri_of};
 const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(20);
 
 /// What an input is to the job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     Face,
@@ -38,6 +38,9 @@ pub struct Probe {
     pub duration: Length,
     pub video: Option<Video>,
     pub audio: Option<Audio>,
+    /// How many tracks of picture there are, without covers, and how many of sound.
+    pub videos: usize,
+    pub sounds: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,10 +150,12 @@ pub fn probe_within(path: &Path, role: Role, most_pixels: u64) -> Result<Probe, 
             .advice("Name the video, picture or sound file itself"));
     }
     let probe = probe.map_err(|failure| failure.file(path))?;
+    let tracks = mp4::timeline(path).ok().flatten().unwrap_or_default();
     let probe = Probe {
+        duration: own_duration(&tracks, role).map_or(probe.duration, Length::Known),
         video: probe.video.map(|video| Video {
             colour: *decoded.lock().unwrap_or_else(|e| e.into_inner()),
-            ..measured(video, path)
+            ..measured(video, &tracks)
         }),
         ..probe
     };
@@ -193,9 +198,8 @@ fn guard(
 
 /// The rate in a header is a claim. An index of frames tells how many there are; where there is none, a
 /// rate that no camera has is the unit in which the container counts time.
-fn measured(video: Video, path: &Path) -> Video {
+fn measured(video: Video, tracks: &[mp4::Shown]) -> Video {
     const FASTEST: f64 = 480.0;
-    let tracks = mp4::timeline(path).ok().flatten().unwrap_or_default();
     let frames = tracks.iter().find(|t| t.kind == mp4::Kind::Video);
     let counted = match frames.map(|track| &track.frames[..]) {
         Some(frames @ [(begin, _), .., (_, end)]) => {
@@ -213,6 +217,19 @@ fn measured(video: Video, path: &Path) -> Video {
         (claimed, None) => claimed.filter(|fps| fps_of(*fps) <= FASTEST),
     };
     Video { fps, ..video }
+}
+
+/// How long the track lasts that plays the role: the file itself lasts as long as the longest, and from 0
+/// on. Which of several sounds is heard is decided later.
+fn own_duration(tracks: &[mp4::Shown], role: Role) -> Option<Duration> {
+    let kind = match role {
+        Role::Face => mp4::Kind::Video,
+        Role::Speech => mp4::Kind::Audio,
+    };
+    let mut own = tracks.iter().filter(|t| t.kind == kind);
+    let track = own.next().filter(|_| own.next().is_none())?;
+    let ((begin, _), (_, end)) = (track.frames.first()?, track.frames.last()?);
+    Some(*end - *begin)
 }
 
 fn check_size(width: u32, height: u32, most: u64) -> Result<(), Failure> {
@@ -285,6 +302,7 @@ fn read(info: &DiscovererInfo) -> Probe {
         (Kind::Picture, _) => Length::Endless,
         // Of a short transport stream GStreamer knows no more than that it is short.
         (Kind::Video, Some(gst::ClockTime::ZERO)) => Length::Unknown,
+        (Kind::Sound, Some(gst::ClockTime::ZERO)) if is_transport_stream(info) => Length::Unknown,
         (_, Some(duration)) => Length::Known(duration.into()),
         (_, None) => Length::Unknown,
     };
@@ -292,12 +310,22 @@ fn read(info: &DiscovererInfo) -> Probe {
         kind,
         format: describe(info),
         duration,
+        videos: videos.iter().filter(|v| !v.is_image()).count(),
+        sounds: info.audio_streams().len(),
         video: video.map(|v| read_video(v, kind)),
         audio: audio.map(|a| Audio {
             rate: a.sample_rate(),
             channels: a.channels(),
         }),
     }
+}
+
+fn is_transport_stream(info: &DiscovererInfo) -> bool {
+    let caps = info.stream_info().and_then(|stream| stream.caps());
+    caps.is_some_and(|caps| {
+        caps.structure(0)
+            .is_some_and(|s| s.name() == "video/mpegts")
+    })
 }
 
 fn read_video(video: &DiscovererVideoInfo, kind: Kind) -> Video {
@@ -327,7 +355,7 @@ fn read_video(video: &DiscovererVideoInfo, kind: Kind) -> Video {
 }
 
 /// The degrees in a GStreamer orientation tag such as `rotate-90` or `flip-rotate-90`.
-fn rotation_of(orientation: &str) -> u32 {
+pub(super) fn rotation_of(orientation: &str) -> u32 {
     orientation
         .rsplit('-')
         .next()
@@ -371,6 +399,8 @@ mod tests {
             duration,
             video: (kind != Kind::Sound).then_some(video),
             audio: (kind == Kind::Sound).then_some(audio),
+            videos: usize::from(kind == Kind::Video),
+            sounds: usize::from(kind == Kind::Sound),
         }
     }
 

@@ -18,9 +18,8 @@ use crate::job::Job;
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 /// How long a pipeline may take to let go of its threads and files.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
-/// An element that says that it works, but moves nothing, is given this many times the limit.
-const PATIENCE: u32 = 4;
-/// As much while it loads: some execution providers compile a network for minutes.
+/// A model that loads is given this many times the limit: some execution providers compile a network for
+/// minutes. Nothing else is: words without deeds are no movement.
 const PATIENCE_WITH_LOADING: u32 = 40;
 
 /// What `lipsync` counts.
@@ -69,7 +68,7 @@ enum Meaning {
 /// When a pipeline is given up, and what is left of it then.
 #[derive(Clone, Debug)]
 pub struct Watch {
-    /// How long it may neither move nor say that it works.
+    /// How long it may move nothing, whatever it says.
     pub stuck_after: Duration,
     /// Where to write its graph.
     pub graph: Option<PathBuf>,
@@ -135,10 +134,8 @@ fn play(
         let meaning = message.as_ref().map_or(Meaning::Nothing, |message| {
             interpret(message, pipeline.upcast_ref(), files)
         });
-        let mut heard = false;
         match meaning {
             Meaning::Reports(reports) => {
-                heard = true;
                 for item in reports {
                     match &item {
                         Report::Phase(phase) => watchdog.is_loading = *phase == Phase::Loading,
@@ -174,7 +171,7 @@ fn play(
             });
         }
         watchdog.moved_if(is_paused);
-        if watchdog.is_stuck(flow.passed(), heard, Instant::now()) {
+        if watchdog.is_stuck(flow.passed(), Instant::now()) {
             return Err(stuck(pipeline, &flow, watch));
         }
     }
@@ -340,15 +337,13 @@ fn progress_of(structure: &gst::StructureRef) -> Vec<Report> {
     vec![Report::Phase(phase), Report::Counts(counts)]
 }
 
-/// Tells slow from stuck: stuck is what neither moves nor says that it works within the limit, or
-/// says so for many times the limit without moving.
+/// Tells slow from stuck: stuck is what moves nothing within the limit.
 struct Watchdog {
     limit: Duration,
     is_loading: bool,
     passed: u64,
     moved: bool,
     last_movement: Instant,
-    last_heartbeat: Instant,
 }
 
 impl Watchdog {
@@ -359,7 +354,6 @@ impl Watchdog {
             passed: 0,
             moved: false,
             last_movement: now,
-            last_heartbeat: now,
         }
     }
 
@@ -368,22 +362,17 @@ impl Watchdog {
         self.moved |= moved;
     }
 
-    fn is_stuck(&mut self, passed: u64, heard: bool, now: Instant) -> bool {
+    fn is_stuck(&mut self, passed: u64, now: Instant) -> bool {
         if passed != self.passed || std::mem::take(&mut self.moved) {
             self.passed = passed;
             self.last_movement = now;
         }
-        if heard {
-            self.last_heartbeat = now;
-        }
         let patience = if self.is_loading {
             PATIENCE_WITH_LOADING
         } else {
-            PATIENCE
+            1
         };
-        let still = now - self.last_movement;
-        let silent = now - self.last_heartbeat;
-        (still >= self.limit && silent >= self.limit) || still >= self.limit * patience
+        now - self.last_movement >= self.limit * patience
     }
 }
 
@@ -543,25 +532,59 @@ mod tests {
     }
 
     #[test]
-    fn slow_is_not_stuck() {
+    fn slow_is_not_stuck_and_words_are_no_movement() {
         let begin = Instant::now();
         let at = |s: u64| begin + Duration::from_secs(s);
         let mut dog = Watchdog::new(Duration::from_secs(10), begin);
-        assert!(!dog.is_stuck(1, false, at(5)));
-        assert!(!dog.is_stuck(1, false, at(14)), "it moved 9 s ago");
-        assert!(!dog.is_stuck(1, true, at(14)));
-        assert!(!dog.is_stuck(1, false, at(20)), "it said so 6 s ago");
-        assert!(dog.is_stuck(1, false, at(25)));
-
-        let mut dog = Watchdog::new(Duration::from_secs(10), begin);
-        for second in 0..40 {
-            assert!(!dog.is_stuck(0, true, at(second)));
-        }
-        assert!(dog.is_stuck(0, true, at(40)), "words without deeds");
-        dog.is_loading = true;
-        assert!(!dog.is_stuck(0, true, at(40)), "a network is compiled");
-        dog.is_loading = false;
+        assert!(!dog.is_stuck(1, at(5)));
+        assert!(!dog.is_stuck(1, at(14)), "it moved 9 s ago");
         dog.moved_if(true);
-        assert!(!dog.is_stuck(0, true, at(41)));
+        assert!(!dog.is_stuck(1, at(15)));
+        assert!(!dog.is_stuck(1, at(24)));
+        dog.is_loading = true;
+        assert!(!dog.is_stuck(1, at(300)), "a network is compiled");
+        dog.is_loading = false;
+        assert!(dog.is_stuck(1, at(300)));
+    }
+
+    /// An element that says each 100 ms that it works, as `lipsync` does, and moves nothing.
+    #[test]
+    fn heartbeats_do_not_make_the_limit_longer() {
+        gst::init().unwrap();
+        let pipeline = launch("fakesrc num-buffers=1 ! identity sleep-time=5000000 ! fakesink");
+        let bus = pipeline.bus().unwrap();
+        let says = gst::Structure::builder("lipsync-progress")
+            .field("phase", "running")
+            .build();
+        let (over, is_over) = mpsc::channel::<()>();
+        let heart = std::thread::spawn(move || {
+            let beat = Duration::from_millis(100);
+            while is_over.recv_timeout(beat) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let _ = bus.post(gst::message::Element::new(says.clone()));
+            }
+        });
+        let watch = Watch {
+            stuck_after: Duration::from_secs(1),
+            graph: None,
+        };
+        let begin = Instant::now();
+        let cancel = Cancel::default();
+        let mut given_up = None;
+        let played = run(
+            &pipeline,
+            &Files::default(),
+            &watch,
+            &cancel,
+            &mut |report| {
+                if report == Report::Phase(Phase::Stopping) {
+                    given_up = Some(begin.elapsed());
+                }
+            },
+        );
+        drop(over);
+        heart.join().unwrap();
+        assert_eq!(played.unwrap_err().kind, FailureKind::Stuck);
+        let given_up = given_up.unwrap().as_secs_f64();
+        assert!((1.0..3.0).contains(&given_up), "{given_up} s");
     }
 }

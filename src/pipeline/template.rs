@@ -34,7 +34,7 @@ use std::sync::LazyLock;
 use gst::prelude::*;
 
 pub use error::TemplateError;
-pub use param::{Default, Kind, Param};
+pub use param::{Default, Kind, Param, nanoseconds};
 pub use quote::for_shell;
 pub(super) use quote::unquote;
 

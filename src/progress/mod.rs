@@ -159,6 +159,11 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
     if let Some(changes) = &plan.colours {
         lines.push(format!("colours  {changes}"));
     }
+    lines.extend(
+        plan.choices
+            .iter()
+            .map(|choice| format!("choice   {choice}")),
+    );
     if let Some(estimate) = &plan.estimate {
         lines.push(format!(
             "faces    in {} of {} frames looked at, at most {} at once",

@@ -80,6 +80,7 @@ fn may_pass(kind: FailureKind) -> bool {
         | FailureKind::NoFace
         | FailureKind::InputTooLarge
         | FailureKind::FormatUnsupported
+        | FailureKind::MediaOdd
         | FailureKind::ModelMissing
         | FailureKind::ModelCorrupt
         | FailureKind::ModelShape

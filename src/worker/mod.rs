@@ -1,6 +1,7 @@
 //! One job from its inputs to the published output; in this process, or in one of its own.
 
 mod learning;
+mod lengths;
 pub mod limits;
 pub mod process;
 pub mod protocol;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use gstlipsync::decode;
 use gstlipsync::model::Model;
+use gstlipsync::repeat;
 use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
@@ -27,8 +29,9 @@ use crate::pipeline::classify::Files;
 use crate::pipeline::flow::Tail;
 use crate::pipeline::mp4;
 use crate::pipeline::probe::{self, Kind, Probe, Role};
+use crate::pipeline::reading;
 use crate::pipeline::runner::{self, Counts, Report, Watch};
-use crate::pipeline::template::{self, Template, TemplateError, Values};
+use crate::pipeline::template::{self, Template, TemplateError, Values, nanoseconds};
 use crate::pipeline::verify::{self, Expected};
 use crate::publish;
 use crate::secret;
@@ -40,6 +43,8 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 /// How long a cancelled job may take to clean up.
 const CANCEL_LIMIT: Duration = Duration::from_secs(12);
 
+/// Where nothing says how long a frame lasts.
+const USUAL_FRAME: Duration = Duration::from_millis(40);
 /// What `facesource` gives a picture.
 const PICTURE_FPS: (u32, u32) = (25, 1);
 
@@ -148,6 +153,8 @@ pub struct Prepared {
     pub length: Length,
     /// The template's parameter of that name.
     asked_fps: Option<String>,
+    /// A frame of the face that stays for longer is repeated.
+    longest_frame: gst::ClockTime,
 }
 
 /// Checks and probes all that can be known beforehand.
@@ -170,7 +177,7 @@ pub fn prepare(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
     if let Some(output) = &job.output {
         check_extension(template.name(), output)?;
     }
-    prepare_with(template, job, cancel)
+    prepare_with(template, job, &probe::probe_within, cancel)
 }
 
 /// A name must not promise another kind of file than the template writes.
@@ -200,22 +207,30 @@ fn check_extension(template: &str, output: &Path) -> Result<(), Failure> {
     }
 }
 
-/// As [`prepare`], whatever becomes of the output.
-pub fn prepare_inputs(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
+/// As [`prepare`], whatever becomes of the output; `look` finds out what is in a file.
+pub fn prepare_inputs(job: &Job, look: &Look<'_>, cancel: &Cancel) -> Result<Prepared, Failure> {
     let template = Template::load(&job.template).map_err(|e| template_failure(&e))?;
     job.check_files()?;
-    prepare_with(template, job, cancel)
+    prepare_with(template, job, look, cancel)
 }
 
-fn prepare_with(template: Template, job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
+/// Finds out what is in a file that is to play a role, of no more than so many pixels.
+pub type Look<'a> = dyn Fn(&Path, Role, u64) -> Result<Probe, Failure> + Sync + 'a;
+
+fn prepare_with(
+    template: Template,
+    job: &Job,
+    look: &Look<'_>,
+    cancel: &Cancel,
+) -> Result<Prepared, Failure> {
     let most_pixels = job
         .parameter("max-pixels")
         .and_then(|most| most.parse().ok())
         .unwrap_or(decode::MOST_PIXELS);
     // Side by side: what takes time is starting decoders.
     let (face, speech) = std::thread::scope(|scope| {
-        let speech = scope.spawn(|| probe::probe(&job.speech, Role::Speech));
-        let face = probe::probe_within(&job.face, Role::Face, most_pixels);
+        let speech = scope.spawn(|| look(&job.speech, Role::Speech, most_pixels));
+        let face = look(&job.face, Role::Face, most_pixels);
         let panicked = |_| Err(Failure::new(FailureKind::Internal).detail("the probe panicked"));
         (face, speech.join().unwrap_or_else(panicked))
     });
@@ -224,7 +239,13 @@ fn prepare_with(template: Template, job: &Job, cancel: &Cancel) -> Result<Prepar
     let loop_mode = job.effective_loop_mode(face.duration, speech.duration);
     let (limit, length) =
         job::output_length(job.end_mode, loop_mode, face.duration, speech.duration)?;
+    let longest_frame = match job.parameter("longest-frame") {
+        Some(time) => nanoseconds(time).and_then(|n| u64::try_from(n).ok()),
+        // Templates of one's own may not have it, and then it is the element's.
+        None => None,
+    };
     Ok(Prepared {
+        longest_frame: longest_frame.map_or(repeat::LONGEST_FRAME, gst::ClockTime::from_nseconds),
         template,
         face,
         speech,
@@ -250,9 +271,16 @@ impl Prepared {
 
     /// How many frames the output will have, where it is known.
     pub fn frames(&self) -> Option<u64> {
-        let fps = self.fps()?;
+        let fps = probe::fps_of(self.fps()?);
         let duration = self.length.known()?;
-        Some((duration.as_secs_f64() * probe::fps_of(fps) - 1e-6).ceil() as u64)
+        let times = match self.asked_fps {
+            Some(_) => 1,
+            None => {
+                let period = gst::ClockTime::from_nseconds((1e9 / fps) as u64);
+                repeat::times_sent(period, self.longest_frame)
+            }
+        };
+        Some((duration.as_secs_f64() * fps * times as f64 - 1e-6).ceil() as u64)
     }
 
     /// Bits a channel of the output's picture, where the template says them.
@@ -289,8 +317,31 @@ impl Prepared {
             colours: self.colours(job),
             duration_s: self.length.known().map(seconds),
             frames: self.frames(),
+            choices: self.choices(job),
             estimate: None,
         }
+    }
+
+    /// What is taken where an input has more than one of it.
+    fn choices(&self, job: &Job) -> Vec<String> {
+        let mut choices = Vec::new();
+        if self.face.videos > 1 {
+            choices.push(format!(
+                "of {} tracks of picture in the face the first is taken",
+                self.face.videos
+            ));
+        }
+        if self.speech.sounds > 1 {
+            let taken = match job.parameter("speech-track") {
+                None | Some("-1") => "the one that is marked as default, or else the first,",
+                Some(number) => &format!("number {number}"),
+            };
+            choices.push(format!(
+                "of {} tracks of sound in the speech {taken} is taken; --set speech-track=N takes another",
+                self.speech.sounds
+            ));
+        }
+        choices
     }
 
     fn values(&self, job: &Job, location: Option<String>) -> Result<Values, Failure> {
@@ -384,6 +435,9 @@ impl<'a> Attempt<'a> {
 
         self.enter(Phase::Loading);
         let (counts, tail) = self.play(job, &prepared, face_file.as_deref(), staged.as_deref())?;
+        // What was planned is known now.
+        self.tracker.progress.frames_total = counts.map(|counts| counts.frames);
+        self.tracker.progress.duration_s = counts.map(|counts| seconds(counts.position));
         let duration = self.check_counts(job, &prepared, counts)?;
         if let (Some(staged), Some(output)) = (staged, &job.output) {
             self.enter(Phase::Verifying);
@@ -398,7 +452,7 @@ impl<'a> Attempt<'a> {
             };
             let watch = Watch::of(job);
             let found = verify::verify(&staged.location(), output, expected, &watch, self.cancel)?;
-            self.tracker.progress.position_s = seconds(found.video.duration());
+            self.tracker.progress.position_s = seconds(found.video.duration);
             if let Some(gate) = context.gate {
                 let sha256 = digest::of_file(staged.path(), self.cancel)?;
                 gate(Made { sha256 })?;
@@ -458,22 +512,45 @@ impl<'a> Attempt<'a> {
         if counts.frames_without_face == counts.frames {
             return Err(Failure::of(FailureKind::NoFace, &job.face));
         }
-        if let Some(promised) = prepared.length.known()
-            && job::is_cut_short(promised, counts.position)
-        {
-            let file = match prepared.limit {
-                Limit::Face => &job.face,
-                Limit::Speech => &job.speech,
-            };
-            return Err(
-                Failure::of(FailureKind::InputDamaged, file).detail(format_args!(
-                    "it says that it lasts {:.1} s, but ends after {:.1} s",
-                    promised.as_secs_f64(),
-                    counts.position.as_secs_f64()
-                )),
-            );
-        }
+        self.check_length(job, prepared, counts.position)?;
         Ok(Some(counts.position))
+    }
+
+    /// Whether all of the input that says where the output ends was used: one frame is the limit.
+    fn check_length(
+        &self,
+        job: &Job,
+        prepared: &Prepared,
+        position: Duration,
+    ) -> Result<(), Failure> {
+        let Some(promised) = prepared.length.known() else {
+            return Ok(());
+        };
+        let frame = prepared.fps().map_or(USUAL_FRAME, |(num, den)| {
+            Duration::from_secs_f64(f64::from(den) / f64::from(num))
+        });
+        // The rest of the work is for files of which something is missing.
+        if promised.saturating_sub(position) <= frame + reading::ROUNDING {
+            return Ok(());
+        }
+        let (file, kind) = match prepared.limit {
+            Limit::Face => (&job.face, reading::Kind::Video),
+            Limit::Speech => (&job.speech, reading::Kind::Audio),
+        };
+        let reading = reading::times(file, &Watch::of(job), self.cancel)?;
+        match lengths::judge(promised, position, frame, &reading, kind) {
+            lengths::Verdict::Whole => Ok(()),
+            lengths::Verdict::Told(message) => {
+                self.send(Body::Warning {
+                    message: format!("{}: {message}", file.display()),
+                    source: None,
+                });
+                Ok(())
+            }
+            lengths::Verdict::Damaged(reason) => {
+                Err(Failure::of(FailureKind::InputDamaged, file).detail(reason))
+            }
+        }
     }
 
     fn report(&mut self, report: Report) {

@@ -30,6 +30,8 @@ impl Tracker {
         self.elapse(now);
         let progress = &mut self.progress;
         progress.frames = counts.frames;
+        // Where the rate varies, the plan is an estimate.
+        progress.frames_total = progress.frames_total.map(|total| total.max(counts.frames));
         progress.frames_without_face = counts.frames_without_face;
         progress.position_s = seconds(counts.position);
         if counts.frames == 0 {

@@ -1,4 +1,4 @@
-//! `cargo xtask setup | demo | test | bench | evaluate | soak | chaos | simulate | fuzz`: what a fresh machine needs, in
+//! `cargo xtask setup | demo | test | bench | evaluate | soak | chaos | simulate | fuzz | media`: what a fresh machine needs, in
 //! one command each.
 
 mod bench;
@@ -8,6 +8,7 @@ mod evaluate;
 mod fuzz;
 mod job;
 mod material;
+mod media;
 mod process;
 mod setup;
 mod simulate;
@@ -50,6 +51,8 @@ enum Task {
     Soak(soak::Args),
     /// Kill, poison and starve batches, and see that nothing is lost
     Chaos(chaos::Args),
+    /// Try pictures and sounds of all kinds, and see what a player sees
+    Media(media::Args),
     /// Run the supervisor on a simulated machine where everything goes wrong
     Simulate(simulate::Args),
     /// Give everything that reads files or messages what nobody meant it to read
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Task::Evaluate(args) => evaluate::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Chaos(args) => chaos::run(&args),
+        Task::Media(args) => media::run(&args),
         Task::Test { arguments } => test::run(&arguments),
     };
     match result {

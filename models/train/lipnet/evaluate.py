@@ -13,7 +13,7 @@ from . import augment, dataset
 from .front import ROWS_PER_SECOND
 from .landmarks import NAMES
 from .mel import COLUMNS_PER_SECOND
-from .models import correlation, load
+from .models import closures, correlation, load
 
 
 def on_columns(model):
@@ -25,16 +25,6 @@ def on_columns(model):
         return np.stack([np.interp(at, np.arange(len(said)), column) for column in said.T], 1)
 
     return say
-
-
-def closures(opening, bilabials, span):
-    """How many of these phones reach less than 15 % of the range within 40 ms of their middle, of how many."""
-    times = np.arange(len(opening)) / COLUMNS_PER_SECOND
-    closed = 0
-    for start, end in bilabials:
-        near = opening[np.abs(times - (start + end) / 2) <= 0.04]
-        closed += len(near) > 0 and near.min() < 0.15 * span
-    return closed, len(bilabials)
 
 
 def report(model, utterances):
@@ -55,7 +45,7 @@ def report(model, utterances):
                 add(f"{kind}: {name}", f"{correlation(y[:, k], t[:, k]):.3f}")
         high = np.percentile(y[:, 0], 95) / np.percentile(t[:, 0], 95)
         add(f"{kind}: 95th percentile, said / true", f"{high:.2f}")
-        closed = np.sum([closures(said[id(u)][:, 0], [s[1:] for s in u.shapes if s[0] == "p"], span) for u in pool], 0)
+        closed = np.sum([closures(said[id(u)][:, 0], [s[1:] for s in u.shapes if s[0] == "p"], span, COLUMNS_PER_SECOND) for u in pool], 0)
         if closed[1]:
             add(f"{kind}: p b m closed", f"{100 * closed[0] / closed[1]:.1f} % of {closed[1]}")
 

@@ -78,3 +78,19 @@ def best_lag(said, true, reach=5):
         a, b = (said[: len(said) - lag], true[lag:]) if lag >= 0 else (said[-lag:], true[:lag])
         found.append((correlation(a, b), lag))
     return max(found)
+
+
+def drawn(said):
+    """The opening as the plugin draws it: pressed lips are closed, whatever the opening says."""
+    t = np.clip(said[:, 3] / 0.35, 0, 1)
+    return said[:, 0] * (1 - t * t * (3 - 2 * t))
+
+
+def closures(opening, bilabials, span, rate):
+    """How many of these phones reach less than 15 % of the range within 40 ms of their middle, of how many."""
+    times = np.arange(len(opening)) / rate
+    closed = 0
+    for start, end in bilabials:
+        near = opening[np.abs(times - (start + end) / 2) <= 0.04]
+        closed += len(near) > 0 and near.min() < 0.15 * span
+    return closed, len(bilabials)

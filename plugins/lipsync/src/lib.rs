@@ -19,6 +19,7 @@ mod lipsync;
 pub mod model;
 pub mod picture;
 pub mod render;
+pub mod repeat;
 pub mod roi;
 pub mod runtime;
 mod soundfit;

@@ -32,6 +32,17 @@ pub const FORMATS: [VideoFormat; 22] = [
     VideoFormat::Y44410le,
 ];
 
+/// Whether faces can be followed in such pictures and drawn on; the error says what to do.
+pub fn check(info: &VideoInfo) -> Result<(), &'static str> {
+    if info.is_interlaced() {
+        return Err(
+            "The picture is interlaced: two moments are in each frame. Put `deinterlace fields=top` \
+             before facetrack",
+        );
+    }
+    Ok(())
+}
+
 /// Describes a mapped frame. Strides come from the frame, not from the caps: a decoder may pad its
 /// rows.
 fn layout(info: &VideoInfo, strides: &[i32]) -> Layout {

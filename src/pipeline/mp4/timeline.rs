@@ -14,6 +14,17 @@ pub struct Shown {
     pub kind: Kind,
     /// Begin and end of each frame, or packet of sound, in the order in which they are shown.
     pub frames: Vec<(Duration, Duration)>,
+    /// What the edit list changes at the beginning.
+    pub trim: Option<Trim>,
+}
+
+/// What an edit list does to the beginning of a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trim {
+    /// So much of the media is skipped.
+    Skips(Duration),
+    /// Nothing is shown for so long.
+    Waits(Duration),
 }
 
 /// The tracks of picture and sound; nothing for a file of another kind, or one in fragments.
@@ -87,10 +98,25 @@ fn of_track(track: &Track, movie_scale: u32) -> Shown {
             }
         }
     }
+    let first = samples.first().map_or(0, |(start, _)| i128::from(*start));
     Shown {
         kind: track.kind,
         frames,
+        trim: trim(track, |ticks| time(ticks - first), movie_scale),
     }
+}
+
+/// `skipped` gives how much of the media is before a time in it.
+fn trim(track: &Track, skipped: impl Fn(i128) -> Duration, movie_scale: u32) -> Option<Trim> {
+    let waits = track.edits.iter().take_while(|e| e.media_time.is_none());
+    let ticks: u64 = waits.map(|edit| edit.duration).sum();
+    if ticks > 0 {
+        let seconds = ticks as f64 / f64::from(movie_scale.max(1));
+        return Some(Trim::Waits(Duration::from_secs_f64(seconds)));
+    }
+    let media_time = track.edits.first()?.media_time?;
+    let skipped = skipped(media_time.into());
+    (!skipped.is_zero()).then_some(Trim::Skips(skipped))
 }
 
 #[cfg(test)]
@@ -132,5 +158,11 @@ mod tests {
             times(&[(50, 90), (90, 110)])
         );
         assert_eq!(of(Vec::new()).first(), Some(&(ms(80), ms(120))));
+
+        let trim = |edits| of_track(&track(edits), 100).trim;
+        assert_eq!(trim(vec![edit(24, Some(80))]), None);
+        assert_eq!(trim(vec![edit(20, Some(120))]), Some(Trim::Skips(ms(40))));
+        let waits = vec![edit(5, None), edit(6, Some(80))];
+        assert_eq!(trim(waits), Some(Trim::Waits(ms(50))));
     }
 }

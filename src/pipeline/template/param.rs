@@ -250,7 +250,8 @@ fn fraction(value: &str) -> Option<(i32, i32)> {
     (n >= 0 && d > 0).then_some((n, d))
 }
 
-fn nanoseconds(value: &str) -> Option<i64> {
+/// A time such as `250ms`, `-1.5s` or `1:02:03`.
+pub fn nanoseconds(value: &str) -> Option<i64> {
     let (sign, digits) = match value.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, value),

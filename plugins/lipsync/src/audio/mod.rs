@@ -3,6 +3,7 @@
 mod columns;
 mod filter_bank;
 mod mel;
+pub mod mixdown;
 mod noise;
 mod spec;
 mod timeline;

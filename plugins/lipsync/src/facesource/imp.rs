@@ -14,6 +14,7 @@ use super::reader::{Reader, Stop, Wanted};
 use super::schedule::{Rate, Schedule, Slot};
 use super::{Background, LoopMode};
 use crate::decode::MOST_PIXELS;
+use crate::repeat::{LONGEST_FRAME, times_sent};
 use crate::video::FORMATS;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -38,6 +39,7 @@ struct Settings {
     max_pixels: u64,
     even_size: bool,
     background: Background,
+    longest_frame: gst::ClockTime,
 }
 
 impl Default for Settings {
@@ -49,6 +51,7 @@ impl Default for Settings {
             max_pixels: MOST_PIXELS,
             even_size: false,
             background: Background::default(),
+            longest_frame: LONGEST_FRAME,
         }
     }
 }
@@ -72,6 +75,8 @@ struct Stream {
     /// Caps of the decoded frames, and the timeline that follows from them.
     output: Option<(gst::Caps, Schedule)>,
     frame: Option<gst::Buffer>,
+    /// That frames are repeated was told.
+    told: bool,
 }
 
 #[derive(Default)]
@@ -130,6 +135,12 @@ impl ObjectImpl for FaceSource {
                     .blurb("What is behind a picture that can be seen through")
                     .mutable_ready()
                     .build(),
+                glib::ParamSpecUInt64::builder("longest-frame")
+                    .nick("Longest frame")
+                    .blurb("A frame that stays for longer than this, in nanoseconds, is sent several times, so that a mouth can move meanwhile (0 = as the file)")
+                    .default_value(defaults.longest_frame.nseconds())
+                    .mutable_ready()
+                    .build(),
                 glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                     .nick("Statistics")
                     .blurb("frames: frames sent; loops: how often the file's end (going backwards, its start) was passed")
@@ -149,6 +160,9 @@ impl ObjectImpl for FaceSource {
             "max-pixels" => value.get().map(|v| settings.max_pixels = v),
             "even-size" => value.get().map(|v| settings.even_size = v),
             "background" => value.get().map(|v| settings.background = v),
+            "longest-frame" => value
+                .get()
+                .map(|v| settings.longest_frame = gst::ClockTime::from_nseconds(v)),
             _ => Ok(()),
         };
         if let Err(e) = result {
@@ -165,6 +179,7 @@ impl ObjectImpl for FaceSource {
             "max-pixels" => settings.max_pixels.to_value(),
             "even-size" => settings.even_size.to_value(),
             "background" => settings.background.to_value(),
+            "longest-frame" => settings.longest_frame.nseconds().to_value(),
             "stats" => {
                 let state = self.state.lock().unwrap();
                 gst::Structure::builder("facesource-stats")
@@ -343,6 +358,7 @@ impl FaceSource {
             start: gst::ClockTime::ZERO,
             output: None,
             frame: None,
+            told: false,
         })
     }
 
@@ -388,6 +404,7 @@ impl FaceSource {
             match step {
                 Step::End => return Ok(None),
                 Step::Show(frame) => {
+                    self.tell_repeats(stream, &frame);
                     let schedule = self.prepare(stream, &frame)?;
                     schedule.show(frame.duration);
                     stream.frame = Some(frame.buffer);
@@ -425,7 +442,9 @@ impl FaceSource {
                             self.state.lock().unwrap().duration = duration;
                         }
                         let landed = stream.playback.landed().unwrap_or_default();
-                        Schedule::new(rate, stream.start).beginning_at(landed)
+                        Schedule::new(rate, stream.start)
+                            .beginning_at(landed)
+                            .no_longer_than(stream.settings.longest_frame)
                     }
                 };
                 (frame.caps.clone(), schedule)
@@ -446,6 +465,7 @@ impl FaceSource {
             .and_then(|s| s.get::<gst::Fraction>("framerate").ok())
             .filter(|rate| *rate <= FASTEST && !stream.playback.has_own_times())
             .unwrap_or(gst::Fraction::new(0, 1));
+        let own = repeated(own, stream.settings.longest_frame);
         let wanted = match forced {
             Some(fps) => fps,
             None if still => DEFAULT_RATE,
@@ -489,6 +509,26 @@ impl FaceSource {
         })
     }
 
+    /// Says once that frames are sent several times.
+    fn tell_repeats(&self, stream: &mut Stream, frame: &Frame) {
+        let longest = stream.settings.longest_frame;
+        let is_as_file = stream.settings.fps.numer() == 0;
+        if stream.told || !is_as_file || times_sent(frame.duration, longest) == 1 {
+            return;
+        }
+        stream.told = true;
+        let name = stream.playback.reader().name().to_owned();
+        let text = format!(
+            "{name} has frames that stay for longer than {} ms: they are repeated, so that the mouth can move",
+            longest.mseconds()
+        );
+        gst::info!(CAT, imp = self, "{text}");
+        let info = gst::message::Info::builder(gst::LibraryError::Settings, &text);
+        let obj = self.obj();
+        // Without a bus nobody wants to know.
+        let _ = obj.post_message(info.src(&*obj).build());
+    }
+
     fn fail(&self, error: &Error, missing: Vec<gst::Structure>) -> gst::FlowError {
         let obj = self.obj();
         for structure in missing {
@@ -512,6 +552,18 @@ impl FaceSource {
             Error::NotNegotiated { .. } => gst::FlowError::NotNegotiated,
             _ => gst::FlowError::Error,
         }
+    }
+}
+
+/// The rate at which frames of that rate are sent.
+fn repeated(rate: gst::Fraction, longest: gst::ClockTime) -> gst::Fraction {
+    let times = as_rate(rate).map_or(1, |rate| times_sent(rate.period(), longest));
+    match i32::try_from(times)
+        .ok()
+        .and_then(|t| rate.numer().checked_mul(t))
+    {
+        Some(numer) => gst::Fraction::new(numer, rate.denom()),
+        None => rate,
     }
 }
 

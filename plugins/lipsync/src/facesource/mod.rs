@@ -13,6 +13,10 @@
 //!   seekable);
 //! - `hold`: the last frame is repeated.
 //!
+//! A frame that stays for longer than `longest-frame` (85 ms, which is fewer than 12 frames a second), at a
+//! gap for instance, is sent several times: a mouth must be able to move meanwhile. An INFO message says
+//! so once.
+//!
 //! A picture is decoded once, and all its buffers share that memory. What can be seen through is laid over
 //! the plain colour that `background` names, and a warning says so; of an animation that is decoded as one
 //! picture (APNG, WebP) as well.

@@ -518,8 +518,18 @@ fn connect_decoder(
             .is_some_and(|caps| caps.structure(0).is_some_and(|s| s.has_name("video/x-raw")));
         // Of several pictures in one file the first is the face.
         if let Some(into) = into.upgrade().filter(|p| is_video && !p.is_linked()) {
-            match pad.link(&into) {
-                Ok(_) => on_pad.update(|inner| inner.has_video = true),
+            let linked = match is_interlaced(pad) {
+                true => deinterlaced(pad, &into).inspect(|()| {
+                    let remark = format!(
+                        "{} is interlaced: one field of each frame is taken, and the lines between are made",
+                        on_pad.name
+                    );
+                    on_pad.update(|inner| inner.remarks.push(remark));
+                }),
+                false => pad.link(&into).map(drop).map_err(unlinked),
+            };
+            match linked {
+                Ok(()) => on_pad.update(|inner| inner.has_video = true),
                 Err(e) => gst::warning!(CAT, "{}: {e}", on_pad.name),
             }
         }
@@ -561,6 +571,36 @@ fn connect_decoder(
         let other = ["audio/", "text/", "subpicture/", "closedcaption/"];
         Some((!other.iter().any(|o| media.starts_with(o)) || media == "audio/x-m4a").to_value())
     });
+    Ok(())
+}
+
+fn is_interlaced(pad: &gst::Pad) -> bool {
+    let caps = pad.current_caps();
+    let mode = caps
+        .as_ref()
+        .and_then(|caps| caps.structure(0)?.get::<&str>("interlace-mode").ok());
+    mode.is_some_and(|mode| mode != "progressive")
+}
+
+fn unlinked(error: gst::PadLinkError) -> glib::BoolError {
+    glib::bool_error!("the picture can't be linked: {error}")
+}
+
+/// Links by way of an element that makes whole pictures of fields, one of each frame.
+fn deinterlaced(pad: &gst::Pad, into: &gst::Pad) -> Result<(), glib::BoolError> {
+    let failed = || glib::bool_error!("the picture can't be deinterlaced");
+    let pipeline = into.parent_element().and_then(|e| e.parent());
+    let pipeline = pipeline.and_downcast::<gst::Bin>().ok_or_else(failed)?;
+    let element = gst::ElementFactory::make("deinterlace")
+        .property_from_str("fields", "top")
+        .property_from_str("method", "greedyl")
+        .build()?;
+    pipeline.add(&element)?;
+    let (sink, src) = (element.static_pad("sink"), element.static_pad("src"));
+    let (sink, src) = sink.zip(src).ok_or_else(failed)?;
+    src.link(into).map_err(unlinked)?;
+    element.sync_state_with_parent()?;
+    pad.link(&sink).map_err(unlinked)?;
     Ok(())
 }
 

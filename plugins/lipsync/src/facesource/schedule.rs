@@ -3,6 +3,8 @@
 
 use gst::ClockTime;
 
+use crate::repeat::times_sent;
+
 /// Frames per second as a fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
@@ -44,15 +46,20 @@ pub struct Slot {
     pub last: bool,
 }
 
-/// Lays source frames end to end. Without a rate each is sent once, as long as it lasts; with one,
-/// the output has a fixed grid, and each of its frames shows the source frame at its middle.
+/// Lays source frames end to end. Without a rate each is sent once, as long as it lasts, or in parts of
+/// equal length where that is too long; with one, the output has a fixed grid, and each of its frames
+/// shows the source frame at its middle.
 #[derive(Debug)]
 pub struct Schedule {
     grid: Option<Grid>,
     /// Time of the source frame being shown; an end of `None` means for ever.
     begin: ClockTime,
     end: Option<ClockTime>,
-    shown: bool,
+    /// In how many parts it is sent, and how many were sent.
+    parts: u64,
+    sent: u64,
+    /// Frames that last longer are sent in parts; zero is no limit.
+    longest: ClockTime,
     /// Whatever ends here or before is not sent.
     from: ClockTime,
 }
@@ -72,7 +79,9 @@ impl Schedule {
             grid: None,
             begin: ClockTime::ZERO,
             end: Some(ClockTime::ZERO),
-            shown: true,
+            parts: 0,
+            sent: 0,
+            longest: ClockTime::ZERO,
             from,
         };
         schedule.grid = rate.map(|rate| schedule.grid_at(rate, ClockTime::ZERO));
@@ -83,6 +92,12 @@ impl Schedule {
     pub fn beginning_at(mut self, begin: ClockTime) -> Self {
         self.begin = begin;
         self.end = Some(begin);
+        self
+    }
+
+    /// The same, with a limit to how long one buffer lasts.
+    pub fn no_longer_than(mut self, longest: ClockTime) -> Self {
+        self.longest = longest;
         self
     }
 
@@ -107,7 +122,8 @@ impl Schedule {
     pub fn show(&mut self, duration: ClockTime) {
         self.begin = self.end.unwrap_or(self.begin);
         self.end = Some(self.begin + duration);
-        self.shown = false;
+        self.parts = times_sent(duration, self.longest);
+        self.sent = 0;
     }
 
     /// The last source frame, which is repeated for ever; at `rate` where the output has no rate of
@@ -115,7 +131,6 @@ impl Schedule {
     pub fn hold(&mut self, rate: Rate) {
         self.begin = self.end.unwrap_or(self.begin);
         self.end = None;
-        self.shown = false;
         if self.grid.is_none() {
             self.grid = Some(self.grid_at(rate, self.begin));
         }
@@ -124,15 +139,25 @@ impl Schedule {
     /// The next time at which the current source frame is sent; `None` asks for another frame.
     pub fn next_slot(&mut self) -> Option<Slot> {
         let Some(grid) = &mut self.grid else {
-            let end = self.end?;
-            if std::mem::replace(&mut self.shown, true) || end <= self.from {
-                return None;
+            let whole = self.end?.saturating_sub(self.begin);
+            let part = |n: u64| {
+                let passed = u128::from(whole.nseconds()) * u128::from(n);
+                let passed = passed / u128::from(self.parts.max(1));
+                // No more than the whole, which fits.
+                self.begin + ClockTime::from_nseconds(passed as u64)
+            };
+            while self.sent < self.parts {
+                let (pts, end) = (part(self.sent), part(self.sent + 1));
+                self.sent += 1;
+                if end > self.from {
+                    return Some(Slot {
+                        pts,
+                        duration: end - pts,
+                        last: self.sent == self.parts,
+                    });
+                }
             }
-            return Some(Slot {
-                pts: self.begin,
-                duration: end.saturating_sub(self.begin),
-                last: true,
-            });
+            return None;
         };
         let within = |n: u64| {
             let middle = grid.base + grid.rate.half_tick(n.saturating_mul(2).saturating_add(1));
@@ -177,6 +202,30 @@ mod tests {
             sent.extend(slots(&mut schedule));
         }
         assert_eq!(sent, [(0, 40), (40, 7), (47, 100)]);
+    }
+
+    #[test]
+    fn a_frame_that_stands_still_is_sent_in_parts() {
+        let mut schedule = Schedule::new(None, ClockTime::ZERO).no_longer_than(ms(85));
+        let mut sent = Vec::new();
+        for duration in [40, 85, 100, 520] {
+            schedule.show(ms(duration));
+            sent.push(slots(&mut schedule));
+        }
+        assert_eq!(sent[..2], [vec![(0, 40)], vec![(40, 85)]]);
+        assert_eq!(sent[2], [(125, 33), (158, 33), (191, 33)]);
+        assert_eq!(sent[3].len(), 13);
+        assert_eq!(sent[3][12], (705, 40));
+        // A seek into the midst of it.
+        let mut schedule = Schedule::new(None, ms(300)).no_longer_than(ms(85));
+        schedule.show(ms(400));
+        assert_eq!(slots(&mut schedule), [(280, 40), (320, 40), (360, 40)]);
+        // The memory is given away with the last one only.
+        schedule.show(ms(100));
+        let last: Vec<bool> = std::iter::from_fn(|| schedule.next_slot())
+            .map(|slot| slot.last)
+            .collect();
+        assert_eq!(last, [false, false, true]);
     }
 
     #[test]

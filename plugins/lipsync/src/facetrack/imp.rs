@@ -19,6 +19,7 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use gst_video::{VideoCapsBuilder, VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
 
+use super::QUERY;
 use super::settings::{self, Settings};
 use crate::bank::FaceFile;
 use crate::face::tracker::{Models, Options, Tracker};
@@ -164,6 +165,10 @@ impl BaseTransformImpl for FaceTrack {
     fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
         let info = VideoInfo::from_caps(incaps)
             .map_err(|_| gst::loggable_error!(CAT, "{incaps} is no video that can be read"))?;
+        if let Err(remedy) = video::check(&info) {
+            gst::element_imp_error!(self, gst::StreamError::Format, ("{remedy}"));
+            return Err(gst::loggable_error!(CAT, "{remedy}"));
+        }
         let mut state = lock(&self.state);
         let size = |info: &VideoInfo| (info.width(), info.height());
         if state
@@ -189,6 +194,12 @@ impl BaseTransformImpl for FaceTrack {
             gst::debug!(CAT, imp = self, "Downstream proposes no allocation");
         }
         Ok(())
+    }
+
+    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        // `lipsync` asks whether anybody looks for faces.
+        let is_ours = query.structure().is_some_and(|s| s.has_name(QUERY));
+        is_ours || BaseTransformImplExt::parent_query(self, direction, query)
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {

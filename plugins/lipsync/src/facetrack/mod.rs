@@ -22,6 +22,9 @@ pub enum FaceSelect {
     Index,
 }
 
+/// The name of a query that goes upstream: who answers it looks for faces.
+pub const QUERY: &str = "lipflow-looks-for-faces";
+
 glib::wrapper! {
     pub struct FaceTrack(ObjectSubclass<imp::FaceTrack>)
         @extends gst_base::BaseTransform, gst::Element, gst::Object;

@@ -15,6 +15,7 @@ use super::progress::Counters;
 use super::settings::{DEFAULT_BATCH, Settings};
 use super::stream::Held;
 use crate::audio::Timeline;
+use crate::audio::mixdown::Mixdown;
 use crate::model::{self, Kind, Model, Network};
 use crate::runtime::{self, Interrupt, Sharing};
 
@@ -33,6 +34,9 @@ pub struct Animator {
     /// The front end without which the default model is not the best one.
     lacking: Option<PathBuf>,
     samples: Vec<f32>,
+    /// Of several channels.
+    mixed: Vec<f32>,
+    mixdown: Mixdown,
 }
 
 enum Backend {
@@ -95,6 +99,8 @@ impl Animator {
             lookahead,
             lacking: model.lacking().map(Path::to_owned),
             samples: Vec::new(),
+            mixed: Vec::new(),
+            mixdown: Mixdown::default(),
         })
     }
 
@@ -138,9 +144,14 @@ impl Animator {
         self.lookahead
     }
 
-    /// Adds speech (little-endian floats) whose first sample lies at `position` since running time
-    /// zero, or follows what was there.
-    pub fn push_speech(&mut self, position: Option<i64>, bytes: &[u8]) {
+    /// Whether channels of the speech have cancelled each other so far.
+    pub fn channels_cancel(&self) -> bool {
+        self.mixdown.has_cancelled()
+    }
+
+    /// Adds speech (little-endian floats of so many channels) whose first sample lies at `position`
+    /// since running time zero, or follows what was there.
+    pub fn push_speech(&mut self, position: Option<i64>, bytes: &[u8], channels: usize) {
         self.samples.clear();
         let samples = bytes
             .chunks_exact(4)
@@ -154,7 +165,13 @@ impl Animator {
             }
         }));
         let position = position.or(self.timeline.end_position()).unwrap_or(0);
-        self.timeline.push(position, &self.samples);
+        if channels > 1 {
+            self.mixed.clear();
+            self.mixdown.mix(&self.samples, channels, &mut self.mixed);
+            self.timeline.push(position, &self.mixed);
+        } else {
+            self.timeline.push(position, &self.samples);
+        }
     }
 
     /// Says that there is no sound from `start` to `end`, in samples.
@@ -187,6 +204,7 @@ impl Animator {
     }
 
     pub fn reset_speech(&mut self) {
+        self.mixdown = Mixdown::default();
         self.timeline.reset();
     }
 

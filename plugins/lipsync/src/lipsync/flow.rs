@@ -11,7 +11,7 @@ use super::loader::post_error;
 use super::progress::Phase;
 use super::settings::{EndMode, Settings};
 use super::stream::{Held, Stream, Wanted};
-use crate::roi;
+use crate::{facetrack, roi};
 
 /// What to do after one step.
 enum Step {
@@ -125,7 +125,19 @@ impl LipSync {
             }
         } else if let Ok(map) = buffer.map_readable() {
             let started = std::time::Instant::now();
-            stream.animator.push_speech(position, &map);
+            let caps = self.audio.current_caps();
+            let channels = caps
+                .as_ref()
+                .and_then(|caps| caps.structure(0)?.get("channels").ok());
+            let channels = channels.map_or(1, |channels: i32| channels.max(1) as usize);
+            stream.animator.push_speech(position, &map, channels);
+            if stream.animator.channels_cancel() && !self.has_told_of_channels.swap(true, Relaxed) {
+                gst::element_imp_warning!(
+                    self,
+                    gst::StreamError::Format,
+                    ("Channels of the speech cancel each other: the loudest one alone moves the mouth")
+                );
+            }
             self.counters
                 .audio_time
                 .fetch_add(started.elapsed().as_nanos() as u64, Relaxed);
@@ -239,6 +251,7 @@ impl LipSync {
             }
         }
         if !wanted.passthrough && faces.iter().all(|face| face.mesh.is_none()) {
+            self.warn_without_a_tracker(faces.is_empty());
             gst::log!(
                 CAT,
                 imp = self,
@@ -266,6 +279,22 @@ impl LipSync {
             ("An element between facetrack and lipsync turns or cuts the picture in a way that the faces do not follow: no mouth is drawn. Put facetrack behind it"),
             ["The frame has points of faces, but no region of interest that fits them"]
         );
+    }
+
+    /// Once, that nothing before this element looks for faces.
+    fn warn_without_a_tracker(&self, is_faceless: bool) {
+        // Another detector may have found some.
+        if !is_faceless || self.has_looked_for_tracker.swap(true, Relaxed) {
+            return;
+        }
+        let mut query = gst::query::Custom::new(gst::Structure::new_empty(facetrack::QUERY));
+        if !self.video.peer_query(&mut query) {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Format,
+                ("Nothing before lipsync looks for faces: no mouth is drawn. Put facetrack before it")
+            );
+        }
     }
 
     fn is_past_speech(&self, stream: &Stream, settings: &Settings, time: gst::ClockTime) -> bool {

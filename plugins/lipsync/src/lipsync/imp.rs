@@ -7,8 +7,9 @@
 //!     t. ! queue ! audioconvert ! audioresample ! l.audio  t. ! queue max-size-time=5000000000 max-size-bytes=0 max-size-buffers=0 ! autoaudiosink
 //! ```
 //!
-//! A frame at running time t waits for the speech up to t + look-ahead of the model. Latency =
-//! that look-ahead and, with a mouth-shape model, as many frames as the property `look-ahead` says, in
+//! A frame at running time t waits for the speech up to t + look-ahead of the model: a quarter of a
+//! second at most with `look=stream`, some seconds with `look=whole` and a model that has that look,
+//! as the default one has (8 s). `whole` is for speech that is there already. Latency = that look-ahead and, with a mouth-shape model, as many frames as the property `look-ahead` says, in
 //! which the face's own mouths are chosen; with a generator (2 * batch size - 1) frames: one batch is
 //! being drawn while the next is collected. With `end-mode=speech` it is one frame more, where the last frame must be
 //! known to be held. It is one frame at least. Frames keep their timestamps, durations, flags and metas.
@@ -85,6 +86,10 @@ pub struct LipSync {
     pub(super) interrupt: Arc<Interrupt>,
     /// Of points that were lost on the way.
     pub(super) has_warned: AtomicBool,
+    /// Of channels that cancel each other.
+    pub(super) has_told_of_channels: AtomicBool,
+    /// Whether anything before this looks for faces.
+    pub(super) has_looked_for_tracker: AtomicBool,
 }
 
 impl LipSync {
@@ -182,6 +187,8 @@ impl ObjectSubclass for LipSync {
             counters: Arc::default(),
             interrupt: Arc::default(),
             has_warned: AtomicBool::default(),
+            has_told_of_channels: AtomicBool::new(false),
+            has_looked_for_tracker: AtomicBool::new(false),
         }
     }
 }
@@ -240,7 +247,7 @@ impl ElementImpl for LipSync {
             let audio = gst_audio::AudioCapsBuilder::new_interleaved()
                 .format(gst_audio::AUDIO_FORMAT_F32)
                 .rate(SAMPLE_RATE)
-                .channels(1)
+                .channels_range(1..)
                 .build();
             let template = |name, direction, caps: &gst::Caps| {
                 gst::PadTemplate::with_gtype(
@@ -275,7 +282,13 @@ impl AggregatorImpl for LipSync {
         let weak = self.obj().downgrade();
         let reporter = Reporter::start(weak.clone(), self.counters.clone()).map_err(failed)?;
         self.interrupt.clear();
-        self.has_warned.store(false, Relaxed);
+        for told in [
+            &self.has_warned,
+            &self.has_told_of_channels,
+            &self.has_looked_for_tracker,
+        ] {
+            told.store(false, Relaxed);
+        }
         let loader = Loader::start(weak, settings, self.interrupt.clone()).map_err(failed)?;
         *lock(&self.state) = State {
             loader: Some(Arc::new(loader)),

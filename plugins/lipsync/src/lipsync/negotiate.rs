@@ -27,6 +27,18 @@ impl LipSync {
                     );
                     return false;
                 };
+                if let Err(remedy) = crate::video::check(&info) {
+                    gst::element_imp_error!(self, gst::StreamError::Format, ("{remedy}"));
+                    return false;
+                }
+                if !self.audio.is_linked() {
+                    gst::element_imp_error!(
+                        self,
+                        gst::CoreError::Pad,
+                        ("No speech comes to lipsync. Link its pad `audio`, as in `... ! audioconvert ! audioresample ! NAME.audio`")
+                    );
+                    return false;
+                }
                 let stream = {
                     let mut state = lock(&self.state);
                     state.video_info = Some(info.clone());

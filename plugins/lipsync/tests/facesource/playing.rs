@@ -119,7 +119,7 @@ fn variable_frame_rate_is_kept_in_every_pass() {
     let path = dir.path().join("face.mkv");
     let durations = [40, 20, 100, 33, 7, 500, 40];
     clip(&path, "0/1", &format!("{H264} ! matroskamux"), &durations);
-    let frames = Player::play(&path, "loop-mode=loop").frames(21);
+    let frames = Player::play(&path, "loop-mode=loop longest-frame=0").frames(21);
     assert_eq!(frames.len(), 21);
     for (n, frame) in frames.iter().enumerate() {
         assert_eq!(frame.number, n % 7);
@@ -128,11 +128,16 @@ fn variable_frame_rate_is_kept_in_every_pass() {
             assert_eq!(frame.duration.mseconds(), durations[n % 7], "frame {n}");
         }
     }
-    let frames = Player::play(&path, "loop-mode=ping-pong").frames(12);
+    let frames = Player::play(&path, "loop-mode=ping-pong longest-frame=0").frames(12);
     for (n, frame) in frames[7..].iter().enumerate() {
         assert_eq!(frame.number, 5 - n);
         assert_eq!(frame.duration.mseconds(), durations[5 - n], "frame {n}");
     }
+    // By default none stands still.
+    let frames = Player::play(&path, "").frames(100);
+    assert!(frames.iter().all(|f| f.duration <= 85 * MS));
+    let count = |number| frames.iter().filter(|f| f.number == number).count();
+    assert_eq!([0, 1, 2, 3, 4, 5].map(count), [1, 1, 3, 1, 1, 13]);
 }
 
 #[test]

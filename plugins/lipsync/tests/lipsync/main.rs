@@ -7,3 +7,4 @@ mod looks;
 mod metas;
 mod rig;
 mod streams;
+mod wiring;
