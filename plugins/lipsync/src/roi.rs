@@ -325,4 +325,47 @@ mod tests {
         );
         assert_eq!(faces(&buffer), [face]);
     }
+
+    #[test]
+    fn points_of_a_picture_that_was_mirrored_in_place_do_not_count() {
+        gst::init().unwrap();
+        const SIZE: usize = 96;
+        let format = gst_video::VideoFormat::Y444;
+        let info = VideoInfo::builder(format, SIZE as u32, SIZE as u32).build();
+        let info = info.unwrap();
+        // Blobs that are nowhere alike.
+        let mut pixels: Vec<u8> = (0..info.size())
+            .map(|i| {
+                let (x, y) = ((i % SIZE) as f32, (i / SIZE % SIZE) as f32);
+                (120.0 + 60.0 * (x * 0.11).sin() + 40.0 * (x * y * 0.002).cos()) as u8
+            })
+            .collect();
+        let mut points = Box::new([[0.0; 3]; MESH_POINTS]);
+        for (i, point) in points.iter_mut().enumerate() {
+            *point = [15.0 + (i * 7 % 60) as f32, 20.0 + (i * 13 % 50) as f32, 0.0];
+        }
+        let mesh = Mesh(points);
+        let face = Face {
+            id: 3,
+            bounds: mesh.bounds(),
+            score: 1.0,
+            mesh: Some(mesh),
+        };
+        let mut buffer = gst::Buffer::from_mut_slice(pixels.clone());
+        attach(buffer.get_mut().unwrap(), &[face], &info);
+        assert!(faces_in(&buffer, &info)[0].mesh.is_some());
+        let mut paint = |pixels: &[u8]| {
+            let writable = buffer.get_mut().unwrap();
+            let mut map = writable.map_writable().unwrap();
+            map.copy_from_slice(pixels);
+            drop(map);
+            faces_in(&buffer, &info)[0].mesh.is_some()
+        };
+        // Half as bright is the same picture still, and of a black one nothing can be told.
+        let dim: Vec<u8> = pixels.iter().map(|v| v / 2).collect();
+        assert!(paint(&dim));
+        assert!(paint(&vec![16; info.size()]));
+        pixels.chunks_mut(SIZE).for_each(<[u8]>::reverse);
+        assert!(!paint(&pixels));
+    }
 }
