@@ -126,7 +126,7 @@ pub struct Claim {
 
 impl Change {
     /// The lease under which it is said.
-    pub(super) fn lease(&self) -> Option<Lease> {
+    pub(crate) fn lease(&self) -> Option<Lease> {
         match self {
             Self::State { lease, .. }
             | Self::Progress { lease, .. }

@@ -19,6 +19,8 @@ pub struct Weather {
     /// In a thousand calls.
     pub failures: Cell<u64>,
     pub random: RefCell<Option<Random>>,
+    /// What broke the rules.
+    pub faults: RefCell<Vec<String>>,
 }
 
 impl Weather {
@@ -50,6 +52,18 @@ pub struct Unreliable<L> {
 }
 
 impl<L: Ledger> Unreliable<L> {
+    /// What is changed under a lease that somebody else has taken over has to be told to be lost.
+    fn check(&self, held: &BTreeSet<Lease>, changes: &[Change], lost: &BTreeSet<Lease>) {
+        let needs_it =
+            |change: &&Change| !matches!(change, Change::Event { .. } | Change::Thumbnail { .. });
+        for lease in changes.iter().filter(needs_it).filter_map(Change::lease) {
+            if !held.contains(&lease) && !lost.contains(&lease) {
+                let fault = format!("changed under a lease that is lost: {lease:?}");
+                self.weather.faults.borrow_mut().push(fault);
+            }
+        }
+    }
+
     /// Asks; now and then the answer is lost, or the question was.
     fn ask<T>(&self, ask: impl FnOnce(&L) -> Result<T>) -> Result<T> {
         self.weather.check()?;
@@ -76,7 +90,12 @@ impl<L: Ledger> Ledger for Unreliable<L> {
         if changes.is_empty() {
             return Ok(BTreeSet::new());
         }
-        self.ask(|ledger| ledger.apply(batch, changes))
+        self.ask(|ledger| {
+            let held = ledger.held()?;
+            let lost = ledger.apply(batch, changes)?;
+            self.check(&held, changes, &lost);
+            Ok(lost)
+        })
     }
 
     fn apply_and_claim(
@@ -87,7 +106,12 @@ impl<L: Ledger> Ledger for Unreliable<L> {
         begin: FirstEvent<'_>,
     ) -> Result<Applied> {
         let known = changes.len();
-        let applied = self.ask(|ledger| ledger.apply_and_claim(batch, changes, worker, begin));
+        let applied = self.ask(|ledger| {
+            let held = ledger.held()?;
+            let applied = ledger.apply_and_claim(batch, changes, worker, begin)?;
+            self.check(&held, &changes[..known], &applied.lost);
+            Ok(applied)
+        });
         if applied.is_err() {
             // Nobody heard of it.
             changes.truncate(known);

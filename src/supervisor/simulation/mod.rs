@@ -529,6 +529,7 @@ impl<B: Backend + 'static> Simulation<B> {
         self.check_end(&mut report);
         report.faults.append(&mut self.disk.borrow_mut().faults);
         report.faults.append(&mut self.told.borrow_mut());
+        report.faults.append(&mut self.weather.faults.borrow_mut());
         report.log = self.machine.borrow_mut().log.take().unwrap_or_default();
         report.starts = self.starts;
         report.commits = self.disk.borrow().commits;
