@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use run_support::{Desk, face, finish, lipflow, run, schema, speech, stderr};
+use run_support::{Desk, face, finish, lipflow, make, run, schema, speech, stderr};
 use serde_json::Value;
 
 /// What an independent program says of a file: duration, frames and channels.
@@ -52,6 +52,25 @@ fn states(events: &[Value]) -> Vec<&str> {
         .filter(|event| event["event"] == "state")
         .filter_map(|event| event["state"].as_str())
         .collect()
+}
+
+/// All of a short speech is there before the first frame is drawn.
+#[test]
+fn no_phase_is_left_out_where_the_speech_is_short() {
+    let desk = Desk::new();
+    let speech = desk.file("short.wav");
+    make(
+        &speech,
+        "audiotestsrc num-buffers=4 samplesperbuffer=1600 ! audio/x-raw,rate=16000,channels=1 ! wavenc ! filesink name=out",
+    );
+    let mut job = run(face(), speech, desk.file("out.mp4"));
+    let result = finish(job.args(["--learn", "off", "--progress", "json"]));
+    assert!(result.status.success(), "{}", stderr(&result));
+    let events = events(&result.stdout);
+    assert_eq!(
+        states(&events),
+        ["queued", "probing", "loading", "running", "finishing"]
+    );
 }
 
 #[test]

@@ -572,8 +572,14 @@ impl<'a> Attempt<'a> {
 
     /// States only ever go forward: a model that loads late does not make a running job a loading one.
     fn enter(&mut self, phase: Phase) {
-        if self.state.is_some() && phase <= self.tracker.progress.phase {
+        let before = self.tracker.progress.phase;
+        if self.state.is_some() && phase <= before {
             return;
+        }
+        // A short speech is there before the first frame is drawn: its job runs, too.
+        let goes_on = (Phase::Draining..=Phase::Publishing).contains(&phase);
+        if before < Phase::Running && goes_on {
+            self.enter(Phase::Running);
         }
         self.tracker.progress.phase = phase;
         self.tracker.elapse(Instant::now());
