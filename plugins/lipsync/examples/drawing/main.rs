@@ -232,8 +232,10 @@ impl Drawing<'_> {
             let mut frame = view_mut(&shot.layout, &mut planes);
             let drawn = own.draw(&mut frame, target, &[layer], wanted, 1.0);
             let off = unreached(mouth.look.shape.opening, wanted.opening);
-            let rest = own.drawn(&HeadFrame::of(mesh).ok_or("no face")?.0);
-            if let (Some(drawn), share @ 0.001..) = (rest, share_of_warp(off)) {
+            let share = share_of_warp(off);
+            if share > 0.0 {
+                let head = HeadFrame::of(mesh).ok_or("no face")?.0;
+                let drawn = own.drawn(&head).ok_or("nothing was drawn")?;
                 let params = self.params(&ask.shape);
                 renderer.render_part(&mut frame, &drawn, &params, 1.0, 0.04, share);
             } else {

@@ -305,10 +305,12 @@ impl KnownFace {
             presence,
             ago: 0.0,
         });
-        let drawn = self.lay(frame, mesh, choice.mouth, shape, seen)?;
+        self.lay(frame, mesh, choice.mouth, shape, seen)?;
         let share = share_of_warp(self.off(choice.mouth, shape.opening));
-        (share > 0.0).then_some(Rest {
-            mesh: drawn,
+        // Where the points came to lie is reckoned only if the warp goes on from there.
+        (share > 0.0).then_some(())?;
+        Some(Rest {
+            mesh: self.own.drawn(&HeadFrame::of(mesh)?.0)?,
             params,
             share: share * seen,
         })
@@ -339,7 +341,7 @@ impl KnownFace {
         self.shown = Some(choice);
     }
 
-    /// Gives the face as it is drawn; `None` where nothing is.
+    /// `None` where nothing is drawn.
     fn lay(
         &mut self,
         frame: &mut FrameMut,
@@ -347,7 +349,7 @@ impl KnownFace {
         mouth: usize,
         shape: Shape,
         seen: f32,
-    ) -> Option<Mesh> {
+    ) -> Option<()> {
         let mouths = self.bank.mouths();
         let (source, mouth) = (self.bank.layout()?, mouths.get(mouth)?);
         if seen <= 0.0 {
@@ -380,7 +382,7 @@ impl KnownFace {
             shape.opening,
             drawn.map(|drawn| drawn.mismatch)
         );
-        self.own.drawn(&HeadFrame::of(mesh)?.0)
+        Some(())
     }
 
     /// Whether `hold` would draw.
