@@ -243,6 +243,18 @@ pub(super) fn digest(path: &Path) -> String {
     crate::digest::of_file(path, &Default::default()).unwrap()
 }
 
+/// The job is to be tried again in a minute.
+fn paused(lease: Lease) -> Change {
+    let Change::Ended { lease, ending } = ended(lease, JobState::Queued, None) else {
+        unreachable!()
+    };
+    let ending = Ending {
+        retry_after: Duration::from_secs(60),
+        ..ending
+    };
+    Change::Ended { lease, ending }
+}
+
 pub(super) fn ended(lease: Lease, state: JobState, stamp: Option<Stamp>) -> Change {
     Change::Ended {
         lease,
@@ -408,16 +420,7 @@ pub fn a_pause_is_kept<B: Backend>() {
     let ledger = place.ledger();
     let batch = place.begin(&ledger, &["a.mp4"], "one", false).batch;
     let claim = ledger.claim(batch, 7).unwrap().unwrap();
-    let Change::Ended { lease, ending } = ended(claim.lease(), JobState::Queued, None) else {
-        unreachable!()
-    };
-    let ending = Ending {
-        retry_after: Duration::from_secs(60),
-        ..ending
-    };
-    ledger
-        .apply(batch, &mut [Change::Ended { lease, ending }])
-        .unwrap();
+    ledger.apply(batch, &mut [paused(claim.lease())]).unwrap();
     assert!(ledger.claim(batch, 7).unwrap().is_none(), "not yet");
     assert_eq!(ledger.counts(batch).unwrap().queued, 1);
 }
@@ -636,16 +639,7 @@ pub fn a_clock_that_was_put_back_delays_nothing<B: Backend>() {
     let ledger = place.ledger();
     let batch = place.begin(&ledger, &["a.mp4"], "one", false).batch;
     let claim = ledger.claim(batch, 7).unwrap().unwrap();
-    let Change::Ended { lease, ending } = ended(claim.lease(), JobState::Queued, None) else {
-        unreachable!()
-    };
-    let ending = Ending {
-        retry_after: Duration::from_secs(60),
-        ..ending
-    };
-    ledger
-        .apply(batch, &mut [Change::Ended { lease, ending }])
-        .unwrap();
+    ledger.apply(batch, &mut [paused(claim.lease())]).unwrap();
     place.clock.set(place.clock.get() - 86_400.0);
     assert!(ledger.claim(batch, 7).unwrap().is_some());
 }
@@ -675,15 +669,7 @@ pub fn a_clock_that_goes_on_ends_a_pause<B: Backend>() {
     let ledger = place.ledger();
     let batch = place.begin(&ledger, &["a.mp4"], "one", false).batch;
     let claim = ledger.claim(batch, 7).unwrap().unwrap();
-    let Change::Ended { lease, ending } = ended(claim.lease(), JobState::Queued, None) else {
-        unreachable!()
-    };
-    let ending = Ending {
-        retry_after: Duration::from_secs(60),
-        ..ending
-    };
-    let mut changes = [Change::Ended { lease, ending }];
-    ledger.apply(batch, &mut changes).unwrap();
+    ledger.apply(batch, &mut [paused(claim.lease())]).unwrap();
     place.clock.set(place.clock.get() + 59.0);
     assert!(ledger.claim(batch, 7).unwrap().is_none());
     place.clock.set(place.clock.get() + 2.0);
