@@ -12,6 +12,7 @@ use super::print;
 use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
 use crate::event::display;
+use crate::job::check_input;
 use crate::pipeline::container::{self, Wholeness};
 use crate::pipeline::format;
 use crate::pipeline::probe::fps_of;
@@ -79,16 +80,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn verify(file: &Path, watch: &Watch, cancel: &Cancel) -> Result<(Reading, Vec<Oddity>), Failure> {
-    let metadata = std::fs::metadata(file).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Failure::of(FailureKind::InputMissing, file),
-        _ => Failure::of(FailureKind::InputUnreadable, file).detail(e),
-    })?;
-    if metadata.is_dir() {
-        return Err(Failure::of(FailureKind::InputIsFolder, file));
-    }
-    if metadata.len() == 0 {
-        return Err(Failure::of(FailureKind::InputEmpty, file));
-    }
+    check_input(file)?;
     let unreadable = |e| Failure::of(FailureKind::InputUnreadable, file).detail(e);
     let wholeness = container::inspect(file).map_err(unreadable)?;
     if wholeness == Wholeness::HeaderOnly {
