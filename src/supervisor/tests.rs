@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::event::{JobState, Outcome, Phase};
+use crate::event::{Body, JobState, Outcome, Phase};
 use crate::journal::contract::ClaimOne;
 use crate::journal::{Journal, Planned, Start};
 use crate::store::LocalStore;

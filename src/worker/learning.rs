@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use gstlipsync::model::{Kind, Model};
 
+use super::Prepared;
+use super::attempt::Attempt;
 use super::process;
-use super::{Attempt, Prepared};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Phase};
 use crate::faces::{self, Amount, Form, Learn, Learnt, Request, Selection, Told};
