@@ -9,7 +9,7 @@ mod plan;
 
 pub use batch::{BatchProgress, JobStart, Retry};
 pub use job::{ErrorReport, JobState, Learning, Outcome, Phase, Progress};
-pub use live::{DestinationCause, DestinationState, DestinationStatus, LiveStatus};
+pub use live::{DestinationCause, DestinationState, DestinationStatus, Effort, LiveStatus};
 pub use plan::{Estimate, InputSummary, Plan};
 
 use std::path::Path;

@@ -7,10 +7,12 @@
 
 mod disk;
 mod leftovers;
+mod local;
 mod rename;
 
 pub use disk::{free_space, output_failure};
 pub use leftovers::{leftovers_of, remove_leftovers_of, wait_for_writers};
+pub use local::LocalStore;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -162,7 +164,7 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
 
     use super::*;
-    use crate::journal::Stamp;
+    use crate::stamp::Stamp;
 
     pub(super) fn files_in(folder: &Path) -> Vec<OsString> {
         fs::read_dir(folder)

@@ -27,8 +27,8 @@ use gstlipsync::bank::FaceFile;
 use super::key::{Key, MAX_BYTES};
 use super::lock::Lock;
 use crate::error::{Failure, FailureKind};
-use crate::journal::Stamp;
 use crate::publish::free_space;
+use crate::stamp::Stamp;
 
 use place::{USUAL_LIMIT, folder};
 

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::journal::Stamp;
+use crate::stamp::Stamp;
 
 fn renameat2(from: &Path, to: &Path, flags: libc::c_uint) -> io::Result<()> {
     let c = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other);

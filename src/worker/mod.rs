@@ -4,13 +4,11 @@ mod attempt;
 mod learning;
 mod lengths;
 pub mod limits;
-mod prepare;
 pub mod process;
 pub mod protocol;
 mod tracker;
 
 pub(crate) use learning::paints;
-pub use prepare::{Look, Prepared, prepare, prepare_inputs};
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -21,8 +19,9 @@ use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, JobState, Outcome, Progress};
 use crate::job::Job;
-use crate::journal::Stamp;
-use crate::store::{LocalStore, Store};
+use crate::publish::LocalStore;
+use crate::stamp::Stamp;
+use crate::store::Store;
 use attempt::Attempt;
 use tracker::Tracker;
 

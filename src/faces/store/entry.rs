@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::NOTE;
 use crate::event::seconds;
 use crate::faces::key::Selection;
-use crate::journal::Stamp;
+use crate::stamp::Stamp;
 
 /// How a face was learnt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

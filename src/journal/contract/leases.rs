@@ -5,7 +5,7 @@ use std::fs;
 use super::place::*;
 use super::*;
 use crate::event::{Event, JobState};
-use crate::store::LocalStore;
+use crate::publish::LocalStore;
 
 pub fn jobs_of_a_dead_controller_go_on_and_published_ones_count<B: Backend>() {
     let place = Place::<B>::new();

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::event::{JobState, Outcome, Progress};
 use crate::job::{IfExists, Job};
-use crate::store::LocalStore;
+use crate::publish::LocalStore;
 
 /// A folder with inputs, and jobs that write into it.
 pub(in crate::journal) struct Place<B> {

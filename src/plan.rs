@@ -1,5 +1,7 @@
 //! What is known of a job before its pipeline runs: its inputs, its length, and what will be made.
 
+pub mod estimate;
+
 use std::path::Path;
 
 use gstlipsync::decode;
@@ -157,7 +159,7 @@ impl Prepared {
     }
 
     /// Bits a channel of the output's picture, where the template says them.
-    pub(super) fn bits(&self, job: &Job) -> Option<u32> {
+    pub(crate) fn bits(&self, job: &Job) -> Option<u32> {
         let asked = job.parameter("depth").map(str::to_owned);
         let usual = || match &self.template.param("depth")?.default {
             template::Default::Value(value) => Some(value.clone()),
@@ -217,7 +219,7 @@ impl Prepared {
         choices
     }
 
-    pub(super) fn values(&self, job: &Job, location: Option<String>) -> Result<Values, Failure> {
+    pub(crate) fn values(&self, job: &Job, location: Option<String>) -> Result<Values, Failure> {
         let mut values = Values::new()
             .set("face", job::uri_of(&job.face)?)
             .set("speech", job::uri_of(&job.speech)?);
@@ -240,7 +242,7 @@ impl Prepared {
     }
 }
 
-pub(super) fn template_failure(error: &TemplateError) -> Failure {
+pub(crate) fn template_failure(error: &TemplateError) -> Failure {
     let kind = match error {
         TemplateError::MissingElements(_) => FailureKind::PluginMissing,
         TemplateError::UnknownParameter { .. }
