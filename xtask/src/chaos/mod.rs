@@ -8,7 +8,6 @@ mod kills;
 mod many;
 mod material;
 mod poison;
-mod random;
 mod running;
 
 use anyhow::{Result, bail};
