@@ -48,6 +48,7 @@ pub enum LoopMode {
 }
 
 impl EndMode {
+    /// As on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Speech => "speech",
@@ -58,6 +59,7 @@ impl EndMode {
 }
 
 impl LoopMode {
+    /// As on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -72,9 +74,12 @@ impl LoopMode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IfExists {
+    /// The job fails.
     #[default]
     Refuse,
+    /// The file is replaced when the new one is whole.
     Overwrite,
+    /// The job is over without any work.
     Skip,
 }
 
@@ -94,6 +99,7 @@ pub enum Learn {
 /// A shift of the sound against the picture; positive is later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offset {
+    /// Nanoseconds, at most a minute either way.
     pub nanoseconds: i64,
 }
 
@@ -122,19 +128,24 @@ impl FromStr for Offset {
 /// A validated job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
+    /// A video or a picture.
     pub face: PathBuf,
+    /// What is said: a sound file, or a video with sound.
     pub speech: PathBuf,
     /// Absent where the template makes no file.
     pub output: Option<PathBuf>,
+    /// Name of a built-in template, or the path of one.
     pub template: String,
     /// Values for the template's parameters, beyond those below.
     pub parameters: Vec<(String, String)>,
+    /// When the output ends.
     pub end_mode: EndMode,
     /// `None` lets [`Job::effective_loop_mode`] choose.
     pub loop_mode: Option<LoopMode>,
     /// How much of the face's video is read to learn it.
     #[serde(default)]
     pub learn: Learn,
+    /// What happens where the output is there already.
     pub if_exists: IfExists,
     /// How long a pipeline may neither move nor say that it works.
     pub stuck_after: Duration,
@@ -172,6 +183,7 @@ impl Job {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Whether there is nothing to do: the output is there and is to be left alone.
     pub fn is_to_be_skipped(&self) -> bool {
         self.if_exists == IfExists::Skip && self.output.as_ref().is_some_and(|o| o.exists())
     }

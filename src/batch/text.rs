@@ -6,7 +6,12 @@ pub enum Error {
     #[error(
         "it is not UTF-8; save it as `CSV UTF-8`, for in any other encoding a name can't be told from another"
     )]
-    NotUtf8 { line: u64 },
+    /// Bytes that are no UTF-8.
+    NotUtf8 {
+        /// Where the first of them is, from 1.
+        line: u64,
+    },
+    /// A mark says UTF-16, and what follows is not.
     #[error("it is UTF-16, and a part of it can't be read")]
     BadUtf16,
 }

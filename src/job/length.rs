@@ -10,6 +10,7 @@ use crate::error::{Failure, FailureKind};
 pub enum Length {
     /// A picture.
     Endless,
+    /// It ends after this long.
     Known(Duration),
     /// The container doesn't say.
     Unknown,
@@ -24,6 +25,7 @@ impl Length {
         }
     }
 
+    /// The length, where it is known.
     pub fn known(self) -> Option<Duration> {
         match self {
             Self::Known(duration) => Some(duration),
@@ -35,7 +37,9 @@ impl Length {
 /// The input that decides how long the output is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
+    /// The video's.
     Face,
+    /// The speech's.
     Speech,
 }
 

@@ -22,7 +22,7 @@
 //!
 //! Both are checked when a template is loaded, for every parameter and whatever its value.
 
-pub mod check;
+pub(crate) mod check;
 mod error;
 mod param;
 mod problem;
@@ -69,8 +69,11 @@ const BUILTIN: [(&str, &str); 14] = [
 /// A line and a column of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// As the template was named.
     pub file: String,
+    /// From 1.
     pub line: usize,
+    /// Characters, from 1.
     pub column: usize,
 }
 
@@ -85,6 +88,7 @@ impl std::fmt::Display for Place {
 pub struct Values(BTreeMap<String, String>);
 
 impl Values {
+    /// None yet.
     pub fn new() -> Self {
         Self::default()
     }
@@ -95,10 +99,12 @@ impl Values {
         self
     }
 
+    /// Sets `name` to `value`, in place of what it was.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.0.insert(name.into(), value.into());
     }
 
+    /// What `name` was set to.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -151,6 +157,7 @@ impl Template {
         }
     }
 
+    /// The template in the file at `path`.
     pub fn load_file(path: &Path) -> Result<Self, TemplateError> {
         let text = std::fs::read_to_string(path).map_err(|source| TemplateError::Unreadable {
             path: path.into(),
@@ -172,14 +179,17 @@ impl Template {
         TEMPLATES.iter()
     }
 
+    /// Its name: without folder and extension.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// The first line of its header.
     pub fn title(&self) -> &str {
         &self.title
     }
 
+    /// The rest of its header, a paragraph.
     pub fn about(&self) -> &str {
         &self.about
     }
@@ -189,10 +199,12 @@ impl Template {
         format!("{:?}\n{}", self.params, self.text)
     }
 
+    /// Its parameters, in the order of their declarations.
     pub fn params(&self) -> &[Param] {
         &self.params
     }
 
+    /// The parameter of that name.
     pub fn param(&self, name: &str) -> Option<&Param> {
         self.params.iter().find(|p| p.name == name)
     }

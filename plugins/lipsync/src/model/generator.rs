@@ -68,14 +68,17 @@ impl Generator {
         }
     }
 
+    /// The spectrogram that it hears.
     pub fn mel(&self) -> &MelSpec {
         &self.network.mel
     }
 
+    /// What its manifest says of it.
     pub fn spec(&self) -> &GeneratorSpec {
         &self.network.spec
     }
 
+    /// The network.
     pub fn session(&self) -> &Arc<Session> {
         &self.network.session
     }
@@ -91,10 +94,12 @@ impl Generator {
         self.batch.filled
     }
 
+    /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// Whether nothing more fits in.
     pub fn is_full(&self) -> bool {
         self.len() == self.batch_size()
     }

@@ -20,13 +20,18 @@ pub enum Provider {
     /// CUDA where it works, else the CPU.
     #[default]
     Auto,
+    /// The processor.
     Cpu,
+    /// An NVIDIA GPU.
     Cuda,
+    /// An NVIDIA GPU, by way of TensorRT.
     TensorRt,
+    /// What OpenVINO finds.
     OpenVino,
 }
 
 impl Provider {
+    /// Each of them once.
     pub const ALL: [Self; 5] = [
         Self::Auto,
         Self::Cpu,
@@ -35,6 +40,7 @@ impl Provider {
         Self::OpenVino,
     ];
 
+    /// As the property `execution-provider` takes it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -63,11 +69,13 @@ impl FromStr for Provider {
 /// How a session is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
+    /// Where the network runs.
     pub provider: Provider,
     /// Index of the accelerator.
     pub device: u32,
     /// Threads within one operation; 0 lets ONNX Runtime choose.
     pub threads: u32,
+    /// Whether others may run it too.
     pub sharing: Sharing,
 }
 
@@ -95,8 +103,11 @@ impl Default for Options {
 /// An input or output of a network: its name and its shape, -1 where a dimension is free.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorInfo {
+    /// Name in the network.
     pub name: String,
+    /// Its dimensions; -1 where one is free.
     pub shape: Vec<i64>,
+    /// Whether its numbers are 32-bit floats, the only ones that are used.
     pub is_f32: bool,
 }
 
@@ -104,12 +115,15 @@ pub struct TensorInfo {
 /// same threads are no faster than one after the other.
 pub struct Session {
     inner: Mutex<ort::session::Session>,
+    /// Inputs in the network's own order.
     pub inputs: Vec<TensorInfo>,
+    /// Outputs in the network's own order.
     pub outputs: Vec<TensorInfo>,
     /// The provider that was picked.
     pub provider: Provider,
     /// Why it is not CUDA, where that was tried first.
     pub fallback: Option<String>,
+    /// The file, as errors name it.
     pub path: PathBuf,
 }
 
