@@ -106,7 +106,7 @@ fn originals(folder: &Path, given: &Given<'_>) -> Result<(Vec<PathBuf>, Vec<Path
 }
 
 /// Runs the files through batches of at most so many.
-const BATCH: usize = 100;
+const BATCH: usize = 250;
 
 pub fn run(given: &Given<'_>) -> Result<()> {
     let folder = tempfile::tempdir()?;

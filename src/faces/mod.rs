@@ -139,7 +139,7 @@ pub fn ensure(
         Ok(learnt) => Ok(learnt),
         Err(failure) if request.must || is_the_jobs_too(failure.kind) => Err(failure),
         Err(failure) => {
-            if matches!(failure.kind, FailureKind::FaceFile | FailureKind::DiskFull) {
+            if failure.kind == FailureKind::FaceFile || failure.kind.is_lack_of_room() {
                 warn_once(&failure, tell);
             } else {
                 tell(Told::Warning(format!(
@@ -310,7 +310,9 @@ fn learn(
         Report::Phase(_) | Report::Counts(_) | Report::Message(_) => {}
     });
     let learnt = learnt.map_err(|e| match e.kind {
-        FailureKind::FaceFile | FailureKind::DiskFull => store.unwritable(e.reason()),
+        kind if kind == FailureKind::FaceFile || kind.is_lack_of_room() => {
+            store.unwritable(e.reason())
+        }
         _ => e,
     })?;
     // Where nobody knew how long it is, one stretch may have been all.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
 
 use super::ledger::FirstEvent;
 use super::{Journal, Media, Result, Stamp, stamp_of, text};
@@ -69,7 +70,7 @@ pub enum Change {
 
 /// What a controller has of a job: the right to change it, until somebody takes it away. The epoch
 /// is the fencing token: each change names it, and one that names an old one changes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Lease {
     pub job: i64,
     pub epoch: i64,

@@ -198,8 +198,7 @@ impl Supervisor<'_> {
     fn start(&mut self, serial: u64, mut claim: Claim) {
         claim.may_replace_own(&*self.store);
         if self.jobs.contains_key(&claim.job) {
-            // An attempt whose lease was lost is still in its worker, and answers name the job alone:
-            // they would be taken for this attempt's.
+            // An attempt whose lease was lost is still in its worker, at work on the same output.
             self.kill_for(claim.job, &Failure::new(FailureKind::Terminated));
         }
         let Some(worker) = self.workers.get_mut(&serial) else {
@@ -247,7 +246,7 @@ impl Supervisor<'_> {
             }
         }
         let order = Order::Run {
-            job,
+            lease: claim.lease(),
             spec: Box::new(spec),
             face_digest,
             speech_digest,

@@ -299,7 +299,11 @@ impl<'a> Supervisor<'a> {
     /// a second start.
     fn last_word(&mut self) -> Result<Option<Summary>> {
         if self.changes.is_empty() {
-            self.count()?;
+            if !self.count()? {
+                // Nobody knows whether there is more.
+                self.flush()?;
+                return Ok(None);
+            }
             if self.is_more_to_do() {
                 self.stage = Stage::Working;
                 return Ok(None);
@@ -312,7 +316,9 @@ impl<'a> Supervisor<'a> {
             return Ok(None);
         }
         // It may have taken long to write.
-        self.count()?;
+        if !self.count()? {
+            return Ok(None);
+        }
         if self.is_more_to_do() {
             self.stage = Stage::Working;
             return Ok(None);
@@ -419,8 +425,7 @@ impl<'a> Supervisor<'a> {
             return Ok(true);
         }
         // Jobs that another controller works on are waited for: they may come back.
-        self.count()?;
-        Ok(self.counts.open() == 0)
+        Ok(self.count()? && self.counts.open() == 0)
     }
 }
 

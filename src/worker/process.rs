@@ -22,7 +22,7 @@ use crate::digest;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event};
 use crate::job::Job;
-use crate::journal::{Media, Stamp};
+use crate::journal::{Lease, Media, Stamp};
 use crate::pipeline::{probe, thumbnail};
 
 /// What jobs get to clean up when the supervisor is gone.
@@ -90,7 +90,7 @@ pub fn serve(is_background: bool, limits: Limits) -> anyhow::Result<ExitCode> {
                 std::thread::sleep(HEARTBEAT);
             }
         })?;
-    let jobs: Arc<Mutex<HashMap<i64, Running>>> = Arc::default();
+    let jobs: Arc<Mutex<HashMap<Lease, Running>>> = Arc::default();
     let mut is_paused = false;
     for line in std::io::stdin().lock().lines() {
         let Ok(order) = serde_json::from_str::<Order>(&line?) else {
@@ -100,7 +100,7 @@ pub fn serve(is_background: bool, limits: Limits) -> anyhow::Result<ExitCode> {
         let mut running = jobs.lock().unwrap_or_else(|e| e.into_inner());
         match order {
             Order::Run {
-                job,
+                lease,
                 spec,
                 face_digest,
                 speech_digest,
@@ -110,14 +110,14 @@ pub fn serve(is_background: bool, limits: Limits) -> anyhow::Result<ExitCode> {
                 cancel.pause(is_paused);
                 let (publish, may_publish) = mpsc::channel();
                 running.insert(
-                    job,
+                    lease,
                     Running {
                         cancel: cancel.clone(),
                         publish,
                     },
                 );
                 let task = Task {
-                    job,
+                    lease,
                     spec: *spec,
                     known: [face_digest, speech_digest],
                     replaces,
@@ -126,19 +126,21 @@ pub fn serve(is_background: bool, limits: Limits) -> anyhow::Result<ExitCode> {
                 let (jobs, answers) = (jobs.clone(), answers.clone());
                 std::thread::spawn(move || {
                     let ended = task.run(&cancel, may_publish);
-                    // Before it is said: the same job may be ordered again at once.
-                    jobs.lock().unwrap_or_else(|e| e.into_inner()).remove(&job);
+                    // Before it is said: another attempt may be ordered at once.
+                    jobs.lock()
+                        .unwrap_or_else(|e| e.into_inner())
+                        .remove(&lease);
                     answers.send(&ended);
                     give_memory_back();
                 });
             }
-            Order::Publish { job } => {
-                if let Some(running) = running.get(&job) {
+            Order::Publish { lease } => {
+                if let Some(running) = running.get(&lease) {
                     let _ = running.publish.send(());
                 }
             }
-            Order::Cancel { job } => {
-                if let Some(running) = running.get(&job) {
+            Order::Cancel { lease } => {
+                if let Some(running) = running.get(&lease) {
                     running.cancel.cancel(libc::SIGTERM);
                 }
             }
@@ -173,7 +175,7 @@ pub fn serve(is_background: bool, limits: Limits) -> anyhow::Result<ExitCode> {
 
 /// One order to run a job.
 struct Task {
-    job: i64,
+    lease: Lease,
     spec: Job,
     /// Digests of face and speech.
     known: [Option<String>; 2],
@@ -184,7 +186,7 @@ struct Task {
 impl Task {
     fn run(self, cancel: &Cancel, may_publish: mpsc::Receiver<()>) -> Answer {
         let Self {
-            job,
+            lease,
             spec,
             known,
             replaces,
@@ -208,7 +210,7 @@ impl Task {
             gate: Some(Box::new(move |made| {
                 let identity = identity.get().cloned();
                 gate.send(&Answer::Made {
-                    job,
+                    lease,
                     made,
                     identity,
                 });
@@ -219,15 +221,15 @@ impl Task {
         let outcome = super::run(spec, context, cancel, &mut |body| {
             // How it ended is said below, with what the journal needs.
             if !matches!(body, Body::Result(_)) {
-                let event = Event::of_job(job, body);
-                answers.send(&Answer::Event { event });
+                let event = Event::of_job(lease.job, body);
+                answers.send(&Answer::Event { lease, event });
             }
         });
         // One that was left alone is not ours, and neither is its stamp.
         let made = output.filter(|_| outcome.error.is_none() && !outcome.skipped);
         let stamp = made.and_then(|output| Stamp::of(&output).ok());
         Answer::Ended {
-            job,
+            lease,
             outcome,
             stamp,
         }

@@ -1,5 +1,6 @@
 //! What a supervisor and its worker process say to each other: one JSON object a line, orders on the
-//! worker's standard input, answers on its standard output.
+//! worker's standard input, answers on its standard output. Both name the lease under which they are said:
+//! what comes of an attempt that is over is not taken for the next one's.
 
 use std::path::PathBuf;
 
@@ -8,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::Made;
 use crate::event::{Event, Outcome};
 use crate::job::Job;
-use crate::journal::{Media, Stamp};
+use crate::journal::{Lease, Media, Stamp};
 use crate::pipeline::probe::Role;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]
 pub enum Order {
     Run {
-        job: i64,
+        lease: Lease,
         spec: Box<Job>,
         /// Digests of the inputs, where they are known already.
         face_digest: Option<String>,
@@ -26,10 +27,10 @@ pub enum Order {
     },
     /// The journal has it: the output may get its name.
     Publish {
-        job: i64,
+        lease: Lease,
     },
     Cancel {
-        job: i64,
+        lease: Lease,
     },
     /// All pipelines wait, or go on.
     Pause {
@@ -54,6 +55,7 @@ pub enum Answer {
     Alive,
     /// Of a job, with the time at which it happened.
     Event {
+        lease: Lease,
         event: Event,
     },
     /// Inputs have been read once.
@@ -62,13 +64,13 @@ pub enum Answer {
     },
     /// The output is whole and waits for [`Order::Publish`].
     Made {
-        job: i64,
+        lease: Lease,
         made: Made,
         /// What the job's inputs and settings came to.
         identity: Option<String>,
     },
     Ended {
-        job: i64,
+        lease: Lease,
         outcome: Outcome,
         /// Of the published file.
         stamp: Option<Stamp>,

@@ -11,7 +11,7 @@
 //! - every batch ends when the trouble does, and leaves no hidden files.
 
 mod files;
-mod ledger;
+pub(super) mod ledger;
 mod random;
 mod workers;
 
@@ -130,6 +130,7 @@ impl<B: Backend + 'static> Simulation<B> {
         rates.job_hangs = rate(15);
         rates.job_fails = rate(60);
         rates.answer_lost = rate(20);
+        rates.answer_again = rate(60);
         rates.hire_fails = rate(150);
         rates.interference = rate(100);
         let weather = Weather {
@@ -425,7 +426,7 @@ impl<B: Backend + 'static> Simulation<B> {
         match happens {
             Happens::FirstWord(key) => self.machine.borrow_mut().first_word(key),
             Happens::Alive(key) => self.machine.borrow_mut().alive(key),
-            Happens::Step(key, job) => self.machine.borrow_mut().step(key, job),
+            Happens::Step(key, lease) => self.machine.borrow_mut().step(key, lease),
             Happens::Ends(key) => self.machine.borrow_mut().ends_at_last(key),
             Happens::Outside(kind) => self.outside(kind),
             Happens::Aside(controller, number) => {
