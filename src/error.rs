@@ -257,7 +257,7 @@ impl FailureKind {
 }
 
 /// A job's failure: the cause, the file it is about, and what the library that met it said.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub struct Failure {
     pub kind: FailureKind,
     pub file: Option<PathBuf>,

@@ -13,6 +13,7 @@ use crate::error::Failure;
 use crate::job::{IfExists, Job, folder_of};
 use crate::journal::Stamp;
 use crate::publish::{self, Staged};
+use crate::worker::reach::Named;
 
 /// How long a writer without its controller may take to end, however slow its disk is.
 const WRITER_LIMIT: Duration = Duration::from_secs(5);
@@ -63,6 +64,9 @@ pub trait Store {
 
     /// The devices of a folder, from it to the root of all; folders that are not there have none.
     fn devices(&self, folder: &Path) -> Vec<u64>;
+
+    /// The files that the job names; none where it may use any.
+    fn named(&self, job: &Job) -> Option<Named>;
 
     /// The files with the weights of the job's model, as they are now; none where they are in the program.
     fn weights(&self, job: &Job) -> Vec<(PathBuf, Stamp)>;
@@ -115,6 +119,10 @@ impl Store for LocalStore {
     fn devices(&self, folder: &Path) -> Vec<u64> {
         let there = folder.ancestors().filter_map(|f| fs::metadata(f).ok());
         there.map(|metadata| metadata.dev()).collect()
+    }
+
+    fn named(&self, job: &Job) -> Option<Named> {
+        Named::by(job)
     }
 
     fn weights(&self, job: &Job) -> Vec<(PathBuf, Stamp)> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::options::{ExistingOptions, JobOptions, ShowOptions};
 use crate::application::{Batch, Ended, Plan};
@@ -87,6 +87,10 @@ struct WorkOptions {
     /// default three quarters of the machine's
     #[arg(long, value_name = "MB", value_parser = worker_memory)]
     worker_memory: Option<u64>,
+    /// Which files workers reach: those that the jobs name, where the kernel can hold them to it, or all of
+    /// yours
+    #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
+    worker_files: WorkerFiles,
     /// Megabytes that stay free on the disks; below, the batch pauses until there is room
     #[arg(long, value_name = "MB", default_value_t = 500)]
     min_free: u64,
@@ -100,6 +104,13 @@ struct WorkOptions {
     /// Refuses a list that names files outside this folder, or templates that are files: those are code
     #[arg(long, value_name = "FOLDER")]
     confine: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum WorkerFiles {
+    #[default]
+    Named,
+    All,
 }
 
 /// Megabytes of a worker. With less than its plugins and models take, nothing works, in odd ways.
@@ -312,6 +323,7 @@ impl BatchArgs {
                     None => Some(limits::usual_memory()),
                 },
                 no_network: true,
+                own_files: self.work.worker_files == WorkerFiles::Named,
             },
         }
     }

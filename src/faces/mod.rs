@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use aloud::aloud;
 pub use key::{Form, Key, Selection};
 pub use store::{Entry, FOLDER_VARIABLE, Found, Known, LIMIT_VARIABLE, Note, Store};
+pub(crate) use store::{folder, make_folder};
 pub use stretches::Amount;
 
 use crate::cancel::Cancel;

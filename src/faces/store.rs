@@ -226,12 +226,7 @@ impl Store {
     }
 
     fn make_folder(&self) -> Result<(), Failure> {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        builder.create(&self.folder).map_err(|e| self.failure(&e))?;
-        // One that was there already, too; that somebody else owns it, the lock will tell.
-        let _ = fs::set_permissions(&self.folder, Permissions::from_mode(0o700));
-        Ok(())
+        make_folder(&self.folder).map_err(|e| self.failure(&e))
     }
 
     fn failure(&self, error: &io::Error) -> Failure {
@@ -425,7 +420,18 @@ impl Drop for Staged<'_> {
     }
 }
 
-fn folder() -> Option<PathBuf> {
+/// Makes the folder, for its owner alone.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(folder)?;
+    // One that was there already, too; that somebody else owns it, the lock will tell.
+    let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
+    Ok(())
+}
+
+/// The user's, as the environment says; none where there is no home.
+pub(crate) fn folder() -> Option<PathBuf> {
     if let Some(folder) = std::env::var_os(FOLDER_VARIABLE).filter(|value| !value.is_empty()) {
         return std::path::absolute(folder).ok();
     }

@@ -30,7 +30,7 @@ pub enum Role {
 }
 
 /// What was found in an input.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     pub kind: Kind,
     /// Container and codecs in words.
@@ -43,14 +43,14 @@ pub struct Probe {
     pub sounds: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     Picture,
     Video,
     Sound,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Video {
     pub width: u32,
     pub height: u32,
@@ -62,7 +62,7 @@ pub struct Video {
     pub colour: Option<Colour>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audio {
     pub rate: u32,
     pub channels: u32,

@@ -68,6 +68,8 @@ impl Supervisor<'_> {
                     self.changes.push(Change::Media { path, stamp, media });
                 }
             }
+            // Nobody here asks for it.
+            Answer::Looked { .. } => {}
             Answer::Thumbnail { job, jpeg } => {
                 let lease = self.background_task.take().flatten();
                 if let Some((lease, jpeg)) = lease.zip(jpeg).filter(|(l, _)| l.job == job) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::journal::{Lease, Result, Stamp};
-use crate::worker::limits::Limits;
+use crate::worker::limits::Confinement;
 use crate::worker::protocol::{Answer, Order};
 
 /// What comes in from workers, and from those who read whole files.
@@ -46,7 +46,12 @@ pub struct Exit {
 /// no two ever share.
 pub trait Hands {
     /// Starts a worker; gives its process id. It says [`Answer::Alive`] when it can be given work.
-    fn hire(&mut self, worker: u64, is_background: bool, limits: Limits) -> std::io::Result<u32>;
+    fn hire(
+        &mut self,
+        worker: u64,
+        is_background: bool,
+        confinement: &Confinement,
+    ) -> std::io::Result<u32>;
 
     /// Gives an order; that the worker is dead is heard of by itself.
     fn order(&mut self, worker: u64, order: &Order);
@@ -70,8 +75,8 @@ pub trait Hands {
 /// What a supervisor knows of a worker.
 pub(super) struct Worker {
     pub pid: u32,
-    /// It can't reach the network.
-    pub no_network: bool,
+    /// What it may not do.
+    pub confinement: Confinement,
     pub last_heard: Instant,
     /// It has said its first word.
     pub is_ready: bool,
@@ -86,10 +91,10 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub fn new(pid: u32, limits: Limits, now: Instant) -> Self {
+    pub fn new(pid: u32, confinement: Confinement, now: Instant) -> Self {
         Self {
             pid,
-            no_network: limits.no_network,
+            confinement,
             last_heard: now,
             is_ready: false,
             weights: HashMap::new(),

@@ -9,7 +9,7 @@ use crate::event::{JobState, Outcome, Phase};
 use crate::journal::contract::ClaimOne;
 use crate::journal::{Journal, Planned, Start};
 use crate::store::LocalStore;
-use crate::worker::limits::Limits;
+use crate::worker::limits::{Confinement, Limits};
 use crate::worker::protocol::Answer;
 
 /// Workers that do nothing.
@@ -17,7 +17,7 @@ use crate::worker::protocol::Answer;
 struct Idle;
 
 impl Hands for Idle {
-    fn hire(&mut self, _: u64, _: bool, _: Limits) -> std::io::Result<u32> {
+    fn hire(&mut self, _: u64, _: bool, _: &Confinement) -> std::io::Result<u32> {
         Ok(1)
     }
 
@@ -104,7 +104,7 @@ impl Shop {
         };
         let mut supervisor = Supervisor::new(seams, self.begun, options(), Stop::default(), |_| {});
         let now = supervisor.clock.now();
-        let mut worker = Worker::new(7, Limits::default(), now);
+        let mut worker = Worker::new(7, Confinement::default(), now);
         worker.is_ready = true;
         let claim = self.journal.claim(self.begun.batch, 7).unwrap().unwrap();
         let lease = claim.lease();
@@ -133,7 +133,7 @@ fn answers_of_a_worker_that_was_killed_come_too_late() {
     shop.with(|supervisor, lease| {
         // One is gone altogether, the other works on something else by now.
         supervisor.answered(WORKER - 1, ended(lease));
-        let other = Worker::new(8, Limits::default(), supervisor.clock.now());
+        let other = Worker::new(8, Confinement::default(), supervisor.clock.now());
         supervisor.workers.insert(WORKER + 1, other);
         supervisor.answered(WORKER + 1, ended(lease));
         let sha256 = "ab".to_owned();

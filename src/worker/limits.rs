@@ -7,6 +7,9 @@ use landlock::{
     RulesetStatus,
 };
 
+use serde::{Deserialize, Serialize};
+
+use super::reach::Reach;
 use crate::job::Job;
 
 /// Memory that a worker has in any case.
@@ -14,20 +17,42 @@ const LEAST: u64 = 4 << 30;
 /// Templates of ours that read and write files only.
 const OF_FILES: [&str; 5] = ["file", "webm", "lossless", "compare", "learn"];
 
-/// The limits of a worker process.
+/// What the workers of a batch may not do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
+    /// Bytes of memory that each may ask for; without, as many as there are.
+    pub memory: Option<u64>,
+    /// They can't reach the network.
+    pub no_network: bool,
+    /// They reach only files that the jobs name.
+    pub own_files: bool,
+}
+
+/// The limits of one worker process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confinement {
     /// Bytes of memory that it may ask for; without, as many as there are.
     pub memory: Option<u64>,
     /// It can't reach the network, where the kernel knows how (Landlock, since Linux 6.7).
     pub no_network: bool,
+    /// The files that it reaches; without, all that its user may.
+    pub files: Option<Reach>,
 }
 
-impl Limits {
+impl Confinement {
     /// Puts this process under them. Before it has threads: each has a network of its own to lose.
     pub fn apply(&self) -> io::Result<()> {
         if let Some(bytes) = self.memory {
             limit_memory(bytes)?;
+        }
+        if let Some(files) = &self.files {
+            match files.restrict() {
+                Ok(RulesetStatus::NotEnforced) => {
+                    tracing::debug!("this kernel can't keep a worker from files");
+                }
+                Ok(_) => {}
+                Err(error) => return Err(io::Error::other(error)),
+            }
         }
         if self.no_network {
             match without_network() {
@@ -80,10 +105,15 @@ pub fn usual_memory() -> u64 {
     (total / 4 * 3).max(LEAST)
 }
 
-/// Whether the job may have to reach the network: a template of somebody else's may do anything, and an
-/// address says so.
+/// Whether the job's template is one of ours that reads and writes files only: somebody else's may do
+/// anything.
+pub(super) fn is_of_files(job: &Job) -> bool {
+    OF_FILES.contains(&job.template.as_str())
+}
+
+/// Whether the job may have to reach the network, as its template or an address says.
 pub fn needs_network(job: &Job) -> bool {
-    !OF_FILES.contains(&job.template.as_str())
+    !is_of_files(job)
         || job
             .parameters
             .iter()

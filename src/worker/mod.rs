@@ -3,8 +3,10 @@
 mod learning;
 mod lengths;
 pub mod limits;
+pub mod look;
 pub mod process;
 pub mod protocol;
+pub mod reach;
 mod tracker;
 
 pub(crate) use learning::paints;

@@ -6,13 +6,14 @@ use std::fs::File;
 use std::io::{BufRead, Write};
 use std::os::fd::FromRawFd;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::HEARTBEAT;
-use super::limits::Limits;
+use super::limits::Confinement;
+use super::look;
 use super::protocol::{Answer, Digest, Order};
 use anyhow::Context;
 
@@ -65,17 +66,34 @@ struct Running {
     publish: mpsc::Sender<()>,
 }
 
-/// Serves the supervisor until it closes standard input.
-pub fn serve(is_background: bool, limits: Limits) -> anyhow::Result<ExitCode> {
-    // One that can't be limited is not started: it would be trusted for what it isn't.
-    limits.apply().context("the limits of the worker")?;
-    let answers = Answers::take_stdout()?;
+/// The command that starts a worker.
+pub fn command(is_background: bool) -> Command {
+    // The file may have been replaced by a newer version since: the one that runs is still there.
+    let own = std::env::current_exe().ok().filter(|path| path.exists());
+    let mut command = Command::new(own.unwrap_or_else(|| "/proc/self/exe".into()));
+    command.arg("worker");
+    if is_background {
+        command.arg("--background");
+    }
+    command
+}
+
+/// Serves the supervisor until it closes standard input. The first line there says what may not be done.
+pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
     die_with_parent();
+    // When memory runs out, a worker is to die and not its supervisor.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+    let mut first = String::new();
+    std::io::stdin().lock().read_line(&mut first)?;
+    let confinement: Confinement =
+        serde_json::from_str(&first).context("the first line is not what a worker may do")?;
+    // One that can't be limited is not started: it would be trusted for what it isn't. Threads that were
+    // there before would not be.
+    confinement.apply().context("the limits of the worker")?;
+    let answers = Answers::take_stdout()?;
     // A service manager sends them to all processes of a group; what becomes of the jobs is for the
     // supervisor to say.
     crate::cancel::disregard_requests()?;
-    // When memory runs out, a worker is to die and not its supervisor.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
     if is_background {
         // SAFETY: the call has no preconditions; that it fails does no harm.
         unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, BACKGROUND) };
@@ -153,6 +171,11 @@ pub fn serve(is_background: bool, limits: Limits) -> anyhow::Result<ExitCode> {
                 let media = probe::probe(&path, role).ok().map(|p| media_of(&p));
                 let stamp = Stamp::of(&path).ok();
                 answers.send(&Answer::Probed { path, stamp, media });
+            }
+            Order::Look { path, role } => {
+                drop(running);
+                let found = look::look(&path, role);
+                answers.send(&Answer::Looked { found });
             }
             Order::Thumbnail { job, path } => {
                 drop(running);

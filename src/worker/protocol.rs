@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Made;
+use crate::error::Failure;
 use crate::event::{Event, Outcome};
 use crate::job::Job;
 use crate::journal::{Lease, Media, Stamp};
-use crate::pipeline::probe::Role;
+use crate::pipeline::probe::{Probe, Role};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]
@@ -38,6 +39,11 @@ pub enum Order {
     },
     /// Says what is in a file.
     Probe {
+        path: PathBuf,
+        role: Role,
+    },
+    /// Says all that is in a file, or what is wrong with it.
+    Look {
         path: PathBuf,
         role: Role,
     },
@@ -79,6 +85,9 @@ pub enum Answer {
         path: PathBuf,
         stamp: Option<Stamp>,
         media: Option<Media>,
+    },
+    Looked {
+        found: Result<Probe, Failure>,
     },
     Thumbnail {
         job: i64,

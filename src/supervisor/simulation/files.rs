@@ -10,6 +10,7 @@ use crate::error::{Failure, FailureKind};
 use crate::job::Job;
 use crate::journal::Stamp;
 use crate::store::{Replace, Staging, Store};
+use crate::worker::reach::Named;
 
 /// A file under an output's name.
 #[derive(Clone, Debug)]
@@ -115,6 +116,10 @@ impl Store for SimulatedStore {
 
     fn devices(&self, _: &Path) -> Vec<u64> {
         vec![1]
+    }
+
+    fn named(&self, _: &Job) -> Option<Named> {
+        Some(Named::default())
     }
 
     fn weights(&self, _: &Job) -> Vec<(PathBuf, Stamp)> {

@@ -176,6 +176,7 @@ impl<B: Backend + 'static> Simulation<B> {
             limits: Limits {
                 memory: None,
                 no_network: true,
+                own_files: true,
             },
         };
         Self {

@@ -16,7 +16,7 @@ use crate::journal::{Lease, Media, Stamp};
 use crate::store::{Replace, Staging, Store};
 use crate::supervisor::{Aside, Exit, Hands, Input};
 use crate::worker::Made;
-use crate::worker::limits::Limits;
+use crate::worker::limits::Confinement;
 use crate::worker::protocol::{Answer, Order};
 
 /// How often what goes wrong, in a thousand.
@@ -387,6 +387,7 @@ impl Machine {
                 };
                 self.answer(key, answer);
             }
+            Order::Look { .. } => {}
             Order::Thumbnail { job, .. } => {
                 let jpeg = Some(vec![1]);
                 self.answer(key, Answer::Thumbnail { job: *job, jpeg });
@@ -599,7 +600,7 @@ pub struct SimulatedHands {
 }
 
 impl Hands for SimulatedHands {
-    fn hire(&mut self, worker: u64, is_background: bool, _: Limits) -> std::io::Result<u32> {
+    fn hire(&mut self, worker: u64, is_background: bool, _: &Confinement) -> std::io::Result<u32> {
         let mut machine = self.machine.borrow_mut();
         let rate = machine.rates.hire_fails;
         if machine.random.permille(rate) {
