@@ -95,7 +95,7 @@ fn a_worker_meets_the_size_limit_as_a_failure_of_its_job() {
     desk.write("jobs.csv", format!("face,speech,output\n{row}\n"));
     let mut command = batch(&desk);
     // The journal is smaller, and ends nothing where it isn't.
-    limit_files(&mut command, 3_000_000);
+    limit_files(&mut command, 1_000_000);
     command.args(["--progress", "json", "--learn", "off"]);
     let output = finish(command.args(["--template", "lossless"]));
     let events = events(&output);
@@ -162,7 +162,7 @@ fn a_worker_reads_what_its_jobs_name_and_nothing_else() {
     let own = desk.file("face.mp4");
     fs::copy(face(), &own).unwrap();
     assert!(looked_into(&own, Value::Null)["Ok"].is_object());
-    if !lipflow::worker::reach::is_enforced().unwrap() {
+    if !lipflow::reach::is_enforced().unwrap() {
         eprintln!("skipped: this kernel has no Landlock");
         return;
     }

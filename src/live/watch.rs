@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::speech::Speech;
 use super::{Notice, Prepared, Ready};
-use crate::journal::Stamp;
+use crate::stamp::Stamp;
 use crate::worker::look;
 
 /// How often the folder is looked at.

@@ -6,8 +6,8 @@ use super::{Stage, Supervisor};
 use crate::cancel::Shutdown;
 use crate::journal::Result;
 use crate::pipeline::probe::Role;
+use crate::reach::Named;
 use crate::worker::protocol::Order;
-use crate::worker::reach::Named;
 
 /// How often jobs of dead controllers are looked for, and what is left to do is estimated anew.
 const SURVEY_INTERVAL: Duration = Duration::from_secs(2);

@@ -9,13 +9,14 @@ use crate::cancel::Shutdown;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Outcome, Progress};
 use crate::job::{Job, THREADS};
-use crate::journal::{Claim, Result, Stamp};
+use crate::journal::{Claim, Result};
 use crate::pipeline::template::Template;
+use crate::reach::{Named, Reach};
+use crate::stamp::Stamp;
 use crate::supervisor::hands::Worker;
 use crate::supervisor::record::started;
 use crate::worker::limits::{Confinement, needs_network};
 use crate::worker::protocol::Order;
-use crate::worker::reach::{Named, Reach};
 
 /// How soon a worker that could not be started is tried again; each time twice as late.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

@@ -9,13 +9,12 @@ use landlock::{
 
 use serde::{Deserialize, Serialize};
 
-use super::reach::Reach;
+use crate::faces;
 use crate::job::Job;
+use crate::reach::{Reach, is_of_files};
 
 /// Memory that a worker has in any case.
 const LEAST: u64 = 4 << 30;
-/// Templates of ours that read and write files only.
-const OF_FILES: [&str; 5] = ["file", "webm", "lossless", "compare", "learn"];
 
 /// What the workers of a batch may not do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +45,11 @@ impl Confinement {
             limit_memory(bytes)?;
         }
         if let Some(files) = &self.files {
-            match files.restrict() {
+            if let Some(folder) = faces::folder() {
+                // It could not be made afterwards. What is wrong with it is said when it is used.
+                let _ = faces::make_folder(&folder);
+            }
+            match files.restrict(faces::folder().as_deref()) {
                 Ok(RulesetStatus::NotEnforced) => {
                     tracing::debug!("this kernel can't keep a worker from files");
                 }
@@ -103,12 +106,6 @@ pub fn usual_memory() -> u64 {
     };
     let total = u64::try_from(pages).unwrap_or(0) * u64::try_from(size).unwrap_or(0);
     (total / 4 * 3).max(LEAST)
-}
-
-/// Whether the job's template is one of ours that reads and writes files only: somebody else's may do
-/// anything.
-pub(super) fn is_of_files(job: &Job) -> bool {
-    OF_FILES.contains(&job.template.as_str())
 }
 
 /// Whether the job may have to reach the network, as its template or an address says.

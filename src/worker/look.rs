@@ -13,10 +13,10 @@ use gst::prelude::*;
 use super::limits::{Confinement, usual_memory};
 use super::process;
 use super::protocol::{Answer, Order};
-use super::reach::{Named, Reach};
 use crate::error::{Failure, FailureKind};
 use crate::job::uri_of;
 use crate::pipeline::probe::{self, Probe, Role};
+use crate::reach::{Named, Reach};
 
 /// More than starting a process, probing and decoding a little may take.
 const LIMIT: Duration = Duration::from_secs(40);

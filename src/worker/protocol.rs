@@ -10,8 +10,9 @@ use super::Made;
 use crate::error::Failure;
 use crate::event::{Event, Outcome};
 use crate::job::Job;
-use crate::journal::{Lease, Media, Stamp};
+use crate::journal::{Lease, Media};
 use crate::pipeline::probe::{Probe, Role};
+use crate::stamp::Stamp;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Finding, Status};
 use crate::faces::Store;
 use crate::publish::free_space;
-use crate::worker::reach;
+use crate::reach;
 
 /// A job with the built-in model stays under this.
 const JOB_MEMORY: u64 = 400 << 20;

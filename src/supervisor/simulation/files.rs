@@ -8,9 +8,9 @@ use std::rc::Rc;
 
 use crate::error::{Failure, FailureKind};
 use crate::job::Job;
-use crate::journal::Stamp;
+use crate::reach::Named;
+use crate::stamp::Stamp;
 use crate::store::{Replace, Staging, Store};
-use crate::worker::reach::Named;
 
 /// A file under an output's name.
 #[derive(Clone, Debug)]

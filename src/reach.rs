@@ -14,8 +14,6 @@ use landlock::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::limits::is_of_files;
-use crate::faces;
 use crate::job::{Job, folder_of};
 
 /// What Linux 6.2 can refuse; an older kernel refuses less of it.
@@ -58,6 +56,15 @@ const FILES: [&str; 4] = [
 /// Below the user's home.
 const SETTINGS: [&str; 3] = [".local/share/gstreamer-1.0", ".config", ".local/lib"];
 const CACHES: [&str; 3] = [".cache/gstreamer-1.0", ".nv", ".cache/nvidia"];
+
+/// Templates of ours that read and write files only.
+const OF_FILES: [&str; 5] = ["file", "webm", "lossless", "compare", "learn"];
+
+/// Whether the job's template is one of ours that reads and writes files only: somebody else's may do
+/// anything.
+pub fn is_of_files(job: &Job) -> bool {
+    OF_FILES.contains(&job.template.as_str())
+}
 
 /// The files that jobs name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -168,8 +175,9 @@ impl Reach {
         named.read.iter().all(reads) && named.folders().all(is_below)
     }
 
-    /// Keeps this thread, and those that it starts, from all other files.
-    pub fn restrict(&self) -> Result<RulesetStatus, RulesetError> {
+    /// Keeps this thread, and those that it starts, from all other files but those in `faces`, where learnt
+    /// faces are kept.
+    pub fn restrict(&self, faces: Option<&Path>) -> Result<RulesetStatus, RulesetError> {
         let read = AccessFs::from_read(KNOWN);
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let at_home = |names: &'static [&str]| {
@@ -178,11 +186,6 @@ impl Reach {
                 .iter()
                 .filter_map(move |name| Some(home.as_ref()?.join(name)))
         };
-        let faces = faces::folder();
-        if let Some(faces) = &faces {
-            // It could not be made afterwards. What is wrong with it is said when it is used.
-            let _ = faces::make_folder(faces);
-        }
         let status = Ruleset::default()
             // Without it (before Linux 5.19) no learnt face could be put into its folder.
             .set_compatibility(CompatLevel::SoftRequirement)
@@ -242,7 +245,7 @@ fn libraries() -> Vec<PathBuf> {
 
 /// Whether this kernel keeps workers from files: it is tried, in a thread that ends.
 pub fn is_enforced() -> io::Result<bool> {
-    let tried = std::thread::spawn(|| Reach::default().restrict()).join();
+    let tried = std::thread::spawn(|| Reach::default().restrict(None)).join();
     match tried {
         Ok(Ok(status)) => Ok(status != RulesetStatus::NotEnforced),
         Ok(Err(error)) => Err(io::Error::other(error)),
@@ -302,7 +305,7 @@ mod tests {
         let (face, secret, out) = (at("f.mp4"), at("secret.txt"), at("out/1.mp4"));
         let beside = at("2.mp4");
         let tried = std::thread::spawn(move || {
-            let status = reach.restrict().unwrap();
+            let status = reach.restrict(None).unwrap();
             fs::write(&out, "made").unwrap();
             fs::rename(&out, out.with_extension("mov")).unwrap();
             assert_eq!(fs::read(&face).unwrap(), b"a face");
