@@ -206,3 +206,16 @@ fn files_that_come_late_are_reached_too() {
     assert_eq!(wait(child).status.code(), Some(0));
     assert!(desk.file("out/a/1.mp4").is_file() && far.is_file());
 }
+
+/// Found by fuzzing: to resample it took for ever.
+#[test]
+fn a_sound_of_a_rate_that_no_sound_has_is_refused() {
+    let desk = Desk::new();
+    let mut bytes = fs::read(short_speech(&desk)).unwrap();
+    bytes[24..28].copy_from_slice(&838_876_800_u32.to_le_bytes());
+    let odd = desk.write("odd.wav", bytes);
+    let output = finish(run(face(), &odd, desk.file("out.mp4")).args(["--dry-run"]));
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(15), "{text}");
+    assert!(text.contains("838876800 samples a second"), "{text}");
+}

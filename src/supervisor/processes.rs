@@ -15,8 +15,8 @@ use super::memory;
 use crate::journal;
 use crate::store::Store;
 use crate::worker::limits::Confinement;
-use crate::worker::process;
 use crate::worker::protocol::{Answer, Order};
+use crate::worker::start;
 
 /// Lines that are kept of what a worker writes to standard error.
 const LAST_WORDS: usize = 20;
@@ -66,7 +66,7 @@ impl Hands for Processes {
         is_background: bool,
         confinement: &Confinement,
     ) -> std::io::Result<u32> {
-        let pid = self.start(worker, process::command(is_background))?;
+        let pid = self.start(worker, start::command(is_background))?;
         if let Some(process) = self.workers.get_mut(&worker) {
             process.say(confinement);
         }

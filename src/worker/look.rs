@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 use super::limits::{Confinement, usual_memory};
-use super::process;
 use super::protocol::{Answer, Order};
+use super::start;
 use crate::error::{Failure, FailureKind};
 use crate::job::uri_of;
 use crate::pipeline::probe::{self, Probe, Role};
@@ -25,7 +25,7 @@ const DECODING: Duration = Duration::from_secs(2);
 
 /// What is in the file, found out by a worker that reaches nothing but this file.
 pub fn in_worker(path: &Path, role: Role) -> Result<Probe, Failure> {
-    ask(process::command(true), path, role, LIMIT)
+    ask(start::command(true), path, role, LIMIT)
 }
 
 fn ask(mut command: Command, path: &Path, role: Role, limit: Duration) -> Result<Probe, Failure> {

@@ -7,6 +7,7 @@ pub mod limits;
 pub mod look;
 pub mod process;
 pub mod protocol;
+pub mod start;
 mod tracker;
 
 pub(crate) use learning::paints;

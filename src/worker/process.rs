@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufRead, Write};
 use std::os::fd::FromRawFd;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -65,18 +65,6 @@ struct Running {
     cancel: Cancel,
     /// Lets the output get its name.
     publish: mpsc::Sender<()>,
-}
-
-/// The command that starts a worker.
-pub fn command(is_background: bool) -> Command {
-    // The file may have been replaced by a newer version since: the one that runs is still there.
-    let own = std::env::current_exe().ok().filter(|path| path.exists());
-    let mut command = Command::new(own.unwrap_or_else(|| "/proc/self/exe".into()));
-    command.arg("worker");
-    if is_background {
-        command.arg("--background");
-    }
-    command
 }
 
 /// Serves the supervisor until it closes standard input. The first line there says what may not be done.
