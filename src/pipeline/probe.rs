@@ -1,7 +1,7 @@
 //! What is in an input, found out without decoding more than its first moments.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gst_pbutils::prelude::*;
@@ -14,6 +14,7 @@ use super::colour::Colour;
 use super::container::{self, Wholeness};
 use super::format;
 use super::mp4;
+use super::reading;
 use crate::error::{Failure, FailureKind};
 use crate::event::{InputSummary, display, seconds};
 use crate::job::{Length, uri_of};
@@ -124,9 +125,8 @@ pub fn probe_within(path: &Path, role: Role, most_pixels: u64) -> Result<Probe, 
     }
     let discoverer =
         Discoverer::new(TIMEOUT).map_err(|e| Failure::new(FailureKind::PluginMissing).detail(e))?;
-    let playlist: Arc<Mutex<Option<String>>> = Arc::default();
-    let decoded = Arc::default();
-    guard(&discoverer, &playlist, &decoded, most_pixels);
+    let noticed: Arc<Mutex<Noticed>> = Arc::default();
+    guard(&discoverer, &noticed, most_pixels);
     let probe = match discoverer.discover_uri(&uri_of(path)?) {
         Ok(info) if info.result() == DiscovererResult::Ok => Ok(read(&info)),
         Ok(info) => match discovery_failure(info.result(), None) {
@@ -141,8 +141,8 @@ pub fn probe_within(path: &Path, role: Role, most_pixels: u64) -> Result<Probe, 
         Err(error) => Err(discovery_failure(DiscovererResult::Error, Some(&error))
             .unwrap_or(Failure::new(FailureKind::InputDamaged))),
     };
-    let refused = playlist.lock().unwrap_or_else(|e| e.into_inner()).take();
-    if let Some(kind) = refused {
+    let noticed = std::mem::take(&mut *lock(&noticed));
+    if let Some(kind) = noticed.playlist {
         return Err(Failure::of(FailureKind::NotMedia, path)
             .because(format_args!(
                 "this is a playlist ({kind}), which names other files"
@@ -151,10 +151,14 @@ pub fn probe_within(path: &Path, role: Role, most_pixels: u64) -> Result<Probe, 
     }
     let probe = probe.map_err(|failure| failure.file(path))?;
     let tracks = mp4::timeline(path).ok().flatten().unwrap_or_default();
+    let duration = match probe.duration {
+        Length::Known(claimed) => Length::Known(claimed.saturating_sub(noticed.begins())),
+        other => other,
+    };
     let probe = Probe {
-        duration: own_duration(&tracks, role).map_or(probe.duration, Length::Known),
+        duration: own_duration(&tracks, role).map_or(duration, Length::Known),
         video: probe.video.map(|video| Video {
-            colour: *decoded.lock().unwrap_or_else(|e| e.into_inner()),
+            colour: noticed.decoded,
             ..measured(video, &tracks)
         }),
         ..probe
@@ -166,31 +170,66 @@ pub fn probe_within(path: &Path, role: Role, most_pixels: u64) -> Result<Probe, 
     Ok(probe)
 }
 
+/// What the discoverer does not tell.
+#[derive(Default)]
+struct Noticed {
+    /// The type of a playlist, which was not opened.
+    playlist: Option<String>,
+    /// Colours of the picture, as they are decoded.
+    decoded: Option<Colour>,
+    /// The length of the file is counted from 0, but it is played from its first frame on.
+    is_counted_from_0: bool,
+    first: Option<Duration>,
+}
+
+impl Noticed {
+    /// How much of the claimed length is before the first frame.
+    fn begins(&self) -> Duration {
+        self.first
+            .filter(|_| self.is_counted_from_0)
+            .unwrap_or_default()
+    }
+}
+
+fn lock(noticed: &Mutex<Noticed>) -> MutexGuard<'_, Noticed> {
+    noticed.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Sees that the discoverer opens no other file, and decodes nothing too large: with its first frame it
 /// would.
-fn guard(
-    discoverer: &Discoverer,
-    playlist: &Arc<Mutex<Option<String>>>,
-    decoded: &Arc<Mutex<Option<Colour>>>,
-    most_pixels: u64,
-) {
-    let (playlist, decoded) = (playlist.clone(), decoded.clone());
+fn guard(discoverer: &Discoverer, noticed: &Arc<Mutex<Noticed>>, most_pixels: u64) {
+    let noticed = noticed.clone();
     discoverer.connect_source_setup(move |_, source| {
         let Some(decode) = source.parent().and_downcast::<gst::Element>() else {
             return;
         };
-        let playlist = playlist.clone();
+        let on_playlist = noticed.clone();
         decode::only_this_file(&decode, move |kind| {
-            *playlist.lock().unwrap_or_else(|e| e.into_inner()) = Some(kind.to_owned());
+            lock(&on_playlist).playlist = Some(kind.to_owned());
         });
         decode::no_larger_than(&decode, most_pixels);
         decode::true_colours(&decode);
-        let decoded = decoded.clone();
+        decode::whole_movie(&decode);
+        for demuxer in reading::COUNTED_FROM_0 {
+            let noticed = noticed.clone();
+            decode::on_element(&decode, demuxer, move |_| {
+                lock(&noticed).is_counted_from_0 = true;
+            });
+        }
+        let noticed = noticed.clone();
         decode.connect_pad_added(move |_, pad| {
+            let mut noticed = lock(&noticed);
             // Of several pictures in one file the first is the face.
             if let Some(colour) = pad.current_caps().and_then(|caps| Colour::of(&caps)) {
-                let mut decoded = decoded.lock().unwrap_or_else(|e| e.into_inner());
-                decoded.get_or_insert(colour);
+                noticed.decoded.get_or_insert(colour);
+            }
+            let segment = pad.sticky_event::<gst::event::Segment>(0);
+            let segment = segment.as_ref().map(|event| event.segment());
+            if let Some(segment) = segment.and_then(|s| s.downcast_ref::<gst::ClockTime>())
+                && let Some(start) = segment.start().map(Duration::from)
+            {
+                let first = noticed.first.get_or_insert(start);
+                *first = start.min(*first);
             }
         });
     });

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gst::prelude::*;
+use gstlipsync::decode;
 
-use super::{Kind, Picture, Reading, Shown, Sound, Stream};
+use super::{COUNTED_FROM_0, Kind, Picture, Reading, Shown, Sound, Stream};
 use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
 use crate::pipeline::classify::Files;
@@ -45,6 +46,10 @@ struct Found {
     streams: Streams,
     container: Option<String>,
     claimed: Option<Duration>,
+    /// See the constant.
+    is_counted_from_0: bool,
+    /// When that first frame is, as the file counts.
+    begins: Option<Duration>,
     /// The demuxer puts gaps where the file has none.
     invents_gaps: bool,
 }
@@ -75,6 +80,7 @@ pub fn read(path: &Path, watch: &Watch, cancel: &Cancel) -> Result<Reading, Fail
     source.link(&parser).map_err(internal)?;
 
     let found: Arc<Mutex<Found>> = Arc::default();
+    decode::whole_movie(&parser);
     if let Some(bin) = parser.downcast_ref::<gst::Bin>() {
         let found = found.clone();
         bin.connect_deep_element_added(move |_, _, element| {
@@ -83,6 +89,9 @@ pub fn read(path: &Path, watch: &Watch, cancel: &Cancel) -> Result<Reading, Fail
             };
             if factory.name() == "mpegpsdemux" {
                 lock(&found).invents_gaps = true;
+            }
+            if COUNTED_FROM_0.contains(&factory.name().as_str()) {
+                lock(&found).is_counted_from_0 = true;
             }
             let has_claim = WITH_CLAIM.contains(&factory.name().as_str());
             if has_claim {
@@ -154,6 +163,10 @@ fn tap(pad: &gst::Pad, found: &Arc<Mutex<Found>>, times: fn(&mut Tapped) -> &mut
                 let segment = segment.as_ref().map(|e| e.segment());
                 if let Some(segment) = segment.and_then(|s| s.downcast_ref::<gst::ClockTime>()) {
                     let mut found = lock(&found);
+                    if let Some(start) = segment.start().filter(|_| found.is_counted_from_0) {
+                        let begins = found.begins.get_or_insert(start.into());
+                        *begins = (*begins).min(start.into());
+                    }
                     let stream = found.streams.entry(id.into()).or_default();
                     if !stream.is_header(buffer) {
                         times(stream).note(buffer, segment);
@@ -188,10 +201,11 @@ impl Found {
     fn reading(self) -> Reading {
         let tags = self.streams.values().filter_map(|s| s.tags.as_ref());
         let has = |name: &&&str| tags.clone().any(|tags| tags.size_by_name(**name) > 0);
+        let begins = self.begins.unwrap_or_default();
         let private = PRIVATE.iter().filter(has);
         Reading {
             container: self.container,
-            claimed: self.claimed,
+            claimed: self.claimed.map(|claimed| claimed.saturating_sub(begins)),
             tags: private.map(|name| (*name).to_owned()).collect(),
             streams: self
                 .streams

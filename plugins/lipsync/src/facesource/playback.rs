@@ -18,6 +18,11 @@ const OFF: ClockTime = ClockTime::from_seconds(1);
 /// For a frame whose file does not say how long it lasts.
 const DEFAULT_PERIOD: ClockTime = ClockTime::from_mseconds(40);
 
+/// No camera is faster: a higher rate is the unit in which the container counts time, and parsers let a
+/// frame last so long.
+const FASTEST: gst::Fraction = gst::Fraction::from_integer(480);
+const SHORTEST: ClockTime = ClockTime::from_nseconds(1_000_000_000 / 480);
+
 /// Demuxers invent no longer gaps than this.
 const LONGEST_INVENTED: ClockTime = ClockTime::from_seconds(2);
 
@@ -456,10 +461,11 @@ impl Playback {
                 stage: Stage::Decode,
             }));
         };
-        let duration = buffer
-            .duration()
-            .filter(|d| !d.is_zero())
-            .or_else(|| rate(&caps).map(Rate::period))
+        let told = buffer.pts().and_then(|pts| self.reader.told_duration(pts));
+        let duration = told
+            .or(buffer.duration())
+            .filter(|duration| *duration >= SHORTEST)
+            .or_else(|| claimed_rate(&caps).and_then(as_rate).map(Rate::period))
             .or(self.last_period)
             .unwrap_or(DEFAULT_PERIOD);
         let time = buffer.pts().and_then(|pts| {
@@ -506,8 +512,12 @@ impl Frame {
     }
 }
 
-/// The frame rate in the caps, where it is known.
-pub fn rate(caps: &gst::Caps) -> Option<Rate> {
+/// The frame rate in the caps, where it is known and not the unit in which the container counts time.
+pub fn claimed_rate(caps: &gst::Caps) -> Option<gst::Fraction> {
     let fraction = caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
+    (fraction.numer() > 0 && fraction <= FASTEST).then_some(fraction)
+}
+
+pub fn as_rate(fraction: gst::Fraction) -> Option<Rate> {
     Rate::new(fraction.numer(), fraction.denom())
 }
