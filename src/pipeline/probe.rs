@@ -152,7 +152,9 @@ pub fn probe_within(path: &Path, role: Role, most_pixels: u64) -> Result<Probe, 
     let probe = probe.map_err(|failure| failure.file(path))?;
     let tracks = mp4::timeline(path).ok().flatten().unwrap_or_default();
     let duration = match probe.duration {
-        Length::Known(claimed) => Length::Known(claimed.saturating_sub(noticed.begins())),
+        Length::Known(claimed) => {
+            Length::Known(claimed.saturating_sub(noticed.begins.unwrap_or_default()))
+        }
         other => other,
     };
     let probe = Probe {
@@ -177,18 +179,8 @@ struct Noticed {
     playlist: Option<String>,
     /// Colours of the picture, as they are decoded.
     decoded: Option<Colour>,
-    /// The length of the file is counted from 0, but it is played from its first frame on.
-    is_counted_from_0: bool,
-    first: Option<Duration>,
-}
-
-impl Noticed {
     /// How much of the claimed length is before the first frame.
-    fn begins(&self) -> Duration {
-        self.first
-            .filter(|_| self.is_counted_from_0)
-            .unwrap_or_default()
-    }
+    begins: Option<Duration>,
 }
 
 fn lock(noticed: &Mutex<Noticed>) -> MutexGuard<'_, Noticed> {
@@ -212,26 +204,35 @@ fn guard(discoverer: &Discoverer, noticed: &Arc<Mutex<Noticed>>, most_pixels: u6
         decode::whole_movie(&decode);
         for demuxer in reading::COUNTED_FROM_0 {
             let noticed = noticed.clone();
-            decode::on_element(&decode, demuxer, move |_| {
-                lock(&noticed).is_counted_from_0 = true;
+            decode::on_element(&decode, demuxer, move |demuxer| {
+                let noticed = noticed.clone();
+                demuxer.connect_pad_added(move |_, pad| note_begin(pad, &noticed));
             });
         }
         let noticed = noticed.clone();
         decode.connect_pad_added(move |_, pad| {
-            let mut noticed = lock(&noticed);
             // Of several pictures in one file the first is the face.
             if let Some(colour) = pad.current_caps().and_then(|caps| Colour::of(&caps)) {
-                noticed.decoded.get_or_insert(colour);
-            }
-            let segment = pad.sticky_event::<gst::event::Segment>(0);
-            let segment = segment.as_ref().map(|event| event.segment());
-            if let Some(segment) = segment.and_then(|s| s.downcast_ref::<gst::ClockTime>())
-                && let Some(start) = segment.start().map(Duration::from)
-            {
-                let first = noticed.first.get_or_insert(start);
-                *first = start.min(*first);
+                lock(&noticed).decoded.get_or_insert(colour);
             }
         });
+    });
+}
+
+/// Notes where what comes out of a demuxer begins.
+fn note_begin(pad: &gst::Pad, noticed: &Arc<Mutex<Noticed>>) {
+    let noticed = noticed.clone();
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &info.data
+            && let gst::EventView::Segment(segment) = event.view()
+            && let Some(segment) = segment.segment().downcast_ref::<gst::ClockTime>()
+            && let Some(start) = segment.start().map(Duration::from)
+        {
+            let mut noticed = lock(&noticed);
+            let begins = noticed.begins.get_or_insert(start);
+            *begins = start.min(*begins);
+        }
+        gst::PadProbeReturn::Ok
     });
 }
 

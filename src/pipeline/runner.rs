@@ -18,6 +18,8 @@ use crate::job::Job;
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 /// How long a pipeline may take to let go of its threads and files.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// After so long without movement it is seen whether there is any life left.
+const QUIET: Duration = Duration::from_secs(2);
 /// A model that loads is given this many times the limit: some execution providers compile a network for
 /// minutes. Nothing else is: words without deeds are no movement.
 const PATIENCE_WITH_LOADING: u32 = 40;
@@ -171,8 +173,13 @@ fn play(
             });
         }
         watchdog.moved_if(is_paused);
-        if watchdog.is_stuck(flow.passed(), Instant::now()) {
+        let now = Instant::now();
+        if watchdog.is_stuck(flow.passed(), now) {
             return Err(stuck(pipeline, &flow, watch));
+        }
+        if watchdog.is_quiet(now) && is_dead(pipeline) {
+            return Err(Failure::new(FailureKind::InputDamaged)
+                .detail("its demuxer gave up without saying why"));
         }
     }
 }
@@ -217,6 +224,25 @@ impl States {
 /// Takes a pipeline down, within a limit.
 pub fn stop(pipeline: &gst::Pipeline) -> Result<(), Failure> {
     States::of(pipeline).stop()
+}
+
+/// Whether no thread is left in the pipeline that could move anything. decodebin and parsebin swallow the error
+/// of a demuxer that fails while it is being added: then no error, no pad and no end ever comes.
+fn is_dead(pipeline: &gst::Pipeline) -> bool {
+    let (_, state, pending) = pipeline.state(gst::ClockTime::ZERO);
+    // One that is still opening its files has no threads yet.
+    if state < gst::State::Paused && pending == gst::State::VoidPending {
+        return false;
+    }
+    pipeline.iterate_recurse().into_iter().all(|element| {
+        element.is_ok_and(|element| {
+            element.current_state() >= gst::State::Paused
+                && element
+                    .pads()
+                    .iter()
+                    .all(|pad| pad.task_state() != gst::TaskState::Started)
+        })
+    })
 }
 
 fn stuck(pipeline: &gst::Pipeline, flow: &Flow, watch: &Watch) -> Failure {
@@ -373,6 +399,11 @@ impl Watchdog {
             1
         };
         now - self.last_movement >= self.limit * patience
+    }
+
+    /// Whether it is worth a look if anything can still move.
+    fn is_quiet(&self, now: Instant) -> bool {
+        !self.is_loading && now - self.last_movement >= QUIET
     }
 }
 

@@ -80,7 +80,9 @@ fn strips(path: &Path, width: usize) -> Result<Strips, String> {
         .args(["-v", "info", "-nostats", "-copyts", "-i"])
         .arg(path)
         .args(["-map", "0:v:0", "-vf"])
-        .arg(format!("showinfo=checksum=0,crop=iw:{STRIP}:0:0"))
+        .arg(format!(
+            "showinfo=checksum=0,format=rgb24,crop=iw:{STRIP}:0:0"
+        ))
         .args(["-vsync", "passthrough", "-f", "rawvideo"])
         .args(["-pix_fmt", "rgb24", "-"])
         .stdin(Stdio::null())

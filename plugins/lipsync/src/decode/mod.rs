@@ -3,6 +3,7 @@
 pub mod alpha;
 mod editlist;
 mod gapless;
+mod index;
 mod leftover;
 mod png;
 mod range;
@@ -58,9 +59,9 @@ pub fn is_file(uri: &str) -> bool {
         .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("file"))
 }
 
-/// Sees that the tracks of an MP4 file come, to their end, whatever its edit lists skip at the beginning.
+/// Sees that of an MP4 or QuickTime file all is played, for its time and in its shape.
 pub fn whole_movie(decode: &gst::Element) {
-    on_element(decode, "qtdemux", editlist::apply);
+    on_element(decode, "qtdemux", index::apply);
 }
 
 /// Sees that the sound of a file comes whole and at its time: applies the edit lists of MP4 files, cuts

@@ -85,6 +85,7 @@ pub struct Playback {
     /// One frame is held back, because only the next one tells how long it lasts.
     ahead: Option<Frame>,
     last_period: Option<ClockTime>,
+    shortest_period: Option<ClockTime>,
     /// Frames given in this pass.
     given: u64,
     /// What the first pass found, for playing backwards.
@@ -112,6 +113,7 @@ impl Playback {
             phase: Phase::Forwards,
             ahead: None,
             last_period: None,
+            shortest_period: None,
             given: 0,
             chunks: Vec::new(),
             last_start: None,
@@ -243,6 +245,8 @@ impl Playback {
                     frame.duration = next.start - frame.start;
                 }
                 self.last_period = Some(frame.duration);
+                let shortest = self.shortest_period.unwrap_or(frame.duration);
+                self.shortest_period = Some(shortest.min(frame.duration));
                 self.know(&frame);
                 return Ok(Step::Show(self.given(frame)));
             }
@@ -466,7 +470,7 @@ impl Playback {
             .or(buffer.duration())
             .filter(|duration| *duration >= SHORTEST)
             .or_else(|| claimed_rate(&caps).and_then(as_rate).map(Rate::period))
-            .or(self.last_period)
+            .or(self.usual_period())
             .unwrap_or(DEFAULT_PERIOD);
         let time = buffer.pts().and_then(|pts| {
             let segment = sample.segment()?.downcast_ref::<ClockTime>()?;
@@ -488,6 +492,12 @@ impl Playback {
             start,
             duration,
         })
+    }
+
+    /// How long a frame lasts of which nothing is said: as long as the one before it, if that was no gap.
+    fn usual_period(&self) -> Option<ClockTime> {
+        let (last, shortest) = self.last_period.zip(self.shortest_period)?;
+        Some(if last > shortest * 3 { shortest } else { last })
     }
 
     fn fail(&self, error: impl FnOnce(String) -> Error) -> Stop {

@@ -454,7 +454,7 @@ impl Reader {
             .as_deref()
             .is_some_and(|t| t.starts_with("image/"));
         // An animation says how long its frames last.
-        is_image && !matches!(inner.times, Times::Given(_))
+        is_image && !matches!(&inner.times, Times::Given(durations) if durations.len() > 1)
     }
 
     /// What the user should know of the file, each thing once.
