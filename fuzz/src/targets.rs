@@ -164,7 +164,7 @@ pub fn template(data: &[u8]) {
 
 /// As a table and as JSON Lines.
 pub fn list(data: &[u8]) {
-    if let Ok(decoded) = text::decode(data) {
+    if let Ok((decoded, _)) = text::decode(data) {
         text::delimiter(&decoded);
         text::without_comments(&decoded);
     }

@@ -12,7 +12,7 @@ use crate::application::{Batch, Ended, Plan};
 use crate::batch::confine::Confine;
 use crate::batch::files::{self, Pairing};
 use crate::batch::pattern::Pattern;
-use crate::batch::{self, list, place};
+use crate::batch::{self, list, place, text};
 use crate::cancel::Stop;
 use crate::error::{Failure, FailureKind};
 use crate::event::Event;
@@ -129,7 +129,7 @@ impl BatchArgs {
         options.place_files(&|file| normalised(Path::new(file)).display().to_string());
         let mut left_out = Vec::new();
         let jobs = match &self.list {
-            Some(list) => self.jobs_of_list(list, &options)?,
+            Some(list) => self.jobs_of_list(list, &options, &mut left_out)?,
             None => self.jobs_of_pairs(&options, &mut left_out)?,
         };
         if let Some(folder) = &self.work.confine {
@@ -237,7 +237,12 @@ impl BatchArgs {
         journals.flatten().collect()
     }
 
-    fn jobs_of_list(&self, path: &Path, shared: &JobOptions) -> Result<Vec<Planned>, Failure> {
+    fn jobs_of_list(
+        &self,
+        path: &Path,
+        shared: &JobOptions,
+        left_out: &mut Vec<Failure>,
+    ) -> Result<Vec<Planned>, Failure> {
         let rows = list::read(path).map_err(|e| {
             Failure::of(FailureKind::Usage, path)
                 .because(e)
@@ -250,6 +255,12 @@ impl BatchArgs {
                     .because(format_args!("line {}: {reason}", row.line))
                     .advice("Mend the line; nothing was started")
             };
+            if row.is_garbled {
+                let reason = format!("line {}: {}", row.line, text::NOT_UTF8);
+                let failure = Failure::of(FailureKind::Usage, path).because(reason);
+                left_out.push(failure.advice("Mend the line; the others are done without it"));
+                continue;
+            }
             let beside = |file: &str| normalised(&list::beside(path, file)).display().to_string();
             let mut options = shared.clone();
             let (mut face, mut speech, mut output) = (None, None, None);
@@ -277,7 +288,10 @@ impl BatchArgs {
                 _ => e,
             })?);
         }
-        Ok(jobs)
+        match left_out.first() {
+            Some(failure) if jobs.is_empty() => Err(failure.clone()),
+            _ => Ok(jobs),
+        }
     }
 
     fn planned(
