@@ -24,7 +24,10 @@
 //! Frames without a face pass untouched and are counted. With `end-mode=video`, as many frames come
 //! out as went in.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Relaxed, Release},
+};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -39,7 +42,7 @@ use super::loader::Loader;
 use super::progress::{self, Counters, Phase, Reporter};
 use super::properties;
 use super::settings::Settings;
-use super::stream::Stream;
+use super::stream::{Resets, Stream};
 use crate::runtime::{Interrupt, lock};
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -53,6 +56,9 @@ pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// Sample rate of the speech that the models hear, in Hz.
 pub const SAMPLE_RATE: i32 = 16_000;
 
+/// Name of the template of the pads that can be requested.
+const SPEAKERS: &str = "audio_%u";
+
 /// Between two looks at whether an interrupt is over.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -65,9 +71,8 @@ pub(super) struct State {
     pub(super) oldest: Option<gst::ClockTime>,
     /// As it was declared last.
     pub(super) latency: Option<Latency>,
-    /// Resets that came while the streaming thread had the stream.
-    reset_video: bool,
-    reset_speech: bool,
+    /// Came while the streaming thread had the stream.
+    resets: Resets,
     /// Caps that came before the stream was there.
     pub(super) video_info: Option<gst_video::VideoInfo>,
     /// Those of the video that came before the output has begun.
@@ -88,8 +93,8 @@ pub struct LipSync {
     pub(super) has_warned: AtomicBool,
     /// Of channels that cancel each other.
     pub(super) has_told_of_channels: AtomicBool,
-    /// Whether anything before this looks for faces.
-    pub(super) has_looked_for_tracker: AtomicBool,
+    /// Pads that take speech have come or gone.
+    pub(super) have_pads_changed: AtomicBool,
 }
 
 impl LipSync {
@@ -112,24 +117,21 @@ impl LipSync {
         {
             let mut state = lock(&self.state);
             // What was flushed before was nothing to it.
-            state.reset_video = false;
-            state.reset_speech = false;
+            state.resets = Resets::default();
             stream.frames = state.video_info.clone().map(Frames::new);
         }
         self.counters.set_phase(Phase::Running);
+        self.renew_voices(&mut stream);
         self.declare_latency(&mut stream, &self.settings());
         Some(stream)
     }
 
     pub(super) fn put_back(&self, mut stream: Box<Stream>) {
         loop {
-            let (video, speech) = {
+            let resets = {
                 let mut state = lock(&self.state);
-                let resets = (
-                    std::mem::take(&mut state.reset_video),
-                    std::mem::take(&mut state.reset_speech),
-                );
-                if resets == (false, false) {
+                let resets = std::mem::take(&mut state.resets);
+                if resets.is_empty() {
                     state.oldest = stream.oldest();
                     if state.loader.is_some() {
                         state.stream = Some(stream);
@@ -139,15 +141,15 @@ impl LipSync {
                 resets
             };
             // Not under the lock: a batch in work is waited for.
-            stream.reset(video, speech);
+            stream.reset(&resets);
         }
     }
 
-    pub(super) fn reset(&self, video: bool, speech: bool) {
+    pub(super) fn reset(&self, resets: Resets) {
         let stream = {
             let mut state = lock(&self.state);
-            state.reset_video |= video;
-            state.reset_speech |= speech;
+            state.resets.video |= resets.video;
+            state.resets.speech.extend(resets.speech);
             state.stream.take()
         };
         if let Some(stream) = stream {
@@ -170,6 +172,7 @@ impl ObjectSubclass for LipSync {
     const NAME: &'static str = "GstLipSync";
     type Type = super::LipSync;
     type ParentType = gst_base::Aggregator;
+    type Interfaces = (gst::ChildProxy,);
 
     fn with_class(klass: &Self::Class) -> Self {
         let pad = |name: &str| {
@@ -188,7 +191,7 @@ impl ObjectSubclass for LipSync {
             interrupt: Arc::default(),
             has_warned: AtomicBool::default(),
             has_told_of_channels: AtomicBool::new(false),
-            has_looked_for_tracker: AtomicBool::new(false),
+            have_pads_changed: AtomicBool::new(true),
         }
     }
 }
@@ -249,19 +252,16 @@ impl ElementImpl for LipSync {
                 .rate(SAMPLE_RATE)
                 .channels_range(1..)
                 .build();
-            let template = |name, direction, caps: &gst::Caps| {
-                gst::PadTemplate::with_gtype(
-                    name,
-                    direction,
-                    gst::PadPresence::Always,
-                    caps,
-                    gst_base::AggregatorPad::static_type(),
-                )
-            };
+            use gst::PadDirection::{Sink, Src};
+            use gst::PadPresence::{Always, Request};
+            let pad = gst_base::AggregatorPad::static_type();
+            let speaker = super::LipSyncAudioPad::static_type();
+            let template = gst::PadTemplate::with_gtype;
             [
-                template("video", gst::PadDirection::Sink, &video),
-                template("audio", gst::PadDirection::Sink, &audio),
-                template("src", gst::PadDirection::Src, &video),
+                template("video", Sink, Always, &video, pad),
+                template("audio", Sink, Always, &audio, pad),
+                template(SPEAKERS, Sink, Request, &audio, speaker),
+                template("src", Src, Always, &video, pad),
             ]
             .into_iter()
             .flatten()
@@ -269,9 +269,91 @@ impl ElementImpl for LipSync {
         });
         &TEMPLATES
     }
+
+    fn request_new_pad(
+        &self,
+        template: &gst::PadTemplate,
+        name: Option<&str>,
+        caps: Option<&gst::Caps>,
+    ) -> Option<gst::Pad> {
+        let pad = self.parent_request_new_pad(template, name, caps)?;
+        self.have_pads_changed.store(true, Release);
+        self.obj().child_added(&pad, &pad.name());
+        Some(pad)
+    }
+
+    fn release_pad(&self, pad: &gst::Pad) {
+        gst::debug!(CAT, imp = self, "{} is released", pad.name());
+        self.obj().child_removed(pad, &pad.name());
+        self.parent_release_pad(pad);
+        self.have_pads_changed.store(true, Release);
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        let obj = self.obj();
+        // The base class would wait for it for ever.
+        if transition == gst::StateChange::ReadyToPaused
+            && !self.audio.is_linked()
+            && self.speech_pads().len() > 1
+        {
+            gst::debug!(CAT, imp = self, "All speech comes on request pads");
+            let _ = obj.remove_pad(&self.audio);
+        }
+        let result = self.parent_change_state(transition);
+        if transition == gst::StateChange::PausedToReady && self.audio.parent().is_none() {
+            let _ = obj.add_pad(&self.audio);
+        }
+        result
+    }
+}
+
+impl ChildProxyImpl for LipSync {
+    fn children_count(&self) -> u32 {
+        self.request_pads().count() as u32
+    }
+
+    fn child_by_index(&self, index: u32) -> Option<glib::Object> {
+        let pad = self.request_pads().nth(index as usize);
+        pad.map(|pad| pad.upcast())
+    }
+
+    fn child_by_name(&self, name: &str) -> Option<glib::Object> {
+        let pad = self.request_pads().find(|pad| pad.name() == name);
+        pad.map(|pad| pad.upcast())
+    }
 }
 
 impl AggregatorImpl for LipSync {
+    fn create_new_pad(
+        &self,
+        template: &gst::PadTemplate,
+        name: Option<&str>,
+        _caps: Option<&gst::Caps>,
+    ) -> Option<gst_base::AggregatorPad> {
+        if template.name_template() != SPEAKERS {
+            gst::error!(CAT, imp = self, "{} can't be requested", template.name());
+            return None;
+        }
+        let obj = self.obj();
+        let is_free = |name: &String| obj.static_pad(name).is_none();
+        let asked = name.filter(|name| name.strip_prefix("audio_").is_some_and(is_number));
+        let name = match asked {
+            Some(name) => Some(name.to_string()).filter(is_free),
+            None => (0..).map(|n: u32| format!("audio_{n}")).find(is_free),
+        };
+        let Some(name) = name else {
+            gst::error!(CAT, imp = self, "The pad {asked:?} is there already");
+            return None;
+        };
+        let pad = gst::PadBuilder::<super::LipSyncAudioPad>::from_template(template);
+        let pad = pad.name(name).build();
+        pad.imp().count();
+        Some(pad.upcast())
+    }
+
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         self.parent_start()?;
         let settings = self.settings();
@@ -282,13 +364,10 @@ impl AggregatorImpl for LipSync {
         let weak = self.obj().downgrade();
         let reporter = Reporter::start(weak.clone(), self.counters.clone()).map_err(failed)?;
         self.interrupt.clear();
-        for told in [
-            &self.has_warned,
-            &self.has_told_of_channels,
-            &self.has_looked_for_tracker,
-        ] {
+        for told in [&self.has_warned, &self.has_told_of_channels] {
             told.store(false, Relaxed);
         }
+        self.have_pads_changed.store(true, Release);
         let loader = Loader::start(weak, settings, self.interrupt.clone()).map_err(failed)?;
         *lock(&self.state) = State {
             loader: Some(Arc::new(loader)),
@@ -377,6 +456,11 @@ impl AggregatorImpl for LipSync {
 }
 
 impl LipSync {
+    fn request_pads(&self) -> impl Iterator<Item = super::LipSyncAudioPad> + use<> {
+        let pads = self.obj().sink_pads().into_iter();
+        pads.filter_map(|pad| pad.downcast().ok())
+    }
+
     /// What the streaming thread returns when it got nowhere. Where the video alone is flushed, the
     /// parent goes on calling: then it is not an end, and no reason to spin.
     fn give_up(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -386,4 +470,8 @@ impl LipSync {
         std::thread::sleep(PAUSE);
         Err(gst_base::AGGREGATOR_FLOW_NEED_DATA)
     }
+}
+
+fn is_number(text: &str) -> bool {
+    text.parse::<u32>().is_ok()
 }
