@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cancel::Cancel;
-use crate::error::Failure;
+use crate::error::{Failure, FailureKind};
 use crate::event::{Estimate, Plan};
 use crate::job::{Job, folder_of};
 use crate::pipeline::probe::{self, Video};
@@ -38,7 +38,16 @@ pub fn dry_run(job: &Job, cancel: &Cancel) -> Result<Plan, Failure> {
     }
     let sample = sample::sample(&job.face, prepared.face.duration, cancel)?;
     let mut plan = prepared.plan(job);
-    if sample.most_faces > 1 {
+    let speakers = job.dialogue.len();
+    if (sample.most_faces as usize) < speakers {
+        return Err(Failure::of(FailureKind::NoSpeaker, &job.face)
+            .because(format_args!(
+                "{speakers} are to speak, and the frames looked at show at most {} faces at once",
+                sample.most_faces
+            ))
+            .advice("Give fewer speeches, or a video that shows all who speak"));
+    }
+    if sample.most_faces > 1 && speakers == 0 {
         let which = match (job.parameter("face-select"), job.parameter("face-index")) {
             (Some("index"), Some(number)) => format!("number {number} from the left"),
             (Some(which), _) => format!("the {which} one"),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Journal, Lease, Media, Result, state_of, text};
 use crate::event::{ErrorReport, JobState, Outcome, Progress};
-use crate::job::Job;
+use crate::job::{Job, Part};
 
 /// A batch, as the journal knows it.
 #[derive(Clone, Debug, Serialize)]
@@ -47,7 +47,11 @@ pub struct JobRow {
     pub state: JobState,
     pub output: PathBuf,
     pub face: PathBuf,
+    /// Of several speeches the first.
     pub speech: PathBuf,
+    /// Where several speak, who says what.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dialogue: Vec<Part>,
     pub attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
@@ -162,6 +166,7 @@ impl Journal {
                 output: PathBuf::from(row.get::<_, String>(2)?),
                 face: spec.face,
                 speech: spec.speech,
+                dialogue: spec.dialogue,
                 attempts: row.get(4)?,
                 progress: progress.map(|p| serde_json::from_str(&p)).transpose()?,
                 outcome: outcome.map(|o| serde_json::from_str(&o)).transpose()?,

@@ -43,12 +43,22 @@ pub struct LearnCounts {
     pub mouths: u64,
 }
 
+/// What `lipsync` knows of those who speak.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Speakers {
+    /// Of each pad `audio_N`, in the order of their numbers, the frames in which it moved a face.
+    pub frames: Vec<u64>,
+    /// The most faces in one frame.
+    pub most_faces: u64,
+}
+
 /// What a running pipeline has to say.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
     Phase(Phase),
     Counts(Counts),
     Learnt(LearnCounts),
+    Speakers(Speakers),
     Warning { message: String, source: String },
     Message(String),
 }
@@ -144,7 +154,10 @@ fn play(
                             counts = Some(*now);
                         }
                         // Each of its buffers is seen to move.
-                        Report::Learnt(_) | Report::Warning { .. } | Report::Message(_) => {}
+                        Report::Learnt(_)
+                        | Report::Speakers(_)
+                        | Report::Warning { .. }
+                        | Report::Message(_) => {}
                     }
                     report(item);
                 }
@@ -334,7 +347,30 @@ fn progress_of(structure: &gst::StructureRef) -> Vec<Report> {
         inference_time: time("inference-time"),
         render_time: time("render-time"),
     };
-    vec![Report::Phase(phase), Report::Counts(counts)]
+    vec![
+        Report::Phase(phase),
+        Report::Counts(counts),
+        Report::Speakers(speakers_of(structure)),
+    ]
+}
+
+fn speakers_of(structure: &gst::StructureRef) -> Speakers {
+    let speakers = structure.get::<gst::Array>("speakers").ok();
+    let mut frames: Vec<(u32, u64)> = speakers
+        .iter()
+        .flat_map(|speakers| speakers.iter())
+        .filter_map(|speaker| {
+            let speaker = speaker.get::<gst::Structure>().ok()?;
+            let pad: &str = speaker.get("pad").ok()?;
+            let number = pad.strip_prefix("audio_")?.parse().ok()?;
+            Some((number, speaker.get("frames").ok()?))
+        })
+        .collect();
+    frames.sort_unstable();
+    Speakers {
+        frames: frames.into_iter().map(|(_, frames)| frames).collect(),
+        most_faces: structure.get("most-faces").unwrap_or(0),
+    }
 }
 
 /// Tells slow from stuck: stuck is what moves nothing within the limit.

@@ -78,6 +78,7 @@ fn may_pass(kind: FailureKind) -> bool {
         | FailureKind::NoSoundTrack
         | FailureKind::NoPicture
         | FailureKind::NoFace
+        | FailureKind::NoSpeaker
         | FailureKind::InputTooLarge
         | FailureKind::FormatUnsupported
         | FailureKind::MediaOdd

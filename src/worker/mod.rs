@@ -22,7 +22,9 @@ use crate::cancel::Cancel;
 use crate::digest;
 use crate::error::{Failure, FailureKind};
 use crate::estimate;
-use crate::event::{Body, JobState, Outcome, Phase, Plan, Progress, display, seconds};
+use crate::event::{
+    Body, JobState, Outcome, Phase, Plan, Progress, SpeakerSummary, display, seconds,
+};
 use crate::job::{self, Job, Length, Limit, LoopMode};
 use crate::journal::Stamp;
 use crate::pipeline::classify::Files;
@@ -30,7 +32,7 @@ use crate::pipeline::flow::Tail;
 use crate::pipeline::mp4;
 use crate::pipeline::probe::{self, Kind, Probe, Role};
 use crate::pipeline::reading;
-use crate::pipeline::runner::{self, Counts, Report, Watch};
+use crate::pipeline::runner::{self, Counts, Report, Speakers, Watch};
 use crate::pipeline::template::{self, Template, TemplateError, Values, nanoseconds};
 use crate::pipeline::verify::{self, Expected};
 use crate::publish;
@@ -147,7 +149,8 @@ fn finish(outcome: Outcome, emit: &mut dyn FnMut(Body)) -> Outcome {
 pub struct Prepared {
     pub template: Template,
     pub face: Probe,
-    pub speech: Probe,
+    /// One, or that of each speaker.
+    pub speeches: Vec<Probe>,
     pub loop_mode: LoopMode,
     pub limit: Limit,
     pub length: Length,
@@ -159,7 +162,7 @@ pub struct Prepared {
 
 /// Checks and probes all that can be known beforehand.
 pub fn prepare(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
-    let template = Template::load(&job.template).map_err(|e| template_failure(&e))?;
+    let template = load_template(job)?;
     job.check_files()?;
     if job.output.is_none() && template.param("output").is_some() {
         return Err(Failure::new(FailureKind::Usage)
@@ -180,6 +183,32 @@ pub fn prepare(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
     prepare_with(template, job, &probe::probe_within, cancel)
 }
 
+/// The template of a job, for as many as speak in it.
+fn load_template(job: &Job) -> Result<Template, Failure> {
+    let template = Template::load(&job.template).map_err(|e| template_failure(&e))?;
+    match (template.is_for_speakers(), job.dialogue.len()) {
+        (false, 0) => Ok(template),
+        (true, speakers @ 1..) => template
+            .for_speakers(speakers)
+            .map_err(|e| template_failure(&e)),
+        (true, 0) => Err(Failure::new(FailureKind::Usage)
+            .because(format_args!(
+                "template `{}` is for several speakers, and who says the speech is not said",
+                template.name()
+            ))
+            .advice("Say who speaks: --speech left=a.wav --speech right=b.wav")),
+        (false, _) => Err(Failure::new(FailureKind::Usage)
+            .because(format_args!(
+                "template `{}` is for one speaker",
+                template.name()
+            ))
+            .advice(
+                "Leave --template away, or make one of your own from `dialogue`, with a part \
+                 between `#! each speaker` and `#! end`",
+            )),
+    }
+}
+
 /// A name must not promise another kind of file than the template writes.
 fn check_extension(template: &str, output: &Path) -> Result<(), Failure> {
     let kind = |extension: &str| match extension {
@@ -189,7 +218,7 @@ fn check_extension(template: &str, output: &Path) -> Result<(), Failure> {
         _ => None,
     };
     let own = match template {
-        "file" | "compare" => "file",
+        "file" | "compare" | "dialogue" => "file",
         "webm" | "lossless" => template,
         // Of other templates it isn't known what they write.
         _ => return Ok(()),
@@ -209,7 +238,7 @@ fn check_extension(template: &str, output: &Path) -> Result<(), Failure> {
 
 /// As [`prepare`], whatever becomes of the output; `look` finds out what is in a file.
 pub fn prepare_inputs(job: &Job, look: &Look<'_>, cancel: &Cancel) -> Result<Prepared, Failure> {
-    let template = Template::load(&job.template).map_err(|e| template_failure(&e))?;
+    let template = load_template(job)?;
     job.check_files()?;
     prepare_with(template, job, look, cancel)
 }
@@ -228,17 +257,22 @@ fn prepare_with(
         .and_then(|most| most.parse().ok())
         .unwrap_or(decode::MOST_PIXELS);
     // Side by side: what takes time is starting decoders.
-    let (face, speech) = std::thread::scope(|scope| {
-        let speech = scope.spawn(|| look(&job.speech, Role::Speech, most_pixels));
+    let (face, speeches) = std::thread::scope(|scope| {
+        let speeches: Vec<_> = job
+            .speeches()
+            .map(|file| scope.spawn(move || look(file, Role::Speech, most_pixels)))
+            .collect();
         let face = look(&job.face, Role::Face, most_pixels);
         let panicked = |_| Err(Failure::new(FailureKind::Internal).detail("the probe panicked"));
-        (face, speech.join().unwrap_or_else(panicked))
+        let speeches = speeches.into_iter();
+        let speeches = speeches.map(|speech| speech.join().unwrap_or_else(panicked));
+        (face, speeches.collect::<Result<Vec<Probe>, _>>())
     });
-    let (face, speech) = (face?, speech?);
+    let (face, speeches) = (face?, speeches?);
     cancel.check()?;
-    let loop_mode = job.effective_loop_mode(face.duration, speech.duration);
-    let (limit, length) =
-        job::output_length(job.end_mode, loop_mode, face.duration, speech.duration)?;
+    let speech = Length::of_the_longest(speeches.iter().map(|speech| speech.duration));
+    let loop_mode = job.effective_loop_mode(face.duration, speech);
+    let (limit, length) = job::output_length(job.end_mode, loop_mode, face.duration, speech)?;
     let longest_frame = match job.parameter("longest-frame") {
         Some(time) => nanoseconds(time).and_then(|n| u64::try_from(n).ok()),
         // Templates of one's own may not have it, and then it is the element's.
@@ -248,7 +282,7 @@ fn prepare_with(
         longest_frame: longest_frame.map_or(repeat::LONGEST_FRAME, gst::ClockTime::from_nseconds),
         template,
         face,
-        speech,
+        speeches,
         loop_mode,
         limit,
         length,
@@ -293,6 +327,14 @@ impl Prepared {
         asked.or_else(usual)?.parse().ok()
     }
 
+    /// The file of the speech that lasts longest.
+    fn longest_speech<'a>(&self, job: &'a Job) -> &'a Path {
+        let lengths = self.speeches.iter().map(|speech| speech.duration.known());
+        let files = job.speeches().zip(lengths);
+        let longest = files.max_by_key(|(_, length)| *length);
+        longest.map_or(&job.speech, |(file, _)| file)
+    }
+
     fn colours(&self, job: &Job) -> Option<String> {
         self.face
             .video?
@@ -303,13 +345,25 @@ impl Prepared {
     pub fn plan(&self, job: &Job) -> Plan {
         // What is wrong with a model is said by the element.
         let model = Model::resolve(job.parameter("model").map(Path::new)).ok();
+        let mut speeches = self.speeches.iter().zip(job.speeches());
+        let mut speeches: Vec<_> = speeches
+            .by_ref()
+            .map(|(probe, file)| probe.summary(file))
+            .collect();
+        let said = job.dialogue.iter().zip(&speeches);
+        let speakers = said.map(|(part, speech)| SpeakerSummary {
+            who: part.who.to_string(),
+            speech: speech.clone(),
+        });
+        let speakers = speakers.collect();
         Plan {
             model_lacks: model
                 .as_ref()
                 .and_then(|model| model.lacking().map(display)),
             model: model.map(|model| model.name().into()),
             face: self.face.summary(&job.face),
-            speech: self.speech.summary(&job.speech),
+            speech: speeches.swap_remove(0),
+            speakers,
             output: job.output.as_deref().map(display),
             template: self.template.name().into(),
             end_mode: job.end_mode.name().into(),
@@ -331,23 +385,57 @@ impl Prepared {
                 self.face.videos
             ));
         }
-        if self.speech.sounds > 1 {
-            let taken = match job.parameter("speech-track") {
+        for (number, speech) in self.speeches.iter().enumerate() {
+            if speech.sounds < 2 {
+                continue;
+            }
+            let (parameter, of) = match job.dialogue.get(number) {
+                Some(part) => (
+                    format!("speech-track-{number}"),
+                    format!("{}, which {} says,", display(&part.file), part.who),
+                ),
+                None => ("speech-track".into(), "the speech".into()),
+            };
+            let taken = match job.parameter(&parameter) {
                 None | Some("-1") => "the one that is marked as default, or else the first,",
                 Some(number) => &format!("number {number}"),
             };
             choices.push(format!(
-                "of {} tracks of sound in the speech {taken} is taken; --set speech-track=N takes another",
-                self.speech.sounds
+                "of {} tracks of sound in {of} {taken} is taken; --set {parameter}=N takes another",
+                speech.sounds
             ));
+        }
+        if !job.dialogue.is_empty() {
+            let heard = job.dialogue.iter().enumerate().filter(|(number, _)| {
+                let volume = job.parameter(&format!("volume-{number}"));
+                volume.and_then(|v| v.parse().ok()) != Some(0.0)
+            });
+            let heard: Vec<_> = heard.map(|(_, part)| part.who.to_string()).collect();
+            choices.push(match heard.len() == job.dialogue.len() {
+                true => "all speakers are heard; --sound WHO lets one be heard alone".into(),
+                false => format!(
+                    "heard is {}; --sound mix lets all be heard",
+                    heard.join(", ")
+                ),
+            });
+            choices.push(
+                "each speaker's own mouths are learnt on the way, and until then the mouth is warped; \
+                 faces without a speech stay as they are"
+                    .into(),
+            );
         }
         choices
     }
 
     fn values(&self, job: &Job, location: Option<String>) -> Result<Values, Failure> {
-        let mut values = Values::new()
-            .set("face", job::uri_of(&job.face)?)
-            .set("speech", job::uri_of(&job.speech)?);
+        let mut values = Values::new().set("face", job::uri_of(&job.face)?);
+        for (number, speech) in job.speeches().enumerate() {
+            let name = match job.dialogue.is_empty() {
+                true => "speech".into(),
+                false => format!("speech-{number}"),
+            };
+            values.insert(name, job::uri_of(speech)?);
+        }
         if let Some(location) = location {
             values.insert("output", location);
         }
@@ -389,6 +477,7 @@ struct Attempt<'a> {
     urls: Vec<String>,
     state: Option<JobState>,
     tracker: Tracker,
+    speakers: Speakers,
 }
 
 impl<'a> Attempt<'a> {
@@ -404,6 +493,7 @@ impl<'a> Attempt<'a> {
             urls,
             state: None,
             tracker: Tracker::new(begin),
+            speakers: Speakers::default(),
         }
     }
 
@@ -482,7 +572,7 @@ impl<'a> Attempt<'a> {
             .map_err(|e| template_failure(&e))?;
         let files = Files {
             face: job.face.clone(),
-            speech: job.speech.clone(),
+            speeches: job.speeches().map(Path::to_owned).collect(),
             output: job.output.clone(),
             model: values.get("model").map(Into::into),
         };
@@ -512,8 +602,35 @@ impl<'a> Attempt<'a> {
         if counts.frames_without_face == counts.frames {
             return Err(Failure::of(FailureKind::NoFace, &job.face));
         }
+        self.check_speakers(job)?;
         self.check_length(job, prepared, counts.position)?;
         Ok(Some(counts.position))
+    }
+
+    /// Whether each speech was said by somebody.
+    fn check_speakers(&self, job: &Job) -> Result<(), Failure> {
+        let speakers = job.dialogue.iter().zip(&self.speakers.frames);
+        let Some((silent, _)) = speakers.filter(|(_, frames)| **frames == 0).next() else {
+            return Ok(());
+        };
+        let (speakers, faces) = (job.dialogue.len(), self.speakers.most_faces);
+        let failure = Failure::of(FailureKind::NoSpeaker, &silent.file);
+        Err(if (faces as usize) < speakers {
+            failure
+                .because(format_args!(
+                    "no face says it: {speakers} speak, and the picture shows at most {faces} at once"
+                ))
+                .advice("Give fewer speeches, or a video that shows all who speak")
+        } else {
+            failure
+                .because(format_args!(
+                    "no face says it: `{}` is none of the up to {faces} that are in the picture at once",
+                    silent.who
+                ))
+                .advice(
+                    "Name another: left, right, a number from the left, counted from 0, or picture:FILE",
+                )
+        })
     }
 
     /// Whether all of the input that says where the output ends was used: one frame is the limit.
@@ -534,8 +651,8 @@ impl<'a> Attempt<'a> {
             return Ok(());
         }
         let (file, kind) = match prepared.limit {
-            Limit::Face => (&job.face, reading::Kind::Video),
-            Limit::Speech => (&job.speech, reading::Kind::Audio),
+            Limit::Face => (job.face.as_path(), reading::Kind::Video),
+            Limit::Speech => (prepared.longest_speech(job), reading::Kind::Audio),
         };
         let reading = reading::times(file, &Watch::of(job), self.cancel)?;
         match lengths::judge(promised, position, frame, &reading, kind) {
@@ -565,6 +682,7 @@ impl<'a> Attempt<'a> {
                 source: Some(source),
             }),
             Report::Message(message) => self.send(Body::Message { message }),
+            Report::Speakers(speakers) => self.speakers = speakers,
             // Of another pipeline: see `learn_face`.
             Report::Learnt(_) => {}
         }

@@ -108,7 +108,7 @@ impl ObjectImpl for LipSyncAudioPad {
                     .build(),
                 glib::ParamSpecString::builder("picture")
                     .nick("Picture")
-                    .blurb("Whose speech this is, by a picture of the face; it counts instead of track and position")
+                    .blurb("Whose speech this is, by a picture in which the face looks as in the video, such as a still of it; it counts instead of track and position")
                     .mutable_ready()
                     .build(),
                 properties::strength(),
@@ -120,7 +120,8 @@ impl ObjectImpl for LipSyncAudioPad {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        if let Err(error) = lock(&self.properties).set(pspec.name(), value) {
+        let result = lock(&self.properties).set(pspec.name(), value);
+        if let Err(error) = result {
             gst::error!(CAT, imp = self, "Property {}: {error}", pspec.name());
         }
     }

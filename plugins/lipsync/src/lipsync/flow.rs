@@ -37,7 +37,6 @@ impl LipSync {
         stream: &mut Stream,
         timeout: bool,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        self.renew_voices(stream);
         let before = self.counters.frames.load(Relaxed);
         while let Step::Again = self.step(stream)? {}
         if timeout && self.counters.frames.load(Relaxed) == before {
@@ -90,6 +89,7 @@ impl LipSync {
             }
             return self.finish(stream, &self.settings());
         };
+        self.renew_voices(stream)?;
         if buffer.flags().contains(gst::BufferFlags::GAP) && buffer.size() == 0 {
             self.video.drop_buffer();
             self.push_all(stream, &self.settings())?;
@@ -183,7 +183,7 @@ impl LipSync {
                 roi::shift(&mut faces, -(x as f32), -(y as f32));
             }
         }
-        let wanted = self.wanted(stream, settings, time, &faces);
+        let wanted = self.wanted(stream, settings, time, &buffer, &faces);
         if passthrough {
             gst::log!(CAT, imp = self, "The frame at {time:?} stays as it is");
         } else if wanted.iter().all(|wanted| wanted.faces.is_empty()) {

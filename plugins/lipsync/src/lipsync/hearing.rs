@@ -1,17 +1,21 @@
 //! The streaming thread's way with speech: which pads there are, what has come on each, and whose it is.
 
+use std::path::Path;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 
+use super::audio_pad::Whose;
 use super::cast::Silent;
 use super::imp::{CAT, LipSync, SAMPLE_RATE};
+use super::portrait;
 use super::settings::Settings;
 use super::stream::{Stream, Wanted};
 use super::voice::Voice;
 use crate::face::Face;
+use crate::video;
 
 /// Nanoseconds as samples of the speech, rounded to the nearest.
 fn samples(ns: i64) -> i64 {
@@ -29,9 +33,9 @@ impl LipSync {
     }
 
     /// Follows the pads that came and went.
-    pub(super) fn renew_voices(&self, stream: &mut Stream) {
+    pub(super) fn renew_voices(&self, stream: &mut Stream) -> Result<(), gst::FlowError> {
         if !self.have_pads_changed.swap(false, AcqRel) {
-            return;
+            return Ok(());
         }
         let pads = self.speech_pads();
         gst::debug!(CAT, imp = self, "{} pads take speech", pads.len());
@@ -39,6 +43,39 @@ impl LipSync {
             self.counters
                 .speaker(&pad.name(), pad.is::<super::LipSyncAudioPad>())
         });
+        let settings = self.settings();
+        let Stream {
+            voices, portraits, ..
+        } = stream;
+        for voice in voices {
+            if let Whose::Picture(path) = &voice.settings(&settings).whose {
+                gst::info!(CAT, obj = voice.pad, "Whoever looks like {path:?} speaks");
+                portraits.read(path).map_err(|error| {
+                    self.post_portrait_error(path, &error);
+                    gst::FlowError::Error
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn post_portrait_error(&self, path: &Path, error: &portrait::Error) {
+        let kind = match error {
+            portrait::Error::Unreadable { .. } => "not-media",
+            portrait::Error::NoFace { .. } => "picture-without-face",
+            portrait::Error::Face(_) => "model-missing",
+        };
+        let details = gst::Structure::builder("details")
+            .field("kind", kind)
+            .field("path", path.display().to_string())
+            .build();
+        gst::element_imp_error!(
+            self,
+            gst::ResourceError::Read,
+            ("{error}"),
+            ["property picture of a pad audio_%u"],
+            details: details
+        );
     }
 
     /// Takes speech from the pads until there is enough for the frame at `time`. False: wait for more.
@@ -122,6 +159,7 @@ impl LipSync {
         stream: &mut Stream,
         settings: &Settings,
         time: Option<gst::ClockTime>,
+        buffer: &gst::BufferRef,
         faces: &[Face],
     ) -> Vec<Wanted> {
         // Where somebody follows faces, those that are not followed are bystanders.
@@ -140,9 +178,18 @@ impl LipSync {
             .map(|(voice, settings)| (voice.id, settings.whose.clone()))
             .collect();
         let needs_points = stream.needs_points;
-        let parts = stream
-            .cast
-            .parts(&voices, faces, time, needs_points, &mut |_| None);
+        let Stream {
+            cast,
+            portraits,
+            frames,
+            ..
+        } = stream;
+        let mut likeness = |path: &Path| {
+            let info = frames.as_ref()?.info();
+            let mapped = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).ok()?;
+            portraits.find(path, &video::frame(&mapped), faces)
+        };
+        let parts = cast.parts(&voices, faces, time, needs_points, &mut likeness);
         let mut wanted = Vec::with_capacity(parts.len());
         for ((index, settings), part) in settings.into_iter().enumerate().zip(parts) {
             let faces = part.unwrap_or_else(|why| {

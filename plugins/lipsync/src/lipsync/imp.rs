@@ -121,7 +121,7 @@ impl LipSync {
             stream.frames = state.video_info.clone().map(Frames::new);
         }
         self.counters.set_phase(Phase::Running);
-        self.renew_voices(&mut stream);
+        self.renew_voices(&mut stream).ok()?;
         self.declare_latency(&mut stream, &self.settings());
         Some(stream)
     }

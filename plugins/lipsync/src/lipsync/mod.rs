@@ -15,6 +15,7 @@ mod lateness;
 mod loader;
 mod mouth_shape;
 mod negotiate;
+mod portrait;
 mod progress;
 mod properties;
 mod settings;

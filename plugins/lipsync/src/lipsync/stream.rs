@@ -10,6 +10,7 @@ use super::animator::Animator;
 use super::cast::Cast;
 use super::frames::Frames;
 use super::latency::Latency;
+use super::portrait::Portraits;
 use super::voice::{Voice, VoiceId};
 use crate::face::Face;
 
@@ -65,6 +66,7 @@ pub struct Stream {
     pub voices: Vec<Voice>,
     next_voice: u32,
     pub cast: Cast,
+    pub portraits: Portraits,
     /// A face without points can't be drawn, or is a bystander.
     pub needs_points: bool,
     /// Somebody upstream looks for faces, if that was asked.
@@ -89,6 +91,7 @@ impl Stream {
             voices: Vec::new(),
             next_voice: 0,
             cast: Cast::default(),
+            portraits: Portraits::default(),
             has_tracker: None,
             frames: None,
             latency: None,
