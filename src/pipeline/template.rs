@@ -24,11 +24,13 @@
 //!
 //! A template can say something for each of several speakers: see [`each`].
 
+pub mod check;
 mod each;
 mod error;
 mod param;
+mod problem;
 mod quote;
-pub(super) mod scan;
+mod scan;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,9 +41,8 @@ use gst::prelude::*;
 pub use error::TemplateError;
 pub use param::{Default, Kind, Param, nanoseconds};
 pub use quote::for_shell;
-pub(super) use quote::unquote;
+use quote::unquote;
 
-use super::check;
 use scan::{Fault, Word};
 
 /// The templates in the binary: name and text.

@@ -93,7 +93,8 @@ pub fn on_element(
     });
 }
 
-fn on_any_element(
+/// As [`on_element`], for elements of all kinds.
+pub fn on_any_element(
     decode: &gst::Element,
     found: impl Fn(&gst::ElementFactory, &gst::Element) + Send + Sync + 'static,
 ) {

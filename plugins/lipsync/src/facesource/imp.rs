@@ -7,9 +7,11 @@ use gst_base::prelude::*;
 use gst_base::subclass::base_src::CreateSuccess;
 use gst_base::subclass::prelude::*;
 
+use super::back::Back;
 use super::error::{Error, display_name};
+use super::frames::{Frame, rate};
 use super::monitor::Monitor;
-use super::playback::{Frame, Playback, Step, rate};
+use super::playback::{Playback, Step};
 use super::reader::{Reader, Stop, Wanted};
 use super::schedule::{Rate, Schedule, Slot};
 use super::{Background, LoopMode};
@@ -40,6 +42,9 @@ struct Settings {
     even_size: bool,
     background: Background,
     longest_frame: gst::ClockTime,
+    cache_memory: u64,
+    cache_file: u64,
+    prefetch: bool,
 }
 
 impl Default for Settings {
@@ -52,6 +57,10 @@ impl Default for Settings {
             even_size: false,
             background: Background::default(),
             longest_frame: LONGEST_FRAME,
+            cache_memory: 128 << 20,
+            // Ten seconds between key frames at 3840x2160, and some room.
+            cache_file: 4 << 30,
+            prefetch: false,
         }
     }
 }
@@ -60,6 +69,7 @@ impl Default for Settings {
 #[derive(Debug, Default)]
 struct State {
     frames: u64,
+    decoded: u64,
     loops: u64,
     /// Of the output, where it ends by itself.
     duration: Option<gst::ClockTime>,
@@ -141,9 +151,27 @@ impl ObjectImpl for FaceSource {
                     .default_value(defaults.longest_frame.nseconds())
                     .mutable_ready()
                     .build(),
+                glib::ParamSpecUInt64::builder("cache-memory")
+                    .nick("Cache memory")
+                    .blurb("With loop-mode=ping-pong: bytes of decoded frames that are kept in memory on the way back")
+                    .default_value(defaults.cache_memory)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt64::builder("cache-file")
+                    .nick("Cache file")
+                    .blurb("With loop-mode=ping-pong: bytes of decoded frames that are kept in a temporary file where cache-memory is full (0 = none; in $TMPDIR, else /var/tmp); what fits nowhere is decoded again")
+                    .default_value(defaults.cache_file)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecBoolean::builder("prefetch")
+                    .nick("Prefetch")
+                    .blurb("With loop-mode=ping-pong: decode what comes after the end before it is reached, so that a live stream does not stall when it turns")
+                    .default_value(defaults.prefetch)
+                    .mutable_ready()
+                    .build(),
                 glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                     .nick("Statistics")
-                    .blurb("frames: frames sent; loops: how often the file's end (going backwards, its start) was passed")
+                    .blurb("frames: frames sent; decoded: frames that decoders were given; loops: how often the file's end (going backwards, its start) was passed")
                     .read_only()
                     .build(),
             ]
@@ -163,6 +191,9 @@ impl ObjectImpl for FaceSource {
             "longest-frame" => value
                 .get()
                 .map(|v| settings.longest_frame = gst::ClockTime::from_nseconds(v)),
+            "cache-memory" => value.get().map(|v| settings.cache_memory = v),
+            "cache-file" => value.get().map(|v| settings.cache_file = v),
+            "prefetch" => value.get().map(|v| settings.prefetch = v),
             _ => Ok(()),
         };
         if let Err(e) = result {
@@ -180,10 +211,14 @@ impl ObjectImpl for FaceSource {
             "even-size" => settings.even_size.to_value(),
             "background" => settings.background.to_value(),
             "longest-frame" => settings.longest_frame.nseconds().to_value(),
+            "cache-memory" => settings.cache_memory.to_value(),
+            "cache-file" => settings.cache_file.to_value(),
+            "prefetch" => settings.prefetch.to_value(),
             "stats" => {
                 let state = self.state.lock().unwrap();
                 gst::Structure::builder("facesource-stats")
                     .field("frames", state.frames)
+                    .field("decoded", state.decoded)
                     .field("loops", state.loops)
                     .build()
                     .to_value()
@@ -348,12 +383,16 @@ impl FaceSource {
             even_size: settings.even_size,
             background: settings.background.rgb(),
         };
-        let reader = Reader::open(&uri, &wanted, monitor).map_err(|e| Error::MissingCodec {
-            name: display_name(&uri),
-            codec: e.to_string(),
-        })?;
+        let open = move || {
+            Reader::open(&uri, &wanted, monitor.clone()).map_err(|e| Error::MissingCodec {
+                name: display_name(&uri),
+                codec: e.to_string(),
+            })
+        };
+        let reader = open()?;
+        let back = Back::new(Box::new(open), settings.cache_memory, settings.cache_file);
         Ok(Stream {
-            playback: Playback::new(reader, settings.loop_mode),
+            playback: Playback::new(reader, settings.loop_mode, back, settings.prefetch),
             settings,
             start: gst::ClockTime::ZERO,
             output: None,
@@ -397,7 +436,11 @@ impl FaceSource {
                 return Ok(Some(buffer));
             }
             let step = stream.playback.step()?;
-            self.state.lock().unwrap().loops = stream.playback.turns();
+            {
+                let mut state = self.state.lock().unwrap();
+                state.loops = stream.playback.turns();
+                state.decoded = stream.playback.decoded();
+            }
             for remark in stream.playback.reader().take_remarks() {
                 gst::element_imp_warning!(self, gst::StreamError::Format, ("{remark}"));
             }
@@ -406,12 +449,12 @@ impl FaceSource {
                 Step::Show(frame) => {
                     self.tell_repeats(stream, &frame);
                     let schedule = self.prepare(stream, &frame)?;
-                    schedule.show(frame.duration);
+                    schedule.show(frame.span.duration);
                     stream.frame = Some(frame.buffer);
                 }
                 Step::Only(frame) => {
                     let schedule = self.prepare(stream, &frame)?;
-                    let duration = schedule.period().unwrap_or(frame.duration);
+                    let duration = schedule.period().unwrap_or(frame.span.duration);
                     schedule.show(duration);
                     stream.frame = Some(frame.buffer);
                     self.state.lock().unwrap().duration = Some(duration);
@@ -513,7 +556,7 @@ impl FaceSource {
     fn tell_repeats(&self, stream: &mut Stream, frame: &Frame) {
         let longest = stream.settings.longest_frame;
         let is_as_file = stream.settings.fps.numer() == 0;
-        if stream.told || !is_as_file || times_sent(frame.duration, longest) == 1 {
+        if stream.told || !is_as_file || times_sent(frame.span.duration, longest) == 1 {
             return;
         }
         stream.told = true;

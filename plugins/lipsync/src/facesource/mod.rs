@@ -13,6 +13,13 @@
 //!   seekable);
 //! - `hold`: the last frame is repeated.
 //!
+//! On the way back of `ping-pong`, a second decoder reads the file from one key frame to the next, the
+//! last first, and what it decodes is kept until it is shown: up to `cache-memory` bytes in memory, then up
+//! to `cache-file` bytes in a temporary file without a name (in `$TMPDIR`, else `/var/tmp`). So each
+//! frame is decoded once in each direction; where key frames are so far from each other that neither has
+//! room, those that did not fit are decoded again. What comes next is decoded while frames are shown,
+//! with `prefetch` also before the end of the file, so that a live stream does not stall when it turns.
+//!
 //! A frame that stays for longer than `longest-frame` (85 ms, which is fewer than 12 frames a second), at a
 //! gap for instance, is sent several times: a mouth must be able to move meanwhile. An INFO message says
 //! so once.
@@ -37,13 +44,17 @@
 //! Errors have details with `kind` (see `error.rs`) and `uri`. A file that was cut off gives all
 //! frames that are there, and then an error.
 
+mod back;
+mod coded;
 mod error;
+mod frames;
 mod imp;
 mod inspect;
 mod monitor;
 mod playback;
 mod reader;
 mod schedule;
+mod store;
 mod upright;
 
 use gst::glib;

@@ -3,33 +3,15 @@
 use gst::ClockTime;
 
 use super::LoopMode;
+use super::back::Back;
 use super::error::{Error, Stage};
+use super::frames::{DEFAULT_PERIOD, Frame, Frames};
 use super::reader::{Reader, Stop, Times};
-use super::schedule::Rate;
-use crate::source_time;
 
-/// What backwards play decodes at a time.
-const CHUNK_BYTES: usize = 48 << 20;
-const CHUNK_FRAMES: usize = 100;
 /// From here on a seek is worth more than decoding all up to where it leads.
 const FAR: ClockTime = ClockTime::from_seconds(5);
 /// A seek that lands further from where it was to lead has not worked.
 const OFF: ClockTime = ClockTime::from_seconds(1);
-/// For a frame whose file does not say how long it lasts.
-const DEFAULT_PERIOD: ClockTime = ClockTime::from_mseconds(40);
-
-/// Demuxers invent no longer gaps than this.
-const LONGEST_INVENTED: ClockTime = ClockTime::from_seconds(2);
-
-/// A decoded frame.
-#[derive(Debug)]
-pub struct Frame {
-    pub buffer: gst::Buffer,
-    pub caps: gst::Caps,
-    /// Time in the file.
-    start: ClockTime,
-    pub duration: ClockTime,
-}
 
 /// What comes next.
 #[derive(Debug)]
@@ -42,90 +24,66 @@ pub enum Step {
     End,
 }
 
-/// A piece of the file small enough to be decoded at once and shown in reverse.
-#[derive(Debug, Clone, Copy)]
-struct Chunk {
-    start: ClockTime,
-    /// Duration of its first frame.
-    first: ClockTime,
-    end: ClockTime,
-    frames: usize,
-    bytes: usize,
-    /// How many frames of the file are before it.
-    before: usize,
-}
-
 enum Phase {
     /// The reader has to go back to the start of the file.
     Restart,
     /// The reader has to go to this time of the output.
     Jump(ClockTime),
     Forwards,
-    /// Chunks before this one are still to come. Frames of the current one are collected in order,
-    /// then taken from the back.
-    Backwards {
-        chunk: usize,
-        frames: Vec<Frame>,
-        complete: bool,
-    },
+    Backwards,
     /// The one frame that stays.
     Still(Frame),
     Done,
 }
 
 pub struct Playback {
-    reader: Reader,
+    frames: Frames,
     mode: LoopMode,
     phase: Phase,
     /// One frame is held back, because only the next one tells how long it lasts.
     ahead: Option<Frame>,
-    last_period: Option<ClockTime>,
     /// Frames given in this pass.
     given: u64,
-    /// What the first pass found, for playing backwards.
-    chunks: Vec<Chunk>,
-    last_start: Option<ClockTime>,
+    /// Of the file, known after the first pass.
+    count: u64,
+    back: Back,
+    /// What comes after a turn is read before it.
+    prefetches: bool,
     turns: u64,
     /// When the first frame of the file is.
     first_start: Option<ClockTime>,
     /// Where in the output the frame is that a jump led to, until that is asked for.
     landed: Option<ClockTime>,
-    /// Frames read since the reader was at the start of the file.
-    read: usize,
-    /// Where the demuxer's times are wrong: those that the frames of the file got in the first pass. In
-    /// later ones, frames are told by their number.
-    known: Vec<(ClockTime, ClockTime)>,
-    /// The gaps of the first pass that the demuxer invented, together.
-    invented: ClockTime,
+    /// When the file says that it ends, asked with the first frame of the first pass.
+    end: Option<ClockTime>,
 }
 
 impl Playback {
-    pub fn new(reader: Reader, mode: LoopMode) -> Self {
+    pub fn new(reader: Reader, mode: LoopMode, back: Back, prefetches: bool) -> Self {
+        reader.coded().note_keys(mode == LoopMode::PingPong);
         Self {
-            reader,
+            frames: Frames::new(reader),
             mode,
             phase: Phase::Forwards,
             ahead: None,
-            last_period: None,
             given: 0,
-            chunks: Vec::new(),
-            last_start: None,
+            count: 0,
+            back,
+            prefetches: prefetches && mode == LoopMode::PingPong,
             turns: 0,
             first_start: None,
             landed: None,
-            read: 0,
-            known: Vec::new(),
-            invented: ClockTime::ZERO,
+            end: None,
         }
     }
 
     pub fn reader(&self) -> &Reader {
-        &self.reader
+        self.frames.reader()
     }
 
     /// Whether the file says for each frame how long it lasts, so that a rate tells nothing.
     pub fn has_own_times(&self) -> bool {
-        matches!(self.reader.times(), Times::Given(_))
+        matches!(self.reader().times(), Times::Given(_))
     }
 
     /// How often the end of the file, or backwards its start, was passed.
@@ -133,11 +91,17 @@ impl Playback {
         self.turns
     }
 
+    /// How many frames decoders were given.
+    pub fn decoded(&self) -> u64 {
+        self.reader().coded().frames() + self.back.decoded()
+    }
+
     /// Begins again.
     fn restart(&mut self) {
         self.ahead = None;
         self.landed = None;
         self.turns = 0;
+        self.back.reset();
         // A still picture is there already.
         if !matches!(self.phase, Phase::Still(_)) || self.mode == LoopMode::Hold {
             self.phase = Phase::Restart;
@@ -151,8 +115,8 @@ impl Playback {
             && time > FAR
             && self.first_start.is_some()
             && !matches!(self.phase, Phase::Still(_))
-            && matches!(self.reader.times(), Times::True)
-            && self.reader.is_seekable();
+            && self.frames.has_true_times()
+            && self.reader().is_seekable();
         self.restart();
         if can_jump {
             self.phase = Phase::Jump(time);
@@ -174,21 +138,27 @@ impl Playback {
         loop {
             match &mut self.phase {
                 Phase::Restart => {
-                    self.reader.wait_until_idle()?;
-                    self.forwards();
+                    self.frames.reader().wait_until_idle()?;
+                    self.rewind();
+                    self.phase = Phase::Forwards;
                 }
                 Phase::Jump(time) => {
                     let time = *time;
-                    self.reader.wait_until_idle()?;
+                    self.frames.reader().wait_until_idle()?;
                     self.jump(time)?;
                 }
                 Phase::Forwards => return self.step_forwards(),
-                Phase::Backwards { .. } => {
-                    if let Some(frame) = self.step_backwards()? {
-                        return Ok(Step::Show(frame));
+                Phase::Backwards => {
+                    // Another reader of a pipe would wait for ever.
+                    if !self.reader().can_be_opened_again() {
+                        return Err(self.frames.fail(|name| Error::NotSeekable { name }));
+                    }
+                    if let Some(frame) = self.back.step()? {
+                        return Ok(Step::Show(frame.noted()));
                     }
                     self.turns += 1;
-                    self.forwards();
+                    // The reader went back to the start when this way began.
+                    self.phase = Phase::Forwards;
                 }
                 Phase::Still(frame) => return Ok(Step::Hold(frame.share())),
                 Phase::Done => return Ok(Step::End),
@@ -196,30 +166,36 @@ impl Playback {
         }
     }
 
-    fn forwards(&mut self) {
-        self.read = 0;
-        self.reader.rewind();
+    fn rewind(&mut self) {
+        self.frames.rewind();
+        if !self.back.is_indexed() {
+            // What the first pass has found so far, it finds again.
+            self.back.forget();
+            self.frames
+                .reader()
+                .coded()
+                .note_keys(self.mode == LoopMode::PingPong);
+        }
         self.given = 0;
-        self.phase = Phase::Forwards;
     }
 
     /// Goes to the frame at `time` of the output; where the file leads elsewhere, back to its start.
     fn jump(&mut self, time: ClockTime) -> Result<(), Stop> {
         let first = self.first_start.unwrap_or_default();
-        let period = self.last_period.unwrap_or(DEFAULT_PERIOD);
+        let period = self.frames.last_period().unwrap_or(DEFAULT_PERIOD);
         let wanted = first + time;
         // A decoder clips the frame to the position of the seek, so that one is not taken.
-        self.reader.seek(wanted.saturating_sub(period * 2));
+        self.frames.seek(wanted.saturating_sub(period * 2));
         self.phase = Phase::Jump(time);
-        let clipped = self.reader.pull()?;
-        let landed = match (clipped, self.reader.pull()?) {
-            (Some(_), Some(sample)) => Some(self.frame(&sample)?),
+        let clipped = self.frames.next(None)?;
+        let landed = match clipped {
+            Some(_) => self.frames.next(None)?,
             // Only the end is there.
-            _ => None,
+            None => None,
         };
         match landed {
-            Some(frame) if frame.start <= wanted + OFF && frame.start + OFF >= wanted => {
-                self.landed = Some(frame.start.saturating_sub(first));
+            Some(frame) if frame.span.start <= wanted + OFF && frame.span.start + OFF >= wanted => {
+                self.landed = Some(frame.span.start.saturating_sub(first));
                 self.ahead = Some(frame);
                 // Others were given before it.
                 self.given = 1;
@@ -231,81 +207,31 @@ impl Playback {
     }
 
     fn step_forwards(&mut self) -> Result<Step, Stop> {
-        while let Some(next) = self.pull()? {
-            self.first_start.get_or_insert(next.start);
+        let before = self.ahead.as_ref().map(|frame| frame.span);
+        while let Some(next) = self.frames.next(before)? {
+            self.first_start.get_or_insert(next.span.start);
+            let start = next.span.start;
             if let Some(mut frame) = self.ahead.replace(next) {
-                if let Some(next) = &self.ahead {
-                    frame.duration = next.start - frame.start;
-                }
-                self.last_period = Some(frame.duration);
-                self.know(&frame);
-                return Ok(Step::Show(self.given(frame)));
+                frame.span.duration = start - frame.span.start;
+                self.frames.set_last_period(frame.span.duration);
+                let frame = self.given(frame);
+                self.prefetch(&frame);
+                return Ok(Step::Show(frame));
             }
         }
         let Some(frame) = self.ahead.take() else {
-            return Err(self.fail(|name| Error::Damaged {
+            return Err(self.frames.fail(|name| Error::Damaged {
                 name,
                 reason: "no frame in it can be decoded".into(),
                 stage: Stage::Decode,
             }));
         };
-        self.know(&frame);
         let frame = self.given(frame);
         self.turn(&frame);
         match (self.given, self.mode) {
             (1, LoopMode::None) => Ok(Step::Only(frame)),
             (1, _) => self.step(),
             _ => Ok(Step::Show(frame)),
-        }
-    }
-
-    /// The next frame of the file.
-    fn pull(&mut self) -> Result<Option<Frame>, Stop> {
-        // Known as soon as the reader has found out what the file is, so not before the first frame.
-        if self.read > 0
-            && let Times::Given(durations) = self.reader.times()
-            && self.read >= durations.len()
-        {
-            return Ok(None);
-        }
-        let Some(sample) = self.reader.pull()? else {
-            return Ok(None);
-        };
-        let mut frame = self.frame(&sample)?;
-        drop(sample);
-        match self.reader.times() {
-            Times::True => {}
-            _ if self.known.get(self.read).is_some() => {
-                (frame.start, frame.duration) = self.known[self.read];
-            }
-            Times::Given(durations) => {
-                let before = self.ahead.as_ref();
-                frame.start = before.map_or(ClockTime::ZERO, |b| b.start + b.duration);
-                frame.duration = durations.get(self.read).copied().unwrap_or(frame.duration);
-            }
-            Times::WithInventedGaps => {
-                if let Some(before) = &self.ahead {
-                    let end = before.start + before.duration;
-                    let gap = frame
-                        .start
-                        .saturating_sub(self.invented)
-                        .saturating_sub(end);
-                    if gap > before.duration / 2 && gap < LONGEST_INVENTED {
-                        self.invented += gap;
-                    }
-                    frame.start = frame.start.saturating_sub(self.invented).max(end);
-                }
-            }
-        }
-        self.read += 1;
-        Ok(Some(frame))
-    }
-
-    /// Notes the times of a frame of the first pass, where they can't be had again.
-    fn know(&mut self, frame: &Frame) {
-        let is_new = self.known.len() as u64 == self.given;
-        if self.turns == 0 && is_new && !matches!(self.reader.times(), Times::True) {
-            self.known.push((frame.start, frame.duration));
         }
     }
 
@@ -317,197 +243,58 @@ impl Playback {
             _ if self.given == 1 => self.phase = Phase::Still(last.share()),
             LoopMode::Loop => {
                 self.turns += 1;
-                self.forwards();
+                self.rewind();
             }
             LoopMode::PingPong => {
                 self.turns += 1;
-                // Some demuxers shift times a little after a seek: those of the first pass count.
-                self.last_start.get_or_insert(last.start);
-                self.backwards(self.chunks.len());
+                self.count = self.given;
+                self.frames.reader().coded().note_keys(false);
+                self.back.turn(self.frames.known());
+                // So the way forth begins at once when it is time for it.
+                self.rewind();
+                self.phase = Phase::Backwards;
             }
-        }
-    }
-
-    /// Starts on the chunk before `chunk`.
-    fn backwards(&mut self, chunk: usize) {
-        let complete = match chunk.checked_sub(1).and_then(|i| self.chunks.get(i)) {
-            Some(before) if matches!(self.reader.times(), Times::True) => {
-                // The middle of the frame: rounding in the file's index then can't hit a neighbour.
-                self.reader.seek(before.start + before.first / 2);
-                false
-            }
-            Some(_) => {
-                // A seek goes anywhere; frames are counted from the start of the file.
-                self.read = 0;
-                self.reader.rewind();
-                false
-            }
-            None => true,
-        };
-        self.phase = Phase::Backwards {
-            chunk: chunk.saturating_sub(1),
-            frames: Vec::new(),
-            complete,
-        };
-    }
-
-    /// The next frame in reverse order. The first and the last frame of the file belong to the
-    /// forward pass, so that they are not doubled.
-    fn step_backwards(&mut self) -> Result<Option<Frame>, Stop> {
-        loop {
-            let Phase::Backwards {
-                chunk,
-                frames,
-                complete,
-            } = &mut self.phase
-            else {
-                return Ok(None);
-            };
-            let Some(&wanted) = self.chunks.get(*chunk) else {
-                return Ok(None);
-            };
-            if *complete {
-                while let Some(frame) = frames.pop() {
-                    let is_end = Some(frame.start) == self.last_start
-                        || Some(frame.start) == self.chunks.first().map(|c| c.start);
-                    if !is_end {
-                        return Ok(Some(frame.noted()));
-                    }
-                }
-                if *chunk == 0 {
-                    return Ok(None);
-                }
-                let chunk = *chunk;
-                self.backwards(chunk);
-                continue;
-            }
-            let next = self.pull()?;
-            if !self.known.is_empty() && next.is_some() && self.read <= wanted.before {
-                continue;
-            }
-            self.collect(next, wanted);
-        }
-    }
-
-    /// Adds a frame to the chunk being read; `None` is the end of the file.
-    fn collect(&mut self, next: Option<Frame>, wanted: Chunk) {
-        let Phase::Backwards {
-            frames, complete, ..
-        } = &mut self.phase
-        else {
-            return;
-        };
-        let end = wanted.end;
-        let Some(mut next) = next.filter(|f| f.start < end) else {
-            if let Some(last) = frames.last_mut() {
-                last.duration = end - last.start;
-            }
-            *complete = true;
-            return;
-        };
-        match frames.last_mut() {
-            // A decoder clips the frame to the position of the seek.
-            None if next.start < wanted.start + wanted.first => next.start = wanted.start,
-            None => (),
-            Some(last) => last.duration = next.start.saturating_sub(last.start),
-        }
-        frames.push(next);
-        // The chunk is known to be small; a file that has changed must not make it large.
-        if frames.len() > CHUNK_FRAMES {
-            *complete = true;
         }
     }
 
     fn given(&mut self, frame: Frame) -> Frame {
-        let frame = frame.noted();
-        self.given += 1;
-        if self.mode == LoopMode::PingPong && self.last_start.is_none() {
-            self.index(&frame);
+        if self.turns == 0 {
+            self.frames.note(self.given, frame.span);
         }
+        let frame = frame.noted();
+        if self.mode == LoopMode::PingPong && !self.back.is_indexed() {
+            let coded = self.frames.reader().coded();
+            let is_key = coded.take_key(frame.span.start) || !coded.has_keys();
+            self.back.index(&frame, is_key, self.given as usize);
+        }
+        self.given += 1;
         frame
     }
 
-    fn index(&mut self, frame: &Frame) {
-        let bytes = frame.buffer.size();
-        let end = frame.start + frame.duration;
-        match self.chunks.last_mut() {
-            Some(chunk) if chunk.frames < CHUNK_FRAMES && chunk.bytes + bytes <= CHUNK_BYTES => {
-                chunk.frames += 1;
-                chunk.bytes += bytes;
-                chunk.end = end;
-            }
-            _ => self.chunks.push(Chunk {
-                start: frame.start,
-                first: frame.duration,
-                end,
-                frames: 1,
-                bytes,
-                before: self.given.saturating_sub(1) as usize,
-            }),
+    /// Reads what comes after the turn that is near.
+    fn prefetch(&mut self, frame: &Frame) {
+        if !self.prefetches {
+            return;
+        }
+        if self.back.is_indexed() {
+            let left = self.count.saturating_sub(self.given);
+            self.back.prepare(left as usize);
+        } else if self.frames.has_true_times() {
+            let end = match self.end {
+                Some(end) => end,
+                // Where it says nothing, or can't be searched, the end is far.
+                None => {
+                    let reader = self.frames.reader();
+                    let length = reader
+                        .duration()
+                        .filter(|_| reader.is_seekable() && reader.can_be_opened_again());
+                    let end = length.map(|length| self.first_start.unwrap_or_default() + length);
+                    *self.end.insert(end.unwrap_or(ClockTime::MAX))
+                }
+            };
+            let left = end.saturating_sub(frame.span.end());
+            let before_last = end.saturating_sub(frame.span.duration);
+            self.back.prepare_unknown(before_last, left);
         }
     }
-
-    /// Takes a sample apart. Its time is kept after that of the frame before, come what may.
-    fn frame(&self, sample: &gst::Sample) -> Result<Frame, Stop> {
-        let (Some(buffer), Some(caps)) = (sample.buffer_owned(), sample.caps_owned()) else {
-            return Err(self.fail(|name| Error::Damaged {
-                name,
-                reason: "a frame has no picture format".into(),
-                stage: Stage::Decode,
-            }));
-        };
-        let duration = buffer
-            .duration()
-            .filter(|d| !d.is_zero())
-            .or_else(|| rate(&caps).map(Rate::period))
-            .or(self.last_period)
-            .unwrap_or(DEFAULT_PERIOD);
-        let time = buffer.pts().and_then(|pts| {
-            let segment = sample.segment()?.downcast_ref::<ClockTime>()?;
-            segment.to_stream_time(pts)
-        });
-        let before = match &self.phase {
-            Phase::Backwards { frames, .. } => frames.last(),
-            _ => self.ahead.as_ref(),
-        };
-        let start = match (time, before) {
-            (Some(time), Some(before)) if time <= before.start => before.start + before.duration,
-            (Some(time), _) => time,
-            (None, Some(before)) => before.start + before.duration,
-            (None, None) => ClockTime::ZERO,
-        };
-        Ok(Frame {
-            buffer,
-            caps,
-            start,
-            duration,
-        })
-    }
-
-    fn fail(&self, error: impl FnOnce(String) -> Error) -> Stop {
-        Stop::Failed(error(self.reader.name().to_owned()))
-    }
-}
-
-impl Frame {
-    /// With a note of when it is in the file, which its new time stamp won't say.
-    fn noted(mut self) -> Self {
-        source_time::attach(self.buffer.make_mut(), self.start);
-        self
-    }
-
-    /// Another frame of the same memory.
-    fn share(&self) -> Self {
-        Self {
-            buffer: self.buffer.clone(),
-            caps: self.caps.clone(),
-            ..*self
-        }
-    }
-}
-
-/// The frame rate in the caps, where it is known.
-pub fn rate(caps: &gst::Caps) -> Option<Rate> {
-    let fraction = caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
-    Rate::new(fraction.numer(), fraction.denom())
 }

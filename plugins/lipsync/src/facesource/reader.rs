@@ -5,12 +5,14 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use gst::glib;
 use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks};
 
+use super::coded::{self, Coded};
 use super::error::{self, Error, Stage};
 use super::imp::CAT;
 use super::inspect::{Facts, inspect};
@@ -45,6 +47,16 @@ pub struct Reader {
     sink: AppSink,
     status: Arc<Status>,
     monitor: Arc<Monitor>,
+    coded: Arc<Coded>,
+    uri: String,
+}
+
+/// What there is at this moment.
+enum Look {
+    /// A frame, or the end of the file.
+    There(Option<gst::Sample>),
+    /// Worth another look after a report, or after so long.
+    NotYet(Duration),
 }
 
 /// What the reader's own threads report.
@@ -179,6 +191,7 @@ fn is_media(media_type: &str) -> bool {
 }
 
 /// What the frames may be.
+#[derive(Clone)]
 pub struct Wanted {
     pub caps: gst::Caps,
     pub most_pixels: u64,
@@ -238,6 +251,8 @@ impl Reader {
             });
         }
         decode::true_colours(&decode);
+        let coded = Arc::new(Coded::default());
+        coded::watch(&decode, &coded);
         if decode::is_file(uri) {
             let on_playlist = status.clone();
             decode::only_this_file(&decode, move |kind| {
@@ -307,6 +322,8 @@ impl Reader {
             sink,
             status,
             monitor,
+            coded,
+            uri: uri.to_owned(),
         })
     }
 
@@ -316,38 +333,12 @@ impl Reader {
         let mut was_dead = false;
         loop {
             let seen = self.monitor.reports()?;
-            let (busy, failure, has_video, cut) = {
-                let inner = self.status.inner.lock().unwrap();
-                (
-                    inner.busy,
-                    inner.failure.clone(),
-                    inner.has_video,
-                    inner.cut,
-                )
+            let limit = match self.look()? {
+                Look::There(sample) => return Ok(sample),
+                Look::NotYet(limit) => limit,
             };
-            let mut limit = IDLE_LIMIT;
-            if !busy {
-                if let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::ZERO) {
-                    return Ok(Some(sample));
-                }
-                let drained = if has_video { self.sink.is_eos() } else { true };
-                match failure {
-                    Some(failure) => {
-                        limit = DRAIN_LIMIT.saturating_sub(failure.since.elapsed());
-                        if limit.is_zero() || (drained && !failure.vague) {
-                            return Err(Stop::Failed(self.status.verdict(failure.error)));
-                        }
-                    }
-                    None if has_video && drained && cut => {
-                        let name = self.name().to_owned();
-                        return Err(Stop::Failed(Error::Cut { name }));
-                    }
-                    None if has_video && drained => return Ok(None),
-                    None => (),
-                }
-            }
             let reported = self.monitor.wait(seen, limit)?;
-            let is_dead = !reported && !busy && !self.is_at_work();
+            let is_dead = !reported && !self.is_busy() && !self.is_at_work();
             if is_dead && was_dead {
                 self.status.fail(Error::Damaged {
                     name: self.name().to_owned(),
@@ -357,6 +348,54 @@ impl Reader {
             }
             was_dead = is_dead;
         }
+    }
+
+    /// As [`pull`](Self::pull), without waiting.
+    pub fn poll(&self) -> Result<Poll<Option<gst::Sample>>, Stop> {
+        self.monitor.reports()?;
+        Ok(match self.look()? {
+            Look::There(sample) => Poll::Ready(sample),
+            Look::NotYet(_) => Poll::Pending,
+        })
+    }
+
+    fn look(&self) -> Result<Look, Stop> {
+        let (busy, failure, has_video, cut) = {
+            let inner = self.status.inner.lock().unwrap();
+            (
+                inner.busy,
+                inner.failure.clone(),
+                inner.has_video,
+                inner.cut,
+            )
+        };
+        if busy {
+            return Ok(Look::NotYet(IDLE_LIMIT));
+        }
+        if let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::ZERO) {
+            return Ok(Look::There(Some(sample)));
+        }
+        let drained = if has_video { self.sink.is_eos() } else { true };
+        match failure {
+            Some(failure) => {
+                let limit = DRAIN_LIMIT.saturating_sub(failure.since.elapsed());
+                if limit.is_zero() || (drained && !failure.vague) {
+                    return Err(Stop::Failed(self.status.verdict(failure.error)));
+                }
+                Ok(Look::NotYet(limit))
+            }
+            None if has_video && drained && cut => {
+                let name = self.name().to_owned();
+                Err(Stop::Failed(Error::Cut { name }))
+            }
+            None if has_video && drained => Ok(Look::There(None)),
+            None => Ok(Look::NotYet(IDLE_LIMIT)),
+        }
+    }
+
+    /// Whether opening, or a seek, is under way.
+    pub fn is_busy(&self) -> bool {
+        self.status.inner.lock().unwrap().busy
     }
 
     /// Whether any thread of the pipeline is still running. decodebin swallows the error of a
@@ -376,7 +415,7 @@ impl Reader {
     pub fn wait_until_idle(&self) -> Result<(), Flushing> {
         loop {
             let seen = self.monitor.reports()?;
-            if !self.status.inner.lock().unwrap().busy {
+            if !self.is_busy() {
                 return Ok(());
             }
             self.monitor.wait(seen, IDLE_LIMIT)?;
@@ -385,8 +424,18 @@ impl Reader {
 
     /// Goes to a time in the file; the next frame pulled is the one shown at that time.
     pub fn seek(&self, position: gst::ClockTime) {
+        self.seek_with(gst::SeekFlags::ACCURATE, position);
+    }
+
+    /// Goes to the last key frame before a time in the file.
+    pub fn seek_key_before(&self, position: gst::ClockTime) {
+        let flags = gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;
+        self.seek_with(flags, position);
+    }
+
+    fn seek_with(&self, flags: gst::SeekFlags, position: gst::ClockTime) {
         self.reposition(move |pipeline, status| {
-            if !seek(pipeline, position) {
+            if !seek(pipeline, flags, position) {
                 status.fail(Error::NotSeekable {
                     name: status.name.clone(),
                 });
@@ -399,7 +448,7 @@ impl Reader {
         // Where the times are wrong, so is where a seek goes.
         let trusted = matches!(self.times(), Times::True);
         self.reposition(move |pipeline, status| {
-            if !trusted || !seek(pipeline, gst::ClockTime::ZERO) {
+            if !trusted || !seek(pipeline, gst::SeekFlags::ACCURATE, gst::ClockTime::ZERO) {
                 // Above NULL, an appsink that was at its end stays there.
                 let _ = pipeline.set_state(gst::State::Null);
                 start(pipeline, status);
@@ -420,6 +469,15 @@ impl Reader {
     pub fn is_seekable(&self) -> bool {
         let mut query = gst::query::Seeking::new(gst::Format::Time);
         self.pipeline.query(&mut query) && query.result().0
+    }
+
+    /// Whether another reader gets the same: not of a pipe.
+    pub fn can_be_opened_again(&self) -> bool {
+        let scheme = self.uri.split(':').next().unwrap_or_default();
+        match glib::filename_from_uri(&self.uri) {
+            Ok((path, _)) => std::fs::metadata(path).is_ok_and(|about| about.is_file()),
+            Err(_) => !scheme.eq_ignore_ascii_case("fd"),
+        }
     }
 
     /// What the frames' times are worth, known with the first frame.
@@ -445,6 +503,11 @@ impl Reader {
             .is_some_and(|t| t.starts_with("image/"));
         // An animation says how long its frames last.
         is_image && !matches!(inner.times, Times::Given(_))
+    }
+
+    /// What decoders are given.
+    pub fn coded(&self) -> &Coded {
+        &self.coded
     }
 
     /// What the user should know of the file, each thing once.
@@ -659,7 +722,7 @@ fn start(pipeline: &gst::Pipeline, status: &Status) {
     }
 }
 
-fn seek(pipeline: &gst::Pipeline, position: gst::ClockTime) -> bool {
-    let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
+fn seek(pipeline: &gst::Pipeline, flags: gst::SeekFlags, position: gst::ClockTime) -> bool {
+    let flags = gst::SeekFlags::FLUSH | flags;
     pipeline.seek_simple(flags, position).is_ok()
 }

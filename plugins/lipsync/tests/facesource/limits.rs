@@ -23,7 +23,7 @@ fn a_stuck_file_does_not_hold_up_the_stop() {
 }
 
 /// A number from a line of /proc/self/status, such as `VmRSS:`.
-fn process(field: &str) -> u64 {
+pub fn process(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|l| l.starts_with(field)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()

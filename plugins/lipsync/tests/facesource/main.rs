@@ -6,3 +6,4 @@ mod limits;
 mod pictures;
 mod player;
 mod playing;
+mod turning;

@@ -60,7 +60,7 @@ fn a_loop_has_no_seam() {
 }
 
 /// What ping-pong shows: a triangle.
-fn there_and_back(n: usize, frames: usize) -> usize {
+pub fn there_and_back(n: usize, frames: usize) -> usize {
     let period = 2 * (frames - 1);
     (n % period).min(period - n % period)
 }

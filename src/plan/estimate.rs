@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use super::speakers::too_few;
+use super::{Look, Prepared, prepare, prepare_inputs};
 use crate::cancel::Cancel;
-use crate::error::{Failure, FailureKind};
+use crate::error::Failure;
 use crate::event::{Estimate, Plan};
 use crate::job::{Job, folder_of};
 use crate::pipeline::probe::{self, Video};
 use crate::pipeline::sample;
 use crate::publish::free_space;
-use crate::worker::{self, Prepared};
 
 // What a frame costs one core, with the embedded model and the default encoder: fitted to runs at
 // 400x300 and 1280x720 on two busy cores that differed by half among themselves, so an estimate is
@@ -31,7 +32,7 @@ const USUAL_FPS: (u32, u32) = (30, 1);
 
 /// Finds out what `job` would do, without doing it.
 pub fn dry_run(job: &Job, cancel: &Cancel) -> Result<Plan, Failure> {
-    let prepared = worker::prepare(job, cancel)?;
+    let prepared = prepare(job, cancel)?;
     // Made and removed again: only so is it known that the folder can be written to.
     if let Some(output) = &job.output {
         crate::publish::Staged::create(output, true)?;
@@ -40,12 +41,7 @@ pub fn dry_run(job: &Job, cancel: &Cancel) -> Result<Plan, Failure> {
     let mut plan = prepared.plan(job);
     let speakers = job.dialogue.len();
     if (sample.most_faces as usize) < speakers {
-        return Err(Failure::of(FailureKind::NoSpeaker, &job.face)
-            .because(format_args!(
-                "{speakers} are to speak, and the frames looked at show at most {} faces at once",
-                sample.most_faces
-            ))
-            .advice("Give fewer speeches, or a video that shows all who speak"));
+        return Err(too_few(job, sample.most_faces.into()));
     }
     if sample.most_faces > 1 && speakers == 0 {
         let which = match (job.parameter("face-select"), job.parameter("face-index")) {
@@ -74,8 +70,8 @@ pub fn dry_run(job: &Job, cancel: &Cancel) -> Result<Plan, Failure> {
 
 /// Seconds and bytes that `job` would take, without looking for faces; 0 where its length is not
 /// known. `look` finds out what is in a file.
-pub fn of_job(job: &Job, look: &worker::Look<'_>, cancel: &Cancel) -> Result<(f64, u64), Failure> {
-    let prepared = worker::prepare_inputs(job, look, cancel)?;
+pub fn of_job(job: &Job, look: &Look<'_>, cancel: &Cancel) -> Result<(f64, u64), Failure> {
+    let prepared = prepare_inputs(job, look, cancel)?;
     let work = work(&prepared);
     Ok((
         work.map_or(0.0, |work| seconds_for(work, cores())),
