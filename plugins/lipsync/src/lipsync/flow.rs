@@ -12,7 +12,7 @@ use super::progress::Phase;
 use super::settings::{EndMode, Settings};
 use super::stream::{Held, Stream};
 use super::voice::Voice;
-use crate::{facetrack, roi};
+use crate::{facetrack, roi, video};
 
 /// What to do after one step.
 enum Step {
@@ -158,6 +158,10 @@ impl LipSync {
         mut buffer: gst::Buffer,
         time: Option<gst::ClockTime>,
     ) -> Result<(), gst::FlowError> {
+        if let Err(remedy) = video::check_rows(&buffer) {
+            gst::element_imp_error!(self, gst::StreamError::Format, ("{remedy}"));
+            return Err(gst::FlowError::Error);
+        }
         if let Some(time) = time {
             stream.note_frame(time, buffer.duration());
         }

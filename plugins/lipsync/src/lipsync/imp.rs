@@ -1,3 +1,7 @@
+//! SECTION:element-lipsync
+//!
+//! Since: 0.1.0
+//!
 //! `lipsync` takes frames with faces on them (see `facetrack`) and speech, and gives the same
 //! frames with mouths that say it.
 //!
@@ -7,9 +11,29 @@
 //!     t. ! queue ! audioconvert ! audioresample ! l.audio  t. ! queue max-size-time=5000000000 max-size-bytes=0 max-size-buffers=0 ! autoaudiosink
 //! ```
 //!
-//! A frame at running time t waits for the speech up to t + look-ahead of the model: a quarter of a
+//! **Several speakers.** A request pad `audio_%u` is the speech of one face, and its properties say of
+//! which: `position` from the left (or from the right, below zero), which begins with the number of the
+//! pad, `track`, or `picture`. It has a `strength`, an `audio-offset` and a `face-file` of its own; those
+//! of the element are those of the pad `audio`, which speaks for all faces that no other pad speaks for.
+//! Where nothing is linked to `audio` while a request pad is there, it is gone from READY to READY, and
+//! faces without a speech stay as they are, to the bit. `facetrack` must follow as many: `max-faces`.
+//!
+//! ```text
+//! gst-launch-1.0 facesource uri=file:///tmp/two.mp4 ! facetrack face-select=leftmost max-faces=2 ! queue ! \
+//!     lipsync name=l audio_0::strength=0.9 audio_1::position=-1 ! queue ! videoconvert ! autovideosink \
+//!     uridecodebin uri=file:///tmp/left.wav ! audioconvert ! audioresample ! queue ! l.audio_0 \
+//!     uridecodebin uri=file:///tmp/right.wav ! audioconvert ! audioresample ! queue ! l.audio_1
+//! ```
+//!
+//! A speech stays with its face wherever that goes. While the face is gone nobody else gets its speech,
+//! but where as many faces are in the picture as when it was chosen, as after a cut; after 5 s it is given
+//! anew (see `cast`). Pads come and go while frames flow. A flush of one pad, its gaps, its end and its
+//! lateness are its own; speech is over when all of it is, and a frame waits for the latest.
+//!
+//! **Latency.** A frame at running time t waits for the speech up to t + look-ahead of the model: a quarter of a
 //! second at most with `look=stream`, some seconds with `look=whole` and a model that has that look,
-//! as the default one has (8 s). `whole` is for speech that is there already. Latency = that look-ahead and, with a mouth-shape model, as many frames as the property `look-ahead` says, in
+//! as the default one has (8 s). `whole` is for speech that is there already. Latency = that look-ahead, the
+//! largest negative `audio-offset` and, with a mouth-shape model, as many frames as the property `look-ahead` says, in
 //! which the face's own mouths are chosen; with a generator (2 * batch size - 1) frames: one batch is
 //! being drawn while the next is collected. With `end-mode=speech` it is one frame more, where the last frame must be
 //! known to be held. It is one frame at least. Frames keep their timestamps, durations, flags and metas.
@@ -22,7 +46,15 @@
 //! tells.
 //!
 //! Frames without a face pass untouched and are counted. With `end-mode=video`, as many frames come
-//! out as went in.
+//! out as went in. `GST_DEBUG=lipsync:6` tells for each frame why a mouth did not move.
+//!
+//! Pads: `video` (sink), `audio` (sink), `audio_%u` (sink, on request), `src` (source).
+//! Properties, which `gst-inspect-1.0` describes: `model-file`, `execution-provider`, `device`, `threads`,
+//! `batch-size`, `audio-offset`, `strength`, `passthrough`, `end-mode`, `look`, `face-file`, `look-ahead`, `stats`.
+//! Messages: PROGRESS `load-model`; WARNING where a mouth will not move and why; ELEMENT `lipsync-progress`, a
+//! few a second: `phase` (`loading`, `running`, `draining`), `frames`, `frames-without-face`,
+//! `frames-without-speech`, `most-faces`, `position`, `audio-position` (ns), the times spent, and `speakers`: of
+//! each request pad its name (`pad`) and the `frames` in which it moved a face.
 
 use std::sync::atomic::{
     AtomicBool,

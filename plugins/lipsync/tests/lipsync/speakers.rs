@@ -613,3 +613,160 @@ fn an_earlier_mouth_on_one_pad_is_in_the_latency() {
     );
     assert_eq!(latency("audio_1::audio-offset=300000000"), plain);
 }
+
+/// The man of the clip and, beside him, the woman of the portrait, with a picture of each.
+fn a_pair() -> (Vec<gst::Sample>, tempfile::TempDir) {
+    init();
+    let media = |name: &str| {
+        let path = gstlipsync::runtime::data_dir().join("media").join(name);
+        gst::glib::filename_to_uri(path, None).unwrap()
+    };
+    let (clip, portrait) = (media("cap13_edit2.mp4"), media("astronaut.png"));
+    let folder = tempfile::tempdir().unwrap();
+    let run = |text: String| {
+        let pipeline = gst::parse::launch(&text).unwrap();
+        let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let mut made = Vec::new();
+        match pipeline.by_name("s") {
+            Some(sink) => {
+                let sink: gst_app::AppSink = sink.downcast().unwrap();
+                made.extend(std::iter::from_fn(|| sink.try_pull_sample(LIMIT)));
+            }
+            None => {
+                let end = [gst::MessageType::Eos, gst::MessageType::Error];
+                let end = pipeline.bus().unwrap().timed_pop_filtered(LIMIT, &end);
+                assert_eq!(end.unwrap().type_(), gst::MessageType::Eos);
+            }
+        }
+        pipeline.set_state(gst::State::Null).unwrap();
+        made
+    };
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    // Not of the frames that are shown.
+    run(format!(
+        "facesource uri={clip} ! identity eos-after=61 ! videoconvert ! pngenc snapshot=false ! \
+         multifilesink max-files=1 location={}",
+        file("man.png")
+    ));
+    run(format!(
+        "facesource uri={portrait} ! identity eos-after=2 ! videoconvert ! pngenc ! filesink location={}",
+        file("woman.png")
+    ));
+    run(format!(
+        "videotestsrc num-buffers=1 ! pngenc ! filesink location={}",
+        file("nobody.png")
+    ));
+    let frames = run(format!(
+        "facesource uri={clip} ! videoconvert ! video/x-raw,format=I420 ! identity eos-after=21 ! c. \
+         facesource uri={portrait} ! videoconvert ! videoscale ! \
+         video/x-raw,format=I420,width=300,height=300 ! identity eos-after=21 ! c.sink_1 \
+         compositor name=c sink_1::xpos=450 ! video/x-raw,format=I420,width=800,height=300 ! \
+         facetrack max-faces=2 face-select=leftmost ! appsink name=s sync=false"
+    ));
+    assert_eq!(frames.len(), 20);
+    (frames, folder)
+}
+
+#[test]
+fn whoever_looks_like_the_picture_speaks() {
+    let (frames, folder) = a_pair();
+    let play = |picture: &str| {
+        let path = folder.path().join(picture);
+        let stage = Stage::new(
+            &format!("audio_0::picture={}", path.display()),
+            &["audio_0"],
+        );
+        let fed = frames.iter().map(|s| s.buffer_owned().unwrap()).collect();
+        stage.play(fed, vec![voice(2.0, 1600)])
+    };
+    for (picture, is_left) in [("man.png", true), ("woman.png", false)] {
+        let made = play(picture);
+        assert!(changed(&made, &frames, is_left) > 10, "{picture}");
+        assert_eq!(changed(&made, &frames, !is_left), 0, "{picture}");
+    }
+    // Who is not in the picture does not speak, and a picture without a face is an error.
+    let alone = feed(|_, face| is_left(face));
+    let woman = folder.path().join("woman.png");
+    let stage = Stage::new(
+        &format!("audio_0::picture={}", woman.display()),
+        &["audio_0"],
+    );
+    let made = stage.play(alone, vec![voice(2.0, 1600)]);
+    assert_eq!(changed(&made, two(), true), 0);
+    let nobody = folder.path().join("nobody.png");
+    let stage = Stage::new(
+        &format!("audio_0::picture={}", nobody.display()),
+        &["audio_0"],
+    );
+    stage.pipeline.set_state(gst::State::Playing).unwrap();
+    stage.video.push_buffer(feed(all).remove(0)).unwrap();
+    stage.voices[0].push_buffer(silence(1.0)).unwrap();
+    let bus = stage.pipeline.bus().unwrap();
+    let error = bus.timed_pop_filtered(LIMIT, &[gst::MessageType::Error]);
+    let error = error.expect("an error");
+    let gst::MessageView::Error(error) = error.view() else {
+        panic!("{error:?}");
+    };
+    let details = error.details().unwrap();
+    assert_eq!(details.get::<&str>("kind").unwrap(), "picture-without-face");
+    assert!(details.get::<&str>("path").unwrap().ends_with("nobody.png"));
+    stage.pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn what_is_controlled_changes_at_the_frame() {
+    let control = |object: &gst::Object, property: &str, points: &[(u64, f64)]| {
+        let source = gst_controller::InterpolationControlSource::new();
+        source.set_mode(gst_controller::InterpolationMode::None);
+        for (ms, value) in points {
+            source.set(gst::ClockTime::from_mseconds(*ms), *value);
+        }
+        let binding = gst_controller::DirectControlBinding::new_absolute(object, property, &source);
+        object.add_control_binding(&binding).unwrap();
+    };
+    let speech = || vec![voice(2.0, 1600), voice(2.0, 1600)];
+    let pads = ["audio", "audio_1"];
+    let play = |setup: &dyn Fn(&Stage)| {
+        let stage = Stage::new("look-ahead=0", &pads);
+        setup(&stage);
+        stage.play(feed(all), speech())
+    };
+    let plain = play(&|_| {});
+    // From 600 ms on the element's strength is less, and from 400 ms on that of the pad.
+    let made = play(&|stage| {
+        control(
+            stage.lipsync.upcast_ref(),
+            "strength",
+            &[(0, 1.0), (600, 0.2)],
+        );
+        let pad = stage.lipsync.static_pad("audio_1").unwrap();
+        control(pad.upcast_ref(), "strength", &[(0, 1.0), (400, 0.2)]);
+    });
+    for (is_left, frame) in [(true, 15), (false, 10)] {
+        assert_eq!(changed(&made[..frame], &plain[..frame], is_left), 0);
+        assert!(changed(&made[frame..], &plain[frame..], is_left) > 5);
+    }
+    let made = play(&|stage| {
+        control(
+            stage.lipsync.upcast_ref(),
+            "passthrough",
+            &[(0, 0.0), (480, 1.0)],
+        );
+    });
+    for is_left in [true, false] {
+        assert_eq!(changed(&made[..12], &plain[..12], is_left), 0);
+        assert_eq!(changed(&made[12..], &two()[12..], is_left), 0);
+    }
+    let made = play(&|stage| {
+        let offset = 0.1e9;
+        control(
+            stage.lipsync.upcast_ref(),
+            "audio-offset",
+            &[(0, 0.0), (400, offset)],
+        );
+    });
+    assert_eq!(changed(&made[..10], &plain[..10], true), 0);
+    assert!(changed(&made[10..], &plain[10..], true) > 5);
+    assert_eq!(changed(&made, &plain, false), 0);
+}
