@@ -28,6 +28,8 @@ pub enum FailureKind {
     NoSoundTrack,
     NoPicture,
     NoFace,
+    /// Of several speeches one has no face that says it.
+    NoSpeaker,
     /// More pixels than are decoded.
     InputTooLarge,
     /// Whole, but of a format that nothing here decodes.
@@ -66,7 +68,7 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::Internal,
         Self::Usage,
         Self::InputMissing,
@@ -88,6 +90,7 @@ impl FailureKind {
         Self::InputTooLarge,
         Self::FormatUnsupported,
         Self::MediaOdd,
+        Self::NoSpeaker,
         Self::OutputFolderMissing,
         Self::OutputFolderReadOnly,
         Self::DiskFull,
@@ -129,6 +132,7 @@ impl FailureKind {
             Self::NoSoundTrack => 17,
             Self::NoPicture => 18,
             Self::NoFace => 19,
+            Self::NoSpeaker => 29,
             Self::InputTooLarge => 26,
             Self::FormatUnsupported => 27,
             Self::MediaOdd => 28,
@@ -173,6 +177,7 @@ impl FailureKind {
             Self::NoSoundTrack => "the file has no sound track",
             Self::NoPicture => "the file has no picture",
             Self::NoFace => "no face was found in the whole video",
+            Self::NoSpeaker => "no face says this speech",
             Self::InputTooLarge => "the picture has more pixels than are decoded",
             Self::MediaOdd => "some players will not play this file as it is meant",
             Self::FormatUnsupported => "nothing that is installed reads this format",
@@ -221,6 +226,7 @@ impl FailureKind {
             Self::MediaOdd => "See what `lipflow verify` says of it",
             Self::FormatUnsupported => "Convert it to PNG, JPEG, MP4 or WAV",
             Self::NoFace => "Choose a video in which a face looks at the camera",
+            Self::NoSpeaker => "Give it to a face that is in the picture; `--dry-run` counts them",
             Self::ModelMissing => "Check the path, or see `lipflow model list`",
             Self::ModelCorrupt => "Copy or download it again; `lipflow model check` says more",
             Self::ModelShape => "See what `lipflow model check` finds and expects",

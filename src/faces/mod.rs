@@ -293,7 +293,7 @@ fn learn(
         Report::Learnt(counts) => said(&counts, tell),
         Report::Warning { message, .. } => tell(Told::Warning(message)),
         // Of loading, which is a part of it.
-        Report::Phase(_) | Report::Counts(_) | Report::Message(_) => {}
+        Report::Phase(_) | Report::Counts(_) | Report::Speakers(_) | Report::Message(_) => {}
     });
     let learnt = learnt.map_err(|e| match e.kind {
         kind if kind == FailureKind::FaceFile || kind.is_lack_of_room() => {

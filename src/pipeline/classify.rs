@@ -12,7 +12,7 @@ use crate::error::{Failure, FailureKind};
 #[derive(Clone, Debug, Default)]
 pub struct Files {
     pub face: PathBuf,
-    pub speech: PathBuf,
+    pub speeches: Vec<PathBuf>,
     pub output: Option<PathBuf>,
     pub model: Option<PathBuf>,
 }
@@ -92,6 +92,7 @@ fn from_details(
         "provider" => FailureKind::Provider,
         "face-file" => FailureKind::FaceFile,
         "no-face" => FailureKind::NoFace,
+        "picture-without-face" => FailureKind::NoSpeaker,
         "missing-plugin" | "missing-codec" => FailureKind::PluginMissing,
         "animation" => FailureKind::FormatUnsupported,
         "not-negotiated" => FailureKind::TemplateInvalid,
@@ -125,9 +126,9 @@ fn from_details(
 
 /// The path as the user wrote it, where it is one of the job's.
 fn as_given<'a>(path: &'a Path, files: &'a Files) -> &'a Path {
-    [Some(&files.face), Some(&files.speech), files.model.as_ref()]
-        .into_iter()
-        .flatten()
+    let inputs = std::iter::once(&files.face).chain(&files.speeches);
+    inputs
+        .chain(&files.model)
         .find(|file| std::path::absolute(file).is_ok_and(|absolute| absolute == path))
         .map_or(path, PathBuf::as_path)
 }
@@ -170,7 +171,12 @@ fn input_of<'a>(source: &str, files: &'a Files) -> Option<&'a Path> {
     if source.contains("facesource") || source.contains("face") {
         Some(&files.face)
     } else if source.contains("uridecodebin") || source.contains("speech") {
-        Some(&files.speech)
+        // Of several it isn't known which.
+        files
+            .speeches
+            .first()
+            .filter(|_| files.speeches.len() == 1)
+            .map(PathBuf::as_path)
     } else {
         None
     }
@@ -222,7 +228,7 @@ mod tests {
     fn files() -> Files {
         Files {
             face: "/in/face.mp4".into(),
-            speech: "/in/speech.wav".into(),
+            speeches: vec!["/in/speech.wav".into()],
             output: Some("/out/x.mp4".into()),
             model: Some("/m/mine.onnx".into()),
         }

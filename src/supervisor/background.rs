@@ -108,9 +108,10 @@ impl Supervisor<'_> {
         if self.background_tasks.is_empty() {
             let mut unknown = Vec::new();
             for job in self.waiting.jobs() {
-                for (path, role) in [(&job.face, Role::Face), (&job.speech, Role::Speech)] {
+                let speeches = job.speeches().map(|path| (path, Role::Speech));
+                for (path, role) in speeches.chain([(job.face.as_path(), Role::Face)]) {
                     let background_task = Order::Probe {
-                        path: path.clone(),
+                        path: path.to_owned(),
                         role,
                     };
                     if !self.estimator.knows(path) && !unknown.contains(&background_task) {

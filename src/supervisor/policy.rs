@@ -80,6 +80,7 @@ fn may_pass(kind: FailureKind) -> bool {
         | FailureKind::NoSoundTrack
         | FailureKind::NoPicture
         | FailureKind::NoFace
+        | FailureKind::NoSpeaker
         | FailureKind::InputTooLarge
         | FailureKind::FormatUnsupported
         | FailureKind::MediaOdd

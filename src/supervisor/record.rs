@@ -224,7 +224,7 @@ pub(super) fn started(claim: &Claim, worker: u32) -> Event {
     let spec = &claim.spec;
     let start = JobStart {
         face: display(&spec.face),
-        speech: display(&spec.speech),
+        speech: spec.says(),
         output: spec.output.as_deref().map(display),
         attempt: claim.attempt,
         worker,

@@ -17,7 +17,7 @@ use super::look;
 use super::protocol::{Answer, Digest, Order};
 use anyhow::Context;
 
-use crate::batch::identity::Identifier;
+use crate::batch::identity::{Identifier, digest_of_speeches};
 use crate::cancel::Cancel;
 use crate::digest;
 use crate::error::{Failure, FailureKind};
@@ -276,7 +276,9 @@ fn identify(
     };
     let [face, speech] = known;
     let face = digest(&spec.face, face)?;
-    let speech = digest(&spec.speech, speech)?;
+    let mut speech = speech.filter(|_| spec.dialogue.is_empty());
+    let speech = digest_of_speeches(spec, |path| digest(path, speech.take()).map(Some))?;
+    let speech = speech.unwrap_or_default();
     let identity = Identifier::default().identity(spec, &face, &speech);
     if !digests.is_empty() {
         answers.send(&Answer::Digested { digests });
