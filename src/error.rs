@@ -37,6 +37,8 @@ pub enum FailureKind {
     NoPicture,
     /// No face was found in the whole video.
     NoFace,
+    /// Of several speeches one has no face that says it.
+    NoSpeaker,
     /// More pixels than are decoded.
     InputTooLarge,
     /// Whole, but of a format that nothing here decodes.
@@ -61,6 +63,10 @@ pub enum FailureKind {
     OutputFolderReadOnly,
     /// No room is left, by the disk, a quota or a limit to the size of files.
     DiskFull,
+    /// Room there is, but not for this user.
+    QuotaUsedUp,
+    /// Larger than its file system or `ulimit -f` allows.
+    OutputTooLarge,
     /// The output would replace one of the inputs.
     OutputIsInput,
     /// There is a file of the output's name that may not be replaced.
@@ -87,7 +93,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Each of them once, in the order of their exit codes.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 38] = [
         Self::Internal,
         Self::Usage,
         Self::InputMissing,
@@ -109,9 +115,12 @@ impl FailureKind {
         Self::InputTooLarge,
         Self::FormatUnsupported,
         Self::MediaOdd,
+        Self::NoSpeaker,
         Self::OutputFolderMissing,
         Self::OutputFolderReadOnly,
         Self::DiskFull,
+        Self::QuotaUsedUp,
+        Self::OutputTooLarge,
         Self::OutputIsInput,
         Self::OutputExists,
         Self::OutputWrong,
@@ -124,6 +133,14 @@ impl FailureKind {
         Self::Interrupted,
         Self::Terminated,
     ];
+
+    /// Whether a file could not get as large as it wanted to.
+    pub const fn is_lack_of_room(self) -> bool {
+        matches!(
+            self,
+            Self::DiskFull | Self::QuotaUsedUp | Self::OutputTooLarge
+        )
+    }
 
     /// The exit code of a process whose job failed with this kind.
     pub const fn exit_code(self) -> u8 {
@@ -140,6 +157,7 @@ impl FailureKind {
             Self::NoSoundTrack => 17,
             Self::NoPicture => 18,
             Self::NoFace => 19,
+            Self::NoSpeaker => 29,
             Self::InputTooLarge => 26,
             Self::FormatUnsupported => 27,
             Self::MediaOdd => 28,
@@ -152,6 +170,8 @@ impl FailureKind {
             Self::OutputFolderMissing => 30,
             Self::OutputFolderReadOnly => 31,
             Self::DiskFull => 32,
+            Self::QuotaUsedUp => 36,
+            Self::OutputTooLarge => 37,
             Self::OutputIsInput => 33,
             Self::OutputExists => 34,
             Self::OutputWrong => 35,
@@ -182,6 +202,7 @@ impl FailureKind {
             Self::NoSoundTrack => "the file has no sound track",
             Self::NoPicture => "the file has no picture",
             Self::NoFace => "no face was found in the whole video",
+            Self::NoSpeaker => "no face says this speech",
             Self::InputTooLarge => "the picture has more pixels than are decoded",
             Self::MediaOdd => "some players will not play this file as it is meant",
             Self::FormatUnsupported => "nothing that is installed reads this format",
@@ -194,6 +215,8 @@ impl FailureKind {
             Self::OutputFolderMissing => "the output's folder does not exist",
             Self::OutputFolderReadOnly => "the output's folder can't be written to",
             Self::DiskFull => "the disk is full",
+            Self::QuotaUsedUp => "the quota of the disk is used up",
+            Self::OutputTooLarge => "the file is larger than its file system or `ulimit -f` allows",
             Self::OutputIsInput => "the output is one of the inputs",
             Self::OutputExists => "the output exists already",
             Self::OutputWrong => "the finished file did not pass the check",
@@ -228,6 +251,7 @@ impl FailureKind {
             Self::MediaOdd => "See what `lipflow verify` says of it",
             Self::FormatUnsupported => "Convert it to PNG, JPEG, MP4 or WAV",
             Self::NoFace => "Choose a video in which a face looks at the camera",
+            Self::NoSpeaker => "Give it to a face that is in the picture; `--dry-run` counts them",
             Self::ModelMissing => "Check the path, or see `lipflow model list`",
             Self::ModelCorrupt => "Copy or download it again; `lipflow model check` says more",
             Self::ModelShape => "See what `lipflow model check` finds and expects",
@@ -239,6 +263,8 @@ impl FailureKind {
             Self::OutputFolderMissing => "Make the folder first",
             Self::OutputFolderReadOnly => "Choose another folder, or change its permissions",
             Self::DiskFull => "Make room, or choose another disk",
+            Self::QuotaUsedUp => "Remove files of yours, ask for more, or choose another disk",
+            Self::OutputTooLarge => "Raise the limit, or choose another disk",
             Self::OutputIsInput => "Choose another name for the output",
             Self::OutputExists => "Choose another name, or give --overwrite or --skip-existing",
             Self::OutputWrong => "Run it again; if it stays, please report it",
@@ -262,7 +288,7 @@ impl FailureKind {
 }
 
 /// A job's failure: the cause, the file it is about, and what the library that met it said.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub struct Failure {
     /// The cause.
     pub kind: FailureKind,

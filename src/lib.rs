@@ -19,6 +19,7 @@ pub mod pipeline;
 pub(crate) mod plan;
 pub(crate) mod progress;
 pub mod publish;
+pub mod reach;
 pub(crate) mod report;
 pub mod secret;
 pub(crate) mod serve;

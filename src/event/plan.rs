@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 pub struct Plan {
     /// What is known of the face's file.
     pub face: InputSummary,
-    /// What is known of the speech's file.
+    /// What is known of the speech's file; of several speeches the first.
     pub speech: InputSummary,
+    /// Where several speak, who says what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub speakers: Vec<SpeakerSummary>,
     /// The file that will be made. Absent where the template makes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
@@ -40,6 +43,15 @@ pub struct Plan {
     /// Only of a dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
+}
+
+/// One of several speakers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SpeakerSummary {
+    /// As it was asked for: `left`, `right`, a number from the left, or `picture:FILE`.
+    pub who: String,
+    /// What is known of the file of their speech.
+    pub speech: InputSummary,
 }
 
 /// An input, as it was found.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::event::{ErrorReport, JobState, Outcome, Progress};
+use crate::job::Part;
 
 /// A batch, as the journal knows it.
 #[derive(Clone, Debug, Serialize)]
@@ -57,8 +58,11 @@ pub struct JobRow {
     pub output: PathBuf,
     /// File of the face.
     pub face: PathBuf,
-    /// File of the speech.
+    /// File of the speech; of several speeches the first.
     pub speech: PathBuf,
+    /// Where several speak, who says what.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dialogue: Vec<Part>,
     /// How often it was begun.
     pub attempts: u32,
     /// Where it is, while it runs.

@@ -166,7 +166,7 @@ pub(crate) fn run(
         must: Must::default(),
     };
     for speech in options.speech {
-        studio.say(Prepared::new(speech)?);
+        studio.say(Prepared::new(speech, probe::probe)?);
     }
     if let Some(folder) = &options.watch
         && let Err(e) = std::fs::read_dir(folder)

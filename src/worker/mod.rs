@@ -4,8 +4,10 @@ mod attempt;
 mod learning;
 mod lengths;
 pub(crate) mod limits;
+pub(crate) mod look;
 pub(crate) mod process;
 pub mod protocol;
+pub mod start;
 mod tracker;
 
 pub(crate) use learning::paints;

@@ -1,15 +1,17 @@
 //! What a supervisor and its worker process say to each other: one JSON object a line, orders on the
-//! worker's standard input, answers on its standard output.
+//! worker's standard input, answers on its standard output. Both name the lease under which they are said:
+//! what comes of an attempt that is over is not taken for the next one's.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::Made;
+use crate::error::Failure;
 use crate::event::{Event, Outcome};
 use crate::job::Job;
-use crate::journal::Media;
-use crate::pipeline::probe::Role;
+use crate::journal::{Lease, Media};
+use crate::pipeline::probe::{Probe, Role};
 use crate::stamp::Stamp;
 
 /// What the supervisor wants; the key `order` says which of these it is.
@@ -18,8 +20,8 @@ use crate::stamp::Stamp;
 pub enum Order {
     /// Begin a job. Its events, and an answer [`Answer::Ended`], follow.
     Run {
-        /// Number of the job in the ledger, which its answers name.
-        job: i64,
+        /// Under which its answers are given.
+        lease: Lease,
         /// What is to be done.
         spec: Box<Job>,
         /// Digests of the inputs, where they are known already.
@@ -32,13 +34,13 @@ pub enum Order {
     },
     /// The journal has it: the output may get its name.
     Publish {
-        /// The job that [`Answer::Made`] was about.
-        job: i64,
+        /// The one that [`Answer::Made`] was under.
+        lease: Lease,
     },
     /// End a job.
     Cancel {
-        /// Number of the job.
-        job: i64,
+        /// Of the attempt.
+        lease: Lease,
     },
     /// All pipelines wait, or go on.
     Pause {
@@ -50,6 +52,13 @@ pub enum Order {
         /// The file.
         path: PathBuf,
         /// What it is to be: only what that needs is asked of it.
+        role: Role,
+    },
+    /// Says all that is in a file, or what is wrong with it.
+    Look {
+        /// The file.
+        path: PathBuf,
+        /// What it is to be.
         role: Role,
     },
     /// Makes a small picture of a video.
@@ -69,6 +78,8 @@ pub enum Answer {
     Alive,
     /// Of a job, with the time at which it happened.
     Event {
+        /// Of the attempt.
+        lease: Lease,
         /// What happened.
         event: Event,
     },
@@ -79,8 +90,8 @@ pub enum Answer {
     },
     /// The output is whole and waits for [`Order::Publish`].
     Made {
-        /// Number of the job.
-        job: i64,
+        /// Of the attempt.
+        lease: Lease,
         /// The output by its content.
         made: Made,
         /// What the job's inputs and settings came to.
@@ -88,8 +99,8 @@ pub enum Answer {
     },
     /// The attempt is over. The last answer of a job.
     Ended {
-        /// Number of the job.
-        job: i64,
+        /// Of the attempt.
+        lease: Lease,
         /// How it ended.
         outcome: Outcome,
         /// Of the published file.
@@ -103,6 +114,11 @@ pub enum Answer {
         stamp: Option<Stamp>,
         /// What is in it; None where it is nothing that can be played.
         media: Option<Media>,
+    },
+    /// What is in the file of [`Order::Look`].
+    Looked {
+        /// What is in it, or why it can't be used.
+        found: Result<Probe, Failure>,
     },
     /// The picture of [`Order::Thumbnail`].
     Thumbnail {

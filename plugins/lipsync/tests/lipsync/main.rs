@@ -6,5 +6,6 @@ mod live;
 mod looks;
 mod metas;
 mod rig;
+mod speakers;
 mod streams;
 mod wiring;
