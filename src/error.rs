@@ -46,6 +46,10 @@ pub enum FailureKind {
     OutputFolderMissing,
     OutputFolderReadOnly,
     DiskFull,
+    /// Room there is, but not for this user.
+    QuotaUsedUp,
+    /// Larger than its file system or `ulimit -f` allows.
+    OutputTooLarge,
     OutputIsInput,
     OutputExists,
     /// The finished file did not pass the check.
@@ -64,7 +68,7 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 38] = [
         Self::Internal,
         Self::Usage,
         Self::InputMissing,
@@ -90,6 +94,8 @@ impl FailureKind {
         Self::OutputFolderMissing,
         Self::OutputFolderReadOnly,
         Self::DiskFull,
+        Self::QuotaUsedUp,
+        Self::OutputTooLarge,
         Self::OutputIsInput,
         Self::OutputExists,
         Self::OutputWrong,
@@ -102,6 +108,14 @@ impl FailureKind {
         Self::Interrupted,
         Self::Terminated,
     ];
+
+    /// Whether a file could not get as large as it wanted to.
+    pub const fn is_lack_of_room(self) -> bool {
+        matches!(
+            self,
+            Self::DiskFull | Self::QuotaUsedUp | Self::OutputTooLarge
+        )
+    }
 
     /// The exit code of a process whose job failed with this kind.
     pub const fn exit_code(self) -> u8 {
@@ -131,6 +145,8 @@ impl FailureKind {
             Self::OutputFolderMissing => 30,
             Self::OutputFolderReadOnly => 31,
             Self::DiskFull => 32,
+            Self::QuotaUsedUp => 36,
+            Self::OutputTooLarge => 37,
             Self::OutputIsInput => 33,
             Self::OutputExists => 34,
             Self::OutputWrong => 35,
@@ -174,6 +190,8 @@ impl FailureKind {
             Self::OutputFolderMissing => "the output's folder does not exist",
             Self::OutputFolderReadOnly => "the output's folder can't be written to",
             Self::DiskFull => "the disk is full",
+            Self::QuotaUsedUp => "the quota of the disk is used up",
+            Self::OutputTooLarge => "the file is larger than its file system or `ulimit -f` allows",
             Self::OutputIsInput => "the output is one of the inputs",
             Self::OutputExists => "the output exists already",
             Self::OutputWrong => "the finished file did not pass the check",
@@ -220,6 +238,8 @@ impl FailureKind {
             Self::OutputFolderMissing => "Make the folder first",
             Self::OutputFolderReadOnly => "Choose another folder, or change its permissions",
             Self::DiskFull => "Make room, or choose another disk",
+            Self::QuotaUsedUp => "Remove files of yours, ask for more, or choose another disk",
+            Self::OutputTooLarge => "Raise the limit, or choose another disk",
             Self::OutputIsInput => "Choose another name for the output",
             Self::OutputExists => "Choose another name, or give --overwrite or --skip-existing",
             Self::OutputWrong => "Run it again; if it stays, please report it",
@@ -243,7 +263,7 @@ impl FailureKind {
 }
 
 /// A job's failure: the cause, the file it is about, and what the library that met it said.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub struct Failure {
     pub kind: FailureKind,
     pub file: Option<PathBuf>,

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::options::{ExistingOptions, JobOptions, ShowOptions};
 use crate::application::{Batch, Ended, Plan};
 use crate::batch::confine::Confine;
 use crate::batch::files::{self, Pairing};
 use crate::batch::pattern::Pattern;
-use crate::batch::{self, list, place};
+use crate::batch::{self, list, place, text};
 use crate::cancel::Stop;
 use crate::error::{Failure, FailureKind};
 use crate::event::Event;
@@ -88,6 +88,10 @@ struct WorkOptions {
     /// default three quarters of the machine's
     #[arg(long, value_name = "MB", value_parser = worker_memory)]
     worker_memory: Option<u64>,
+    /// Which files workers reach: those that the jobs name, where the kernel can hold them to it, or all of
+    /// yours
+    #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
+    worker_files: WorkerFiles,
     /// Megabytes that stay free on the disks; below, the batch pauses until there is room
     #[arg(long, value_name = "MB", default_value_t = 500)]
     min_free: u64,
@@ -101,6 +105,13 @@ struct WorkOptions {
     /// Refuses a list that names files outside this folder, or templates that are files: those are code
     #[arg(long, value_name = "FOLDER")]
     confine: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum WorkerFiles {
+    #[default]
+    Named,
+    All,
 }
 
 /// Megabytes of a worker. With less than its plugins and models take, nothing works, in odd ways.
@@ -119,7 +130,7 @@ impl BatchArgs {
         options.place_files(&|file| normalised(Path::new(file)).display().to_string());
         let mut left_out = Vec::new();
         let jobs = match &self.list {
-            Some(list) => self.jobs_of_list(list, &options)?,
+            Some(list) => self.jobs_of_list(list, &options, &mut left_out)?,
             None => self.jobs_of_pairs(&options, &mut left_out)?,
         };
         if let Some(folder) = &self.work.confine {
@@ -227,7 +238,12 @@ impl BatchArgs {
         journals.flatten().collect()
     }
 
-    fn jobs_of_list(&self, path: &Path, shared: &JobOptions) -> Result<Vec<Planned>, Failure> {
+    fn jobs_of_list(
+        &self,
+        path: &Path,
+        shared: &JobOptions,
+        left_out: &mut Vec<Failure>,
+    ) -> Result<Vec<Planned>, Failure> {
         let rows = list::read(path).map_err(|e| {
             Failure::of(FailureKind::Usage, path)
                 .because(e)
@@ -240,6 +256,12 @@ impl BatchArgs {
                     .because(format_args!("line {}: {reason}", row.line))
                     .advice("Mend the line; nothing was started")
             };
+            if row.is_garbled {
+                let reason = format!("line {}: {}", row.line, text::NOT_UTF8);
+                let failure = Failure::of(FailureKind::Usage, path).because(reason);
+                left_out.push(failure.advice("Mend the line; the others are done without it"));
+                continue;
+            }
             let beside = |file: &str| normalised(&list::beside(path, file)).display().to_string();
             let mut options = shared.clone();
             let (mut face, mut speech, mut output) = (None, None, None);
@@ -298,7 +320,10 @@ impl BatchArgs {
                 _ => e,
             })?);
         }
-        Ok(jobs)
+        match left_out.first() {
+            Some(failure) if jobs.is_empty() => Err(failure.clone()),
+            _ => Ok(jobs),
+        }
     }
 
     fn planned(
@@ -343,6 +368,7 @@ impl BatchArgs {
                     None => Some(limits::usual_memory()),
                 },
                 no_network: true,
+                own_files: self.work.worker_files == WorkerFiles::Named,
             },
         }
     }

@@ -151,19 +151,19 @@ fn write_failure_kind(debug: Option<&str>) -> FailureKind {
             .next()
             .is_some_and(|t| debug.contains(t))
     };
-    if [libc::ENOSPC, libc::EDQUOT, libc::EFBIG]
-        .into_iter()
-        .any(says)
-    {
-        FailureKind::DiskFull
-    } else if [libc::EACCES, libc::EPERM, libc::EROFS]
-        .into_iter()
-        .any(says)
-    {
-        FailureKind::OutputFolderReadOnly
-    } else {
-        FailureKind::Internal
-    }
+    let kinds = [
+        (FailureKind::DiskFull, &[libc::ENOSPC][..]),
+        (FailureKind::QuotaUsedUp, &[libc::EDQUOT]),
+        (FailureKind::OutputTooLarge, &[libc::EFBIG]),
+        (
+            FailureKind::OutputFolderReadOnly,
+            &[libc::EACCES, libc::EPERM, libc::EROFS],
+        ),
+    ];
+    let said = kinds
+        .iter()
+        .find(|(_, codes)| codes.iter().copied().any(says));
+    said.map_or(FailureKind::Internal, |(kind, _)| *kind)
 }
 
 /// The input that an element reads, by the path of its names within the pipeline.
@@ -266,14 +266,18 @@ mod tests {
             (FailureKind::DiskFull, Some("/out/x.mp4".into()))
         );
         let write = || glib::Error::new(gst::ResourceError::Write, "no");
-        assert_eq!(
-            kind_and_file(write(), Some("system error: File too large"), "s", None).0,
-            FailureKind::DiskFull
-        );
-        assert_eq!(
-            kind_and_file(write(), Some("system error: Bad luck"), "s", None).0,
-            FailureKind::Internal
-        );
+        let said = [
+            ("No space left on device", FailureKind::DiskFull),
+            ("Disk quota exceeded", FailureKind::QuotaUsedUp),
+            ("File too large", FailureKind::OutputTooLarge),
+            ("Read-only file system", FailureKind::OutputFolderReadOnly),
+            ("Bad luck", FailureKind::Internal),
+        ];
+        for (text, kind) in said {
+            let debug = format!("system error: {text}");
+            let found = kind_and_file(write(), Some(&debug), "s", None).0;
+            assert_eq!(found, kind, "{text}");
+        }
     }
 
     #[test]

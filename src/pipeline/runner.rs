@@ -176,10 +176,34 @@ fn play(
             });
         }
         watchdog.moved_if(is_paused);
-        if watchdog.is_stuck(flow.passed(), Instant::now()) {
+        let now = Instant::now();
+        if watchdog.is_stuck(flow.passed(), now) {
             return Err(stuck(pipeline, &flow, watch));
         }
+        if watchdog.is_quiet(now) && is_dead(pipeline) {
+            return Err(Failure::new(FailureKind::InputDamaged)
+                .detail("its demuxer gave up without saying why"));
+        }
     }
+}
+
+/// Whether no thread is left in the pipeline that could move anything. decodebin and parsebin swallow the error
+/// of a demuxer that fails while it is being added: then no error, no pad and no end ever comes.
+fn is_dead(pipeline: &gst::Pipeline) -> bool {
+    let (_, state, pending) = pipeline.state(gst::ClockTime::ZERO);
+    // One that is still opening its files has no threads yet.
+    if state < gst::State::Paused && pending == gst::State::VoidPending {
+        return false;
+    }
+    pipeline.iterate_recurse().into_iter().all(|element| {
+        element.is_ok_and(|element| {
+            element.current_state() >= gst::State::Paused
+                && element
+                    .pads()
+                    .iter()
+                    .all(|pad| pad.task_state() != gst::TaskState::Started)
+        })
+    })
 }
 
 fn stuck(pipeline: &gst::Pipeline, flow: &Flow, watch: &Watch) -> Failure {

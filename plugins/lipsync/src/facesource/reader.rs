@@ -4,6 +4,7 @@
 //! threads: the streaming thread only ever waits on the [`Monitor`], which a flush wakes.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -90,6 +91,8 @@ struct Inner {
     has_video: bool,
     cut: bool,
     times: Times,
+    /// When the latest frame that the demuxer has given is shown, and for how long: parsers forget that.
+    last: Option<(gst::ClockTime, gst::ClockTime)>,
     /// What the user should know, not told yet.
     remarks: Vec<String>,
     /// The reader is gone, and its pipeline must not be started any more.
@@ -251,6 +254,7 @@ impl Reader {
             });
         }
         decode::true_colours(&decode);
+        decode::whole_movie(&decode);
         let coded = Arc::new(Coded::default());
         coded::watch(&decode, &coded);
         if decode::is_file(uri) {
@@ -485,6 +489,12 @@ impl Reader {
         self.status.inner.lock().unwrap().times.clone()
     }
 
+    /// How long the frame at that time lasts, if it is the last one that was read so far.
+    pub fn told_duration(&self, pts: gst::ClockTime) -> Option<gst::ClockTime> {
+        let last = self.status.inner.lock().unwrap().last;
+        last.filter(|(at, _)| *at == pts).map(|(_, lasts)| lasts)
+    }
+
     /// As the file states it.
     pub fn duration(&self) -> Option<gst::ClockTime> {
         self.pipeline.query_duration()
@@ -502,7 +512,7 @@ impl Reader {
             .as_deref()
             .is_some_and(|t| t.starts_with("image/"));
         // An animation says how long its frames last.
-        is_image && !matches!(inner.times, Times::Given(_))
+        is_image && !matches!(&inner.times, Times::Given(durations) if durations.len() > 1)
     }
 
     /// What decoders are given.
@@ -610,6 +620,19 @@ fn connect_decoder(
     decode::on_element(decode, "mpegpsdemux", move |_| {
         on_element.update(|inner| inner.times = Times::WithInventedGaps);
     });
+    let on_element = status.clone();
+    decode::on_element(decode, "avdemux_gif", move |demuxer| {
+        let status = on_element.clone();
+        demuxer.connect_pad_added(move |_, pad| {
+            if let Times::Given(durations) = &status.inner.lock().unwrap().times {
+                end_after(pad, durations.len());
+            }
+        });
+    });
+    for demuxer in ["qtdemux", "matroskademux"] {
+        let status = status.clone();
+        decode::on_element(decode, demuxer, move |demuxer| watch_last(demuxer, &status));
+    }
     // Anything but the picture stays as it is in the file: exposed, so that it is known to be there,
     // but not decoded.
     let on_type = status.clone();
@@ -635,6 +658,49 @@ fn connect_decoder(
         Some((!other.iter().any(|o| media.starts_with(o)) || media == "audio/x-m4a").to_value())
     });
     Ok(())
+}
+
+/// Ends the stream after so many frames: the demuxer never does, and a decoder keeps what it holds.
+fn end_after(pad: &gst::Pad, frames: usize) {
+    let passed = AtomicUsize::new(0);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let number = passed.fetch_add(1, Ordering::Relaxed) + 1;
+        if number < frames {
+            return gst::PadProbeReturn::Ok;
+        }
+        if number == frames
+            && let Some(gst::PadProbeData::Buffer(buffer)) = info.data.take()
+            && let Some(peer) = pad.peer()
+        {
+            // What comes of it does not matter any more.
+            let _ = peer.chain(buffer);
+        }
+        // The demuxer then says itself that it is at its end.
+        info.flow_res = Err(gst::FlowError::Eos);
+        gst::PadProbeReturn::Handled
+    });
+}
+
+/// Notes how long the latest frame lasts that a demuxer gives.
+fn watch_last(demuxer: &gst::Element, status: &Arc<Status>) {
+    let status = status.clone();
+    demuxer.connect_pad_added(move |_, pad| {
+        if !pad.name().starts_with("video") {
+            return;
+        }
+        let status = status.clone();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data
+                && let (Some(pts), Some(lasts)) = (buffer.pts(), buffer.duration())
+            {
+                let mut inner = status.inner.lock().unwrap();
+                if inner.last.is_none_or(|(at, _)| at <= pts) {
+                    inner.last = Some((pts, lasts));
+                }
+            }
+            gst::PadProbeReturn::Ok
+        });
+    });
 }
 
 fn is_interlaced(pad: &gst::Pad) -> bool {
