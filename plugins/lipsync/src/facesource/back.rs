@@ -446,9 +446,10 @@ fn cut(pieces: &mut Vec<Piece>, start: Span) -> usize {
         // Of one that goes on into it, so much as lies before it.
         let length = piece.end.saturating_sub(piece.start).nseconds().max(1);
         let stays = middle.saturating_sub(piece.start).nseconds().min(length);
-        let part = |n: u64| (u128::from(n) * u128::from(stays) / u128::from(length)) as u64;
-        piece.frames = part(piece.frames as u64).max(1) as usize;
-        piece.bytes = part(piece.bytes);
+        let frames = u128::from(piece.frames as u64) * u128::from(stays) / u128::from(length);
+        let frames = (frames as usize).max(1);
+        piece.bytes = piece.bytes * frames as u64 / piece.frames.max(1) as u64;
+        piece.frames = frames;
         piece.end = start.start;
         before = piece.before + piece.frames;
     }

@@ -64,6 +64,8 @@ pub struct Settings {
     pub device: u32,
     pub threads: u32,
     pub batch_size: u32,
+    /// Elements with the same share one session, and a generator's runs.
+    pub model_instance_id: Option<String>,
     /// Nanoseconds by which the mouth follows later than the sound (negative: earlier).
     pub audio_offset: i64,
     pub strength: f64,
@@ -84,6 +86,7 @@ impl Default for Settings {
             device: 0,
             threads: 0,
             batch_size: 0,
+            model_instance_id: None,
             audio_offset: 0,
             strength: 1.0,
             passthrough: false,
