@@ -13,8 +13,8 @@ use crate::error::Failure;
 use crate::event::Event;
 use crate::job::Job;
 use crate::journal::{self, Begun, JobRow, Journal, Planned, Start, recover};
+use crate::publish::LocalStore;
 use crate::report::{self, zip::Zip};
-use crate::store::LocalStore;
 use crate::supervisor::{Options, Processes, Seams, Summary, Supervisor};
 
 /// A batch as it was asked for.

@@ -2,17 +2,21 @@
 //! a line, is a public interface: keys are added, never renamed, and consumers may ignore those they don't
 //! know.
 
+mod batch;
+mod job;
 mod live;
+mod plan;
 
-pub use live::{DestinationCause, DestinationState, DestinationStatus, LiveStatus};
+pub use batch::{BatchProgress, JobStart, Retry};
+pub use job::{ErrorReport, JobState, Learning, Outcome, Phase, Progress};
+pub use live::{DestinationCause, DestinationState, DestinationStatus, Effort, LiveStatus};
+pub use plan::{Estimate, InputSummary, Plan};
 
 use std::path::Path;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::error::{Failure, FailureKind};
 
 /// One event and when it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -87,330 +91,6 @@ pub enum Body {
     Destination(DestinationStatus),
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum JobState {
-    #[default]
-    Queued,
-    Probing,
-    Loading,
-    Running,
-    Finishing,
-    Done,
-    Failed,
-    Cancelled,
-}
-
-impl JobState {
-    pub const ALL: [Self; 8] = [
-        Self::Queued,
-        Self::Probing,
-        Self::Loading,
-        Self::Running,
-        Self::Finishing,
-        Self::Done,
-        Self::Failed,
-        Self::Cancelled,
-    ];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Probing => "probing",
-            Self::Loading => "loading",
-            Self::Running => "running",
-            Self::Finishing => "finishing",
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-/// What exactly the job is busy with.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// Looking at the inputs.
-    #[default]
-    Probing,
-    /// Reading the face's video once, for what the person's own mouths look like.
-    Learning,
-    /// Building the pipeline and loading the models.
-    Loading,
-    Running,
-    /// All frames are in; the last ones are on their way out.
-    Draining,
-    /// Checking the finished file.
-    Verifying,
-    /// Syncing and renaming it.
-    Publishing,
-    Stopping,
-}
-
-impl Phase {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Probing => "probing",
-            Self::Learning => "learning",
-            Self::Loading => "loading",
-            Self::Running => "running",
-            Self::Draining => "draining",
-            Self::Verifying => "verifying",
-            Self::Publishing => "publishing",
-            Self::Stopping => "stopping",
-        }
-    }
-
-    /// The state of the job that this is a part of.
-    pub const fn state(self) -> JobState {
-        match self {
-            Self::Probing => JobState::Probing,
-            Self::Learning | Self::Loading => JobState::Loading,
-            Self::Running => JobState::Running,
-            Self::Draining | Self::Verifying | Self::Publishing | Self::Stopping => {
-                JobState::Finishing
-            }
-        }
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Progress {
-    pub phase: Phase,
-    /// Frames that have left `lipsync`.
-    pub frames: u64,
-    /// Absent where the frame rate varies or the length is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frames_total: Option<u64>,
-    pub frames_without_face: u64,
-    /// Where in the output the last frame lies.
-    pub position_s: f64,
-    /// Expected length of the output.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration_s: Option<f64>,
-    /// Seconds of video per second of work, since the first frame.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speed: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub eta_s: Option<f64>,
-    /// Since the job began.
-    pub elapsed_s: f64,
-    /// How far the face is learnt; only while that is the phase. Of the output nothing is made yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub learning: Option<Learning>,
-}
-
-/// How far a face is learnt. Its frames are those of the face's video.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Learning {
-    /// Frames that were looked at.
-    pub frames: u64,
-    /// Absent where the frame rate varies or the length is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frames_total: Option<u64>,
-    pub frames_with_face: u64,
-    /// Mouths that were found worth keeping.
-    pub mouths: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub eta_s: Option<f64>,
-    /// Another process learns this face; the figures are what that one says.
-    #[serde(default)]
-    pub waiting: bool,
-}
-
-/// What will be, or would be, done.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Plan {
-    pub face: InputSummary,
-    pub speech: InputSummary,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output: Option<String>,
-    pub template: String,
-    /// The model: the name of one that is built in, or its file. Absent where it can't be found.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// The file without which the default model is a simpler one; `cargo xtask setup` makes it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model_lacks: Option<String>,
-    pub end_mode: String,
-    pub loop_mode: String,
-    /// What is changed of the face's colours, where anything is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub colours: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration_s: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frames: Option<u64>,
-    /// What was taken where the inputs leave a choice, and how to choose otherwise; a sentence each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub choices: Vec<String>,
-    /// Only of a dry run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub estimate: Option<Estimate>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct InputSummary {
-    pub file: String,
-    /// `picture`, `video` or `sound`.
-    pub kind: String,
-    /// Container and codecs in words.
-    pub format: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration_s: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub width: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub height: Option<u32>,
-    /// Absent for sound, and where the rate varies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fps: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rotation: Option<u32>,
-    /// What the picture's numbers mean, as it is decoded: `BT.709, full range`, `HLG, 10 bits`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub colour: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sample_rate: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channels: Option<u32>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Estimate {
-    pub frames_sampled: u32,
-    pub frames_with_face: u32,
-    /// The most faces seen in one frame.
-    pub most_faces: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seconds: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bytes_needed: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bytes_free: Option<u64>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Outcome {
-    /// `done`, `failed` or `cancelled`.
-    pub state: JobState,
-    /// The finished file; absent unless done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output: Option<String>,
-    /// The output was there already and was left alone.
-    #[serde(default)]
-    pub skipped: bool,
-    pub frames: u64,
-    pub frames_without_face: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration_s: Option<f64>,
-    /// What the job took.
-    pub elapsed_s: f64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speed: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<ErrorReport>,
-}
-
-impl Outcome {
-    /// One that made no file.
-    pub fn nothing(state: JobState, progress: &Progress) -> Self {
-        Self {
-            state,
-            output: None,
-            skipped: false,
-            frames: progress.frames,
-            frames_without_face: progress.frames_without_face,
-            duration_s: None,
-            elapsed_s: progress.elapsed_s,
-            speed: progress.speed,
-            error: None,
-        }
-    }
-
-    pub fn of_failure(failure: &Failure, progress: &Progress) -> Self {
-        let state = if failure.is_cancellation() {
-            JobState::Cancelled
-        } else {
-            JobState::Failed
-        };
-        Self {
-            error: Some(failure.into()),
-            ..Self::nothing(state, progress)
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct JobStart {
-    pub face: String,
-    pub speech: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output: Option<String>,
-    /// From 1.
-    pub attempt: u32,
-    /// Process id of the worker.
-    pub worker: u32,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Retry {
-    pub error: ErrorReport,
-    /// The attempt that comes next.
-    pub attempt: u32,
-    pub after_s: f64,
-}
-
-/// Every job of the batch is in one of the counts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct BatchProgress {
-    pub total: u64,
-    /// Made, now or by an earlier run of the batch.
-    pub done: u64,
-    pub failed: u64,
-    pub cancelled: u64,
-    pub running: u64,
-    pub queued: u64,
-    /// Of those done: the output was there before this run.
-    pub already_done: u64,
-    pub elapsed_s: f64,
-    /// Seconds of video made by this run.
-    pub video_s: f64,
-    /// Seconds of video per second of work, all workers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speed: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub eta_s: Option<f64>,
-    /// Why nothing moves, where that is on purpose.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paused: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ErrorReport {
-    pub code: FailureKind,
-    pub exit_code: u8,
-    pub reason: String,
-    pub remedy: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file: Option<String>,
-}
-
-impl From<&Failure> for ErrorReport {
-    fn from(failure: &Failure) -> Self {
-        Self {
-            code: failure.kind,
-            exit_code: failure.kind.exit_code(),
-            reason: failure.reason().to_owned(),
-            remedy: failure.remedy().to_owned(),
-            file: failure.file.as_deref().map(display),
-        }
-    }
-}
-
 impl From<Progress> for Body {
     fn from(progress: Progress) -> Self {
         Self::Progress(progress)
@@ -441,6 +121,7 @@ pub fn schema() -> schemars::Schema {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Failure, FailureKind};
 
     #[test]
     fn an_event_survives_json_and_is_tagged() {

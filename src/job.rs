@@ -15,7 +15,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, FailureKind};
-use crate::faces::Learn;
 use files::{check_output, is_same_file};
 
 /// Parameters of templates that say how many threads work. They change nothing of what is made.
@@ -77,6 +76,19 @@ pub enum IfExists {
     Refuse,
     Overwrite,
     Skip,
+}
+
+/// How much of a face's video a job reads to learn it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Learn {
+    /// As much as the job itself makes, and ten seconds at least.
+    #[default]
+    Auto,
+    /// All of it.
+    Full,
+    /// Nothing, and nothing that is known is used.
+    Off,
 }
 
 /// A shift of the sound against the picture; positive is later.

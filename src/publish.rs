@@ -5,27 +5,33 @@
 //! however the process dies, so the next job for the same target knows a leftover from a file that
 //! is being written, across process-id reuse and containers.
 
-use std::ffi::{CString, OsStr, OsString};
+mod disk;
+mod leftovers;
+mod local;
+mod rename;
+
+pub use disk::{free_space, output_failure};
+pub use leftovers::{leftovers_of, remove_leftovers_of, wait_for_writers};
+pub use local::LocalStore;
+
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Failure, FailureKind};
 use crate::job::folder_of;
-use crate::journal::Stamp;
 use crate::lock::{self, Lock};
 use crate::store::Replace;
+
+use disk::no_locks;
+use leftovers::{remove_leftovers, temporary_name};
+use rename::{rename_no_replace, rename_over};
 
 /// So often a name is tried, and another process may take the file for a leftover, before that is
 /// something else.
 const TRIES: u32 = 100;
-/// What the longest file name on Linux leaves for the target's own name in the temporary one.
-const LONGEST_STEM: usize = 255 - 60;
-
 /// A file that is being written and has not got its name yet. Dropped, it is gone.
 #[derive(Debug)]
 pub struct Staged {
@@ -144,133 +150,6 @@ fn all_or_nothing(overwrite: bool) -> Replace {
     }
 }
 
-/// Without locks nobody could tell a file that is being written from a leftover.
-fn no_locks(folder: &Path, cause: &io::Error) -> Failure {
-    Failure::of(FailureKind::OutputFolderReadOnly, folder)
-        .because(format_args!("its file system can't lock files: {cause}"))
-        .advice("Mount it with locks (NFS without `nolock`), or choose a folder on a local disk")
-}
-
-/// What an I/O error at the output's place means.
-pub fn output_failure(target: &Path, error: &io::Error) -> Failure {
-    let folder = folder_of(target);
-    match error.raw_os_error() {
-        Some(libc::ENOSPC) => Failure::of(FailureKind::DiskFull, target),
-        // Room there may be plenty: these don't pass by themselves.
-        Some(libc::EDQUOT) => Failure::of(FailureKind::DiskFull, target)
-            .because("the quota of the disk is used up")
-            .advice("Remove files of yours, ask for more, or choose another disk"),
-        Some(libc::EFBIG) => Failure::of(FailureKind::DiskFull, target)
-            .because("the file is larger than its file system or `ulimit -f` allows")
-            .advice("Raise the limit, or choose another disk"),
-        Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
-            Failure::of(FailureKind::OutputFolderReadOnly, folder)
-        }
-        Some(libc::ENOENT | libc::ENOTDIR) => Failure::of(FailureKind::OutputFolderMissing, folder),
-        Some(libc::EEXIST) => Failure::of(FailureKind::OutputExists, target),
-        Some(libc::ENAMETOOLONG) => Failure::of(FailureKind::Usage, target)
-            .detail("the output's name is too long")
-            .advice("Choose a shorter one"),
-        _ => Failure::of(FailureKind::Internal, target).detail(error),
-    }
-}
-
-/// Bytes that an unprivileged process may still write in `folder`.
-pub fn free_space(folder: &Path) -> Option<u64> {
-    let path = CString::new(folder.as_os_str().as_bytes()).ok()?;
-    let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: `path` ends with a zero byte, and `stat` is large enough for what is written to it.
-    if unsafe { libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) } != 0 {
-        return None;
-    }
-    // SAFETY: statvfs succeeded, so it has filled `stat`.
-    let stat = unsafe { stat.assume_init() };
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-fn temporary_prefix(name: &OsStr) -> OsString {
-    let stem = &name.as_bytes()[..name.len().min(LONGEST_STEM)];
-    let mut prefix = b".".to_vec();
-    prefix.extend_from_slice(stem);
-    prefix.extend_from_slice(b".lipflow-");
-    OsString::from_vec(prefix)
-}
-
-fn temporary_name(name: &OsStr) -> OsString {
-    let salt = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.subsec_nanos());
-    let mut temporary = temporary_prefix(name);
-    temporary.push(format!("{}-{salt:08x}.tmp", std::process::id()));
-    temporary
-}
-
-/// Removes what dead jobs left beside `target`.
-pub fn remove_leftovers_of(target: &Path) {
-    if let Some(name) = target.file_name() {
-        remove_leftovers(folder_of(target), name);
-    }
-}
-
-/// What dead jobs left beside `target`, and how many bytes each file has.
-pub fn leftovers_of(target: &Path) -> Vec<(PathBuf, u64)> {
-    let Some(name) = target.file_name() else {
-        return Vec::new();
-    };
-    temporaries(folder_of(target), name)
-        .filter(|path| lock::is_taken(path).is_ok_and(|is_taken| !is_taken))
-        .filter_map(|path| {
-            let bytes = fs::metadata(&path).ok()?.len();
-            Some((path, bytes))
-        })
-        .collect()
-}
-
-/// Waits, within `limit`, for the processes that have a file for `target` open: one that was killed may
-/// be in the middle of giving it its name.
-pub fn wait_for_writers(target: &Path, limit: Duration) {
-    let Some(name) = target.file_name() else {
-        return;
-    };
-    let end = Instant::now() + limit;
-    let is_written = || {
-        temporaries(folder_of(target), name)
-            .any(|path| lock::is_taken(&path).is_ok_and(|is_taken| is_taken))
-    };
-    while is_written() && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn remove_leftovers(folder: &Path, name: &OsStr) {
-    for path in temporaries(folder, name) {
-        if OpenOptions::new()
-            .write(true)
-            .open(&path)
-            .is_ok_and(|file| {
-                matches!(lock::exclusive(&file), Ok(Lock::Held)) && is_still_at(&file, &path)
-            })
-        {
-            let _ = fs::remove_file(&path);
-        }
-    }
-}
-
-/// Temporary files for the target of that name.
-fn temporaries(folder: &Path, name: &OsStr) -> impl Iterator<Item = PathBuf> {
-    let prefix = temporary_prefix(name);
-    // A folder that can't be listed is no reason to fail: the write will tell.
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .filter(move |entry| {
-            let found = entry.file_name();
-            found.as_bytes().starts_with(prefix.as_bytes())
-                && found.as_bytes().ends_with(b".tmp")
-                && entry.file_type().is_ok_and(|t| t.is_file())
-        })
-        .map(|entry| entry.path())
-}
-
 /// Whether the open file is the one that has this name, and not one that had it before.
 pub(crate) fn is_still_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::symlink_metadata(path)) {
@@ -279,79 +158,15 @@ pub(crate) fn is_still_at(file: &File, path: &Path) -> bool {
     }
 }
 
-fn renameat2(from: &Path, to: &Path, flags: libc::c_uint) -> io::Result<()> {
-    let c = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other);
-    let (from, to) = (c(from)?, c(to)?);
-    // SAFETY: both paths end with a zero byte and live until the call returns.
-    let result = unsafe {
-        libc::renameat2(
-            libc::AT_FDCWD,
-            from.as_ptr(),
-            libc::AT_FDCWD,
-            to.as_ptr(),
-            flags,
-        )
-    };
-    match result {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// Whether the file system lacks this kind of renaming.
-fn is_unknown(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS))
-}
-
-fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat2(from, to, libc::RENAME_NOREPLACE) {
-        Err(error) if is_unknown(&error) => link_then_unlink(from, to),
-        result => result,
-    }
-}
-
-/// Puts `from` in the place of `to` where that has the stamp `own` or is gone; another file that came to
-/// be there meanwhile stays. What was taken away is looked at once more before it is removed; where files
-/// can't be exchanged, there is a gap of microseconds.
-fn rename_over(from: &Path, to: &Path, own: &Stamp) -> io::Result<()> {
-    let is_own = |path: &Path| Stamp::of(path).is_ok_and(|stamp| stamp == *own);
-    if fs::symlink_metadata(to).is_err() {
-        return rename_no_replace(from, to);
-    }
-    if !is_own(to) {
-        return Err(io::Error::from_raw_os_error(libc::EEXIST));
-    }
-    match renameat2(from, to, libc::RENAME_EXCHANGE) {
-        Ok(()) if is_own(from) => {
-            // One that stays is a leftover, which the next job for this target removes.
-            let _ = fs::remove_file(from);
-            Ok(())
-        }
-        Ok(()) => {
-            renameat2(from, to, libc::RENAME_EXCHANGE)?;
-            Err(io::Error::from_raw_os_error(libc::EEXIST))
-        }
-        Err(error) if is_unknown(&error) => fs::rename(from, to),
-        Err(error) => Err(error),
-    }
-}
-
-fn link_then_unlink(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::hard_link(from, to) {
-        Ok(()) => fs::remove_file(from),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(e),
-        Err(_) if fs::symlink_metadata(to).is_ok() => {
-            Err(io::Error::from_raw_os_error(libc::EEXIST))
-        }
-        Err(_) => fs::rename(from, to),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::OsStrExt;
 
-    fn files_in(folder: &Path) -> Vec<OsString> {
+    use super::*;
+    use crate::stamp::Stamp;
+
+    pub(super) fn files_in(folder: &Path) -> Vec<OsString> {
         fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
@@ -419,39 +234,6 @@ mod tests {
     }
 
     #[test]
-    fn links_do_where_renames_can_not_refuse() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
-        fs::write(&from, "new").unwrap();
-        fs::write(&to, "old").unwrap();
-        let error = link_then_unlink(&from, &to).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs::read_to_string(&to).unwrap(), "old");
-        fs::remove_file(&to).unwrap();
-        link_then_unlink(&from, &to).unwrap();
-        assert_eq!(files_in(folder.path()), ["to"]);
-    }
-
-    #[test]
-    fn leftovers_of_the_dead_go_and_files_of_the_living_stay() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("out.mp4");
-        let dead = folder.path().join(".out.mp4.lipflow-1-0000abcd.tmp");
-        fs::write(&dead, "half").unwrap();
-        let other = folder.path().join(".other.mp4.lipflow-1-0000abcd.tmp");
-        fs::write(&other, "half").unwrap();
-        let first = Staged::create(&target, false).unwrap();
-        assert!(!dead.exists());
-        assert!(
-            other.exists(),
-            "another target's file is not ours to remove"
-        );
-        let second = Staged::create(&target, false).unwrap();
-        assert!(first.path().exists(), "it is locked, so its job lives");
-        assert_ne!(first.path(), second.path());
-    }
-
-    #[test]
     fn a_file_system_without_locks_is_told_and_not_filled() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("out.mp4");
@@ -467,25 +249,6 @@ mod tests {
         assert!(text.contains("nolock"), "{text}");
         let failure = create(&|_| Ok(Lock::Taken));
         assert_eq!(failure.kind, FailureKind::Internal, "it comes to an end");
-    }
-
-    #[test]
-    fn a_file_that_is_written_is_waited_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("out.mp4");
-        let staged = Staged::create(&target, false).unwrap();
-        let writer = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(100));
-            staged.publish().unwrap();
-        });
-        wait_for_writers(&target, Duration::from_secs(20));
-        assert!(target.exists());
-        writer.join().unwrap();
-
-        let _slow = Staged::create(&target, true).unwrap();
-        let begin = Instant::now();
-        wait_for_writers(&target, Duration::from_millis(50));
-        assert!(begin.elapsed() < Duration::from_secs(10));
     }
 
     #[test]
@@ -509,29 +272,5 @@ mod tests {
         fs::write(staged.location(), "whole").unwrap();
         staged.publish().unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "whole");
-    }
-
-    #[test]
-    fn errors_at_the_output_have_kinds() {
-        let kind =
-            |code| output_failure(Path::new("a/b"), &io::Error::from_raw_os_error(code)).kind;
-        for code in [libc::ENOSPC, libc::EDQUOT, libc::EFBIG] {
-            assert_eq!(kind(code), FailureKind::DiskFull);
-        }
-        let reason = |code| {
-            let failure = output_failure(Path::new("a/b"), &io::Error::from_raw_os_error(code));
-            failure.reason().to_owned()
-        };
-        assert!(reason(libc::EDQUOT).contains("quota"));
-        assert!(reason(libc::EFBIG).contains("ulimit -f"));
-        assert_eq!(kind(libc::EROFS), FailureKind::OutputFolderReadOnly);
-        assert_eq!(kind(libc::ENOENT), FailureKind::OutputFolderMissing);
-    }
-
-    #[test]
-    fn free_space_is_known_where_there_is_a_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(free_space(folder.path()).is_some_and(|bytes| bytes > 0));
-        assert_eq!(free_space(&folder.path().join("none")), None);
     }
 }

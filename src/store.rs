@@ -1,21 +1,12 @@
 //! Files as a controller sees them: inputs by their stamp, and outputs, which get their name at once or
-//! not at all. Behind the trait is a local folder today ([`LocalStore`]); nobody above it knows that.
+//! not at all. Behind the trait are local folders today ([`crate::publish::LocalStore`]); nobody above
+//! it knows that.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use gstlipsync::model::{Model, Weights};
-
-use crate::digest;
 use crate::error::Failure;
-use crate::job::{IfExists, Job, folder_of};
-use crate::journal::Stamp;
-use crate::publish::{self, Staged};
-
-/// How long a writer without its controller may take to end, however slow its disk is.
-const WRITER_LIMIT: Duration = Duration::from_secs(5);
+use crate::job::{IfExists, Job};
+use crate::stamp::Stamp;
 
 /// What a commit may put its file in the place of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,70 +68,4 @@ pub trait Staging {
 
     /// Gives the file its name, for good.
     fn commit(self: Box<Self>) -> Result<(), Failure>;
-}
-
-/// Folders of this machine.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LocalStore;
-
-impl Store for LocalStore {
-    fn stamp(&self, path: &Path) -> Option<Stamp> {
-        Stamp::of(path).ok()
-    }
-
-    fn is_of(&self, path: &Path, sha256: &str) -> bool {
-        digest::is_of(path, sha256)
-    }
-
-    fn stage(&self, output: &Path, replace: Replace) -> Result<Box<dyn Staging>, Failure> {
-        Ok(Box::new(Staged::replacing(output, replace)?))
-    }
-
-    fn remove_leftovers(&self, output: &Path) {
-        publish::remove_leftovers_of(output);
-    }
-
-    fn wait_for_writers(&self, output: &Path) {
-        publish::wait_for_writers(output, WRITER_LIMIT);
-    }
-
-    fn make_folder(&self, output: &Path) {
-        let _ = fs::create_dir_all(folder_of(output));
-    }
-
-    fn free_space(&self, folder: &Path) -> Option<u64> {
-        folder.ancestors().find_map(publish::free_space)
-    }
-
-    fn devices(&self, folder: &Path) -> Vec<u64> {
-        let there = folder.ancestors().filter_map(|f| fs::metadata(f).ok());
-        there.map(|metadata| metadata.dev()).collect()
-    }
-
-    fn weights(&self, job: &Job) -> Vec<(PathBuf, Stamp)> {
-        let Ok(model) = Model::resolve(job.parameter("model").map(Path::new)) else {
-            return Vec::new();
-        };
-        let files = model.parts().filter_map(|part| match part {
-            Weights::File(path) => Some(path),
-            Weights::Embedded(_) => None,
-        });
-        files
-            .filter_map(|path| Some((path.clone(), Stamp::of(&path).ok()?)))
-            .collect()
-    }
-}
-
-impl Staging for Staged {
-    fn path(&self) -> &Path {
-        Self::path(self)
-    }
-
-    fn location(&self) -> String {
-        Self::location(self)
-    }
-
-    fn commit(self: Box<Self>) -> Result<(), Failure> {
-        self.publish()
-    }
 }

@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use crate::cancel::Cancel;
 use crate::digest;
-use crate::faces::Learn;
+use crate::job::Learn;
 use crate::job::{Job, THREADS};
-use crate::journal::Stamp;
 use crate::pipeline::template::Template;
+use crate::stamp::Stamp;
 
 /// All that the output depends on; names and places of files are not in it.
 #[derive(Serialize)]

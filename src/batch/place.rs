@@ -93,7 +93,7 @@ fn below(folder: &Path) -> impl Iterator<Item = PathBuf> {
 mod tests {
     use super::*;
     use crate::journal::{Planned, Start};
-    use crate::store::LocalStore;
+    use crate::publish::LocalStore;
 
     fn journal_with(state: &Path, root: &Path, source: &str, outputs: &[PathBuf]) {
         let journal = Journal::open(state).unwrap();

@@ -12,11 +12,11 @@ use gstlipsync::model::{self, Model};
 
 use crate::cancel::Cancel;
 use crate::error::Failure;
-use crate::estimate;
 use crate::event::JobState;
 use crate::job::{Job, folder_of};
 use crate::journal::{Journal, Planned};
 use crate::pipeline::probe::{self, Probe, Role};
+use crate::plan::estimate;
 use crate::progress::{clock, megabytes};
 use crate::publish::free_space;
 use crate::terminal::plain;

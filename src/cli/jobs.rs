@@ -8,7 +8,7 @@ use clap::Args;
 use super::status::{JournalOptions, is_running};
 use crate::event::JobState;
 use crate::journal::{JobRow, recover};
-use crate::store::LocalStore;
+use crate::publish::LocalStore;
 use crate::terminal::plain;
 
 /// Lists the jobs of a batch.

@@ -11,7 +11,7 @@ use super::options::ShowOptions;
 use crate::cancel::Stop;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, Outcome, Progress};
-use crate::faces::Learn;
+use crate::job::Learn;
 use crate::live::address::Address;
 use crate::live::raw_sound::{self, Place};
 use crate::live::speech::{Pcm, Speech};

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::batch::confine::{is_model_file, is_template_file};
 use crate::error::{Failure, FailureKind};
-use crate::faces::Learn;
+use crate::job::Learn;
 use crate::job::{EndMode, IfExists, Job, LoopMode, Offset};
 use crate::progress::Style;
 use crate::secret;

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use gst::prelude::*;
 
 use super::{parse_setting, print};
-use crate::pipeline::check;
+use crate::pipeline::template::check;
 use crate::pipeline::template::{Default, Param, Template, TemplateError, Values, for_shell};
 
 /// List, show and check the pipelines.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::status::JournalOptions;
 use crate::journal::{self, Pruned, recover};
 use crate::publish;
-use crate::store::LocalStore;
+use crate::publish::LocalStore;
 use crate::terminal::plain;
 
 const DAY: f64 = 86_400.0;

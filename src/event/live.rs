@@ -3,8 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::live::shed::Effort;
-
 /// A broadcast.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LiveStatus {
@@ -105,4 +103,18 @@ pub enum DestinationState {
     /// It failed and will be tried again.
     Waiting,
     Ended,
+}
+
+/// What a broadcast still does.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effort {
+    #[default]
+    Full,
+    /// The face's points are found on every second frame.
+    HalfMesh,
+    /// Every second picture is shown twice.
+    HalfPictures,
 }

@@ -18,8 +18,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
 pub use aloud::aloud;
 pub use key::{Form, Key, Selection};
 pub use store::{Entry, FOLDER_VARIABLE, Found, Known, LIMIT_VARIABLE, Note, Store};
@@ -29,9 +27,9 @@ use crate::cancel::Cancel;
 use crate::digest;
 use crate::error::{Failure, FailureKind};
 use crate::event::Learning;
-use crate::journal::Stamp;
 use crate::pipeline::probe::{Kind, Probe, fps_of};
 use crate::pipeline::runner::{LearnCounts, Report, Watch};
+use crate::stamp::Stamp;
 use lock::Lock;
 use stretches::Reading;
 
@@ -41,19 +39,6 @@ pub const SOURCE: &str = "faces";
 const WAIT_INTERVAL: Duration = Duration::from_millis(200);
 /// What is lost without a learnt face, for warnings.
 const WITHOUT: &str = "The mouth is drawn from each frame alone";
-
-/// How much of a face's video a job reads to learn it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Learn {
-    /// As much as the job itself makes, and ten seconds at least.
-    #[default]
-    Auto,
-    /// All of it.
-    Full,
-    /// Nothing, and nothing that is known is used.
-    Off,
-}
 
 /// A face that is wanted.
 #[derive(Clone, Debug)]

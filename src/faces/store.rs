@@ -5,99 +5,37 @@
 //! which is renamed file by file when all is written. What a killed process left is cleared away by
 //! whoever has the lock next.
 
+mod entry;
+mod place;
+mod prune;
+mod staged;
+
+pub use entry::{Entry, Found, Known, Note};
+pub use place::{FOLDER_VARIABLE, LIMIT_VARIABLE};
+pub use staged::Staged;
+
 use std::ffi::CString;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use gstlipsync::bank::{FaceFile, Summary};
-use serde::{Deserialize, Serialize};
+use gstlipsync::bank::FaceFile;
 
-use super::key::{Key, MAX_BYTES, Selection};
+use super::key::{Key, MAX_BYTES};
 use super::lock::Lock;
 use crate::error::{Failure, FailureKind};
-use crate::event::seconds;
-use crate::journal::Stamp;
 use crate::publish::free_space;
+use crate::stamp::Stamp;
 
-/// Names the folder, in place of the one in the user's cache.
-pub const FOLDER_VARIABLE: &str = "LIPFLOW_FACES";
-/// Says how many megabytes all faces together may take.
-pub const LIMIT_VARIABLE: &str = "LIPFLOW_FACES_MB";
-const USUAL_LIMIT: u64 = 4_000_000_000;
+use place::{USUAL_LIMIT, folder};
 
 const FACE: &str = "face";
 const NOTE: &str = "json";
 const LOCK: &str = "lock";
 const NEW: &str = "new";
-
-/// How a face was learnt.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Note {
-    /// Where its video was then.
-    pub face: PathBuf,
-    /// Of the video, so that one that has not changed since need not be read to know its content.
-    #[serde(default)]
-    pub stamp: Option<Stamp>,
-    pub selection: Selection,
-    /// All of the video was looked at.
-    pub whole: bool,
-    /// So much of it.
-    pub seconds: f64,
-}
-
-impl Note {
-    /// The one that belongs to a face file.
-    pub fn beside(face_file: &Path) -> Option<Self> {
-        let note = fs::read(face_file.with_extension(NOTE)).ok()?;
-        serde_json::from_slice(&note).ok()
-    }
-}
-
-/// A face that is known.
-pub struct Known {
-    pub path: PathBuf,
-    pub file: FaceFile,
-    pub summary: Summary,
-    /// Absent where it was lost; then nothing is taken for certain.
-    pub note: Option<Note>,
-}
-
-impl Known {
-    pub fn is_whole(&self) -> bool {
-        self.note.as_ref().is_some_and(|note| note.whole)
-    }
-
-    /// How much of the video was looked at.
-    pub fn seconds(&self) -> f64 {
-        let note = self.note.as_ref().map(|note| note.seconds);
-        note.unwrap_or_else(|| seconds(self.summary.duration))
-    }
-}
-
-/// What is in the cache under a key.
-pub enum Found {
-    Nothing,
-    Face(Box<Known>),
-    /// A file that must not be used, and why.
-    Unusable(String),
-}
-
-/// A face in the cache, whether it can be used or not.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Entry {
-    #[serde(skip)]
-    pub stem: String,
-    pub file: PathBuf,
-    pub bytes: u64,
-    #[serde(skip)]
-    pub used: SystemTime,
-    #[serde(flatten)]
-    pub note: Option<Note>,
-}
 
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -261,252 +199,27 @@ impl Store {
             folder,
         })
     }
-
-    /// All that is kept, what was used last first.
-    pub fn list(&self) -> Vec<Entry> {
-        let mut entries: Vec<_> = self
-            .stems()
-            .into_iter()
-            .filter_map(|stem| {
-                let file = self.path(&stem, FACE);
-                let metadata = fs::metadata(&file).ok()?;
-                Some(Entry {
-                    note: self.note(&stem),
-                    stem,
-                    file,
-                    bytes: metadata.len(),
-                    used: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
-                })
-            })
-            .collect();
-        entries.sort_by(|a, b| b.used.cmp(&a.used).then_with(|| a.stem.cmp(&b.stem)));
-        entries
-    }
-
-    /// The names of all that is in the folder, also of what is not whole, each once.
-    fn stems(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let mut stems: Vec<_> = entries
-            .filter_map(|entry| {
-                let name = entry.file_name().into_string().ok()?;
-                let (stem, ending) = name.rsplit_once('.')?;
-                let is_ours = [FACE, NOTE, LOCK, NEW].contains(&ending) && stem.contains('-');
-                is_ours.then(|| stem.to_owned())
-            })
-            .collect();
-        stems.sort();
-        stems.dedup();
-        stems
-    }
-
-    /// Removes all traces of the faces for which `is_meant` says so, and gives how many there were.
-    pub fn remove(&self, is_meant: impl Fn(&str, Option<&Note>) -> bool) -> Result<usize, Failure> {
-        let mut count = 0;
-        for stem in self.stems() {
-            if !is_meant(&stem, self.note(&stem).as_ref()) {
-                continue;
-            }
-            let lock_path = self.path(&stem, LOCK);
-            let Some(lock) = Lock::try_take(&lock_path).map_err(|e| self.failure(&e))? else {
-                return Err(Failure::of(FailureKind::FaceFile, &self.folder)
-                    .because("another process learns this face")
-                    .advice("End it first, or wait"));
-            };
-            let was_whole = self.path(&stem, FACE).exists();
-            self.erase(&stem).map_err(|e| self.failure(&e))?;
-            drop(lock);
-            count += usize::from(was_whole);
-        }
-        Ok(count)
-    }
-
-    fn erase(&self, stem: &str) -> io::Result<()> {
-        let absent = |e: &io::Error| e.kind() == io::ErrorKind::NotFound;
-        for ending in [FACE, NOTE] {
-            match fs::remove_file(self.path(stem, ending)) {
-                Err(e) if !absent(&e) => return Err(e),
-                _ => {}
-            }
-        }
-        match fs::remove_dir_all(self.path(stem, NEW)) {
-            Err(e) if !absent(&e) => Err(e),
-            _ => Ok(()),
-        }
-    }
-
-    /// Removes what was used longest ago until the rest takes no more than the limit, and what killed
-    /// processes left. `keep` stays in any case: it is about to be used.
-    pub fn prune(&self, keep: Option<&str>) -> usize {
-        self.prune_to(self.limit, keep)
-    }
-
-    /// The same, to `limit` bytes.
-    pub fn prune_to(&self, limit: u64, keep: Option<&str>) -> usize {
-        let entries = self.list();
-        for stem in self.stems() {
-            let is_half = self.path(&stem, NEW).exists() || !self.path(&stem, FACE).exists();
-            if is_half
-                && keep != Some(&stem)
-                && let Ok(Some(_lock)) = Lock::try_take(&self.path(&stem, LOCK))
-            {
-                let _ = fs::remove_dir_all(self.path(&stem, NEW));
-                if !self.path(&stem, FACE).exists() {
-                    let _ = self.erase(&stem);
-                }
-            }
-        }
-        let mut total: u64 = entries.iter().map(|entry| entry.bytes).sum();
-        let mut removed = 0;
-        for entry in entries.iter().rev() {
-            if total <= limit {
-                break;
-            }
-            if keep == Some(&entry.stem) {
-                continue;
-            }
-            if let Ok(Some(_lock)) = Lock::try_take(&self.path(&entry.stem, LOCK))
-                && self.erase(&entry.stem).is_ok()
-            {
-                total -= entry.bytes;
-                removed += 1;
-            }
-        }
-        removed
-    }
-}
-
-/// A face file that is being written. Dropped, it is gone.
-pub struct Staged<'a> {
-    store: &'a Store,
-    stem: String,
-    folder: PathBuf,
-}
-
-impl Staged<'_> {
-    pub fn path(&self) -> PathBuf {
-        self.folder.join(FACE)
-    }
-
-    /// Takes the place of what was known before, if it is what it should be.
-    pub fn publish(self, key: &Key, note: &Note) -> Result<(), Failure> {
-        let path = self.path();
-        let wrong = |reason: &dyn std::fmt::Display| {
-            Failure::of(FailureKind::FaceFile, &path).detail(reason)
-        };
-        let file = FaceFile::open(&path).map_err(|e| wrong(&e))?;
-        if file.source_id() != key.source_id() {
-            return Err(wrong(&"it is of another video"));
-        }
-        drop(file);
-        let failed = |e: io::Error| self.store.failure(&e);
-        fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed)?;
-        let json = serde_json::to_vec(note).map_err(|e| failed(e.into()))?;
-        let note_path = self.folder.join(NOTE);
-        let mut options = OpenOptions::new();
-        options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&note_path)
-            .and_then(|mut file| file.write_all(&json))
-            .map_err(failed)?;
-        // The note of the one before must not stand beside the new face: without a note nothing is
-        // claimed.
-        let old_note = self.store.path(&self.stem, NOTE);
-        let _ = fs::remove_file(&old_note);
-        fs::rename(&path, self.store.path(&self.stem, FACE)).map_err(failed)?;
-        fs::rename(&note_path, old_note).map_err(failed)
-    }
-}
-
-impl Drop for Staged<'_> {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn folder() -> Option<PathBuf> {
-    if let Some(folder) = std::env::var_os(FOLDER_VARIABLE).filter(|value| !value.is_empty()) {
-        return std::path::absolute(folder).ok();
-    }
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.filter(|path| path.is_absolute()).or_else(|| {
-        let home = std::env::var_os("HOME").filter(|home| !home.is_empty())?;
-        Some(Path::new(&home).join(".cache"))
-    })?;
-    Some(cache.join("lipflow/faces"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::super::Form;
+    use super::super::{Form, Selection};
     use super::*;
 
-    fn store(folder: &Path, limit: u64) -> Store {
+    pub(super) fn store(folder: &Path, limit: u64) -> Store {
         fs::create_dir_all(folder).unwrap();
         Store::at(folder.into(), limit)
     }
 
     /// A face of so many bytes that was used at that second.
-    fn put(store: &Store, stem: &str, bytes: usize, second: u64) {
+    pub(super) fn put(store: &Store, stem: &str, bytes: usize, second: u64) {
         let path = store.path(stem, FACE);
         fs::write(&path, vec![0; bytes]).unwrap();
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
         File::open(&path).unwrap().set_modified(time).unwrap();
         fs::write(store.path(stem, NOTE), "{}").unwrap();
-    }
-
-    fn names(store: &Store) -> Vec<String> {
-        let entries = fs::read_dir(&store.folder).unwrap();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn what_was_used_longest_ago_goes_first_and_all_of_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(folder.path(), 250);
-        put(&store, "a-1", 100, 30);
-        put(&store, "b-1", 100, 10);
-        put(&store, "c-1", 100, 20);
-        fs::write(folder.path().join("of somebody.txt"), "else").unwrap();
-        assert_eq!(store.prune(None), 1);
-        assert_eq!(
-            names(&store),
-            [
-                "a-1.face",
-                "a-1.json",
-                "c-1.face",
-                "c-1.json",
-                "of somebody.txt"
-            ]
-        );
-        store.touch(&store.path("c-1", FACE));
-        assert_eq!(store.prune_to(150, None), 1);
-        assert_eq!(store.list()[0].stem, "c-1", "its use was noted");
-        assert_eq!(store.prune_to(0, Some("c-1")), 0, "it is about to be used");
-    }
-
-    #[test]
-    fn what_a_killed_process_left_goes_and_what_is_learnt_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(folder.path(), 1000);
-        fs::create_dir(folder.path().join("a-1.new")).unwrap();
-        fs::write(folder.path().join("a-1.new/face"), "half").unwrap();
-        fs::create_dir(folder.path().join("b-1.new")).unwrap();
-        let lock = Lock::try_take(&store.path("b-1", LOCK)).unwrap().unwrap();
-        store.prune(None);
-        assert_eq!(names(&store), ["b-1.lock", "b-1.new"]);
-        let refused = store.remove(|_, _| true).unwrap_err();
-        assert!(refused.reason().contains("another process"), "{refused}");
-        drop(lock);
-        assert_eq!(store.remove(|_, _| true).unwrap(), 0);
-        assert!(names(&store).is_empty());
     }
 
     #[test]

@@ -6,28 +6,11 @@ use std::path::Path;
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::work::learns;
-use super::{Journal, Result, Stamp, Start, stamp_of, state_of, text};
+use super::{
+    Begun, DEATHS_ALLOWED, Journal, Planned, Result, Stamp, Start, stamp_of, state_of, text,
+};
 use crate::event::JobState;
-use crate::job::Job;
 use crate::store::Store;
-
-/// A job that is to be in the batch.
-pub struct Planned {
-    pub job: Job,
-    pub output: std::path::PathBuf,
-}
-
-/// What the start of a batch found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Begun {
-    pub batch: i64,
-    pub total: u64,
-    pub already_done: u64,
-    /// Another controller works on them.
-    pub elsewhere: u64,
-    /// They killed their workers, and wait for `lipflow retry`.
-    pub set_aside: u64,
-}
 
 /// The row of an output, as it is now.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,7 +63,7 @@ pub(super) fn decide(row: &Row, look: Option<&Look>, spec: &str, force: bool) ->
     };
     Some(match row.state {
         _ if force => Decision::Queue,
-        JobState::Failed if row.deaths >= super::work::DEATHS_ALLOWED => Decision::SetAside,
+        JobState::Failed if row.deaths >= DEATHS_ALLOWED => Decision::SetAside,
         JobState::Done if is_done => Decision::Done,
         _ => Decision::Queue,
     })

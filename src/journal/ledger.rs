@@ -10,41 +10,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::{
-    Applied, Begun, Change, Claim, Counts, JobRow, Lease, Media, Planned, Result, Stamp,
+    Applied, Begun, Change, Counts, FirstEvent, JobRow, Lease, Media, Orphan, Result, Stamp, Start,
     StoredEvent,
 };
-use crate::event::Event;
 use crate::job::Job;
 use crate::store::Store;
-
-/// How a batch begins.
-pub struct Start<'a> {
-    /// What makes two starts the same batch.
-    pub source: &'a str,
-    /// The command line, to start it again.
-    pub command: &'a str,
-    /// The folder that all outputs are in.
-    pub root: &'a Path,
-    pub jobs: &'a [Planned],
-    /// Do also what is done.
-    pub force: bool,
-    /// Where outputs are looked at.
-    pub store: &'a dyn Store,
-    /// Tells what a job would make; only asked where something was made before.
-    pub identity: &'a dyn Fn(&Job) -> Result<Option<String>>,
-}
-
-/// A job whose controller has died.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Orphan {
-    pub lease: Lease,
-    pub output: PathBuf,
-    /// The digest under which its output may have got its name.
-    pub promised: Option<String>,
-}
-
-/// What the claim of a job begins with, if that is to be in the same transaction.
-pub type FirstEvent<'a> = &'a dyn Fn(&Claim) -> Option<Event>;
 
 /// The state of batches, as one controller has it.
 pub trait Ledger {

@@ -6,6 +6,7 @@
 
 mod artifact;
 mod begin;
+mod claim;
 #[cfg(test)]
 pub(crate) mod contract;
 mod controller;
@@ -13,14 +14,16 @@ mod ledger;
 mod medium;
 mod prune;
 mod query;
+mod rows;
 mod schema;
+mod start;
 mod work;
 
-pub use begin::{Begun, Planned};
-pub use ledger::{FirstEvent, Ledger, Orphan, Start, recover};
+pub use claim::{Applied, Change, Claim, DEATHS_ALLOWED, Ending, FirstEvent, Lease, Orphan};
+pub use ledger::{Ledger, recover};
 pub use prune::{Pruned, old_graphs};
-pub use query::{BatchRow, Counts, JobRow, StoredEvent};
-pub use work::{Applied, Change, Claim, DEATHS_ALLOWED, Ending, Lease};
+pub use rows::{BatchRow, Counts, JobRow, StoredEvent};
+pub use start::{Begun, Planned, Start};
 
 use controller::Controller;
 
@@ -34,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, FailureKind};
 use crate::event::JobState;
+use crate::stamp::Stamp;
 
 /// The journal's own file in its folder.
 const FILE: &str = "journal.db";
@@ -93,27 +97,6 @@ impl Error {
             }
             _ => failure,
         }
-    }
-}
-
-/// Bytes of an input, so far as it can be told without reading it, and what is known of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stamp {
-    pub size: u64,
-    /// Nanoseconds since 1970.
-    pub modified: i64,
-}
-
-impl Stamp {
-    pub fn of(path: &Path) -> std::io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        Ok(Self {
-            size: metadata.len(),
-            modified: metadata
-                .mtime()
-                .saturating_mul(1_000_000_000)
-                .saturating_add(metadata.mtime_nsec()),
-        })
     }
 }
 

@@ -1,164 +1,22 @@
 //! What a controller enters while it works.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
-use super::ledger::FirstEvent;
-use super::{Journal, Media, Result, Stamp, stamp_of, text};
-use crate::event::{Event, JobState, Outcome, Progress};
-use crate::faces::Learn;
-use crate::job::{IfExists, Job};
-use crate::store::Store;
-
-/// So many workers may die of a job before it is set aside.
-pub const DEATHS_ALLOWED: u32 = 2;
+use super::{Applied, Change, Claim, Ending, FirstEvent, Journal, Lease, Result, stamp_of, text};
+use crate::event::JobState;
+use crate::job::Job;
+use crate::job::Learn;
 
 /// A job whose controller died this often while it ran may stay among others. Beyond, it comes last and
 /// runs by itself, so that one that takes the whole machine down does so when the others are done.
 pub(super) const INTERRUPTIONS_IN_COMPANY: u32 = 2;
 /// No job is put off for longer.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(120);
-
-/// One change. Those of one moment are applied together or not at all.
-#[derive(Clone, Debug)]
-pub enum Change {
-    State {
-        lease: Lease,
-        state: JobState,
-    },
-    Progress {
-        lease: Lease,
-        progress: Progress,
-    },
-    /// The output is whole and will get its name next.
-    Made {
-        lease: Lease,
-        sha256: String,
-        /// What the job's inputs and settings came to.
-        identity: Option<String>,
-    },
-    Ended {
-        lease: Lease,
-        ending: Ending,
-    },
-    Digest {
-        path: PathBuf,
-        stamp: Stamp,
-        sha256: String,
-    },
-    Media {
-        path: PathBuf,
-        stamp: Stamp,
-        media: Option<Media>,
-    },
-    Thumbnail {
-        lease: Lease,
-        jpeg: Vec<u8>,
-    },
-    /// Kept for readers who come later; gets its number when it is applied.
-    Event {
-        event: Event,
-        /// Of the attempt that it tells of.
-        lease: Option<Lease>,
-    },
-}
-
-/// What a controller has of a job: the right to change it, until somebody takes it away. The epoch
-/// is the fencing token: each change names it, and one that names an old one changes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Lease {
-    pub job: i64,
-    pub epoch: i64,
-}
-
-/// What became of changes.
-#[derive(Debug, Default)]
-pub struct Applied {
-    pub claim: Option<Claim>,
-    /// Leases that somebody else has taken over. Nothing that was said under them was applied.
-    pub lost: BTreeSet<Lease>,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Debug)]
-pub struct Ending {
-    /// `Queued` where the job is to be tried again.
-    pub state: JobState,
-    pub outcome: Outcome,
-    /// With `Queued`: not before so long, by the clock of the ledger.
-    pub retry_after: Duration,
-    /// The last phase that was heard of.
-    pub stage: String,
-    /// What the worker died of.
-    pub signal: Option<i32>,
-    /// Whether it died of this job: no other was in it.
-    pub is_culprit: bool,
-    /// Whether others were in it when it died.
-    pub is_suspect: bool,
-    /// The attempt counts against the job.
-    pub counts: bool,
-    /// Of the published file.
-    pub stamp: Option<Stamp>,
-}
-
-/// A job that this controller has taken.
-#[derive(Clone, Debug)]
-pub struct Claim {
-    pub job: i64,
-    pub epoch: i64,
-    pub spec: Job,
-    /// From 1.
-    pub attempt: u32,
-    pub deaths: u32,
-    /// It wants a worker of its own.
-    pub alone: bool,
-    /// It wants this controller for itself: too many died while it ran.
-    pub solo: bool,
-    /// The digest of an output that an earlier attempt was about to publish when it was cut off.
-    pub promised: Option<String>,
-    /// The stamp of what an earlier attempt has published under the output's name.
-    pub made: Option<Stamp>,
-}
-
-impl Change {
-    /// The lease under which it is said.
-    pub(crate) fn lease(&self) -> Option<Lease> {
-        match self {
-            Self::State { lease, .. }
-            | Self::Progress { lease, .. }
-            | Self::Made { lease, .. }
-            | Self::Ended { lease, .. }
-            | Self::Thumbnail { lease, .. } => Some(*lease),
-            Self::Event { lease, .. } => *lease,
-            Self::Digest { .. } | Self::Media { .. } => None,
-        }
-    }
-}
-
-impl Claim {
-    pub fn lease(&self) -> Lease {
-        Lease {
-            job: self.job,
-            epoch: self.epoch,
-        }
-    }
-
-    /// Lets the job replace what was made earlier, where that is what lies there. Gives its stamp.
-    pub fn may_replace_own(&mut self, store: &dyn Store) -> Option<Stamp> {
-        let made = self.made.take()?;
-        let output = self.spec.output.as_deref()?;
-        if store.stamp(output)? != made {
-            return None;
-        }
-        self.spec.if_exists = IfExists::Overwrite;
-        self.made = Some(made.clone());
-        Some(made)
-    }
-}
 
 impl Journal {
     /// Applies the changes and takes the next job, all or nothing, so that between two jobs the disk

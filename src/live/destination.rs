@@ -1,9 +1,11 @@
 //! One destination: a pipeline of its own that is built again when it fails, while everything else
 //! goes on.
 
+mod cause;
+mod files;
+mod patience;
+
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -14,14 +16,14 @@ use gst::prelude::*;
 use super::Notice;
 use super::address::{Address, back_off};
 use super::fan::{Fan, Packet, Stream, Subscription};
-use super::stall::Stall;
 use crate::event::{DestinationCause, DestinationState, DestinationStatus};
-use crate::job::folder_of;
 use crate::pipeline::template::{Template, Values};
 
+use cause::{cause_of, meaning_of};
+use files::{make_folder, remove_segments, segments_of, unwritten};
+use patience::{Patience, STALL_LIMIT};
+
 const TICK: Duration = Duration::from_millis(50);
-/// A sink that takes nothing for so long has lost its other end.
-const STALL_LIMIT: Duration = Duration::from_secs(8);
 /// A sink that has taken more than this takes the stream: one that is refused takes a header and a
 /// packet or two before it says so.
 const TAKEN: u64 = 8;
@@ -301,36 +303,6 @@ impl Sender {
     }
 }
 
-/// How long a sink has owed an answer to what it was given.
-struct Patience {
-    sent: u64,
-    is_owed: bool,
-    stall: Stall,
-}
-
-impl Patience {
-    fn new(now: Instant) -> Self {
-        Self {
-            sent: 0,
-            is_owed: false,
-            stall: Stall::new(4 * TICK, now),
-        }
-    }
-
-    fn gave(&mut self) {
-        self.is_owed = true;
-    }
-
-    /// Whether it has been too long. `sent` is what the sink has taken so far.
-    fn is_over(&mut self, sent: u64, now: Instant) -> bool {
-        if sent != self.sent {
-            self.sent = sent;
-            self.is_owed = false;
-        }
-        self.stall.waited(sent, self.is_owed, now) > STALL_LIMIT
-    }
-}
-
 /// Whether more waits in `source` than its template allows: appsrc itself takes any amount.
 fn is_full(source: &gst_app::AppSrc) -> bool {
     let (bytes, time) = (source.max_bytes(), source.max_time());
@@ -370,222 +342,5 @@ fn finish(pipeline: &gst::Pipeline, address: &Address) -> Result<(), String> {
             _ => Ok(()),
         },
         None => Err(format!("it took longer than {} s", END_LIMIT.seconds())),
-    }
-}
-
-/// What an error of a sink means, and in which words.
-fn meaning_of(error: &gst::message::Error, address: &Address) -> (DestinationCause, String) {
-    let debug = error.debug().unwrap_or_default();
-    // GStreamer adds the domain and the number of an error, which tell nobody anything.
-    let plain = |text: &str| -> String {
-        let text = text.split("domain g-").next().unwrap_or(text);
-        text.trim_matches([' ', ':', '.']).into()
-    };
-    let text = plain(error.error().message());
-    // The cause is often only in the debug text, behind the place in the source.
-    let cause = plain(debug.lines().last().unwrap_or_default());
-    let reason = if cause.is_empty() || cause.contains(".c(") || text.contains(&cause) {
-        text
-    } else {
-        format!("{text}: {cause}")
-    };
-    (cause_of(&reason, address), address.redact(&reason))
-}
-
-fn cause_of(reason: &str, address: &Address) -> DestinationCause {
-    let reason = reason.to_ascii_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-    if matches!(
-        address,
-        Address::Hls(_) | Address::Matroska(_) | Address::Mp4(_)
-    ) {
-        DestinationCause::File
-    } else if has(&["resolv", "name or service", "no such host"]) {
-        DestinationCause::Address
-    } else if has(&["certificate"]) {
-        DestinationCause::Certificate
-    } else if has(&["refused", "unreachable", "could not connect"]) {
-        DestinationCause::Refused
-    } else if has(&[
-        "cmd failed",
-        "badname",
-        "rejected",
-        "denied",
-        "not found",
-        "authoriz",
-        "authent",
-        "publish",
-    ]) {
-        DestinationCause::Rejected
-    } else if has(&[
-        "reset",
-        "broken pipe",
-        "closed",
-        "timed out",
-        "timeout",
-        "error sending",
-        "error receiving",
-    ]) {
-        DestinationCause::Lost
-    } else {
-        DestinationCause::Other
-    }
-}
-
-fn make_folder(path: &Path) -> Result<(), String> {
-    let folder = folder_of(path);
-    std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))
-}
-
-/// `path`, or the first of `path-2`, `path-3` and so on where nothing is lost: a recording is never
-/// written over, neither one of yesterday nor what there is of this one after a disk was full.
-fn unwritten(path: &Path) -> PathBuf {
-    let is_free = |path: &Path| std::fs::metadata(path).map_or(true, |file| file.len() == 0);
-    let numbered = |number: u32| {
-        let mut name: OsString = path.file_stem().unwrap_or_default().into();
-        name.push(format!("-{number}"));
-        if let Some(extension) = path.extension() {
-            name.push(".");
-            name.push(extension);
-        }
-        path.with_file_name(name)
-    };
-    std::iter::once(path.to_owned())
-        .chain((2..).map(numbered))
-        .find(|path| is_free(path))
-        .unwrap_or_else(|| path.to_owned())
-}
-
-/// The pattern of a playlist's segments, beside it. The sink prints the number into it as C does, so a
-/// percent sign of the operator's must not be one to it. It counts from 0 each time: `begun`, in seconds
-/// since 1970, keeps a name from coming again with another content, which caches would not notice.
-fn segments_of(playlist: &Path, begun: u64) -> String {
-    let name = playlist.with_extension("").display().to_string();
-    format!("{}-{begun:010}-%05d.ts", name.replace('%', "%%"))
-}
-
-/// Removes the segments that an earlier broadcast left beside the playlist: numbers begin anew, and
-/// those above would stay for ever.
-fn remove_segments(playlist: &Path) {
-    let stem = playlist.file_stem().unwrap_or_default().to_string_lossy();
-    let is_ours = |name: &str| {
-        let number = name
-            .strip_prefix(&*stem)
-            .and_then(|rest| rest.strip_prefix('-'));
-        let Some(number) = number.and_then(|rest| rest.strip_suffix(".ts")) else {
-            return false;
-        };
-        // Earlier versions gave no time.
-        let (begun, number) = number.split_once('-').unwrap_or(("0000000000", number));
-        let is_number = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit());
-        begun.len() == 10 && number.len() >= 5 && is_number(begun) && is_number(number)
-    };
-    for entry in std::fs::read_dir(folder_of(playlist))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        if entry.file_name().to_str().is_some_and(is_ours) {
-            let _ = std::fs::remove_file(entry.path());
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn recordings_are_never_written_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = |name: &str| folder.path().join(name);
-        assert_eq!(unwritten(&file("tape.mkv")), file("tape.mkv"));
-        std::fs::write(file("tape.mkv"), "").unwrap();
-        assert_eq!(
-            unwritten(&file("tape.mkv")),
-            file("tape.mkv"),
-            "nothing is lost"
-        );
-        std::fs::write(file("tape.mkv"), "yesterday").unwrap();
-        std::fs::write(file("tape-2.mkv"), "this morning").unwrap();
-        assert_eq!(unwritten(&file("tape.mkv")), file("tape-3.mkv"));
-    }
-
-    #[test]
-    fn a_percent_sign_in_a_path_is_no_number() {
-        let segments = |path: &str| segments_of(Path::new(path), 1_700_000_000);
-        assert_eq!(segments("air/index.m3u8"), "air/index-1700000000-%05d.ts");
-        assert_eq!(
-            segments("100%s/5%n.v2.m3u8"),
-            "100%%s/5%%n.v2-1700000000-%05d.ts"
-        );
-    }
-
-    #[test]
-    fn only_segments_of_the_playlist_are_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let names = [
-            "air-00012.ts",
-            "air-1700000000-00012.ts",
-            "air.m3u8",
-            "air-x.ts",
-            "other-00012.ts",
-            "air-00013.mkv",
-            // Of the playlist air-5.m3u8.
-            "air-5-00012.ts",
-            "air-5-1700000000-00012.ts",
-        ];
-        for name in names {
-            std::fs::write(folder.path().join(name), "x").unwrap();
-        }
-        remove_segments(&folder.path().join("air.m3u8"));
-        let left = names.map(|name| folder.path().join(name).exists());
-        assert_eq!(left, [false, false, true, true, true, true, true, true]);
-    }
-
-    #[test]
-    fn only_what_was_given_can_be_waited_for() {
-        let mut now = Instant::now();
-        let mut patience = Patience::new(now);
-        let mut pass = |patience: &mut Patience, sent: u64, seconds: f64| {
-            let steps = (seconds * 20.0) as u32;
-            (0..steps).any(|_| {
-                now += TICK;
-                patience.is_over(sent, now)
-            })
-        };
-        assert!(!pass(&mut patience, 0, 60.0), "there was nothing to take");
-        patience.gave();
-        assert!(!pass(&mut patience, 0, 7.0));
-        assert!(!pass(&mut patience, 1, 60.0), "it took it");
-        patience.gave();
-        assert!(pass(&mut patience, 1, 9.0));
-
-        let mut patience = Patience::new(now);
-        patience.gave();
-        assert!(
-            !patience.is_over(0, now + Duration::from_secs(3600)),
-            "stopped by Ctrl-Z"
-        );
-    }
-
-    #[test]
-    fn reasons_have_causes() {
-        let rtmp: Address = "rtmp://host/live/key".parse().unwrap();
-        let cause = |reason: &str| cause_of(reason, &rtmp);
-        let name =
-            "Failed to connect: Error resolving \u{201c}x\u{201d}: Name or service not known";
-        assert_eq!(cause(name), DestinationCause::Address);
-        let refused = "Connection refused: Could not connect to 127.0.0.1: Connection refused";
-        assert_eq!(cause(refused), DestinationCause::Refused);
-        let lost = "Connection error: Error receiving data: Connection reset by peer";
-        assert_eq!(cause(lost), DestinationCause::Lost);
-        let wrong = "Failed to connect: 'connect' cmd failed: connection closed remotely";
-        assert_eq!(cause(wrong), DestinationCause::Rejected);
-        let certificate = "Failed to connect: Unacceptable TLS certificate";
-        assert_eq!(cause(certificate), DestinationCause::Certificate);
-        assert_eq!(cause("publish denied"), DestinationCause::Rejected);
-        let file: Address = "tape.mkv".parse().unwrap();
-        assert_eq!(cause_of("No space left", &file), DestinationCause::File);
     }
 }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 use crate::error::{Failure, FailureKind};
-use crate::journal::Stamp;
 use crate::pipeline::probe::{Kind, Probe};
+use crate::stamp::Stamp;
 
 /// How long a new face may take to give its first frame.
 const OPEN_LIMIT: Duration = Duration::from_secs(15);

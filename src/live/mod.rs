@@ -35,7 +35,7 @@ use gst::prelude::*;
 use crate::cancel::{Shutdown, Stop};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, DestinationStatus, Event};
-use crate::faces::Learn;
+use crate::job::Learn;
 use crate::job::check_input;
 use crate::pipeline::classify::{self, Files};
 use crate::pipeline::probe::{self, Probe, Role};

@@ -3,22 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-/// What a broadcast still does.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Effort {
-    #[default]
-    Full,
-    /// The face's points are found on every second frame.
-    HalfMesh,
-    /// Every second picture is shown twice.
-    HalfPictures,
-}
+use crate::event::Effort;
 
 impl Effort {
     /// Frames from one run of the mesh to the next.

@@ -18,10 +18,11 @@ use super::engine::Engine;
 use super::face::{Face, Pace, Picture};
 use super::learn::Learner;
 use super::must::Must;
-use super::shed::{Effort, Shedder};
+use super::shed::Shedder;
 use super::speech::Speech;
 use super::stall::Stall;
 use super::voice::SharedQueue;
+use crate::event::Effort;
 
 use super::ready::{Prepared, open_face};
 use super::{

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::speech::Speech;
 use super::{Notice, Prepared, Ready};
-use crate::journal::Stamp;
+use crate::stamp::Stamp;
 
 /// How often the folder is looked at.
 const INTERVAL: Duration = Duration::from_millis(100);

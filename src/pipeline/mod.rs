@@ -1,6 +1,5 @@
 //! Pipelines: from a template's text to elements.
 
-pub mod check;
 pub mod classify;
 pub mod colour;
 pub mod container;

@@ -1,27 +1,31 @@
 //! Runs a pipeline from start to EOS: bus messages become reports, errors become failures, and no
 //! wait is without a limit.
 
+mod bus;
+mod states;
+mod watchdog;
+
+pub use states::stop;
+
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
-use super::classify::{self, Files};
+use super::classify::Files;
 use super::flow::Flow;
 use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
 use crate::event::Phase;
 use crate::job::Job;
 
+use bus::{Meaning, interpret};
+use states::States;
+use watchdog::Watchdog;
+
 /// How long one wait on the bus takes, and so how fast a cancellation is seen.
 const TICK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
-/// How long a pipeline may take to let go of its threads and files.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
-/// A model that loads is given this many times the limit: some execution providers compile a network for
-/// minutes. Nothing else is: words without deeds are no movement.
-const PATIENCE_WITH_LOADING: u32 = 40;
-
 /// What `lipsync` counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -51,18 +55,6 @@ pub enum Report {
     Learnt(LearnCounts),
     Warning { message: String, source: String },
     Message(String),
-}
-
-/// What one bus message means.
-#[derive(Clone, Debug, PartialEq)]
-enum Meaning {
-    Reports(Vec<Report>),
-    Failed(Failure),
-    EndOfStream,
-    Latency,
-    ClockLost,
-    MissingPlugin(Failure),
-    Nothing,
 }
 
 /// When a pipeline is given up, and what is left of it then.
@@ -177,48 +169,6 @@ fn play(
     }
 }
 
-/// Changes the state of a pipeline in a thread of its own, one change after the other: an element that
-/// blocks in its state change must not block whoever watches it, and a pipeline that is still starting
-/// must not start after it was stopped.
-struct States(mpsc::Sender<(gst::State, mpsc::SyncSender<Result<(), ()>>)>);
-
-impl States {
-    fn of(pipeline: &gst::Pipeline) -> Self {
-        let (sender, wanted) = mpsc::channel::<(gst::State, mpsc::SyncSender<_>)>();
-        let pipeline = pipeline.clone();
-        std::thread::spawn(move || {
-            for (state, answer) in wanted {
-                let changed = pipeline.set_state(state);
-                let _ = answer.send(changed.map(drop).map_err(drop));
-            }
-        });
-        Self(sender)
-    }
-
-    /// Asks for a state; what comes of it arrives later.
-    fn ask(&self, state: gst::State) -> mpsc::Receiver<Result<(), ()>> {
-        let (sender, receiver) = mpsc::sync_channel(1);
-        let _ = self.0.send((state, sender));
-        receiver
-    }
-
-    /// Takes the pipeline down, within a limit.
-    fn stop(&self) -> Result<(), Failure> {
-        let stopped = self.ask(gst::State::Null);
-        stopped.recv_timeout(STOP_LIMIT).map(drop).map_err(|_| {
-            Failure::new(FailureKind::Stuck).detail(format_args!(
-                "it did not stop within {} s",
-                STOP_LIMIT.as_secs()
-            ))
-        })
-    }
-}
-
-/// Takes a pipeline down, within a limit.
-pub fn stop(pipeline: &gst::Pipeline) -> Result<(), Failure> {
-    States::of(pipeline).stop()
-}
-
 fn stuck(pipeline: &gst::Pipeline, flow: &Flow, watch: &Watch) -> Failure {
     let details = gst::DebugGraphDetails::all();
     // Written only where GST_DEBUG_DUMP_DOT_DIR says so.
@@ -253,134 +203,11 @@ fn explain(failure: Failure, missing_plugin: Option<Failure>) -> Failure {
     }
 }
 
-/// What a bus message means; a pure function of the message.
-fn interpret(message: &gst::Message, pipeline: &gst::Object, files: &Files) -> Meaning {
-    use gst::MessageView;
-
-    let source = message.src().map(classify::path_of).unwrap_or_default();
-    match message.view() {
-        MessageView::Error(error) => Meaning::Failed(classify::failure_of(
-            &error.error(),
-            error.debug().as_deref(),
-            &source,
-            error.details(),
-            files,
-        )),
-        MessageView::Warning(warning) if classify::is_fatal_warning(&warning.error()) => {
-            let text = warning.debug().unwrap_or_default();
-            Meaning::Failed(Failure::new(FailureKind::TemplateInvalid).detail(text))
-        }
-        MessageView::Warning(warning) => Meaning::Reports(vec![Report::Warning {
-            message: warning.error().message().into(),
-            source,
-        }]),
-        MessageView::Info(info) => {
-            Meaning::Reports(vec![Report::Message(info.error().message().into())])
-        }
-        // Only the pipeline's own says that every sink is done.
-        MessageView::Eos(_) if message.src() == Some(pipeline) => Meaning::EndOfStream,
-        MessageView::Latency(_) => Meaning::Latency,
-        MessageView::ClockLost(_) => Meaning::ClockLost,
-        MessageView::Progress(progress) => {
-            let (kind, _code, text) = progress.get();
-            match kind {
-                gst::ProgressType::Start | gst::ProgressType::Continue => Meaning::Reports(vec![
-                    Report::Phase(Phase::Loading),
-                    Report::Message(text.into()),
-                ]),
-                _ => Meaning::Nothing,
-            }
-        }
-        MessageView::Element(element) => match element.structure() {
-            Some(structure) if structure.name() == "lipsync-progress" => {
-                Meaning::Reports(progress_of(structure))
-            }
-            Some(structure) if structure.name() == "facelearn-progress" => {
-                let count = |name: &str| structure.get::<u64>(name).unwrap_or(0);
-                Meaning::Reports(vec![Report::Learnt(LearnCounts {
-                    frames: count("frames"),
-                    frames_with_face: count("frames-with-face"),
-                    mouths: count("mouths"),
-                })])
-            }
-            Some(structure) if structure.name() == "missing-plugin" => {
-                gst_pbutils::MissingPluginMessage::parse(message).map_or(
-                    Meaning::Nothing,
-                    |missing| {
-                        let detail = missing.installer_detail();
-                        Meaning::MissingPlugin(classify::missing_plugin(&detail))
-                    },
-                )
-            }
-            _ => Meaning::Nothing,
-        },
-        _ => Meaning::Nothing,
-    }
-}
-
-fn progress_of(structure: &gst::StructureRef) -> Vec<Report> {
-    let count = |name: &str| structure.get::<u64>(name).unwrap_or(0);
-    let time = |name: &str| Duration::from_nanos(count(name));
-    let phase = match structure.get::<&str>("phase") {
-        Ok("loading") => Phase::Loading,
-        Ok("draining") => Phase::Draining,
-        _ => Phase::Running,
-    };
-    let counts = Counts {
-        frames: count("frames"),
-        frames_without_face: count("frames-without-face"),
-        position: time("position"),
-        audio_position: time("audio-position"),
-        inference_time: time("inference-time"),
-        render_time: time("render-time"),
-    };
-    vec![Report::Phase(phase), Report::Counts(counts)]
-}
-
-/// Tells slow from stuck: stuck is what moves nothing within the limit.
-struct Watchdog {
-    limit: Duration,
-    is_loading: bool,
-    passed: u64,
-    moved: bool,
-    last_movement: Instant,
-}
-
-impl Watchdog {
-    fn new(limit: Duration, now: Instant) -> Self {
-        Self {
-            limit,
-            is_loading: false,
-            passed: 0,
-            moved: false,
-            last_movement: now,
-        }
-    }
-
-    /// Notes a change that is no buffer: a counter that grew.
-    fn moved_if(&mut self, moved: bool) {
-        self.moved |= moved;
-    }
-
-    fn is_stuck(&mut self, passed: u64, now: Instant) -> bool {
-        if passed != self.passed || std::mem::take(&mut self.moved) {
-            self.passed = passed;
-            self.last_movement = now;
-        }
-        let patience = if self.is_loading {
-            PATIENCE_WITH_LOADING
-        } else {
-            1
-        };
-        now - self.last_movement >= self.limit * patience
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn launch(text: &str) -> gst::Pipeline {
+    pub(super) fn launch(text: &str) -> gst::Pipeline {
         gst::init().unwrap();
         gst::parse::launch(text).unwrap().downcast().unwrap()
     }
@@ -443,21 +270,6 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stopped_while_it_started_stays_stopped() {
-        let pipeline = launch("videotestsrc ! fakesink");
-        let states = States::of(&pipeline);
-        // Asked for together, as a cancellation at the first moment does.
-        let playing = states.ask(gst::State::Playing);
-        states.stop().unwrap();
-        assert!(playing.try_recv().is_ok(), "it had its turn");
-        let (_, state, pending) = pipeline.state(gst::ClockTime::ZERO);
-        assert_eq!(
-            (state, pending),
-            (gst::State::Null, gst::State::VoidPending)
-        );
-    }
-
-    #[test]
     fn a_file_that_is_not_there_is_an_error_at_once() {
         let failure = run_for_test(
             "filesrc location=/none/such ! fakesink",
@@ -489,62 +301,6 @@ mod tests {
         )
         .unwrap_err();
         assert_eq!(failure.kind, FailureKind::TemplateInvalid, "{failure}");
-    }
-
-    #[test]
-    fn lipsync_progress_is_read() {
-        gst::init().unwrap();
-        let structure = gst::Structure::builder("lipsync-progress")
-            .field("frames", 50_u64)
-            .field("frames-without-face", 2_u64)
-            .field("position", 2_000_000_000_u64)
-            .field("audio-position", 2_200_000_000_u64)
-            .field("inference-time", 7_u64)
-            .field("render-time", 8_u64)
-            .field("phase", "draining")
-            .build();
-        let bin = gst::Bin::new();
-        let message = gst::message::Element::builder(structure).src(&bin).build();
-        let counts = Counts {
-            frames: 50,
-            frames_without_face: 2,
-            position: Duration::from_secs(2),
-            audio_position: Duration::from_millis(2200),
-            inference_time: Duration::from_nanos(7),
-            render_time: Duration::from_nanos(8),
-        };
-        assert_eq!(
-            interpret(&message, bin.upcast_ref(), &Files::default()),
-            Meaning::Reports(vec![Report::Phase(Phase::Draining), Report::Counts(counts)])
-        );
-    }
-
-    #[test]
-    fn only_the_pipelines_own_eos_is_the_end() {
-        gst::init().unwrap();
-        let (pipeline, sink) = (gst::Pipeline::new(), gst::Bin::new());
-        let meaning = |src: &gst::Object| {
-            let message = gst::message::Eos::builder().src(src).build();
-            interpret(&message, pipeline.upcast_ref(), &Files::default())
-        };
-        assert_eq!(meaning(pipeline.upcast_ref()), Meaning::EndOfStream);
-        assert_eq!(meaning(sink.upcast_ref()), Meaning::Nothing);
-    }
-
-    #[test]
-    fn slow_is_not_stuck_and_words_are_no_movement() {
-        let begin = Instant::now();
-        let at = |s: u64| begin + Duration::from_secs(s);
-        let mut dog = Watchdog::new(Duration::from_secs(10), begin);
-        assert!(!dog.is_stuck(1, at(5)));
-        assert!(!dog.is_stuck(1, at(14)), "it moved 9 s ago");
-        dog.moved_if(true);
-        assert!(!dog.is_stuck(1, at(15)));
-        assert!(!dog.is_stuck(1, at(24)));
-        dog.is_loading = true;
-        assert!(!dog.is_stuck(1, at(300)), "a network is compiled");
-        dog.is_loading = false;
-        assert!(dog.is_stuck(1, at(300)));
     }
 
     /// An element that says each 100 ms that it works, as `lipsync` does, and moves nothing.

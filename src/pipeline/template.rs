@@ -22,10 +22,12 @@
 //!
 //! Both are checked when a template is loaded, for every parameter and whatever its value.
 
+pub mod check;
 mod error;
 mod param;
+mod problem;
 mod quote;
-pub(super) mod scan;
+mod scan;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,9 +38,8 @@ use gst::prelude::*;
 pub use error::TemplateError;
 pub use param::{Default, Kind, Param, nanoseconds};
 pub use quote::for_shell;
-pub(super) use quote::unquote;
+use quote::unquote;
 
-use super::check;
 use scan::{Fault, Word};
 
 /// The templates in the binary: name and text.

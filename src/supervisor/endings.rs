@@ -8,7 +8,8 @@ use super::{Active, Cancellation, Exit, Supervisor};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, JobState, Outcome, Retry};
 use crate::job::folder_of;
-use crate::journal::{Change, Ending, Stamp};
+use crate::journal::{Change, Ending};
+use crate::stamp::Stamp;
 use crate::worker::protocol::Order;
 
 impl Supervisor<'_> {

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
-use crate::estimate;
 use crate::job::{EndMode, Job, LoopMode};
 use crate::journal::Media;
+use crate::plan::estimate;
 
 /// Weight of the assumptions, in jobs: the first few measurements already count for more.
 const PRIOR_JOBS: f64 = 1.0;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::journal::{Lease, Result, Stamp};
+use crate::journal::{Lease, Result};
+use crate::stamp::Stamp;
 use crate::worker::limits::Limits;
 use crate::worker::protocol::{Answer, Order};
 

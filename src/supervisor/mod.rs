@@ -9,16 +9,19 @@
 //! changes are applied first, then its announcements are made, and what workers are told because of
 //! them is told last.
 
+mod active;
 mod answers;
 mod background;
 mod checks;
 mod dispatch;
 mod endings;
 mod estimator;
+mod finish;
 mod hands;
 mod memory;
 mod policy;
 mod processes;
+mod progress;
 mod record;
 mod waiting;
 mod watch;
@@ -31,24 +34,24 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::cancel::{Shutdown, Stop};
+use crate::cancel::Stop;
 use crate::clock::Clock;
-use crate::event::{BatchProgress, Body, Event, Progress, seconds};
+use crate::event::{BatchProgress, Event, Progress};
 use crate::journal::{Begun, Change, Claim, Counts, Lease, Ledger, Result};
 use crate::store::Store;
 use crate::worker::limits::Limits;
 use crate::worker::protocol::Order;
 
+use active::{Active, Cancellation};
 use checks::Check;
 use dispatch::Hiring;
 use estimator::Estimator;
 use hands::Worker;
+use record::Announcement;
 use waiting::Waiting;
 
 /// How often time-outs are looked at while nobody says anything.
 const TICK: Duration = Duration::from_millis(40);
-/// How often the batch says how far it is.
-const BATCH_INTERVAL: Duration = Duration::from_millis(400);
 /// How often the journal is asked for wishes of other processes.
 const CANCELLATIONS_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the journal keeps a running job's progress, for `lipflow status`.
@@ -71,40 +74,6 @@ pub struct Options {
     pub threads: Option<usize>,
     /// What workers may not do. The network is theirs from the first job on that needs it.
     pub limits: Limits,
-}
-
-/// A job in a worker.
-struct Active {
-    claim: Claim,
-    worker: u64,
-    started: Instant,
-    progress: Progress,
-    /// When it last moved: entered a phase, or made a frame.
-    moved: Instant,
-    /// The digest under which its output may get its name.
-    promised: Option<String>,
-    /// When its pipeline ran, from its first frame to its last.
-    ran: Option<(Instant, Instant)>,
-    kept: Instant,
-    cancelled: Option<(Instant, Cancellation)>,
-    warnings: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cancellation {
-    /// Somebody wants this job cancelled.
-    Requested,
-    /// The batch is stopped; the job is for the next start.
-    Stop,
-    /// Somebody else has it now, and nothing may be said of it here.
-    Lost,
-}
-
-/// What is said once the journal has what it is about.
-enum Announcement {
-    /// Index of the change that has the event.
-    Kept(usize),
-    Passing(Box<Event>),
 }
 
 /// How a batch ended.
@@ -295,38 +264,6 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    /// Writes how the batch ended, and says it; unless there is more to do meanwhile, by `lipflow retry` or
-    /// a second start.
-    fn last_word(&mut self) -> Result<Option<Summary>> {
-        if self.changes.is_empty() {
-            self.count()?;
-            if self.is_more_to_do() {
-                self.stage = Stage::Working;
-                return Ok(None);
-            }
-            let progress = self.progress();
-            self.keep(Event::now(Body::BatchResult(progress)));
-        }
-        self.flush()?;
-        if !self.changes.is_empty() {
-            return Ok(None);
-        }
-        // It may have taken long to write.
-        self.count()?;
-        if self.is_more_to_do() {
-            self.stage = Stage::Working;
-            return Ok(None);
-        }
-        Ok(Some(Summary {
-            progress: self.progress(),
-            is_interrupted: self.stop.shutdown() != Shutdown::No && self.counts.open() > 0,
-        }))
-    }
-
-    fn is_more_to_do(&self) -> bool {
-        self.stop.shutdown() == Shutdown::No && self.counts.open() > 0
-    }
-
     /// Takes in what workers have said, waiting a little for the first word.
     fn take_in(&mut self) -> Result<()> {
         let mut wait = TICK;
@@ -341,86 +278,6 @@ impl<'a> Supervisor<'a> {
             wait = Duration::ZERO;
         }
         Ok(())
-    }
-
-    /// Announces an event that stays in the journal.
-    fn keep(&mut self, event: Event) {
-        self.keep_of(None, event);
-    }
-
-    /// The same, of an attempt.
-    fn keep_of(&mut self, lease: Option<Lease>, event: Event) {
-        self.announcements
-            .push(Announcement::Kept(self.changes.len()));
-        self.changes.push(Change::Event { event, lease });
-    }
-
-    fn warn(&mut self, message: String) {
-        self.keep(Event::now(Body::Warning {
-            message,
-            source: None,
-        }));
-    }
-
-    /// Says how far the batch is, if it is time.
-    fn tell_batch(&mut self) -> Result<()> {
-        let now = self.clock.now();
-        if self.last_batch.is_some_and(|at| now - at < BATCH_INTERVAL) {
-            return Ok(());
-        }
-        self.last_batch = Some(now);
-        self.count()?;
-        let event = Event::now(Body::Batch(self.progress()));
-        self.announcements.push(Announcement::Passing(event.into()));
-        Ok(())
-    }
-
-    fn progress(&self) -> BatchProgress {
-        let elapsed = self.clock.now() - self.begin;
-        let running: f64 = self.jobs.values().map(|j| j.progress.position_s).sum();
-        let video_s = self.video_s + running;
-        BatchProgress {
-            total: self.counts.total(),
-            done: self.counts.done,
-            failed: self.counts.failed,
-            cancelled: self.counts.cancelled,
-            running: self.counts.running,
-            queued: self.counts.queued,
-            already_done: self.begun.already_done,
-            elapsed_s: seconds(elapsed),
-            video_s: (video_s * 1e3).round() / 1e3,
-            speed: (video_s > 0.0 && elapsed.as_secs_f64() > 1.0)
-                .then(|| video_s / elapsed.as_secs_f64()),
-            eta_s: self.time_left(),
-            paused: self.paused.clone().or_else(|| self.hiring.paused()),
-        }
-    }
-
-    fn time_left(&self) -> Option<f64> {
-        let waiting = self.estimator.seconds(self.waiting.jobs())?;
-        let mut running = 0.0;
-        for job in self.jobs.values() {
-            running += match job.progress.eta_s {
-                Some(eta) => eta,
-                None => self.estimator.seconds([&job.claim.spec])?,
-            };
-        }
-        let places = (self.options.workers * self.options.jobs_per_worker).max(1);
-        let at_once = places.min(self.waiting.len() + self.jobs.len()).max(1);
-        Some((waiting + running) / at_once as f64)
-    }
-
-    fn is_over(&mut self) -> Result<bool> {
-        let is_busy = !self.jobs.is_empty() || self.held.is_some() || !self.checks.is_empty();
-        if is_busy || !self.changes.is_empty() {
-            return Ok(false);
-        }
-        if self.stop.shutdown() != Shutdown::No {
-            return Ok(true);
-        }
-        // Jobs that another controller works on are waited for: they may come back.
-        self.count()?;
-        Ok(self.counts.open() == 0)
     }
 }
 

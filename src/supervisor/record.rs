@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Active, Announcement, Cancellation, Supervisor};
+use super::Supervisor;
+use super::active::{Active, Cancellation};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, JobStart, JobState, Outcome, Phase, Progress, display};
 use crate::journal::{Applied, Change, Claim, Ending, Lease, Result};
@@ -12,7 +13,33 @@ use crate::worker::protocol::Order;
 /// The process id of a worker with room, and whether a job can begin there at once.
 type Room<'a> = (u32, &'a dyn Fn(&Claim) -> bool);
 
+/// What is said once the journal has what it is about.
+pub(super) enum Announcement {
+    /// Index of the change that has the event.
+    Kept(usize),
+    Passing(Box<Event>),
+}
+
 impl Supervisor<'_> {
+    /// Announces an event that stays in the journal.
+    pub(super) fn keep(&mut self, event: Event) {
+        self.keep_of(None, event);
+    }
+
+    /// The same, of an attempt.
+    pub(super) fn keep_of(&mut self, lease: Option<Lease>, event: Event) {
+        self.announcements
+            .push(Announcement::Kept(self.changes.len()));
+        self.changes.push(Change::Event { event, lease });
+    }
+
+    pub(super) fn warn(&mut self, message: String) {
+        self.keep(Event::now(Body::Warning {
+            message,
+            source: None,
+        }));
+    }
+
     /// Writes the journal, then says what it has, then gives the orders that follow from it.
     pub(super) fn flush(&mut self) -> Result<()> {
         self.flush_and_claim(None).map(drop)

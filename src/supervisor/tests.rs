@@ -4,10 +4,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::event::{JobState, Outcome, Phase};
+use crate::event::{Body, JobState, Outcome, Phase};
 use crate::journal::contract::ClaimOne;
 use crate::journal::{Journal, Planned, Start};
-use crate::store::LocalStore;
+use crate::publish::LocalStore;
 use crate::worker::limits::Limits;
 use crate::worker::protocol::Answer;
 

@@ -221,7 +221,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::store::{LocalStore, Store};
+    use crate::publish::LocalStore;
+    use crate::store::Store;
 
     #[test]
     fn a_disk_that_is_gone_is_not_one_that_was_mounted_anew() {

@@ -5,14 +5,15 @@ use std::time::Instant;
 
 use gstlipsync::model::{Kind, Model};
 
+use super::attempt::Attempt;
 use super::process;
-use super::{Attempt, Prepared};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Phase};
-use crate::faces::{self, Amount, Form, Learn, Learnt, Request, Selection, Told};
-use crate::job::Job;
+use crate::faces::{self, Amount, Form, Learnt, Request, Selection, Told};
+use crate::job::{Job, Learn};
 use crate::pipeline::runner::Watch;
 use crate::pipeline::template::Template;
+use crate::plan::Prepared;
 
 impl Attempt<'_> {
     /// The face file for `job`, where it is to have one. `content` is the digest of its face.

@@ -22,8 +22,9 @@ use crate::digest;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event};
 use crate::job::Job;
-use crate::journal::{Media, Stamp};
+use crate::journal::Media;
 use crate::pipeline::{probe, thumbnail};
+use crate::stamp::Stamp;
 
 /// What jobs get to clean up when the supervisor is gone.
 const LAST_MOMENTS: Duration = Duration::from_millis(800);

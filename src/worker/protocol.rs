@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::Made;
 use crate::event::{Event, Outcome};
 use crate::job::Job;
-use crate::journal::{Media, Stamp};
+use crate::journal::Media;
 use crate::pipeline::probe::Role;
+use crate::stamp::Stamp;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]

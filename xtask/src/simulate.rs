@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut tests = workspace::cargo();
     tests
         .args(["test", "--package", "lipflow", "--lib", "--"])
-        .args(["--ignored", "--nocapture", "simulation::many_seeds"])
+        .args(["--ignored", "--nocapture", "simulation::seeds::many_seeds"])
         .env("LIPFLOW_SEEDS", args.seeds.to_string())
         .env("LIPFLOW_FIRST_SEED", args.first.to_string())
         .env(

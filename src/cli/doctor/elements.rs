@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::super::pipeline::plugin_folder;
 use super::{Finding, Status};
-use crate::pipeline::check;
 use crate::pipeline::debian;
 use crate::pipeline::template::Template;
+use crate::pipeline::template::check;
 
 /// The template that a job takes unless another is asked for.
 const USUAL_TEMPLATE: &str = "file";

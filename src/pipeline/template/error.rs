@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::Place;
-use crate::pipeline::check::Problem;
+use super::problem::Problem;
 
 /// What can be wrong with a template, or with the values it is given.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use crate::error::{Failure, FailureKind};
 use crate::job::Job;
-use crate::journal::Stamp;
+use crate::stamp::Stamp;
 use crate::store::{Replace, Staging, Store};
 
 /// A file under an output's name.

@@ -9,8 +9,9 @@ use super::random::Random;
 use crate::job::Job;
 use crate::journal::{
     Applied, Begun, Change, Counts, Error, FirstEvent, JobRow, Lease, Ledger, Media, Orphan,
-    Result, Stamp, Start, StoredEvent,
+    Result, Start, StoredEvent,
 };
+use crate::stamp::Stamp;
 
 /// How a ledger behaves at the moment, for all that share it.
 #[derive(Default)]

@@ -1,244 +1,45 @@
-//! Simulated hands: workers that do jobs in a few steps, and what goes wrong in them.
+//! Workers that do jobs in a few steps, and what goes wrong in them.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::{Path, PathBuf};
-use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use super::files::{Disk, SimulatedStore, Written};
-use super::random::Random;
-use crate::clock::Clock;
+use super::files::Written;
+use super::machine::{Happens, Key, Machine};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, JobState, Outcome, Phase, Progress};
 use crate::job::{IfExists, Job};
-use crate::journal::{Media, Stamp};
+use crate::journal::Media;
+use crate::stamp::Stamp;
 use crate::store::{Replace, Staging, Store};
-use crate::supervisor::{Aside, Exit, Hands, Input};
+use crate::supervisor::Input;
 use crate::worker::Made;
-use crate::worker::limits::Limits;
 use crate::worker::protocol::{Answer, Order};
 
-/// How often what goes wrong, in a thousand.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Rates {
-    pub worker_dies: u64,
-    pub worker_hangs: u64,
-    pub job_hangs: u64,
-    pub job_fails: u64,
-    pub answer_lost: u64,
-    pub hire_fails: u64,
-    /// Somebody else puts a file where an output is about to be.
-    pub interference: u64,
-}
-
-/// A worker, by its controller and its serial number.
-pub type Key = (usize, u64);
-
-/// What happens at its time.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Happens {
-    FirstWord(Key),
-    Alive(Key),
-    /// The job does its next step.
-    Step(Key, i64),
-    /// What was killed ends.
-    Ends(Key),
-    /// Of a task that needs no worker.
-    Aside(usize, u64),
-    /// Of the world around: see `super`.
-    Outside(usize),
-}
-
-struct Running {
-    spec: Job,
-    replaces: Option<Stamp>,
-    step: u32,
-    written: Option<Written>,
-    may_publish: bool,
+pub(super) struct Running {
+    pub(super) spec: Job,
+    pub(super) replaces: Option<Stamp>,
+    pub(super) step: u32,
+    pub(super) written: Option<Written>,
+    pub(super) may_publish: bool,
     /// The rules are asked about when it is published.
-    is_cancelled: bool,
-    hangs: bool,
+    pub(super) is_cancelled: bool,
+    pub(super) hangs: bool,
 }
 
-struct Process {
-    is_ready: bool,
-    is_paused: bool,
-    hangs: bool,
+pub(super) struct Process {
+    pub(super) is_ready: bool,
+    pub(super) is_paused: bool,
+    pub(super) hangs: bool,
     /// It was killed, or its controller was.
-    is_dying: bool,
-    jobs: BTreeMap<i64, Running>,
-    signal: Option<i32>,
+    pub(super) is_dying: bool,
+    pub(super) jobs: BTreeMap<i64, Running>,
+    pub(super) signal: Option<i32>,
     /// When the last answer arrives: a pipe keeps their order.
-    last: Duration,
-}
-
-/// One machine, as far as it isn't the disk.
-pub struct Machine {
-    pub now: Duration,
-    base: Instant,
-    pub random: Random,
-    pub rates: Rates,
-    pub store: SimulatedStore,
-    queue: BTreeMap<(Duration, u64), Happens>,
-    next: u64,
-    workers: BTreeMap<Key, Process>,
-    /// Of each controller: what comes in, and when.
-    pub inbox: BTreeMap<usize, VecDeque<(Duration, Input)>>,
-    pub asides: BTreeMap<u64, Aside>,
-    /// Jobs that kill the worker that they are in.
-    pub poison: BTreeSet<PathBuf>,
-    /// Outputs of jobs to which something was done that may have made them fail.
-    pub excused: BTreeSet<PathBuf>,
-    /// What jobs come to, which changes when somebody edits an input.
-    pub version: u32,
-    /// A digest is of the content and not of the attempt.
-    pub same_bytes: bool,
-    /// Asked when an output gets its name: job and digest.
-    pub publishes: Rc<RefCell<Vec<(i64, String, PathBuf)>>>,
-    pub log: Option<Vec<String>>,
-}
-
-pub type Shared = Rc<RefCell<Machine>>;
-
-pub fn machine(random: Random, disk: Rc<RefCell<Disk>>) -> Shared {
-    Rc::new_cyclic(|own: &Weak<RefCell<Machine>>| {
-        let own = own.clone();
-        let store = SimulatedStore {
-            disk,
-            end_writers: Rc::new(move |output| {
-                if let Some(machine) = own.upgrade() {
-                    end_writers(&machine, output);
-                }
-            }),
-        };
-        RefCell::new(Machine {
-            now: Duration::ZERO,
-            base: Instant::now(),
-            random,
-            rates: Rates::default(),
-            store,
-            queue: BTreeMap::new(),
-            next: 0,
-            workers: BTreeMap::new(),
-            inbox: BTreeMap::new(),
-            asides: BTreeMap::new(),
-            poison: BTreeSet::new(),
-            excused: BTreeSet::new(),
-            version: 1,
-            same_bytes: false,
-            publishes: Rc::default(),
-            log: None,
-        })
-    })
-}
-
-/// Those that are dying and write the output come to their end: the lock of their file is free then.
-fn end_writers(machine: &Shared, output: &Path) {
-    let mut machine = machine.borrow_mut();
-    let dying: Vec<_> = machine
-        .workers
-        .iter()
-        .filter(|(_, process)| process.is_dying)
-        .filter(|(_, process)| {
-            let mut jobs = process.jobs.values();
-            jobs.any(|job| job.spec.output.as_deref() == Some(output))
-        })
-        .map(|(key, _)| *key)
-        .collect();
-    for key in dying {
-        machine.ends(key);
-    }
-    // Of a controller that lives after all.
-    let mut writing = Vec::new();
-    for (key, process) in &machine.workers {
-        for (job, running) in &process.jobs {
-            if running.may_publish && running.spec.output.as_deref() == Some(output) {
-                writing.push((*key, *job));
-            }
-        }
-    }
-    for (key, job) in writing {
-        machine.step(key, job);
-    }
+    pub(super) last: Duration,
 }
 
 impl Machine {
-    pub fn log(&mut self, text: impl FnOnce() -> String) {
-        let now = self.now.as_millis();
-        if let Some(log) = &mut self.log {
-            log.push(format!("{now:>9} ms  {}", text()));
-        }
-    }
-
-    pub fn at(&mut self, time: Duration, happens: Happens) {
-        self.next += 1;
-        self.queue.insert((time, self.next), happens);
-    }
-
-    pub fn after(&mut self, from: u64, to: u64, happens: Happens) {
-        let time = self.now + self.random.ms(from, to);
-        self.at(time, happens);
-    }
-
-    pub fn next_time(&self) -> Option<Duration> {
-        self.queue.keys().next().map(|(time, _)| *time)
-    }
-
-    pub fn pop(&mut self) -> Option<Happens> {
-        self.queue.pop_first().map(|(_, happens)| happens)
-    }
-
-    /// Whether a worker of the controller may give an output its name at this moment.
-    pub fn publishes_now(&self, controller: usize) -> bool {
-        let own = self.workers.iter().filter(|(key, _)| key.0 == controller);
-        let mut jobs = own.flat_map(|(_, process)| process.jobs.values());
-        jobs.any(|running| running.may_publish)
-    }
-
-    pub fn is_busy(&self) -> bool {
-        !self.workers.is_empty()
-    }
-
-    /// What comes in at the controller, after a while.
-    pub fn tell(&mut self, controller: usize, delay: Duration, input: Input) {
-        let time = self.now + delay;
-        if let Some(inbox) = self.inbox.get_mut(&controller) {
-            let place = inbox.partition_point(|(due, _)| *due <= time);
-            inbox.insert(place, (time, input));
-        }
-    }
-
-    fn answer(&mut self, key: Key, answer: Answer) {
-        if self.random.permille(self.rates.answer_lost) {
-            self.log(|| format!("{key:?}: lost: {}", short(&answer)));
-            self.excuse_all(key);
-            return;
-        }
-        let delay = match self.random.permille(50) {
-            true => self.random.ms(100, 3000),
-            false => self.random.ms(0, 20),
-        };
-        self.log(|| format!("{key:?}: {}", short(&answer)));
-        let time = self.now + delay;
-        let Some(process) = self.workers.get_mut(&key) else {
-            return;
-        };
-        process.last = process.last.max(time);
-        let delay = process.last - self.now;
-        self.tell(key.0, delay, Input::Answer(key.1, answer.into()));
-    }
-
-    fn excuse_all(&mut self, key: Key) {
-        if let Some(process) = self.workers.get(&key) {
-            let outputs = process
-                .jobs
-                .values()
-                .filter_map(|job| job.spec.output.clone());
-            self.excused.extend(outputs);
-        }
-    }
-
     /// The controller is killed, and its workers a moment later; some get something done until then.
     pub fn controller_dies(&mut self, controller: usize) {
         self.inbox.remove(&controller);
@@ -249,7 +50,7 @@ impl Machine {
         }
     }
 
-    fn kill_soon(&mut self, key: Key, within: u64) {
+    pub(super) fn kill_soon(&mut self, key: Key, within: u64) {
         if let Some(process) = self.workers.get_mut(&key)
             && !process.is_dying
         {
@@ -260,7 +61,7 @@ impl Machine {
     }
 
     /// A process is gone. In its last moment it may have given an output its name.
-    fn ends(&mut self, key: Key) {
+    pub(super) fn ends(&mut self, key: Key) {
         let Some(process) = self.workers.remove(&key) else {
             return;
         };
@@ -324,7 +125,7 @@ impl Machine {
         }
     }
 
-    fn order(&mut self, key: Key, order: &Order) {
+    pub(super) fn order(&mut self, key: Key, order: &Order) {
         let Some(process) = self.workers.get_mut(&key) else {
             return;
         };
@@ -563,119 +364,5 @@ impl Machine {
             stamp,
         };
         self.answer(key, answer);
-    }
-}
-
-/// What is said, without its bulk.
-fn short(answer: &Answer) -> String {
-    let text = match answer {
-        Answer::Event { event } => format!("{:?}", event.body),
-        answer => format!("{answer:?}"),
-    };
-    text.chars().take(90).collect()
-}
-
-/// The clock that the machine's time drives.
-pub struct SimulatedClock(pub Shared);
-
-impl Clock for SimulatedClock {
-    fn now(&self) -> Instant {
-        let machine = self.0.borrow();
-        machine.base + machine.now
-    }
-}
-
-/// The hands of one controller.
-pub struct SimulatedHands {
-    pub machine: Shared,
-    pub controller: usize,
-}
-
-impl Hands for SimulatedHands {
-    fn hire(&mut self, worker: u64, is_background: bool, _: Limits) -> std::io::Result<u32> {
-        let mut machine = self.machine.borrow_mut();
-        let rate = machine.rates.hire_fails;
-        if machine.random.permille(rate) {
-            return Err(std::io::Error::other("no processes"));
-        }
-        let key = (self.controller, worker);
-        let last = machine.now;
-        machine.workers.insert(
-            key,
-            Process {
-                is_ready: false,
-                is_paused: false,
-                hangs: false,
-                is_dying: false,
-                jobs: BTreeMap::new(),
-                signal: None,
-                last,
-            },
-        );
-        if machine.random.permille(rate) {
-            // It ends before its first word.
-            let process = machine.workers.get_mut(&key);
-            process
-                .into_iter()
-                .for_each(|process| process.is_dying = true);
-            machine.after(10, 100, Happens::Ends(key));
-        }
-        machine.log(|| format!("{key:?}: is started, background {is_background}"));
-        machine.after(50, 500, Happens::FirstWord(key));
-        Ok(1000 * (self.controller as u32 + 1) + worker as u32)
-    }
-
-    fn order(&mut self, worker: u64, order: &Order) {
-        let mut machine = self.machine.borrow_mut();
-        let key = (self.controller, worker);
-        machine.log(|| {
-            let text: String = format!("{order:?}").chars().take(60).collect();
-            format!("{key:?}: is told {text}")
-        });
-        machine.order(key, order);
-    }
-
-    fn kill(&mut self, worker: u64) {
-        self.machine
-            .borrow_mut()
-            .kill_soon((self.controller, worker), 5);
-    }
-
-    fn reap(&mut self, worker: u64) -> Exit {
-        let key = (self.controller, worker);
-        let mut machine = self.machine.borrow_mut();
-        let signal = machine.workers.get(&key).and_then(|process| process.signal);
-        // The kernel has ended it before anybody hears of it.
-        machine.ends(key);
-        Exit {
-            reason: "it died".into(),
-            signal: signal.or(Some(libc::SIGSEGV)),
-        }
-    }
-
-    fn keeps_too_much(&self, _: u64, _: usize) -> bool {
-        self.machine.borrow_mut().random.permille(20)
-    }
-
-    fn aside(&mut self, task: Aside) -> bool {
-        let mut machine = self.machine.borrow_mut();
-        if machine.rates.hire_fails > 0 && machine.random.permille(20) {
-            return false;
-        }
-        machine.next += 1;
-        let number = machine.next;
-        machine.asides.insert(number, task);
-        machine.after(1, 800, Happens::Aside(self.controller, number));
-        true
-    }
-
-    fn next(&mut self, _: Duration) -> Option<Input> {
-        let mut machine = self.machine.borrow_mut();
-        let now = machine.now;
-        let inbox = machine.inbox.get_mut(&self.controller)?;
-        match inbox.front() {
-            Some((due, _)) if *due <= now => inbox.pop_front().map(|(_, input)| input),
-            _ => None,
-        }
     }
 }

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::digest::is_whole;
 use super::pins::{self, Archive, Registry};
-use super::place::is_whole;
 use crate::{process, workspace};
 
 /// The oldest Python for which the converter's packages are published.

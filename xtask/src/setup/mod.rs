@@ -1,5 +1,6 @@
 //! Makes a machine ready: Debian packages, the ONNX Runtime library, the helper models, test media.
 
+mod digest;
 mod fetch;
 pub mod packages;
 mod pins;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::manifest::Kind;
+use super::kind::Kind;
 use crate::runtime::{ElementType, TensorInfo};
 
 /// What `lipflow model check` says of a model.

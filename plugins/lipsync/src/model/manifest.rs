@@ -6,27 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::Error;
+use super::kind::Kind;
 use super::mouth_spec::{FrontSpec, Look, MouthShapeSpec};
 use crate::audio::MelSpec;
-
-/// What a network makes of the speech.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// Speech and a face crop -> the face crop with another mouth.
-    Generator,
-    /// Speech -> the parameters of a mouth, to be drawn.
-    MouthShape,
-}
-
-impl Kind {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Generator => "generator",
-            Self::MouthShape => "mouth-shape",
-        }
-    }
-}
 
 /// A manifest that was read and found sound.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,6 +5,7 @@ mod builtin;
 mod check;
 mod error;
 mod generator;
+mod kind;
 mod manifest;
 mod mouth_shape;
 mod mouth_spec;
@@ -20,8 +21,9 @@ pub use builtin::{DEFAULT, bundled, embedded, weights_dir};
 pub use check::{CheckReport, Expected};
 pub use error::Error;
 pub use generator::{Batch, Generator};
+pub use kind::Kind;
 pub use manifest::{
-    BoxPadding, Channels, GeneratorInputs, GeneratorSpec, Kind, Manifest, NetworkSpec, Packing,
+    BoxPadding, Channels, GeneratorInputs, GeneratorSpec, Manifest, NetworkSpec, Packing,
     PaddingUnit,
 };
 pub use mouth_shape::MouthShape;

@@ -5,6 +5,7 @@
 
 use super::{
     arches::{LOWER, Row, Turn, UPPER},
+    complexion::{Complexion, luma},
     ease,
     light::Light,
     lips::Lips,
@@ -12,14 +13,6 @@ use super::{
     teeth::KeptTeeth,
     warp::{Column, Warp},
 };
-
-/// Colours of the face that the inside must fit.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Complexion {
-    pub skin: [f32; 3],
-    pub lip: [f32; 3],
-    pub light: Light,
-}
 
 /// Both rows of teeth as they are seen.
 #[derive(Clone, Debug, Default)]
@@ -106,10 +99,6 @@ pub struct Inside {
     pub own_from: f32,
     pub light: f32,
     pub colour: [f32; 3],
-}
-
-pub fn luma([r, g, b]: [f32; 3]) -> f32 {
-    0.299 * r + 0.587 * g + 0.114 * b
 }
 
 /// Of the line in which lips meet.

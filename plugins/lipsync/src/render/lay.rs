@@ -57,6 +57,30 @@ pub struct Node {
     pub face: f32,
 }
 
+/// Samples of a row that lie between the same two nodes.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// The node to their left.
+    pub node: usize,
+    /// The first one's place in the row, and how many there are.
+    pub first: usize,
+    pub count: usize,
+    /// Where the first one is, in pixels.
+    pub x: f32,
+    /// How far it is from the left node to the right one, and how much further each next one.
+    t: f32,
+    step: f32,
+}
+
+impl Run {
+    /// A value between those of the two nodes: the first sample's, and what each next one adds.
+    #[inline]
+    pub fn line(&self, [left, right]: [f32; 2]) -> (f32, f32) {
+        let slope = right - left;
+        (left + slope * self.t, slope * self.step)
+    }
+}
+
 /// A face laid on another, on a grid over the target's pixels. Keeps its memory.
 #[derive(Default)]
 pub struct Laid {
@@ -155,6 +179,30 @@ impl Laid {
         let at = ((x - self.origin[0]) / self.cell).clamp(0.0, (self.columns - 2) as f32 + 0.999);
         let i = at as i32 as usize;
         (i, at - i as f32)
+    }
+
+    /// The samples of a row from the column `first` on, `step` pixels apart, in runs between the same
+    /// two nodes: what is linear between nodes is so along a run.
+    pub fn runs(&self, first: usize, count: usize, step: f32) -> impl Iterator<Item = Run> + '_ {
+        let mut done = 0;
+        std::iter::from_fn(move || {
+            if done >= count {
+                return None;
+            }
+            let x = ((first + done) as f32 + 0.5) * step;
+            let (node, t) = self.column(x);
+            let left = ((1.0 - t) * self.cell / step).ceil().max(1.0) as usize;
+            let run = Run {
+                node,
+                first: done,
+                count: left.min(count - done),
+                x,
+                t,
+                step: step / self.cell,
+            };
+            done += run.count;
+            Some(run)
+        })
     }
 
     /// The nodes at height `y`, between two rows of the grid.

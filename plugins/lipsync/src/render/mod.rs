@@ -4,6 +4,7 @@
 mod arches;
 mod bend;
 pub mod blend;
+mod complexion;
 mod grain;
 mod interior;
 mod lay;

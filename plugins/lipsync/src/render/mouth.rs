@@ -3,10 +3,11 @@
 use super::{
     Region,
     arches::Turn,
+    complexion::luma,
     ease,
     frame::{Channel, Colour, FrameMut},
     grain::{self, Grain},
-    interior::{Inside, Interior, Teeth, luma},
+    interior::{Inside, Interior, Teeth},
     lips::{HeadFrame, Lips},
     mix,
     patch::Patch,

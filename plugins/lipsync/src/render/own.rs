@@ -8,7 +8,7 @@ use super::{
     Region,
     bend::Bend,
     frame::{Channel, Frame, FrameMut, Layout},
-    lay::Laid,
+    lay::{Laid, Run},
     lips::{HeadFrame, Lips},
     patch::Patch,
     relight::{Relight, off_lips, zero},
@@ -86,6 +86,10 @@ pub struct OwnMouth {
     /// For each node of a row how far it is bent, in pixels of the mouth's source.
     bends: Vec<NodeBend>,
     lights: Vec<[f32; 2]>,
+    /// Of a channel's rows.
+    runs: Vec<Run>,
+    /// Of the samples of a run.
+    values: Vec<f32>,
 }
 
 /// The bend at a node of the grid.
@@ -281,19 +285,22 @@ impl OwnMouth {
             masked,
         } = *sampling;
         let cubic = kept.sub_x == 0 && kept.sub_y == 0;
-        let steps =
-            |channel: &Channel| [channel.sub_x, channel.sub_y].map(|sub| f32::from(1u8 << sub));
         let [sx, sy] = steps(channel);
-        let [kx, ky] = steps(kept).map(|step| 1.0 / step);
+        let per_pixel = steps(kept).map(|step| 1.0 / step);
+        let to_patch = |at: [f32; 2]| -> [f32; 2] {
+            std::array::from_fn(|k| (at[k] - corner[k]) * per_pixel[k] - 0.5)
+        };
         let pixel = sx.max(sy) / head.unit;
-        let bends = !self.bend.is_idle();
-        let (mut nodes, mut node_bends, mut lights) = (
+        self.runs.clear();
+        self.runs.extend(self.laid.runs(part.x, part.width, sx));
+        let (mut nodes, mut bends, mut lights, mut values) = (
             std::mem::take(&mut self.nodes),
             std::mem::take(&mut self.bends),
             std::mem::take(&mut self.lights),
+            std::mem::take(&mut self.values),
         );
-        let read = |[x, y]: [f32; 2]| {
-            let (u, v) = ((x - corner[0]) * kx - 0.5, (y - corner[1]) * ky - 0.5);
+        let read = |at: [f32; 2]| {
+            let [u, v] = to_patch(at);
             if cubic {
                 self.patch.cubic(u, v)
             } else {
@@ -305,44 +312,54 @@ impl OwnMouth {
             let y = (row as f32 + 0.5) * sy;
             self.laid.row(y, &mut nodes);
             self.relight.row(y, &self.laid, c, &mut lights);
-            bend_row(&self.bend, &self.laid, y, pixel, head, &mut node_bends);
-            for (col, out) in (part.x..).zip(out) {
-                let x = (col as f32 + 0.5) * sx;
-                let (i, t) = self.laid.column(x);
-                let (a, b) = (&nodes[i], &nodes[i + 1]);
-                if masked && a.seen <= 0.0 && b.seen <= 0.0 {
+            bend_row(&self.bend, &self.laid, y, pixel, head, &mut bends);
+            for run in &self.runs {
+                let both = [&nodes[run.node], &nodes[run.node + 1]];
+                if masked && both.iter().all(|node| node.seen <= 0.0) {
                     continue;
                 }
-                let between = |a: f32, b: f32| a + (b - a) * t;
-                let at = [between(a.from[0], b.from[0]), between(a.from[1], b.from[1])];
-                let value = if !bends {
-                    read(at)
-                } else {
-                    let (a, b) = (&node_bends[i], &node_bends[i + 1]);
-                    if a.is_detailed || b.is_detailed {
-                        let bent = self.bend.at(head.to_local([x, y]), pixel);
+                let bent = [bends[run.node], bends[run.node + 1]];
+                let from = |k: usize| run.line(both.map(|node| node.from[k]));
+                values.resize(run.count, 0.0);
+                if bent.iter().any(|bent| bent.is_detailed) {
+                    let [(u, du), (v, dv)] = [from(0), from(1)];
+                    for (n, value) in values.iter_mut().enumerate() {
+                        let n = n as i32 as f32;
+                        let at = [u + n * du, v + n * dv];
+                        let local = head.to_local([run.x + n * sx, y]);
                         let moved = |by: [f32; 2]| {
                             let [dx, dy] = self.laid.back_vector(head.vector(by));
                             [at[0] + dx, at[1] + dy]
                         };
-                        let value = read(moved(bent.moved));
-                        match bent.other {
-                            Some((by, share)) => value + (read(moved(by)) - value) * share,
-                            None => value,
+                        let bent = self.bend.at(local, pixel);
+                        *value = read(moved(bent.moved));
+                        if let Some((by, share)) = bent.other {
+                            *value += (read(moved(by)) - *value) * share;
                         }
-                    } else {
-                        read([
-                            at[0] + between(a.by[0], b.by[0]),
-                            at[1] + between(a.by[1], b.by[1]),
-                        ])
                     }
-                };
-                let (a, b) = (lights[i], lights[i + 1]);
-                let lit = (value - black) * between(a[0], b[0]) + black + between(a[1], b[1]);
-                *out += share * lit;
+                } else {
+                    let [(u, du), (v, dv)] = [0, 1].map(|k| {
+                        run.line([0, 1].map(|side| both[side].from[k] + bent[side].by[k]))
+                    });
+                    let start = to_patch([u, v]);
+                    let step = [du * per_pixel[0], dv * per_pixel[1]];
+                    if cubic {
+                        self.patch.cubic_line(start, step, &mut values);
+                    } else {
+                        self.patch.linear_line(start, step, &mut values);
+                    }
+                }
+                let lit = [lights[run.node], lights[run.node + 1]];
+                let (mut gain, brighter) = run.line(lit.map(|lit| lit[0]));
+                let (mut tint, stronger) = run.line(lit.map(|lit| lit[1] + black));
+                for (out, value) in out[run.first..].iter_mut().zip(&values) {
+                    *out += share * ((value - black) * gain + tint);
+                    gain += brighter;
+                    tint += stronger;
+                }
             }
         }
-        (self.nodes, self.bends, self.lights) = (nodes, node_bends, lights);
+        (self.nodes, self.bends, self.lights, self.values) = (nodes, bends, lights, values);
     }
 
     fn blend<S: Sample>(
@@ -353,20 +370,26 @@ impl OwnMouth {
         part: Region,
         strength: f32,
     ) {
-        let [sx, sy] = [channel.sub_x, channel.sub_y].map(|sub| f32::from(1u8 << sub));
+        let [sx, sy] = steps(channel);
+        self.runs.clear();
+        self.runs.extend(self.laid.runs(part.x, part.width, sx));
         let mut nodes = std::mem::take(&mut self.nodes);
         let drawn = self.drawn[c].chunks_exact(part.width.max(1));
         for (row, drawn) in (part.y..).zip(drawn) {
             self.laid.row((row as f32 + 0.5) * sy, &mut nodes);
-            let start = channel.index(part.x, row);
-            let samples = S::cells(&mut plane[start..], channel.step);
-            for ((col, value), to) in (part.x..).zip(drawn).zip(samples) {
-                let (i, t) = self.laid.column((col as f32 + 0.5) * sx);
-                let (a, b) = (nodes[i].seen, nodes[i + 1].seen);
-                let seen = (a + (b - a) * t) * strength;
-                if seen > 0.0 {
+            for run in &self.runs {
+                let both = [nodes[run.node].seen, nodes[run.node + 1].seen];
+                if both == [0.0; 2] {
+                    continue;
+                }
+                let (mut seen, step) = run.line(both.map(|seen| seen * strength));
+                let start = channel.index(part.x + run.first, row);
+                let samples = S::cells(&mut plane[start..], channel.step);
+                for (value, to) in drawn[run.first..][..run.count].iter().zip(samples) {
+                    // Next to a node it may miss nothing by a rounding.
                     let own = S::get(&to);
-                    S::set(to, own + (value - own) * seen);
+                    S::set(to, own + (value - own) * seen.max(0.0));
+                    seen += step;
                 }
             }
         }
@@ -385,6 +408,7 @@ fn bend_row(
 ) {
     to.clear();
     if bend.is_idle() {
+        to.resize(laid.columns, NodeBend::default());
         return;
     }
     // A sample is at most a cell away from the nodes on both sides of it.
@@ -430,6 +454,11 @@ fn around(head: &HeadFrame, width: usize, height: usize) -> Region {
         width,
         height,
     )
+}
+
+/// Pixels from one sample of a channel to the next, in x and y.
+fn steps(channel: &Channel) -> [f32; 2] {
+    [channel.sub_x, channel.sub_y].map(|sub| f32::from(1u8 << sub))
 }
 
 fn on_channel(layout: &Layout, channel: &Channel, region: Region) -> Region {

@@ -3,8 +3,8 @@
 
 use super::{
     arches::Turn,
+    complexion::Complexion,
     frame::Frame,
-    interior::Complexion,
     light::Light,
     lips::{Lips, edge, line},
     teeth::{KeptTeeth, View},

@@ -3,9 +3,9 @@
 
 use super::{
     arches::{Turn, UPPER},
+    complexion::{Complexion, luma},
     ease,
     frame::Frame,
-    interior::{Complexion, luma},
     lips::Lips,
     mix, smoothstep,
 };

@@ -12,8 +12,9 @@ use lipflow::batch::identity::Identifier;
 use lipflow::cancel::Cancel;
 use lipflow::digest;
 use lipflow::event::{JobState, Outcome, Progress};
-use lipflow::journal::{Change, Ending, Journal, Stamp, recover};
-use lipflow::store::LocalStore;
+use lipflow::journal::{Change, Ending, Journal, recover};
+use lipflow::publish::LocalStore;
+use lipflow::stamp::Stamp;
 use rusqlite::{Connection, OpenFlags};
 
 fn main() -> Result<()> {

@@ -6,8 +6,8 @@ use crate::{
     face::MESH_POINTS,
     model::JAW_OF_OPENING,
     render::{
+        complexion::Complexion,
         frame::Layout,
-        interior::Complexion,
         light::Light,
         teeth::KeptTeeth,
         testing::{self, AT, REST, UNIT, faces, shape, shapes},

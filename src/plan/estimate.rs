@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{Look, Prepared, prepare, prepare_inputs};
 use crate::cancel::Cancel;
 use crate::error::Failure;
 use crate::event::{Estimate, Plan};
@@ -9,7 +10,6 @@ use crate::job::{Job, folder_of};
 use crate::pipeline::probe::{self, Video};
 use crate::pipeline::sample;
 use crate::publish::free_space;
-use crate::worker::{self, Prepared};
 
 // What a frame costs one core, with the embedded model and the default encoder: fitted to runs at
 // 400x300 and 1280x720 on two busy cores that differed by half among themselves, so an estimate is
@@ -31,7 +31,7 @@ const USUAL_FPS: (u32, u32) = (30, 1);
 
 /// Finds out what `job` would do, without doing it.
 pub fn dry_run(job: &Job, cancel: &Cancel) -> Result<Plan, Failure> {
-    let prepared = worker::prepare(job, cancel)?;
+    let prepared = prepare(job, cancel)?;
     // Made and removed again: only so is it known that the folder can be written to.
     if let Some(output) = &job.output {
         crate::publish::Staged::create(output, true)?;
@@ -65,8 +65,8 @@ pub fn dry_run(job: &Job, cancel: &Cancel) -> Result<Plan, Failure> {
 
 /// Seconds and bytes that `job` would take, without looking for faces; 0 where its length is not
 /// known. `look` finds out what is in a file.
-pub fn of_job(job: &Job, look: &worker::Look<'_>, cancel: &Cancel) -> Result<(f64, u64), Failure> {
-    let prepared = worker::prepare_inputs(job, look, cancel)?;
+pub fn of_job(job: &Job, look: &Look<'_>, cancel: &Cancel) -> Result<(f64, u64), Failure> {
+    let prepared = prepare_inputs(job, look, cancel)?;
     let work = work(&prepared);
     Ok((
         work.map_or(0.0, |work| seconds_for(work, cores())),
