@@ -6,9 +6,9 @@ use std::task::Poll;
 
 use gst::ClockTime;
 
+use super::category::CAT;
 use super::error::Error;
 use super::frames::{Frame, Frames, Span};
-use super::imp::CAT;
 use super::reader::{Reader, Stop};
 use super::store::{Limits, Pile, Store};
 

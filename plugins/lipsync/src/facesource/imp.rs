@@ -8,6 +8,7 @@ use gst_base::subclass::base_src::CreateSuccess;
 use gst_base::subclass::prelude::*;
 
 use super::back::Back;
+use super::category::CAT;
 use super::error::{Error, display_name};
 use super::frames::{Frame, rate};
 use super::monitor::Monitor;
@@ -18,14 +19,6 @@ use super::{Background, LoopMode};
 use crate::decode::MOST_PIXELS;
 use crate::repeat::{LONGEST_FRAME, times_sent};
 use crate::video::FORMATS;
-
-pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new(
-        "facesource",
-        gst::DebugColorFlags::empty(),
-        Some("A picture or a video as an endless face"),
-    )
-});
 
 /// For a picture, and for a held frame of a video that has no rate.
 const DEFAULT_RATE: gst::Fraction = gst::Fraction::from_integer(25);

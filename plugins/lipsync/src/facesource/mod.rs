@@ -45,6 +45,7 @@
 //! frames that are there, and then an error.
 
 mod back;
+mod category;
 mod coded;
 mod error;
 mod frames;

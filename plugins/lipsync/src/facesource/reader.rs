@@ -12,9 +12,9 @@ use gst::glib;
 use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks};
 
+use super::category::CAT;
 use super::coded::{self, Coded};
 use super::error::{self, Error, Stage};
-use super::imp::CAT;
 use super::inspect::{Facts, inspect};
 use super::monitor::{Flushing, Monitor};
 use super::upright::{exif_direction, insert_crop, insert_flip, turn_when_tagged};

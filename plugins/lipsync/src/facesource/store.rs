@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use gst::prelude::*;
 
+use super::category::CAT;
 use super::frames::{Frame, Span};
-use super::imp::CAT;
 
 /// How much may be kept, in bytes.
 #[derive(Debug, Clone, Copy)]

@@ -27,7 +27,7 @@ use crate::face::{Error, Face};
 use crate::runtime::{Interrupt, Loader, lock};
 use crate::{roi, source_time, video};
 
-pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
         "facetrack",
         gst::DebugColorFlags::empty(),

@@ -7,7 +7,6 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::FaceTrack;
-use super::imp::CAT;
 use super::settings::Settings;
 use crate::face::Error;
 use crate::face::tracker::Models;
@@ -60,9 +59,8 @@ fn progress(element: &glib::WeakRef<FaceTrack>, kind: gst::ProgressType, text: &
     let message = gst::message::Progress::builder(kind, "load-model", text)
         .src(&element)
         .build();
-    if element.post_message(message).is_err() {
-        gst::debug!(CAT, obj = element, "No bus to say: {text}");
-    }
+    // Without a bus nobody wants to know.
+    let _ = element.post_message(message);
 }
 
 /// Tells the bus what went wrong with the models, for people and for machines.

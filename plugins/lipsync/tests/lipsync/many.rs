@@ -18,7 +18,7 @@ fn streams_of_one_instance_draw_what_each_draws_alone() {
         .iter()
         .map(bytes)
         .collect();
-    assert_eq!(alone.len(), 31);
+    assert_eq!(alone.len(), 30);
     let threads = [(); 3].map(|()| {
         let shared = format!("{model} batch-size=3 model-instance-id=many");
         std::thread::spawn(move || real_frames("I420", &shared, 1600))
