@@ -4,13 +4,15 @@ mod cache;
 mod interrupt;
 mod library;
 mod loader;
+mod provider;
 mod session;
 mod turn;
 
 pub use interrupt::{Interrupt, Wake};
 pub use library::{LIBRARY_PATH_VARIABLE, candidates, data_dir, environment};
 pub use loader::Loader;
-pub use session::{ElementType, Options, Provider, Session, Sharing, TensorInfo, load, load_bytes};
+pub use provider::Provider;
+pub use session::{ElementType, Options, Session, Sharing, TensorInfo, load, load_bytes};
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
