@@ -5,8 +5,9 @@ mod run_support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use run_support::{Desk, face, finish, run, speech, stderr};
+use run_support::{Desk, face, finish, lipflow, run, speech, stderr};
 
 /// Colours of the patches, from black to white, and some with a hue.
 const PATCHES: [[u8; 3]; 6] = [
@@ -189,6 +190,46 @@ fn colours_of_any_range_and_matrix_look_as_before_in_each_template() {
             let what = format!("{name} at {left} of compare");
             assert_alike(&seen(&made, "", (left, 1.6)), &want, 3.0, &what);
         }
+    }
+}
+
+/// What a second on air looks like, recorded.
+fn recorded(desk: &Desk, face: &Path) -> PathBuf {
+    let tape = desk.file("tape.mkv");
+    let _ = std::fs::remove_file(&tape);
+    let mut child = lipflow()
+        .current_dir(desk.path())
+        .args(["live", "--size", "400x300", "--to", "tape.mkv", "--face"])
+        .arg(face)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("lipflow runs");
+    let begin = Instant::now();
+    let size = || std::fs::metadata(&tape).map_or(0, |m| m.len());
+    while size() < 40_000 && begin.elapsed() < Duration::from_secs(40) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let pid = child.id().to_string();
+    let told = Command::new("kill").args(["-INT", &pid]).status();
+    assert!(told.expect("kill runs").success());
+    child.wait().expect("it ends");
+    tape
+}
+
+#[test]
+fn colours_stay_true_on_air() {
+    let desk = Desk::new();
+    let patches: Vec<[f64; 3]> = PATCHES.map(|p| p.map(f64::from)).to_vec();
+    for (name, (filter, noted)) in [
+        ("full.mp4", coded("bt709", "pc", "yuv420p")),
+        ("old.mp4", coded("bt601", "tv", "yuv420p")),
+    ] {
+        let clip = clip(&desk, name, &filter, &format!("-c:v libx264 {noted}"));
+        let want = seen(&clip, "", WHOLE);
+        assert_alike(&want, &patches, 6.0, name);
+        let tape = recorded(&desk, &clip);
+        let what = format!("{name} on air, {}", pixel_format(&tape));
+        assert_alike(&seen(&tape, "", WHOLE), &want, 4.0, &what);
     }
 }
 

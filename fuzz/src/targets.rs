@@ -121,7 +121,7 @@ pub const ALL: [Target; 8] = [
         words: &[
             "{\"order\":\"run\"",
             "\"answer\":\"made\"",
-            "\"job\":",
+            "\"lease\":{\"job\":1,\"epoch\":",
             "null",
             "1e400",
             "\\ud800",
@@ -164,7 +164,7 @@ pub fn template(data: &[u8]) {
 
 /// As a table and as JSON Lines.
 pub fn list(data: &[u8]) {
-    if let Ok(decoded) = text::decode(data) {
+    if let Ok((decoded, _)) = text::decode(data) {
         text::delimiter(&decoded);
         text::without_comments(&decoded);
     }

@@ -12,6 +12,8 @@ pub struct Row {
     /// Line of the file, from 1.
     pub line: u64,
     pub fields: Vec<(String, String)>,
+    /// Some of it is in another encoding, so that no file can be found by it.
+    pub is_garbled: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +23,7 @@ pub enum Error {
     #[error("line {line}: {reason}")]
     Row { line: u64, reason: String },
     #[error(transparent)]
-    Text(text::Error),
+    Text(#[from] text::Error),
     #[error("the list has no jobs")]
     Empty,
     #[error("a job list is .csv, .jsonl or .ndjson")]
@@ -30,29 +32,27 @@ pub enum Error {
 
 /// Reads the list at `path`; its extension says of which kind it is.
 pub fn read(path: &Path) -> Result<Vec<Row>, Error> {
-    let text = text::decode(&std::fs::read(path)?)?;
+    let (text, is_mixed) = text::decode(&std::fs::read(path)?)?;
     let extension = path.extension().and_then(|e| e.to_str());
-    let rows = match extension.map(str::to_ascii_lowercase).as_deref() {
+    let mut rows = match extension.map(str::to_ascii_lowercase).as_deref() {
         Some("csv") => csv_rows(&text)?,
         Some("jsonl" | "ndjson") => json_rows(&text)?,
         _ => return Err(Error::Kind),
     };
+    let garbled = |text: &str| is_mixed && text.contains(char::REPLACEMENT_CHARACTER);
+    for row in &mut rows {
+        row.is_garbled = row.fields.iter().any(|(_, value)| garbled(value));
+        if row.fields.iter().any(|(name, _)| garbled(name)) {
+            return Err(Error::Row {
+                line: 1,
+                reason: text::NOT_UTF8.to_owned(),
+            });
+        }
+    }
     if rows.is_empty() {
         return Err(Error::Empty);
     }
     Ok(rows)
-}
-
-impl From<text::Error> for Error {
-    fn from(error: text::Error) -> Self {
-        match error {
-            text::Error::NotUtf8 { line } => Self::Row {
-                line,
-                reason: error.to_string(),
-            },
-            text::Error::BadUtf16 => Self::Text(error),
-        }
-    }
 }
 
 /// A path in a list is relative to the list.
@@ -85,6 +85,7 @@ fn csv_rows(text: &str) -> Result<Vec<Row>, Error> {
             rows.push(Row {
                 line: line_of(text, start as usize),
                 fields,
+                is_garbled: false,
             });
         }
     }
@@ -124,7 +125,11 @@ fn json_rows(text: &str) -> Result<Vec<Row>, Error> {
                 (_, value) => fields.extend(field(name, value).map_err(failed)?),
             }
         }
-        rows.push(Row { line, fields });
+        rows.push(Row {
+            line,
+            fields,
+            is_garbled: false,
+        });
     }
     Ok(rows)
 }
@@ -152,6 +157,7 @@ mod tests {
         Row {
             line,
             fields: fields.collect(),
+            is_garbled: false,
         }
     }
 
@@ -196,10 +202,18 @@ mod tests {
             .collect();
         let rows = read("a.csv", &wide).unwrap();
         assert_eq!(rows, [row(2, &[("face", "a.mp4"), ("speech", "s.wav")])]);
-        let error = read("b.csv", b"face,speech\n\xc1\xb3.mp4,s.wav\n").unwrap_err();
+        // Of a list in two encodings the lines that can be read are.
+        let rows = read(
+            "b.csv",
+            b"face,speech\n\xc1\xb3.mp4,s.wav\n\xe8\x87\x89.mp4,t.wav\n",
+        );
+        let rows = rows.unwrap();
+        assert_eq!((rows[0].line, rows[0].is_garbled), (2, true));
+        assert_eq!(rows[1], row(3, &[("face", "臉.mp4"), ("speech", "t.wav")]));
+        let error = read("c.csv", b"f\xc1\xb3,speech\na.mp4,s.wav\n").unwrap_err();
         let text = error.to_string();
         assert!(
-            text.starts_with("line 2: it is not UTF-8; save it"),
+            text.starts_with("line 1: it is not UTF-8; save the list"),
             "{text}"
         );
     }

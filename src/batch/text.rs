@@ -3,33 +3,25 @@
 /// What is wrong with a text that can't be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error(
-        "it is not UTF-8; save it as `CSV UTF-8`, for in any other encoding a name can't be told from another"
-    )]
-    NotUtf8 { line: u64 },
     #[error("it is UTF-16, and a part of it can't be read")]
     BadUtf16,
 }
 
-/// The text without the mark in front: UTF-8, or UTF-16 where a mark says so.
-pub fn decode(bytes: &[u8]) -> Result<String, Error> {
+/// What a line is told that is not UTF-8: in any other encoding a name can't be told from another.
+pub const NOT_UTF8: &str = "it is not UTF-8; save the list as `CSV UTF-8`, for in any other encoding a name can't be told from another";
+
+/// The text without the mark in front: UTF-8, or UTF-16 where a mark says so. With it, whether some of it is
+/// neither: there the text has the replacement character.
+pub fn decode(bytes: &[u8]) -> Result<(String, bool), Error> {
     if let Some(rest) = bytes.strip_prefix(&[0xff, 0xfe]) {
-        return utf16(rest, u16::from_le_bytes);
+        return utf16(rest, u16::from_le_bytes).map(|text| (text, false));
     }
     if let Some(rest) = bytes.strip_prefix(&[0xfe, 0xff]) {
-        return utf16(rest, u16::from_be_bytes);
+        return utf16(rest, u16::from_be_bytes).map(|text| (text, false));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(text.to_owned()),
-        Err(error) => {
-            let before = &bytes[..error.valid_up_to()];
-            let lines = before.iter().filter(|byte| **byte == b'\n').count();
-            Err(Error::NotUtf8 {
-                line: lines as u64 + 1,
-            })
-        }
-    }
+    let is_mixed = std::str::from_utf8(bytes).is_err();
+    Ok((String::from_utf8_lossy(bytes).into_owned(), is_mixed))
 }
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, Error> {
@@ -84,17 +76,19 @@ mod tests {
                 .collect()
         };
         let little = encode(u16::to_le_bytes, [0xff, 0xfe]);
-        assert_eq!(decode(&little).as_deref(), Ok(expected));
-        assert_eq!(
-            decode(&encode(u16::to_be_bytes, [0xfe, 0xff])).as_deref(),
-            Ok(expected)
-        );
+        assert_eq!(decode(&little), Ok((expected.to_owned(), false)));
+        let big = encode(u16::to_be_bytes, [0xfe, 0xff]);
+        assert_eq!(decode(&big), Ok((expected.to_owned(), false)));
         let marked = [b"\xef\xbb\xbf", expected.as_bytes()].concat();
-        assert_eq!(decode(&marked).as_deref(), Ok(expected));
+        assert_eq!(decode(&marked), Ok((expected.to_owned(), false)));
         assert_eq!(decode(&little[..little.len() - 1]), Err(Error::BadUtf16));
         // GBK, in the second line.
         let foreign = decode(b"face,speech\n\xc1\xb3.mp4,s.wav\n");
-        assert_eq!(foreign, Err(Error::NotUtf8 { line: 2 }));
+        let (text, is_mixed) = foreign.unwrap();
+        assert!(
+            is_mixed && text.starts_with("face,speech\n\u{fffd}"),
+            "{text}"
+        );
     }
 
     #[test]

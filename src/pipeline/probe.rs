@@ -1,7 +1,8 @@
 //! What is in an input, found out without decoding more than its first moments.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gst_pbutils::prelude::*;
@@ -14,6 +15,7 @@ use super::colour::Colour;
 use super::container::{self, Wholeness};
 use super::format;
 use super::mp4;
+use super::reading;
 use crate::error::{Failure, FailureKind};
 use crate::event::{InputSummary, display, seconds};
 use crate::job::{Length, uri_of};
@@ -30,7 +32,7 @@ pub enum Role {
 }
 
 /// What was found in an input.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     pub kind: Kind,
     /// Container and codecs in words.
@@ -43,14 +45,14 @@ pub struct Probe {
     pub sounds: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     Picture,
     Video,
     Sound,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Video {
     pub width: u32,
     pub height: u32,
@@ -62,7 +64,7 @@ pub struct Video {
     pub colour: Option<Colour>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audio {
     pub rate: u32,
     pub channels: u32,
@@ -124,9 +126,8 @@ pub fn probe_within(path: &Path, role: Role, most_pixels: u64) -> Result<Probe, 
     }
     let discoverer =
         Discoverer::new(TIMEOUT).map_err(|e| Failure::new(FailureKind::PluginMissing).detail(e))?;
-    let playlist: Arc<Mutex<Option<String>>> = Arc::default();
-    let decoded = Arc::default();
-    guard(&discoverer, &playlist, &decoded, most_pixels);
+    let noticed: Arc<Mutex<Noticed>> = Arc::default();
+    guard(&discoverer, &noticed, most_pixels);
     let probe = match discoverer.discover_uri(&uri_of(path)?) {
         Ok(info) if info.result() == DiscovererResult::Ok => Ok(read(&info)),
         Ok(info) => match discovery_failure(info.result(), None) {
@@ -141,8 +142,8 @@ pub fn probe_within(path: &Path, role: Role, most_pixels: u64) -> Result<Probe, 
         Err(error) => Err(discovery_failure(DiscovererResult::Error, Some(&error))
             .unwrap_or(Failure::new(FailureKind::InputDamaged))),
     };
-    let refused = playlist.lock().unwrap_or_else(|e| e.into_inner()).take();
-    if let Some(kind) = refused {
+    let noticed = std::mem::take(&mut *lock(&noticed));
+    if let Some(kind) = noticed.playlist {
         return Err(Failure::of(FailureKind::NotMedia, path)
             .because(format_args!(
                 "this is a playlist ({kind}), which names other files"
@@ -151,10 +152,16 @@ pub fn probe_within(path: &Path, role: Role, most_pixels: u64) -> Result<Probe, 
     }
     let probe = probe.map_err(|failure| failure.file(path))?;
     let tracks = mp4::timeline(path).ok().flatten().unwrap_or_default();
+    let duration = match probe.duration {
+        Length::Known(claimed) => {
+            Length::Known(claimed.saturating_sub(noticed.begins.unwrap_or_default()))
+        }
+        other => other,
+    };
     let probe = Probe {
-        duration: own_duration(&tracks, role).map_or(probe.duration, Length::Known),
+        duration: own_duration(&tracks, role).map_or(duration, Length::Known),
         video: probe.video.map(|video| Video {
-            colour: *decoded.lock().unwrap_or_else(|e| e.into_inner()),
+            colour: noticed.decoded,
             ..measured(video, &tracks)
         }),
         ..probe
@@ -162,37 +169,74 @@ pub fn probe_within(path: &Path, role: Role, most_pixels: u64) -> Result<Probe, 
     if let Some(video) = probe.video {
         check_size(video.width, video.height, most_pixels).map_err(|f| f.file(path))?;
     }
+    if let Some(audio) = probe.audio {
+        check_sound(audio).map_err(|f| f.file(path))?;
+    }
     check_role(&probe, role).map_err(|kind| Failure::of(kind, path))?;
     Ok(probe)
 }
 
+/// What the discoverer does not tell.
+#[derive(Default)]
+struct Noticed {
+    /// The type of a playlist, which was not opened.
+    playlist: Option<String>,
+    /// Colours of the picture, as they are decoded.
+    decoded: Option<Colour>,
+    /// How much of the claimed length is before the first frame.
+    begins: Option<Duration>,
+}
+
+fn lock(noticed: &Mutex<Noticed>) -> MutexGuard<'_, Noticed> {
+    noticed.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Sees that the discoverer opens no other file, and decodes nothing too large: with its first frame it
 /// would.
-fn guard(
-    discoverer: &Discoverer,
-    playlist: &Arc<Mutex<Option<String>>>,
-    decoded: &Arc<Mutex<Option<Colour>>>,
-    most_pixels: u64,
-) {
-    let (playlist, decoded) = (playlist.clone(), decoded.clone());
+fn guard(discoverer: &Discoverer, noticed: &Arc<Mutex<Noticed>>, most_pixels: u64) {
+    let noticed = noticed.clone();
     discoverer.connect_source_setup(move |_, source| {
         let Some(decode) = source.parent().and_downcast::<gst::Element>() else {
             return;
         };
-        let playlist = playlist.clone();
+        let on_playlist = noticed.clone();
         decode::only_this_file(&decode, move |kind| {
-            *playlist.lock().unwrap_or_else(|e| e.into_inner()) = Some(kind.to_owned());
+            lock(&on_playlist).playlist = Some(kind.to_owned());
         });
         decode::no_larger_than(&decode, most_pixels);
         decode::true_colours(&decode);
-        let decoded = decoded.clone();
+        decode::whole_movie(&decode);
+        for demuxer in reading::COUNTED_FROM_0 {
+            let noticed = noticed.clone();
+            decode::on_element(&decode, demuxer, move |demuxer| {
+                let noticed = noticed.clone();
+                demuxer.connect_pad_added(move |_, pad| note_begin(pad, &noticed));
+            });
+        }
+        let noticed = noticed.clone();
         decode.connect_pad_added(move |_, pad| {
             // Of several pictures in one file the first is the face.
             if let Some(colour) = pad.current_caps().and_then(|caps| Colour::of(&caps)) {
-                let mut decoded = decoded.lock().unwrap_or_else(|e| e.into_inner());
-                decoded.get_or_insert(colour);
+                lock(&noticed).decoded.get_or_insert(colour);
             }
         });
+    });
+}
+
+/// Notes where what comes out of a demuxer begins.
+fn note_begin(pad: &gst::Pad, noticed: &Arc<Mutex<Noticed>>) {
+    let noticed = noticed.clone();
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &info.data
+            && let gst::EventView::Segment(segment) = event.view()
+            && let Some(segment) = segment.segment().downcast_ref::<gst::ClockTime>()
+            && let Some(start) = segment.start().map(Duration::from)
+        {
+            let mut noticed = lock(&noticed);
+            let begins = noticed.begins.get_or_insert(start);
+            *begins = start.min(*begins);
+        }
+        gst::PadProbeReturn::Ok
     });
 }
 
@@ -242,6 +286,19 @@ fn check_size(width: u32, height: u32, most: u64) -> Result<(), Failure> {
     Err(failure.advice(format_args!(
         "Make it smaller, or allow it with --set max-pixels={}",
         u64::from(width) * u64::from(height)
+    )))
+}
+
+/// Refuses what no sound has: to resample it would take for ever, or more memory than there is.
+fn check_sound(audio: Audio) -> Result<(), Failure> {
+    const RATES: RangeInclusive<u32> = 1000..=1_536_000;
+    const MOST_CHANNELS: u32 = 256;
+    if RATES.contains(&audio.rate) && audio.channels <= MOST_CHANNELS {
+        return Ok(());
+    }
+    Err(Failure::new(FailureKind::InputDamaged).detail(format_args!(
+        "it claims {} channels of {} samples a second",
+        audio.channels, audio.rate
     )))
 }
 

@@ -47,12 +47,22 @@ pub struct LearnCounts {
     pub mouths: u64,
 }
 
+/// What `lipsync` knows of those who speak.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Speakers {
+    /// Of each pad `audio_N`, in the order of their numbers, the frames in which it moved a face.
+    pub frames: Vec<u64>,
+    /// The most faces in one frame.
+    pub most_faces: u64,
+}
+
 /// What a running pipeline has to say.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
     Phase(Phase),
     Counts(Counts),
     Learnt(LearnCounts),
+    Speakers(Speakers),
     Warning { message: String, source: String },
     Message(String),
 }
@@ -136,7 +146,10 @@ fn play(
                             counts = Some(*now);
                         }
                         // Each of its buffers is seen to move.
-                        Report::Learnt(_) | Report::Warning { .. } | Report::Message(_) => {}
+                        Report::Learnt(_)
+                        | Report::Speakers(_)
+                        | Report::Warning { .. }
+                        | Report::Message(_) => {}
                     }
                     report(item);
                 }
@@ -163,10 +176,34 @@ fn play(
             });
         }
         watchdog.moved_if(is_paused);
-        if watchdog.is_stuck(flow.passed(), Instant::now()) {
+        let now = Instant::now();
+        if watchdog.is_stuck(flow.passed(), now) {
             return Err(stuck(pipeline, &flow, watch));
         }
+        if watchdog.is_quiet(now) && is_dead(pipeline) {
+            return Err(Failure::new(FailureKind::InputDamaged)
+                .detail("its demuxer gave up without saying why"));
+        }
     }
+}
+
+/// Whether no thread is left in the pipeline that could move anything. decodebin and parsebin swallow the error
+/// of a demuxer that fails while it is being added: then no error, no pad and no end ever comes.
+fn is_dead(pipeline: &gst::Pipeline) -> bool {
+    let (_, state, pending) = pipeline.state(gst::ClockTime::ZERO);
+    // One that is still opening its files has no threads yet.
+    if state < gst::State::Paused && pending == gst::State::VoidPending {
+        return false;
+    }
+    pipeline.iterate_recurse().into_iter().all(|element| {
+        element.is_ok_and(|element| {
+            element.current_state() >= gst::State::Paused
+                && element
+                    .pads()
+                    .iter()
+                    .all(|pad| pad.task_state() != gst::TaskState::Started)
+        })
+    })
 }
 
 fn stuck(pipeline: &gst::Pipeline, flow: &Flow, watch: &Watch) -> Failure {

@@ -139,7 +139,17 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
         }
         format!("{name:<9}{} ({})", input.file, parts.join(", "))
     };
-    let mut lines = vec![input("face", &plan.face), input("speech", &plan.speech)];
+    let mut lines = vec![input("face", &plan.face)];
+    match plan.speakers.is_empty() {
+        true => lines.push(input("speech", &plan.speech)),
+        false => lines.extend(plan.speakers.iter().map(|speaker| {
+            format!(
+                "{}, said by {}",
+                input("speech", &speaker.speech),
+                speaker.who
+            )
+        })),
+    }
     let length = match (plan.duration_s, plan.frames) {
         (Some(duration), Some(frames)) => format!("{duration:.2} s, {frames} frames"),
         (Some(duration), None) => format!("{duration:.2} s"),

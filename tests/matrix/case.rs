@@ -92,6 +92,14 @@ impl Case {
         self.rate.varies != Varies::No || self.begin == Begin::Late
     }
 
+    /// Two seconds, or as long as a picture that lasts very long.
+    pub fn speech_seconds(&self) -> f64 {
+        match self.length {
+            Some(seconds) if seconds > 60.0 => seconds,
+            _ => 2.0,
+        }
+    }
+
     pub fn fps(&self) -> f64 {
         f64::from(self.rate.fraction.0) / f64::from(self.rate.fraction.1)
     }
@@ -106,34 +114,46 @@ impl Case {
     }
 }
 
+impl Case {
+    /// What it is made of, a word for each dimension of the table.
+    pub fn words(&self) -> [(&'static str, String); 8] {
+        let begin = match self.begin {
+            Begin::AtZero => "at 0",
+            Begin::Late => "late",
+            Begin::Trimmed => "trimmed",
+            Begin::Wrap => "wraps",
+        };
+        let shape = match self.shape {
+            Shape::Even => "even".into(),
+            Shape::OddWidth => "odd width".into(),
+            Shape::OddHeight => "odd height".into(),
+            Shape::Turned(degrees) => format!("turned {degrees}"),
+            Shape::Aspect => "4:3".into(),
+        };
+        let colours = self.colours.map_or_else(
+            || "untold".into(),
+            |(range, matrix)| format!("{range} {matrix}"),
+        );
+        let length = self
+            .length
+            .map_or_else(|| "1 frame".into(), |seconds| format!("{seconds} s"));
+        [
+            ("picture", self.picture.name.into()),
+            ("sound", self.sound.name.into()),
+            ("rate", self.rate.name.into()),
+            ("start", begin.into()),
+            ("shape", shape),
+            ("colours", colours),
+            ("length", length),
+            ("output", self.output.into()),
+        ]
+    }
+}
+
+/// Names the case in the table, and in the file of results.
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} | {} | {}",
-            self.picture.name, self.sound.name, self.rate.name
-        )?;
-        match self.begin {
-            Begin::AtZero => write!(f, " | at 0")?,
-            Begin::Late => write!(f, " | late")?,
-            Begin::Trimmed => write!(f, " | trimmed")?,
-            Begin::Wrap => write!(f, " | wraps")?,
-        }
-        match self.shape {
-            Shape::Even => write!(f, " | even")?,
-            Shape::OddWidth => write!(f, " | odd width")?,
-            Shape::OddHeight => write!(f, " | odd height")?,
-            Shape::Turned(degrees) => write!(f, " | turned {degrees}")?,
-            Shape::Aspect => write!(f, " | 4:3")?,
-        }
-        match self.colours {
-            None => write!(f, " | untold")?,
-            Some((range, matrix)) => write!(f, " | {range} {matrix}")?,
-        }
-        match self.length {
-            None => write!(f, " | 1 frame")?,
-            Some(seconds) => write!(f, " | {seconds} s")?,
-        }
-        write!(f, " | {}", self.output)
+        let words = self.words().map(|(_, word)| word);
+        f.write_str(&words.join(" | "))
     }
 }

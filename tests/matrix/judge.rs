@@ -1,31 +1,45 @@
 //! Runs one case and holds what came out against what went in.
 
 use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
 
 use crate::case::Case;
 use crate::formats::{Begin, Varies};
-use crate::make::{self, SPEECH_SECONDS};
+use crate::limits;
+use crate::make;
 use crate::read::{self, Heard, Seen};
-use crate::run_support::{finish, lipflow, run, stderr};
+use crate::run_support::{finish_within, lipflow, run, stderr};
+use crate::table::Verdict;
 
 /// Containers count in milliseconds, or in ticks of a rate.
 const TIME: f64 = 0.0016;
 /// Eight bits, half the colours, and a coder.
 const COLOUR: f64 = 16.0;
 
-/// All that is wrong, each as a sentence; nothing where all is right.
-pub fn judge(case: &Case) -> Vec<String> {
+/// What became of it, each fault as a sentence.
+pub fn judge(case: &Case) -> Verdict {
     let folder = tempfile::tempdir().expect("a folder");
-    match try_judge(case, folder.path()) {
-        Ok(faults) => faults,
-        Err(fault) => vec![fault],
+    let faults = try_judge(case, folder.path()).unwrap_or_else(|fault| vec![fault]);
+    if faults.is_empty() {
+        return Verdict::Right;
     }
+    match limits::known(case, &faults) {
+        Some(why) => Verdict::Told(why.to_owned()),
+        None => Verdict::Wrong(faults.join("; ")),
+    }
+}
+
+/// Whatever else the machine does: that a job ends is asked, not when.
+fn patiently(case: &Case, command: &mut Command) -> Result<Output, String> {
+    let seconds = 180.0 + 4.0 * case.speech_seconds();
+    finish_within(command, Duration::from_secs_f64(seconds))
 }
 
 fn try_judge(case: &Case, folder: &Path) -> Result<Vec<String>, String> {
     let not_made = |e| format!("the input can't be made: {e}");
     let face = make::picture(case, folder).map_err(not_made)?;
-    let speech = make::speech(case.sound, folder).map_err(not_made)?;
+    let speech = make::speech(case.sound, case.speech_seconds(), folder).map_err(not_made)?;
     let input = read::picture(&face).map_err(not_made)?;
     // A wrong input would make right what is wrong.
     if let Some(fault) = is_as_drawn(case, &input) {
@@ -38,12 +52,9 @@ fn try_judge(case: &Case, folder: &Path) -> Result<Vec<String>, String> {
     if case.length.is_some() {
         command.args(["--end-mode", "video", "--loop-mode", "none"]);
     }
-    let result = finish(&mut command);
+    let result = patiently(case, &mut command)?;
     let mut faults = Vec::new();
-    faults.extend(
-        reader(&face, &input, case.begin == Begin::Trimmed)
-            .map(|fault| format!("verify of the input: {fault}")),
-    );
+    faults.extend(reader(case, &face, &input, case.begin == Begin::Trimmed));
     if !result.status.success() {
         let said = stderr(&result);
         let last = said.lines().last().unwrap_or("nothing").to_owned();
@@ -52,9 +63,7 @@ fn try_judge(case: &Case, folder: &Path) -> Result<Vec<String>, String> {
     }
     let seen = read::picture(&output)?;
     let heard = read::sound(&output)?;
-    faults.extend(
-        reader(&output, &seen, false).map(|fault| format!("verify of the output: {fault}")),
-    );
+    faults.extend(reader(case, &output, &seen, false));
     faults.extend(size(case, &input, &seen));
     faults.extend(frames(case, &input, &seen));
     faults.extend(lengths(case, &input, &seen, &heard));
@@ -76,8 +85,19 @@ fn is_as_drawn(case: &Case, input: &Seen) -> Option<String> {
 }
 
 /// Whether `lipflow verify` finds the frames that ffprobe finds.
-fn reader(file: &Path, seen: &Seen, is_trimmed: bool) -> Option<String> {
-    let result = finish(lipflow().args(["verify", "--json", "--frames"]).arg(file));
+fn reader(case: &Case, file: &Path, seen: &Seen, is_trimmed: bool) -> Option<String> {
+    let what = file.file_name().unwrap_or_default().to_string_lossy();
+    let fault = try_reader(case, file, seen, is_trimmed)?;
+    Some(format!("verify of {what}: {fault}"))
+}
+
+fn try_reader(case: &Case, file: &Path, seen: &Seen, is_trimmed: bool) -> Option<String> {
+    let mut command = lipflow();
+    command.args(["verify", "--json", "--frames"]).arg(file);
+    let result = match patiently(case, &mut command) {
+        Ok(result) => result,
+        Err(fault) => return Some(fault),
+    };
     let found: serde_json::Value = match serde_json::from_slice(&result.stdout) {
         Ok(found) => found,
         Err(e) => return Some(format!("{e}: {}", stderr(&result))),
@@ -92,18 +112,22 @@ fn reader(file: &Path, seen: &Seen, is_trimmed: bool) -> Option<String> {
         .unwrap_or_default();
     let times: Vec<f64> = times.iter().filter_map(serde_json::Value::as_f64).collect();
     let mut times = times;
-    // An edit that begins within a frame shows the rest of it (ISO/IEC 14496-12, 8.6.6); ffmpeg leaves it out.
+    // An edit that begins within a frame shows the rest of it (ISO/IEC 14496-12, 8.6.6); ffmpeg leaves it out,
+    // or shows it whole.
     if is_trimmed && times.len() == seen.times.len() + 1 {
         times.remove(0);
     }
     if times.len() != seen.times.len() {
         return Some(format!("{} frames of {}", times.len(), seen.times.len()));
     }
-    let (first, own) = (seen.times[0], times[0]);
+    let anchor = usize::from(is_trimmed && times.len() > 1);
+    let (first, own) = (seen.times[anchor], times[anchor]);
     times
         .iter()
         .zip(&seen.times)
+        .skip(anchor)
         .position(|(found, wanted)| ((found - own) - (wanted - first)).abs() > TIME)
+        .map(|at| at + anchor)
         .map(|at| {
             format!(
                 "frame {at} at {:.4} s, not {:.4}",
@@ -165,6 +189,10 @@ fn frames(case: &Case, input: &Seen, seen: &Seen) -> Option<String> {
     if wanted.len() != found.len() {
         return Some(format!("{} frames, not {}", found.len(), wanted.len()));
     }
+    if case.begin == Begin::Trimmed && found.len() > 1 {
+        let more = found[1].0 - wanted[1].0;
+        found.iter_mut().skip(1).for_each(|(time, _)| *time -= more);
+    }
     wanted.iter().zip(&found).position(|(wanted, found)| {
         wanted.1 != found.1 || (wanted.0 - found.0).abs() > TIME
     })
@@ -182,7 +210,7 @@ fn lengths(case: &Case, input: &Seen, seen: &Seen, heard: &Heard) -> Vec<String>
     let last = |seen: &Seen| seen.times.last().unwrap_or(&0.0) - seen.times[0];
     let wanted = match case.length {
         Some(_) => last(input) + frame,
-        None => SPEECH_SECONDS,
+        None => case.speech_seconds(),
     };
     // What the last frame of a variable rate lasts is the container's to say.
     let slack = match case.length {
@@ -228,18 +256,19 @@ fn colours(case: &Case, input: &Seen, seen: &Seen) -> Option<String> {
     ))
 }
 
-/// The click is as far from the first frame as it is from the beginning of the speech.
+/// Each click is as far from the first frame as it is from the beginning of the speech.
 fn sync(case: &Case, said: &Heard, heard: &Heard, seen: &Seen) -> Option<String> {
-    let wanted = said.click?;
     let length = seen.times.last().unwrap_or(&0.0) - seen.times[0];
-    if length < wanted + 0.1 {
-        return None;
-    }
-    let Some(click) = heard.click else {
-        return Some("there is no click".to_owned());
-    };
-    let found = click - seen.times[0];
-    let off = (found - wanted) * 1000.0;
     let exact = case.sound.exact_ms + if case.output == "webm" { 8.0 } else { 1.0 };
-    (off.abs() > exact).then(|| format!("the click is {off:.1} ms late"))
+    let wanted = said.clicks.iter().filter(|click| **click + 0.1 <= length);
+    for (number, wanted) in wanted.enumerate() {
+        let Some(click) = heard.clicks.get(number) else {
+            return Some(format!("click {number} is not there"));
+        };
+        let off = (click - seen.times[0] - wanted) * 1000.0;
+        if off.abs() > exact {
+            return Some(format!("click {number} is {off:.1} ms late"));
+        }
+    }
+    None
 }

@@ -5,37 +5,38 @@
 mod case;
 mod formats;
 mod judge;
+mod limits;
 mod make;
 mod pairs;
 mod read;
 #[path = "../run_support/mod.rs"]
 mod run_support;
+mod table;
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
 use case::Case;
 use formats::Begin;
+use table::{Results, Verdict};
 
-/// Judges them side by side and tells each verdict; gives how many are wrong.
-fn judge_all(cases: &[Case], tell: &(dyn Fn(usize, &Case, &[String]) + Sync)) -> usize {
-    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(0));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+/// Judges them, so many at a time, and tells each verdict.
+fn judge_all(cases: &[&Case], at_a_time: usize, tell: &(dyn Fn(&Case, Verdict) + Sync)) {
+    let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..threads {
+        for _ in 0..at_a_time {
             scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(case) = cases.get(at) else { break };
-                    let faults = judge::judge(case);
-                    *wrong.lock().unwrap() += usize::from(!faults.is_empty());
-                    tell(at, case, &faults);
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    tell(case, judge::judge(case));
                 }
             });
         }
     });
-    wrong.into_inner().unwrap()
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Of each family of containers one, with the times that are hardest for it.
@@ -77,62 +78,72 @@ fn the_quick_matrix() {
         named("GIF", "M4A ALAC", "10"),
     ];
     let said = Mutex::new(Vec::new());
-    judge_all(&cases, &|_, case, faults| {
-        if !faults.is_empty() {
-            said.lock()
-                .unwrap()
-                .push(format!("{case}: {}", faults.join("; ")));
+    judge_all(&cases.each_ref(), cores(), &|case, verdict| {
+        if verdict != Verdict::Right {
+            let mut said = said.lock().unwrap_or_else(|e| e.into_inner());
+            said.push(format!("{case}: {verdict:?}"));
         }
     });
-    let said = said.into_inner().unwrap();
+    let said = said.into_inner().unwrap_or_else(|e| e.into_inner());
     assert!(said.is_empty(), "{}", said.join("\n"));
 }
 
-/// As many cases as LIPFLOW_MATRIX_CASES says, from LIPFLOW_MATRIX_FROM on; all of them, and one of ten
-/// minutes, where it says nothing.
+/// What `cargo xtask media` says in the environment.
+struct Asked {
+    results: PathBuf,
+    at_a_time: usize,
+    /// Only the first so many, in which most meets.
+    first: usize,
+    /// Those that were wrong, once more.
+    again: bool,
+    /// Only those whose name has this in it.
+    only: String,
+}
+
+impl Asked {
+    fn read() -> Self {
+        let word = |name: &str| std::env::var(format!("LIPFLOW_MATRIX_{name}")).ok();
+        let number = |name: &str| word(name).and_then(|word| word.parse::<usize>().ok());
+        let results = word("RESULTS").map_or_else(|| "matrix.tsv".into(), PathBuf::from);
+        Self {
+            results,
+            at_a_time: number("AT_A_TIME").unwrap_or_else(cores),
+            first: number("FIRST").unwrap_or(usize::MAX),
+            again: word("AGAIN").is_some(),
+            only: word("ONLY").unwrap_or_default(),
+        }
+    }
+}
+
+/// All pairs, and one of ten minutes. What is in the file of results is not done again.
 #[test]
 #[ignore = "takes long: cargo xtask media"]
 fn the_full_matrix() {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .and_then(|v| v.parse::<usize>().ok())
-    };
-    let cover = case::cover();
-    let from = number("LIPFLOW_MATRIX_FROM")
-        .unwrap_or(0)
-        .min(cover.cases.len());
-    let most = number("LIPFLOW_MATRIX_CASES");
-    let chosen = cover
-        .cases
-        .iter()
-        .skip(from)
-        .take(most.unwrap_or(usize::MAX));
-    let mut cases: Vec<Case> = chosen.map(|choice| Case::of(choice)).collect();
-    let last = from + cases.len();
-    if most.is_none() {
-        cases.push(Case {
-            length: Some(600.0),
-            ..Case::named("MP4 H.264", "M4A AAC", "25")
-        });
-    }
-    let begin = Instant::now();
-    let wrong = judge_all(&cases, &|at, case, faults| {
-        let verdict = if faults.is_empty() {
-            "ok".to_owned()
-        } else {
-            faults.join("; ")
-        };
-        println!("{:4} | {case} | {verdict}", from + at);
+    let asked = Asked::read();
+    let mut cases: Vec<Case> = case::cover().cases.iter().map(|c| Case::of(c)).collect();
+    cases.push(Case {
+        length: Some(600.0),
+        ..Case::named("MP4 H.264", "M4A AAC", "25")
     });
-    let met = last.checked_sub(1).map_or(0, |at| cover.met[at]);
-    println!(
-        "{} cases in {:.0} s: {} right, {wrong} wrong; up to case {last} of {} {met} of {} pairs have met",
-        cases.len(),
-        begin.elapsed().as_secs_f64(),
-        cases.len() - wrong,
-        cover.cases.len(),
-        cover.pairs
-    );
-    assert_eq!(wrong, 0, "see the table above");
+    cases.truncate(asked.first);
+    cases.retain(|case| case.to_string().contains(&asked.only));
+    let results = Results::open(&asked.results).expect("the file of results");
+    let known = |case: &Case| results.known.get(&case.to_string());
+    let is_open = |case: &&Case| match known(case) {
+        Some(verdict) => asked.again && verdict.is_wrong(),
+        None => true,
+    };
+    let open: Vec<&Case> = cases.iter().filter(is_open).collect();
+    println!("{} cases, {} of them to do", cases.len(), open.len());
+    judge_all(&open, asked.at_a_time, &|case, verdict| {
+        println!("{case} | {verdict:?}");
+        results.add(case, &verdict).expect("the file of results");
+    });
+    let known = Results::open(&asked.results).expect("it was written").known;
+    let found = |case: &Case| known.get(&case.to_string());
+    println!("{}", table::table(cases.iter().map(|c| (c, found(c)))));
+    let wrong = cases
+        .iter()
+        .filter(|c| found(c).is_some_and(Verdict::is_wrong));
+    assert_eq!(wrong.count(), 0, "see the table above");
 }

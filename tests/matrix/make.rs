@@ -10,8 +10,8 @@ use crate::case::Case;
 use crate::formats::{Begin, Shape, Sound, Varies};
 use crate::run_support::face;
 
-pub const WIDTH: usize = 400;
-pub const HEIGHT: usize = 300;
+pub const WIDTH: usize = 288;
+pub const HEIGHT: usize = 216;
 /// The rows in which everything is that is measured.
 pub const STRIP: usize = 40;
 /// Bits of a frame's number, from the highest: black and white squares of this size.
@@ -31,7 +31,6 @@ pub const PATCHES: [[u8; 3]; 6] = [
 pub const PATCH_TOP: usize = 22;
 /// When the first click comes; others follow after a second each.
 pub const CLICK: f64 = 0.4;
-pub const SPEECH_SECONDS: f64 = 2.0;
 
 const FRAME_BYTES: usize = WIDTH * HEIGHT * 3;
 
@@ -198,7 +197,7 @@ fn filters(case: &Case) -> String {
 }
 
 /// A hum with a click every second.
-pub fn speech(sound: &Sound, folder: &Path) -> Result<PathBuf, String> {
+pub fn speech(sound: &Sound, length: f64, folder: &Path) -> Result<PathBuf, String> {
     let path = folder.join(format!("speech.{}", sound.extension));
     let mut command = Command::new("ffmpeg");
     command.args([
@@ -206,7 +205,7 @@ pub fn speech(sound: &Sound, folder: &Path) -> Result<PathBuf, String> {
     ]);
     command.args(sound.arguments.split_whitespace()).arg(&path);
     finish(&mut command, |input| {
-        let samples = (SPEECH_SECONDS * 48_000.0) as usize;
+        let samples = (length * 48_000.0) as usize;
         let mut bytes = Vec::with_capacity(2 * samples);
         for n in 0..samples {
             let time = n as f64 / 48_000.0;

@@ -1,7 +1,8 @@
 //! What ffmpeg and ffprobe, which are not ours, find in a file.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::make::{BITS, CODE_LEFT, CODE_TOP, PATCH_TOP, PATCHES, SQUARE, STRIP};
 
@@ -20,8 +21,8 @@ pub struct Seen {
 }
 
 pub struct Heard {
-    /// When the first click comes.
-    pub click: Option<f64>,
+    /// When each click comes.
+    pub clicks: Vec<f64>,
     pub seconds: f64,
 }
 
@@ -40,46 +41,20 @@ fn seconds(value: &serde_json::Value) -> Option<f64> {
 }
 
 pub fn picture(path: &Path) -> Result<Seen, String> {
-    let entries =
-        "frame=best_effort_timestamp_time:stream=width,height,sample_aspect_ratio,duration";
+    let entries = "stream=width,height,sample_aspect_ratio,duration";
     let probed = ffprobe(path, &["-select_streams", "v:0", "-show_entries", entries])?;
-    let frames = probed["frames"].as_array().cloned().unwrap_or_default();
-    let times: Vec<f64> = frames
-        .iter()
-        .filter_map(|f| seconds(&f["best_effort_timestamp_time"]))
-        .collect();
     let stream = &probed["streams"][0];
-    let output = Command::new("ffmpeg")
-        .args(["-v", "error", "-i"])
-        .arg(path)
-        .args(["-map", "0:v:0", "-vf", &format!("crop=iw:{STRIP}:0:0")])
-        .args([
-            "-vsync",
-            "passthrough",
-            "-f",
-            "rawvideo",
-            "-pix_fmt",
-            "rgb24",
-            "-",
-        ])
-        .output()
-        .map_err(|e| e.to_string())?;
     let number = |name: &str| stream[name].as_u64().unwrap_or(0) as usize;
     let (mut width, mut height) = (number("width"), number("height"));
     // ffmpeg turns the picture.
     if is_on_its_side(path)? {
         (width, height) = (height, width);
     }
-    let size = width * STRIP * 3;
-    if size == 0 || output.stdout.is_empty() {
-        return Err("ffmpeg sees no picture in it".into());
-    }
-    let strips: Vec<&[u8]> = output.stdout.chunks_exact(size).collect();
-    if strips.len() != times.len() {
+    let (times, codes, colours) = strips(path, width)?;
+    if codes.is_empty() || codes.len() != times.len() {
+        let (pictures, times) = (codes.len(), times.len());
         return Err(format!(
-            "ffmpeg sees {} frames, ffprobe {}",
-            strips.len(),
-            times.len()
+            "ffmpeg sees {pictures} pictures with {times} times"
         ));
     }
     Ok(Seen {
@@ -90,13 +65,72 @@ pub fn picture(path: &Path) -> Result<Seen, String> {
             .unwrap_or("1:1")
             .to_owned(),
         times,
-        codes: strips.iter().map(|strip| code(strip, width)).collect(),
-        colours: strips
-            .first()
-            .map(|strip| colours(strip, width))
-            .unwrap_or_default(),
+        codes,
+        colours,
         duration: seconds(&stream["duration"]),
     })
+}
+
+/// Times, numbers, and the colours in the first frame.
+type Strips = (Vec<f64>, Vec<usize>, Vec<[f64; 3]>);
+
+/// What is in each frame and when it is shown, one frame at a time: ten minutes are many.
+fn strips(path: &Path, width: usize) -> Result<Strips, String> {
+    let mut child = Command::new("ffmpeg")
+        .args(["-v", "info", "-nostats", "-copyts", "-i"])
+        .arg(path)
+        .args(["-map", "0:v:0", "-vf"])
+        .arg(format!(
+            "showinfo=checksum=0,format=rgb24,crop=iw:{STRIP}:0:0"
+        ))
+        .args(["-vsync", "passthrough", "-f", "rawvideo"])
+        .args(["-pix_fmt", "rgb24", "-"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| e.to_string())?;
+    let said = child.stderr.take().map(BufReader::new);
+    let times = std::thread::spawn(move || said.map(shown_at).unwrap_or_default());
+    let (mut codes, mut patches) = (Vec::new(), Vec::new());
+    let mut strip = vec![0; width * STRIP * 3];
+    if let Some(mut pixels) = child.stdout.take() {
+        while !strip.is_empty() && pixels.read_exact(&mut strip).is_ok() {
+            codes.push(code(&strip, width));
+            if codes.len() == 1 {
+                patches = colours(&strip, width);
+            }
+        }
+    }
+    child.wait().map_err(|e| e.to_string())?;
+    let times = times.join().map_err(|_| "ffmpeg's words can't be read")?;
+    Ok((times, codes, patches))
+}
+
+/// The times that the filter `showinfo` tells: in ticks of a unit that it tells before.
+fn shown_at(said: impl BufRead) -> Vec<f64> {
+    let behind = |line: &str, word: &str| -> Option<String> {
+        let rest = line.split_once(word)?.1.trim_start();
+        Some(rest.split([' ', ',']).next()?.to_owned())
+    };
+    let mut unit = 1.0;
+    let mut times = Vec::new();
+    for line in said.split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        if !line.contains("Parsed_showinfo") {
+            continue;
+        }
+        if let Some((a, b)) = behind(&line, "config in time_base:")
+            .and_then(|base| base.split_once('/').map(|(a, b)| (a.parse(), b.parse())))
+            && let (Ok(a), Ok(b)) = (a as Result<f64, _>, b as Result<f64, _>)
+        {
+            unit = a / b;
+        }
+        if let Some(pts) = behind(&line, " pts:").and_then(|pts| pts.parse::<f64>().ok()) {
+            times.push(pts * unit);
+        }
+    }
+    times
 }
 
 fn is_on_its_side(path: &Path) -> Result<bool, String> {
@@ -167,7 +201,7 @@ pub fn sound(path: &Path) -> Result<Heard, String> {
         "-select_streams",
         "a:0",
         "-show_entries",
-        "packet=pts_time:stream=duration",
+        "packet=pts_time:stream=duration:format=start_time,format_name",
         "-read_intervals",
         "%+#1",
     ];
@@ -175,16 +209,24 @@ pub fn sound(path: &Path) -> Result<Heard, String> {
     let begin = seconds(&probed["packets"][0]["pts_time"])
         .unwrap_or(0.0)
         .max(0.0);
+    // The clock of a transport stream begins anywhere.
+    let is_stream = probed["format"]["format_name"] == "mpegts";
+    let zero = seconds(&probed["format"]["start_time"]).filter(|_| is_stream);
+    let begin = begin - zero.unwrap_or(0.0);
     // ffmpeg plays the last packet whole, whatever the index says of its length.
     let told = seconds(&probed["streams"][0]["duration"]);
     let loudest = samples.iter().map(|s| s.unsigned_abs()).max().unwrap_or(0);
     // The hum alone is far below.
-    let click = samples
-        .iter()
-        .position(|s| loudest > 8000 && s.unsigned_abs() > loudest / 2)
-        .map(|at| begin + at as f64 / RATE);
+    let mut clicks: Vec<f64> = Vec::new();
+    for (at, sample) in samples.iter().enumerate() {
+        let time = begin + at as f64 / RATE;
+        let is_loud = loudest > 8000 && sample.unsigned_abs() > loudest / 2;
+        if is_loud && clicks.last().is_none_or(|last| time - last > 0.5) {
+            clicks.push(time);
+        }
+    }
     Ok(Heard {
-        click,
+        clicks,
         seconds: told.unwrap_or(samples.len() as f64 / RATE),
     })
 }

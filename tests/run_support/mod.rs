@@ -17,8 +17,15 @@ use tempfile::TempDir;
 /// No job in these tests takes longer.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// The program under test: that of this build, or the one that LIPFLOW_UNDER_TEST names, so that a long run
+/// keeps its own while others are built.
+pub fn binary() -> PathBuf {
+    std::env::var_os("LIPFLOW_UNDER_TEST")
+        .map_or_else(|| env!("CARGO_BIN_EXE_lipflow").into(), PathBuf::from)
+}
+
 pub fn lipflow() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lipflow"));
+    let mut command = Command::new(binary());
     command.stdin(Stdio::null());
     command.env("LIPFLOW_FACES", faces());
     command
@@ -111,6 +118,11 @@ pub fn run(
 
 /// Runs to the end, or fails the test when there is none.
 pub fn finish(command: &mut Command) -> Output {
+    finish_within(command, LIMIT).unwrap_or_else(|fault| panic!("{fault}"))
+}
+
+/// Runs to the end, or is killed after that time and says how far it came.
+pub fn finish_within(command: &mut Command, limit: Duration) -> Result<Output, String> {
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -119,17 +131,14 @@ pub fn finish(command: &mut Command) -> Output {
     let begin = Instant::now();
     // What is written meanwhile fits in the pipes: these jobs are short.
     while child.try_wait().unwrap().is_none() {
-        if begin.elapsed() > LIMIT {
+        if begin.elapsed() > limit {
             child.kill().unwrap();
             let output = child.wait_with_output().unwrap();
-            panic!(
-                "it did not end: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            return Err(format!("it did not end: {}", stderr(&output)));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    child.wait_with_output().unwrap()
+    Ok(child.wait_with_output().unwrap())
 }
 
 pub fn stderr(output: &Output) -> String {

@@ -118,11 +118,22 @@ fn set_track(
     };
     let end = begin + ticks(duration, track.timescale);
     match track.kind {
-        Kind::Video => lengthen(&mut track.deltas, end),
+        Kind::Video => {
+            lengthen(&mut track, end);
+            fill(&mut track.deltas, end - begin);
+        }
         Kind::Audio => shorten(&mut track.deltas, end),
     }
     let media_duration = track.media_duration();
-    *trak.data_mut(&[b"mdia", b"minf", b"stbl", b"stts"])? = write_runs(&track.deltas);
+    let table = |name| [b"mdia", b"minf", b"stbl", name];
+    *trak.data_mut(&table(b"stts"))? = write_runs(&track.deltas);
+    if let Some(offsets) = trak.data_mut(&table(b"ctts")) {
+        let numbers: Vec<u32> = track.offsets.iter().map(|o| o.cast_unsigned()).collect();
+        let runs = write_runs(&numbers);
+        // Behind the version, which says if they have a sign.
+        offsets.truncate(4);
+        offsets.extend_from_slice(runs.get(4..)?);
+    }
     set_header(trak.data_mut(&[b"mdia", b"mdhd"])?, None, media_duration)?;
     set_track_header(trak.data_mut(&[b"tkhd"])?, movie_ticks)?;
     let edits = write_edits(&[Edit {
@@ -142,11 +153,34 @@ fn set_track(
     Some(())
 }
 
-/// Lets the last sample last until `end`.
-fn lengthen(deltas: &mut [u32], end: u64) {
+/// Lets the last sample that is shown last until `end`. Those that are decoded after it are decoded later by
+/// as much, and shown when they were.
+fn lengthen(track: &mut Track, end: u64) {
+    let last = track.shown_at().enumerate().max_by_key(|(_, shown)| *shown);
+    let Some((last, shown)) = last else { return };
+    let ends = shown + i64::from(track.deltas[last]);
+    let missing = i64::try_from(end).unwrap_or(i64::MAX) - ends;
+    let Ok(missing @ 1..) = u32::try_from(missing) else {
+        return;
+    };
+    let mut offsets = track.offsets.clone();
+    for offset in offsets.iter_mut().skip(last + 1) {
+        // Not later than they are shown.
+        match offset.checked_sub_unsigned(missing) {
+            Some(less @ 0..) => *offset = less,
+            _ => return,
+        }
+    }
+    track.offsets = offsets;
+    track.deltas[last] = track.deltas[last].saturating_add(missing);
+}
+
+/// Lets the media last for as long as it is shown: some programs take its length from there. The edit list
+/// ends the last frame.
+fn fill(deltas: &mut [u32], length: u64) {
     let sum: u64 = deltas.iter().copied().map(u64::from).sum();
     if let Some(last) = deltas.last_mut() {
-        let missing = end.saturating_sub(sum).min(u32::MAX.into()) as u32;
+        let missing = length.saturating_sub(sum).min(u32::MAX.into()) as u32;
         *last = last.saturating_add(missing);
     }
 }
@@ -211,11 +245,34 @@ mod tests {
         assert_eq!(sound, [1024, 1024, 475, 1]);
         shorten(&mut sound, 9000);
         assert_eq!(sound, [1024, 1024, 475, 1]);
-        let mut picture = vec![40; 3];
+        let mut picture = Track {
+            kind: Kind::Video,
+            timescale: 1000,
+            deltas: vec![40; 3],
+            offsets: Vec::new(),
+            edits: Vec::new(),
+        };
         lengthen(&mut picture, 200);
-        assert_eq!(picture, [40, 40, 120]);
+        assert_eq!(picture.deltas, [40, 40, 120]);
         lengthen(&mut picture, 100);
-        assert_eq!(picture, [40, 40, 120]);
+        assert_eq!(picture.deltas, [40, 40, 120]);
+        // Shown later than decoded, as with frames that look ahead: the end is where it should be, and the
+        // header's rate stays true.
+        picture.deltas = vec![40; 3];
+        picture.offsets = vec![80, 80, 80];
+        lengthen(&mut picture, 200);
+        assert_eq!(picture.deltas, [40; 3]);
+        fill(&mut picture.deltas, 120);
+        assert_eq!(picture.deltas, [40; 3]);
+        fill(&mut picture.deltas, 130);
+        assert_eq!(picture.deltas, [40, 40, 50]);
+        picture.deltas = vec![40; 3];
+        // The last that is shown is decoded before another one.
+        picture.offsets = vec![40, 80, 40];
+        lengthen(&mut picture, 200);
+        assert_eq!(picture.deltas, [40, 80, 40]);
+        assert_eq!(picture.offsets, [40, 80, 0]);
+        assert_eq!(picture.shown_at().collect::<Vec<_>>(), [40, 120, 120]);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gst::prelude::*;
+use gstlipsync::decode;
 
-use super::{Kind, Picture, Reading, Shown, Sound, Stream};
+use super::{COUNTED_FROM_0, Kind, Picture, Reading, Shown, Sound, Stream};
 use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
 use crate::pipeline::classify::Files;
@@ -37,6 +38,9 @@ const PRIVATE: [&str; 8] = [
 /// Demuxers invent no longer gaps than this.
 const LONGEST_INVENTED: Duration = Duration::from_secs(2);
 
+/// No camera is faster.
+const SHORTEST: Duration = Duration::from_millis(2);
+
 /// By the identity that GStreamer gives a stream.
 type Streams = BTreeMap<String, Tapped>;
 
@@ -45,8 +49,14 @@ struct Found {
     streams: Streams,
     container: Option<String>,
     claimed: Option<Duration>,
+    /// See the constant.
+    is_counted_from_0: bool,
+    /// When that first frame is, as the file counts.
+    begins: Option<Duration>,
     /// The demuxer puts gaps where the file has none.
     invents_gaps: bool,
+    /// The demuxer of transport streams reckons times after a gap anew, some of them twice.
+    doubles_times: bool,
 }
 
 #[derive(Default)]
@@ -75,6 +85,7 @@ pub fn read(path: &Path, watch: &Watch, cancel: &Cancel) -> Result<Reading, Fail
     source.link(&parser).map_err(internal)?;
 
     let found: Arc<Mutex<Found>> = Arc::default();
+    decode::whole_movie(&parser);
     if let Some(bin) = parser.downcast_ref::<gst::Bin>() {
         let found = found.clone();
         bin.connect_deep_element_added(move |_, _, element| {
@@ -83,6 +94,12 @@ pub fn read(path: &Path, watch: &Watch, cancel: &Cancel) -> Result<Reading, Fail
             };
             if factory.name() == "mpegpsdemux" {
                 lock(&found).invents_gaps = true;
+            }
+            if factory.name() == "tsdemux" {
+                lock(&found).doubles_times = true;
+            }
+            if COUNTED_FROM_0.contains(&factory.name().as_str()) {
+                lock(&found).is_counted_from_0 = true;
             }
             let has_claim = WITH_CLAIM.contains(&factory.name().as_str());
             if has_claim {
@@ -154,9 +171,14 @@ fn tap(pad: &gst::Pad, found: &Arc<Mutex<Found>>, times: fn(&mut Tapped) -> &mut
                 let segment = segment.as_ref().map(|e| e.segment());
                 if let Some(segment) = segment.and_then(|s| s.downcast_ref::<gst::ClockTime>()) {
                     let mut found = lock(&found);
+                    let doubles_times = found.doubles_times;
+                    if let Some(start) = segment.start().filter(|_| found.is_counted_from_0) {
+                        let begins = found.begins.get_or_insert(start.into());
+                        *begins = (*begins).min(start.into());
+                    }
                     let stream = found.streams.entry(id.into()).or_default();
                     if !stream.is_header(buffer) {
-                        times(stream).note(buffer, segment);
+                        times(stream).note(buffer, segment, doubles_times);
                     }
                 }
             }
@@ -188,15 +210,16 @@ impl Found {
     fn reading(self) -> Reading {
         let tags = self.streams.values().filter_map(|s| s.tags.as_ref());
         let has = |name: &&&str| tags.clone().any(|tags| tags.size_by_name(**name) > 0);
+        let begins = self.begins.unwrap_or_default();
         let private = PRIVATE.iter().filter(has);
         Reading {
             container: self.container,
-            claimed: self.claimed,
+            claimed: self.claimed.map(|claimed| claimed.saturating_sub(begins)),
             tags: private.map(|name| (*name).to_owned()).collect(),
             streams: self
                 .streams
                 .into_values()
-                .filter_map(|tapped| tapped.stream(self.invents_gaps))
+                .filter_map(|tapped| tapped.stream(self.invents_gaps, self.doubles_times))
                 .collect(),
         }
     }
@@ -214,14 +237,19 @@ impl MergeInto for gst::TagList {
 }
 
 impl Times {
-    fn note(&mut self, buffer: &gst::BufferRef, segment: &gst::FormattedSegment<gst::ClockTime>) {
+    fn note(
+        &mut self,
+        buffer: &gst::BufferRef,
+        segment: &gst::FormattedSegment<gst::ClockTime>,
+        doubles_times: bool,
+    ) {
         let end = self
             .0
             .last()
             .map(|(start, length)| *start + length.unwrap_or_default());
         // Not every frame of an MPEG program stream has a stamp; it comes after the one before it.
         let start = segment
-            .to_running_time(buffer.pts().or(buffer.dts()))
+            .to_running_time(buffer.pts().or(buffer.dts().filter(|_| !doubles_times)))
             .map(Duration::from)
             .or(end)
             .unwrap_or_default();
@@ -229,8 +257,11 @@ impl Times {
     }
 
     /// In the order in which they are shown, and whether the end of the last one is known.
-    fn shown(mut self, invents_gaps: bool, kind: Kind) -> (Vec<Shown>, bool) {
+    fn shown(mut self, invents_gaps: bool, doubles_times: bool, kind: Kind) -> (Vec<Shown>, bool) {
         self.0.sort_by_key(|(start, _)| *start);
+        if doubles_times && kind == Kind::Video {
+            self.part();
+        }
         if invents_gaps {
             match self.usual_length().filter(|_| kind == Kind::Video) {
                 Some(length) => self.lay_out(length),
@@ -261,6 +292,20 @@ impl Times {
         let (_, first) = *self.0.first()?;
         let is_same = |(_, length): &(_, Option<Duration>)| *length == first;
         first.filter(|_| self.0.iter().all(is_same))
+    }
+
+    /// Puts frames of the same time behind each other, as `facesource` does when it plays them.
+    fn part(&mut self) {
+        let steps = self.0.windows(2).map(|pair| pair[1].0 - pair[0].0);
+        let Some(usual) = steps.filter(|step| *step > SHORTEST).min() else {
+            return;
+        };
+        for i in 1..self.0.len() {
+            let earliest = self.0[i - 1].0 + usual;
+            if self.0[i].0 + usual / 2 < earliest {
+                self.0[i].0 = earliest;
+            }
+        }
     }
 
     /// MPEG's frames come at a rate; not each has a stamp, and those without one are out of order.
@@ -297,7 +342,7 @@ impl Tapped {
             && first[0] & 0x80 != 0
     }
 
-    fn stream(self, invents_gaps: bool) -> Option<Stream> {
+    fn stream(self, invents_gaps: bool, doubles_times: bool) -> Option<Stream> {
         let caps = self.caps?;
         let structure = caps.structure(0)?;
         let kind = match structure.name().as_str() {
@@ -314,7 +359,7 @@ impl Tapped {
             true => self.of_parser,
             false => self.of_demuxer,
         };
-        (stream.times, stream.has_end) = times.shown(invents_gaps, kind);
+        (stream.times, stream.has_end) = times.shown(invents_gaps, doubles_times, kind);
         // Which one is marked matters where there are several, so all of them say it then.
         stream.is_default = self.flags.map(|f| f.contains(gst::StreamFlags::SELECT));
         let tags = self.tags.unwrap_or_default();

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+/// After so long without movement it is seen whether there is any life left.
+const QUIET: Duration = Duration::from_secs(2);
 /// A model that loads is given this many times the limit: some execution providers compile a network for
 /// minutes. Nothing else is: words without deeds are no movement.
 const PATIENCE_WITH_LOADING: u32 = 40;
@@ -42,6 +44,11 @@ impl Watchdog {
             1
         };
         now - self.last_movement >= self.limit * patience
+    }
+
+    /// Whether it is worth a look if anything can still move.
+    pub(super) fn is_quiet(&self, now: Instant) -> bool {
+        !self.is_loading && now - self.last_movement >= QUIET
     }
 }
 

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use crate::error::{Failure, FailureKind};
 use crate::job::Job;
+use crate::reach::Named;
 use crate::stamp::Stamp;
 use crate::store::{Replace, Staging, Store};
 
@@ -115,6 +116,10 @@ impl Store for SimulatedStore {
 
     fn devices(&self, _: &Path) -> Vec<u64> {
         vec![1]
+    }
+
+    fn named(&self, _: &Job) -> Option<Named> {
+        Some(Named::default())
     }
 
     fn weights(&self, _: &Job) -> Vec<(PathBuf, Stamp)> {

@@ -13,7 +13,7 @@
 mod controllers;
 mod files;
 mod hands;
-mod ledger;
+pub(super) mod ledger;
 mod machine;
 mod random;
 mod rules;
@@ -125,6 +125,7 @@ impl<B: Backend + 'static> Simulation<B> {
         rates.job_hangs = rate(15);
         rates.job_fails = rate(60);
         rates.answer_lost = rate(20);
+        rates.answer_again = rate(60);
         rates.hire_fails = rate(150);
         rates.interference = rate(100);
         let weather = Weather {
@@ -170,6 +171,7 @@ impl<B: Backend + 'static> Simulation<B> {
             limits: Limits {
                 memory: None,
                 no_network: true,
+                own_files: true,
             },
         };
         Self {
@@ -201,7 +203,7 @@ impl<B: Backend + 'static> Simulation<B> {
         match happens {
             Happens::FirstWord(key) => self.machine.borrow_mut().first_word(key),
             Happens::Alive(key) => self.machine.borrow_mut().alive(key),
-            Happens::Step(key, job) => self.machine.borrow_mut().step(key, job),
+            Happens::Step(key, lease) => self.machine.borrow_mut().step(key, lease),
             Happens::Ends(key) => self.machine.borrow_mut().ends_at_last(key),
             Happens::Outside(kind) => self.outside(kind),
             Happens::Aside(controller, number) => {

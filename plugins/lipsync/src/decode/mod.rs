@@ -3,6 +3,7 @@
 pub mod alpha;
 mod editlist;
 mod gapless;
+mod index;
 mod leftover;
 mod png;
 mod range;
@@ -58,11 +59,16 @@ pub fn is_file(uri: &str) -> bool {
         .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("file"))
 }
 
+/// Sees that of an MP4 or QuickTime file all is played, for its time and in its shape.
+pub fn whole_movie(decode: &gst::Element) {
+    on_element(decode, "qtdemux", index::apply);
+}
+
 /// Sees that the sound of a file comes whole and at its time: applies the edit lists of MP4 files, cuts
 /// what an encoder of MP3 has added, and reports how many bytes of the file a parser did not use.
 pub fn whole_sound(decode: &gst::Element, unused: impl Fn(u64) + Send + Sync + 'static) {
     let unused = Arc::new(unused);
-    on_element(decode, "qtdemux", editlist::apply);
+    whole_movie(decode);
     on_element(decode, "mpegaudioparse", gapless::apply);
     on_any_element(decode, move |factory, element| {
         let klass = factory.metadata("klass").unwrap_or_default();

@@ -1,7 +1,9 @@
-//! PNG pictures of 16 bits and three or four channels.
+//! PNG pictures.
 //!
-//! `pngdec` of GStreamer 1.22 writes them two bytes after where they belong, and where there is an alpha
-//! channel, behind the others: it says ARGB64, and its memory has a stray number, then RGBA.
+//! `pngdec` of GStreamer 1.22 does not give on the shape of the pixels that a container has told it. Of 16 bits
+//! and three or four channels it makes others:
+//! it writes them two bytes after where they belong, and where there is an alpha channel, behind the others: it
+//! says ARGB64, and its memory has a stray number, then RGBA.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -29,6 +31,21 @@ pub fn apply(decoder: &gst::Element) {
             && let Some([bits, colour]) = map.get(COLOUR_TYPE - 1..=COLOUR_TYPE)
         {
             found.store(if *bits == 16 { *colour } else { 0 }, Ordering::Relaxed);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    let asked = sink.downgrade();
+    src.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Caps(caps) = event.view()
+            && let Some(told) = asked.upgrade().and_then(|sink| sink.current_caps())
+            && let Some(shape) = told.structure(0)
+            && let Ok(shape) = shape.get::<gst::Fraction>("pixel-aspect-ratio")
+        {
+            let mut shaped = caps.caps_owned();
+            shaped.make_mut().set("pixel-aspect-ratio", shape);
+            let seqnum = event.seqnum();
+            *event = gst::event::Caps::builder(&shaped).seqnum(seqnum).build();
         }
         gst::PadProbeReturn::Ok
     });

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gst::glib;
 use gst::prelude::*;
@@ -59,6 +60,19 @@ pub fn connect(
     decode::on_element(decode, "mpegpsdemux", move |_| {
         on_element.update(|inner| inner.times = Times::WithInventedGaps);
     });
+    let on_element = status.clone();
+    decode::on_element(decode, "avdemux_gif", move |demuxer| {
+        let status = on_element.clone();
+        demuxer.connect_pad_added(move |_, pad| {
+            if let Times::Given(durations) = &status.inner.lock().unwrap().times {
+                end_after(pad, durations.len());
+            }
+        });
+    });
+    for demuxer in ["qtdemux", "matroskademux"] {
+        let status = status.clone();
+        decode::on_element(decode, demuxer, move |demuxer| watch_last(demuxer, &status));
+    }
     // Anything but the picture stays as it is in the file: exposed, so that it is known to be there,
     // but not decoded.
     let on_type = status.clone();
@@ -84,6 +98,49 @@ pub fn connect(
         Some((!other.iter().any(|o| media.starts_with(o)) || media == "audio/x-m4a").to_value())
     });
     Ok(())
+}
+
+/// Ends the stream after so many frames: the demuxer never does, and a decoder keeps what it holds.
+fn end_after(pad: &gst::Pad, frames: usize) {
+    let passed = AtomicUsize::new(0);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let number = passed.fetch_add(1, Ordering::Relaxed) + 1;
+        if number < frames {
+            return gst::PadProbeReturn::Ok;
+        }
+        if number == frames
+            && let Some(gst::PadProbeData::Buffer(buffer)) = info.data.take()
+            && let Some(peer) = pad.peer()
+        {
+            // What comes of it does not matter any more.
+            let _ = peer.chain(buffer);
+        }
+        // The demuxer then says itself that it is at its end.
+        info.flow_res = Err(gst::FlowError::Eos);
+        gst::PadProbeReturn::Handled
+    });
+}
+
+/// Notes how long the latest frame lasts that a demuxer gives.
+fn watch_last(demuxer: &gst::Element, status: &Arc<Status>) {
+    let status = status.clone();
+    demuxer.connect_pad_added(move |_, pad| {
+        if !pad.name().starts_with("video") {
+            return;
+        }
+        let status = status.clone();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data
+                && let (Some(pts), Some(lasts)) = (buffer.pts(), buffer.duration())
+            {
+                let mut inner = status.inner.lock().unwrap();
+                if inner.last.is_none_or(|(at, _)| at <= pts) {
+                    inner.last = Some((pts, lasts));
+                }
+            }
+            gst::PadProbeReturn::Ok
+        });
+    });
 }
 
 fn is_interlaced(pad: &gst::Pad) -> bool {

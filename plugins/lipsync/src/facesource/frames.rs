@@ -13,6 +13,11 @@ use crate::source_time;
 /// For a frame whose file does not say how long it lasts.
 pub const DEFAULT_PERIOD: ClockTime = ClockTime::from_mseconds(40);
 
+/// No camera is faster: a higher rate is the unit in which the container counts time, and parsers let a
+/// frame last so long.
+const FASTEST: gst::Fraction = gst::Fraction::from_integer(480);
+const SHORTEST: ClockTime = ClockTime::from_nseconds(1_000_000_000 / 480);
+
 /// Demuxers invent no longer gaps than this.
 const LONGEST_INVENTED: ClockTime = ClockTime::from_seconds(2);
 
@@ -64,6 +69,7 @@ pub struct Frames {
     /// Frames read since the reader was at the start of the file.
     read: usize,
     last_period: Option<ClockTime>,
+    shortest_period: Option<ClockTime>,
     /// Where the demuxer's times are wrong: those that the frames of the file got in the first pass. In
     /// later ones, frames are told by their number.
     known: Vec<Span>,
@@ -79,6 +85,7 @@ impl Frames {
             is_open: false,
             read: 0,
             last_period: None,
+            shortest_period: None,
             known: Vec::new(),
             invented: ClockTime::ZERO,
         }
@@ -116,6 +123,14 @@ impl Frames {
 
     pub fn set_last_period(&mut self, period: ClockTime) {
         self.last_period = Some(period);
+        let shortest = self.shortest_period.unwrap_or(period);
+        self.shortest_period = Some(shortest.min(period));
+    }
+
+    /// How long a frame lasts of which nothing is said: as long as the one before it, if that was no gap.
+    fn usual_period(&self) -> Option<ClockTime> {
+        let (last, shortest) = self.last_period.zip(self.shortest_period)?;
+        Some(if last > shortest * 3 { shortest } else { last })
     }
 
     /// Frames read since the reader was at the start of the file.
@@ -252,11 +267,12 @@ impl Frames {
                 stage: Stage::Decode,
             }));
         };
-        let duration = buffer
-            .duration()
-            .filter(|d| !d.is_zero())
-            .or_else(|| rate(&caps).map(Rate::period))
-            .or(self.last_period)
+        let told = buffer.pts().and_then(|pts| self.reader.told_duration(pts));
+        let duration = told
+            .or(buffer.duration())
+            .filter(|duration| *duration >= SHORTEST)
+            .or_else(|| claimed_rate(&caps).and_then(as_rate).map(Rate::period))
+            .or(self.usual_period())
             .unwrap_or(DEFAULT_PERIOD);
         let time = buffer.pts().and_then(|pts| {
             let segment = sample.segment()?.downcast_ref::<ClockTime>()?;
@@ -280,8 +296,12 @@ impl Frames {
     }
 }
 
-/// The frame rate in the caps, where it is known.
-pub fn rate(caps: &gst::Caps) -> Option<Rate> {
+/// The frame rate in the caps, where it is known and not the unit in which the container counts time.
+pub fn claimed_rate(caps: &gst::Caps) -> Option<gst::Fraction> {
     let fraction = caps.structure(0)?.get::<gst::Fraction>("framerate").ok()?;
+    (fraction.numer() > 0 && fraction <= FASTEST).then_some(fraction)
+}
+
+pub fn as_rate(fraction: gst::Fraction) -> Option<Rate> {
     Rate::new(fraction.numer(), fraction.denom())
 }

@@ -11,7 +11,7 @@ use super::LoopMode;
 use super::back::Back;
 use super::category::CAT;
 use super::error::{Error, display_name};
-use super::frames::{Frame, rate};
+use super::frames::{Frame, as_rate, claimed_rate};
 use super::monitor::Monitor;
 use super::playback::{Playback, Step};
 use super::reader::{Reader, Stop, Wanted};
@@ -22,9 +22,6 @@ use crate::video::FORMATS;
 
 /// For a picture, and for a held frame of a video that has no rate.
 const DEFAULT_RATE: gst::Fraction = gst::Fraction::from_integer(25);
-
-/// A rate above this is the unit in which a container counts time, not one of frames.
-const FASTEST: gst::Fraction = gst::Fraction::from_integer(480);
 
 /// What other threads may ask for.
 #[derive(Debug, Default)]
@@ -329,7 +326,8 @@ impl FaceSource {
                     self.state.lock().unwrap().duration = Some(duration);
                 }
                 Step::Hold(frame) => {
-                    let fallback = rate(&frame.caps).or(as_rate(DEFAULT_RATE));
+                    let own = claimed_rate(&frame.caps).unwrap_or(DEFAULT_RATE);
+                    let fallback = as_rate(repeated(own, stream.settings.longest_frame));
                     let schedule = self.prepare(stream, &frame)?;
                     if let Some(rate) = fallback {
                         schedule.hold(rate);
@@ -371,11 +369,8 @@ impl FaceSource {
     fn set_output_caps(&self, stream: &Stream, frame: &Frame) -> Result<Option<Rate>, Error> {
         let still = stream.playback.reader().is_picture();
         let forced = Some(stream.settings.fps).filter(|f| f.numer() > 0);
-        let own = frame
-            .caps
-            .structure(0)
-            .and_then(|s| s.get::<gst::Fraction>("framerate").ok())
-            .filter(|rate| *rate <= FASTEST && !stream.playback.has_own_times())
+        let own = claimed_rate(&frame.caps)
+            .filter(|_| !stream.playback.has_own_times())
             .unwrap_or(gst::Fraction::new(0, 1));
         let own = repeated(own, stream.settings.longest_frame);
         let wanted = match forced {
@@ -477,10 +472,6 @@ fn repeated(rate: gst::Fraction, longest: gst::ClockTime) -> gst::Fraction {
         Some(numer) => gst::Fraction::new(numer, rate.denom()),
         None => rate,
     }
-}
-
-fn as_rate(fraction: gst::Fraction) -> Option<Rate> {
-    Rate::new(fraction.numer(), fraction.denom())
 }
 
 /// The buffer for a slot. It shares the memory of the decoded frame, and has it alone where the

@@ -43,7 +43,7 @@ pub fn inspect(file: &mut (impl Read + Seek), len: u64) -> io::Result<Facts> {
         [b'G', b'I', b'F', b'8', ..] if len <= LARGEST_SEARCHED => {
             file.read_to_end(&mut head)?;
             // A single frame is a picture.
-            facts.durations = still::gif_durations(&head).filter(|d| d.len() > 1);
+            facts.durations = still::gif_durations(&head).filter(|d| !d.is_empty());
         }
         [0xff, 0xd8, ..] => {
             facts.orientation = jpeg_exif(&head).and_then(tiff_orientation);

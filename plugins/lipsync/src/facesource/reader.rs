@@ -121,6 +121,7 @@ impl Reader {
             });
         }
         decode::true_colours(&decode);
+        decode::whole_movie(&decode);
         let coded = Arc::new(Coded::default());
         coded::watch(&decode, &coded);
         if decode::is_file(uri) {
@@ -355,6 +356,12 @@ impl Reader {
         self.status.inner.lock().unwrap().times.clone()
     }
 
+    /// How long the frame at that time lasts, if it is the last one that was read so far.
+    pub fn told_duration(&self, pts: gst::ClockTime) -> Option<gst::ClockTime> {
+        let last = self.status.inner.lock().unwrap().last;
+        last.filter(|(at, _)| *at == pts).map(|(_, lasts)| lasts)
+    }
+
     /// As the file states it.
     pub fn duration(&self) -> Option<gst::ClockTime> {
         self.pipeline.query_duration()
@@ -372,7 +379,7 @@ impl Reader {
             .as_deref()
             .is_some_and(|t| t.starts_with("image/"));
         // An animation says how long its frames last.
-        is_image && !matches!(inner.times, Times::Given(_))
+        is_image && !matches!(&inner.times, Times::Given(durations) if durations.len() > 1)
     }
 
     /// What decoders are given.

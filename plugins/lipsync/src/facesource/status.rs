@@ -38,6 +38,8 @@ pub struct Inner {
     pub has_video: bool,
     pub cut: bool,
     pub times: Times,
+    /// When the latest frame that the demuxer has given is shown, and for how long: parsers forget that.
+    pub last: Option<(gst::ClockTime, gst::ClockTime)>,
     /// What the user should know, not told yet.
     pub remarks: Vec<String>,
     /// The reader is gone, and its pipeline must not be started any more.

@@ -1,3 +1,7 @@
+//! SECTION:element-facetrack
+//!
+//! Since: 0.1.0
+//!
 //! `facetrack` finds faces, follows them from frame to frame and attaches each to the buffer as a
 //! `GstVideoRegionOfInterestMeta` of type `face`, with its 468 mesh points where it is followed
 //! (see [`crate::roi`]). It touches no pixel and adds no latency.
@@ -7,6 +11,13 @@
 //! ```
 //!
 //! How tracks live, get lost and return is described in [`crate::face::tracker`].
+//!
+//! Pads: `sink` (sink), `src` (source).
+//! Properties, which `gst-inspect-1.0` describes: `face-select`, `face-index`, `max-faces`,
+//! `redetect-interval`, `min-score`, `detector-size`, `mesh-interval`, `smooth`, `face-file`,
+//! `execution-provider`, `device`, `threads`, `model-instance-id`,
+//! `detector-model`, `mesh-model`, `stats`.
+//! Messages: PROGRESS `load-model` while the networks are loaded.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -248,6 +259,10 @@ impl BaseTransformImpl for FaceTrack {
         &self,
         buffer: &mut gst::BufferRef,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if let Err(remedy) = video::check_rows(buffer) {
+            gst::element_imp_error!(self, gst::StreamError::Format, ("{remedy}"));
+            return Err(gst::FlowError::Error);
+        }
         let options = lock(&self.settings).options();
         let (tracker, learnt, info) = {
             let mut state = lock(&self.state);

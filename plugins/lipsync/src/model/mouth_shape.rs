@@ -72,6 +72,17 @@ impl MouthShape {
         }
     }
 
+    /// The same network for another speech: the session is one, what was made of the speech is not.
+    pub fn for_another_speech(&self) -> Self {
+        Self::new(
+            self.session.clone(),
+            self.front.clone(),
+            self.mel.clone(),
+            self.spec.clone(),
+            self.bound.clone(),
+        )
+    }
+
     pub fn mel(&self) -> &MelSpec {
         &self.mel
     }

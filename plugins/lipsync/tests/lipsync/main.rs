@@ -7,5 +7,6 @@ mod looks;
 mod many;
 mod metas;
 mod rig;
+mod speakers;
 mod streams;
 mod wiring;

@@ -1,0 +1,144 @@
+//! Kinds that the full matrix has found, each with the smallest input that has it.
+
+use crate::run_support::{finish, lipflow, stderr};
+use crate::tools::{Files, duration, ffprobe, frame_times, text};
+
+/// As long as the picture.
+const AS_VIDEO: [&str; 4] = ["--loop-mode", "none", "--end-mode", "video"];
+/// ffmpeg's words for a clock that is finer than any rate.
+const FINE_CLOCK: [&str; 4] = ["-vsync", "passthrough", "-enc_time_base", "1/60000"];
+
+/// Of a clock in sixty-thousandths of a second no frame is made that lasts as long as a tick.
+#[test]
+fn a_video_or_a_gif_of_one_picture_is_held_at_a_rate_of_pictures() {
+    let files = Files::new();
+    let speech = files.speech("s.wav", &["-t", "0.6"]);
+    let fine = [&["-frames:v", "1"], &FINE_CLOCK[..], &["-c:v", "libx264"]].concat();
+    let clips = [
+        files.face("fine.mp4", &fine),
+        files.face("one.gif", &["-frames:v", "1"]),
+    ];
+    for (clip, name) in clips.iter().zip(["fine.o.mp4", "gif.o.mp4"]) {
+        let output = files.made(clip, &speech, name, &[]);
+        let frames = frame_times(&output).len();
+        assert!((14..=19).contains(&frames), "{name}: {frames} frames");
+    }
+}
+
+/// A picture that is there for a moment in a long movie, and a word in a long video.
+#[test]
+fn a_track_much_shorter_than_its_movie_is_no_preview() {
+    let files = Files::new();
+    let late = "settb=1/60000,setpts='PTS+0.5/TB'";
+    let one = ["-frames:v", "1", "-an", "-vf", late];
+    let one = [&one[..], &FINE_CLOCK, &["-c:v", "mpeg4"]].concat();
+    let clip = files.face("late.mp4", &one);
+    let word = files.speech("word.wav", &["-t", "0.3"]);
+    let sounding = ["-i", text(&word), "-map", "0:v", "-map", "1:a"];
+    let sounding = [&sounding[..], &["-c:v", "mpeg4", "-c:a", "aac"]].concat();
+    let speech = files.face("word.mp4", &sounding);
+    let output = files.made(&clip, &speech, "o.mp4", &[]);
+    assert!((duration(&output, "a") - 0.32).abs() < 0.03);
+}
+
+/// Its whole pictures come often, so that one stands behind where the demuxer takes the end for.
+#[test]
+fn a_trimmed_picture_comes_to_its_end() {
+    let files = Files::new();
+    let whole = files.face("whole.mp4", &["-c:v", "mpeg4", "-g", "6", "-an"]);
+    let clip = files.desk.file("trimmed.mp4");
+    let arguments = ["-ss", "0.48", "-i", text(&whole), "-c", "copy"];
+    crate::tools::ffmpeg(&arguments, &clip);
+    let speech = files.speech("s.wav", &[]);
+    let output = files.made(&clip, &speech, "o.mp4", &AS_VIDEO);
+    assert_eq!(frame_times(&output).len(), 38);
+    assert!((duration(&output, "v") - 1.52).abs() < 0.001);
+}
+
+/// `qtdemux` reads the box for some codecs only.
+#[test]
+fn the_shape_of_pixels_is_kept_whatever_the_codec() {
+    let files = Files::new();
+    let clip = files.face(
+        "wide.mov",
+        &["-vf", "setsar=4/3", "-c:v", "qtrle", "-t", "0.4"],
+    );
+    let speech = files.speech("s.wav", &[]);
+    let output = files.made(&clip, &speech, "o.mp4", &AS_VIDEO);
+    let shape = [
+        "-select_streams",
+        "v",
+        "-show_entries",
+        "stream=sample_aspect_ratio",
+    ];
+    assert_eq!(ffprobe(&output, &shape), ["4:3"]);
+}
+
+/// Nothing is missing of a file whose clock does not begin at 0, and the plan does not count what is not there.
+#[test]
+fn a_recording_that_begins_late_is_as_long_as_it_is_shown() {
+    let files = Files::new();
+    let late = "settb=1/60000,setpts='PTS+0.7/TB'";
+    let late = [&["-an", "-vf", late], &FINE_CLOCK[..], &["-c:v", "ffv1"]].concat();
+    let clip = files.face("late.mkv", &late);
+    let speech = files.speech("s.wav", &[]);
+    let result = finish(lipflow().arg("verify").arg(&clip));
+    let said = String::from_utf8_lossy(&result.stdout).into_owned();
+    assert!(result.status.success(), "{said}");
+    assert!(said.contains("says 2.000 s"), "{said}");
+    let output = files.desk.file("o.mp4");
+    let mut run = crate::run_support::run(&clip, &speech, &output);
+    let result = finish(run.args(AS_VIDEO).args(["--progress", "plain"]));
+    let said = stderr(&result);
+    assert!(result.status.success(), "{said}");
+    assert!(said.contains("template file, 2.00 s, 50 frames"), "{said}");
+    assert!(!said.contains("warning"), "{said}");
+}
+
+/// The demuxer reckons the times behind a gap in a transport stream anew, and some of them twice.
+#[test]
+fn a_gap_in_a_transport_stream_is_one_gap() {
+    let files = Files::new();
+    let gap = "settb=1/60000,setpts='PTS+gt(N,15)*0.5/TB'";
+    let gap = ["-an", "-frames:v", "30", "-vf", gap];
+    let gap = [&gap[..], &FINE_CLOCK, &["-c:v", "libx264"]].concat();
+    let clip = files.face("gap.ts", &gap);
+    let speech = files.speech("s.wav", &[]);
+    let options = [&AS_VIDEO[..], &["--set", "longest-frame=0"]].concat();
+    let output = files.made(&clip, &speech, "o.mp4", &options);
+    let (found, wanted) = (frame_times(&output), frame_times(&clip));
+    assert_eq!(found.len(), 30);
+    for (found, wanted) in found.iter().zip(&wanted) {
+        let wanted = wanted - frame_times(&clip)[0];
+        assert!((found - wanted).abs() < 0.0011, "{found} {wanted}");
+    }
+}
+
+/// The last frame lasts as long as the file says, in a file of ours too, whose header states its true rate.
+#[test]
+fn the_last_frame_lasts_its_time_and_the_rate_is_true() {
+    let files = Files::new();
+    let speech = files.speech("s.wav", &[]);
+    let jitter = "settb=1/60000,setpts='N/30/TB+mod(N*7,5)*0.002/TB'";
+    let jitter = ["-an", "-frames:v", "30", "-vf", jitter];
+    let jitter = [&jitter[..], &FINE_CLOCK, &["-c:v", "libx264"]].concat();
+    let clip = files.face("jitter.mp4", &jitter);
+    let output = files.made(&clip, &speech, "o.mp4", &AS_VIDEO);
+    assert_eq!(frame_times(&output).len(), 30);
+    assert!((duration(&output, "v") - duration(&clip, "v")).abs() < 0.002);
+    let counted = ["-count_frames", "-show_entries", "stream=nb_read_frames"];
+    let counted = [&["-select_streams", "v"], &counted[..]].concat();
+    assert_eq!(ffprobe(&output, &counted), ["30"]);
+
+    let clip = files.face("plain.mp4", &["-an", "-c:v", "libx264"]);
+    let output = files.made(&clip, &speech, "p.mp4", &AS_VIDEO);
+    let rate = [
+        "-select_streams",
+        "v",
+        "-show_entries",
+        "stream=avg_frame_rate",
+    ];
+    assert_eq!(ffprobe(&output, &rate), ["25/1"]);
+    let result = finish(lipflow().arg("verify").arg(&output));
+    assert!(result.status.success(), "{result:?}");
+}
