@@ -3,12 +3,16 @@
 mod cache;
 mod interrupt;
 mod library;
+mod loader;
+mod provider;
 mod session;
+mod turn;
 
-pub use interrupt::Interrupt;
+pub use interrupt::{Interrupt, Wake};
 pub use library::{LIBRARY_PATH_VARIABLE, candidates, data_dir, environment};
-pub use ort::session::RunOptions;
-pub use session::{Options, Provider, Session, Sharing, TensorInfo, load, load_bytes};
+pub use loader::Loader;
+pub use provider::Provider;
+pub use session::{ElementType, Options, Session, Sharing, TensorInfo, load, load_bytes};
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -59,6 +63,9 @@ pub enum Error {
         /// What ONNX Runtime said.
         reason: String,
     },
+    /// A run was ended by its [`Interrupt`].
+    #[error("inference was interrupted")]
+    Interrupted,
 }
 
 impl Error {
@@ -70,7 +77,7 @@ impl Error {
             Self::ModelMissing(_) => "model-missing",
             Self::ModelCorrupt { .. } => "model-corrupt",
             Self::Provider { .. } => "provider",
-            Self::Inference { .. } => "inference",
+            Self::Inference { .. } | Self::Interrupted => "inference",
         }
     }
 
@@ -80,7 +87,10 @@ impl Error {
             Self::LibraryUnusable { path, .. }
             | Self::ModelMissing(path)
             | Self::ModelCorrupt { path, .. } => Some(path),
-            Self::LibraryNotFound(_) | Self::Provider { .. } | Self::Inference { .. } => None,
+            Self::LibraryNotFound(_)
+            | Self::Provider { .. }
+            | Self::Inference { .. }
+            | Self::Interrupted => None,
         }
     }
 }
