@@ -4,18 +4,16 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
 
-use super::flow::Release;
+use super::cast::VoiceId;
+use super::category::CAT;
 use super::frames::Frames;
 use super::generator::GeneratorBackend;
-use super::imp::CAT;
+use super::held::{Held, Release};
 use super::mouth_shape::MouthShapeBackend;
 use super::progress::Counters;
 use super::settings::{DEFAULT_BATCH, Settings};
-use super::stream::Held;
-use super::voice::{Voice, VoiceId};
+use super::voice::Voice;
 use crate::audio::MelSpec;
 use crate::model::{self, Kind, Model, Network};
 use crate::runtime::{self, Interrupt, Sharing};
@@ -196,14 +194,6 @@ impl Animator {
         }
         Ok(drawn)
     }
-}
-
-/// Adds the time that `work` takes, in nanoseconds.
-pub fn timed<R>(counter: &AtomicU64, work: impl FnOnce() -> R) -> R {
-    let started = Instant::now();
-    let result = work();
-    counter.fetch_add(started.elapsed().as_nanos() as u64, Relaxed);
-    result
 }
 
 /// The word for `error` in the details of a message, for programs.

@@ -8,7 +8,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::subclass::prelude::*;
 
-use super::imp::CAT;
+use super::category::CAT;
 use super::properties;
 use super::settings::Settings;
 use crate::runtime::lock;

@@ -12,7 +12,6 @@ use std::path::Path;
 use gst::ClockTime;
 
 use super::audio_pad::Whose;
-use super::voice::VoiceId;
 use crate::face::Face;
 
 /// So long a face that is gone keeps its voice; as long as `facetrack` remembers it.
@@ -27,6 +26,10 @@ struct Given {
     /// Faces in the picture then.
     among: usize,
 }
+
+/// Tells the voices of a stream apart. A pad that was released and requested again is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VoiceId(pub u32);
 
 /// Why a voice has no face in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

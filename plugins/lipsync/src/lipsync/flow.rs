@@ -6,11 +6,13 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 
-use super::imp::{CAT, LipSync};
+use super::category::CAT;
+use super::held::{Held, Release};
+use super::imp::LipSync;
 use super::loader::post_error;
 use super::progress::Phase;
 use super::settings::{EndMode, Settings};
-use super::stream::{Held, Stream};
+use super::stream::Stream;
 use super::voice::Voice;
 use crate::{facetrack, roi, video};
 
@@ -18,16 +20,6 @@ use crate::{facetrack, roi, video};
 enum Step {
     Again,
     NeedData,
-}
-
-/// What of the frames that wait is to go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Release {
-    /// Those that need not wait any more.
-    Ready,
-    /// The oldest too: its time has come.
-    Oldest,
-    All,
 }
 
 impl LipSync {

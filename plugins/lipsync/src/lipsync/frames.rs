@@ -6,7 +6,7 @@ use gst::prelude::*;
 use gst_video::prelude::*;
 use gst_video::{VideoCropMeta, VideoFormatInfo, VideoFrameRef, VideoInfo, VideoMeta};
 
-use super::imp::CAT;
+use super::category::CAT;
 use crate::picture::frame::FrameMut;
 use crate::video;
 

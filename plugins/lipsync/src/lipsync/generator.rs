@@ -5,14 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::animator::timed;
 use super::background::Background;
-use super::flow::Release;
+use super::cast::VoiceId;
 use super::frames::Frames;
+use super::held::{Held, Release};
 use super::lateness;
-use super::progress::Counters;
-use super::stream::Held;
-use super::voice::{self, Voice, VoiceId};
+use super::progress::{Counters, timed};
+use super::voice::{self, Voice};
 use crate::audio::Timeline;
 use crate::face::{Face, Mesh, Rect};
 use crate::model::{self, Generator};

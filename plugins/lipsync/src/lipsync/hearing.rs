@@ -9,11 +9,13 @@ use gst_base::prelude::*;
 
 use super::audio_pad::Whose;
 use super::cast::Silent;
-use super::imp::{CAT, LipSync, SAMPLE_RATE};
+use super::category::CAT;
+use super::held::Wanted;
+use super::imp::LipSync;
 use super::portrait;
 use super::settings::Settings;
-use super::stream::{Stream, Wanted};
-use super::voice::Voice;
+use super::stream::Stream;
+use super::voice::{SAMPLE_RATE, Voice};
 use crate::face::Face;
 use crate::video;
 

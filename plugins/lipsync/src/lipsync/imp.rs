@@ -69,6 +69,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::subclass::prelude::*;
 
+use super::category::CAT;
 use super::frames::Frames;
 use super::latency::Latency;
 use super::loader::{self, ModelLoader};
@@ -76,18 +77,8 @@ use super::progress::{self, Counters, Phase, Reporter};
 use super::properties;
 use super::settings::Settings;
 use super::stream::{Resets, Stream};
+use super::voice::SAMPLE_RATE;
 use crate::runtime::{Interrupt, lock};
-
-pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new(
-        "lipsync",
-        gst::DebugColorFlags::empty(),
-        Some("Mouth follows speech"),
-    )
-});
-
-/// Sample rate of the speech that the models hear, in Hz.
-pub const SAMPLE_RATE: i32 = 16_000;
 
 /// Name of the template of the pads that can be requested.
 const SPEAKERS: &str = "audio_%u";

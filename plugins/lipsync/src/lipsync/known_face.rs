@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::imp::CAT;
+use super::category::CAT;
 use crate::bank::{self, Ask, Choice, Chooser, FaceFile, Habits, Learner, Mouth, Shape, Ticket};
 use crate::face::cut::Glance;
 use crate::face::lips::HeadFrame;

@@ -4,16 +4,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::animator::timed;
-use super::flow::Release;
+use super::cast::VoiceId;
+use super::category::CAT;
 use super::frames::Frames;
-use super::imp::CAT;
+use super::held::{Held, Release};
 use super::known_face::Asked;
-use super::progress::Counters;
+use super::progress::{Counters, timed};
 use super::settings::Settings;
 use super::speaker::{Said, Speaker};
-use super::stream::Held;
-use super::voice::{self, Voice, VoiceId};
+use super::voice::{self, Voice};
 use crate::model;
 use crate::{source_time, video};
 

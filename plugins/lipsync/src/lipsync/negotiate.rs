@@ -6,8 +6,9 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use gst_video::{VideoCropMeta, VideoMeta};
 
+use super::category::CAT;
 use super::frames::Frames;
-use super::imp::{CAT, LipSync};
+use super::imp::LipSync;
 use super::progress::Phase;
 use super::stream::Resets;
 use crate::runtime::lock;

@@ -64,7 +64,7 @@ impl Portraits {
             .collect();
         alike.sort_by(|a, b| a.0.total_cmp(&b.0));
         gst::trace!(
-            super::imp::CAT,
+            super::category::CAT,
             "{}: (how unlike, which face) {alike:?}",
             path.display()
         );

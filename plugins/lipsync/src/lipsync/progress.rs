@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gst::glib;
 use gst::prelude::*;
@@ -174,4 +174,12 @@ pub fn post(element: &super::LipSync, counters: &Counters) {
         .build();
     // Without a bus there is nobody to tell.
     let _ = element.post_message(message);
+}
+
+/// Adds the time that `work` takes, in nanoseconds.
+pub fn timed<R>(counter: &AtomicU64, work: impl FnOnce() -> R) -> R {
+    let started = Instant::now();
+    let result = work();
+    counter.fetch_add(started.elapsed().as_nanos() as u64, Relaxed);
+    result
 }

@@ -7,43 +7,12 @@ use std::sync::atomic::AtomicU64;
 use gst::prelude::*;
 
 use super::animator::Animator;
-use super::cast::Cast;
+use super::cast::{Cast, VoiceId};
 use super::frames::Frames;
+use super::held::Held;
 use super::latency::Latency;
 use super::portrait::Portraits;
-use super::voice::{Voice, VoiceId};
-use crate::face::Face;
-
-/// A frame that has its speech and waits for its batch, or for its successor.
-pub struct Held {
-    pub buffer: gst::Buffer,
-    /// Running time of the frame; frames outside the segment have none and are not drawn.
-    pub time: Option<gst::ClockTime>,
-    /// It stays as it is.
-    pub passthrough: bool,
-    /// Those on it; none where it is to stay as it is.
-    pub faces: Vec<Face>,
-    /// What each voice wants of it.
-    pub wanted: Vec<Wanted>,
-}
-
-/// What a voice wants of a frame, by the properties as they were at its time.
-pub struct Wanted {
-    pub voice: VoiceId,
-    /// Running time in nanoseconds of the speech that it shows.
-    pub speech: i64,
-    pub strength: f32,
-    /// Indices of the faces that it moves.
-    pub faces: Vec<usize>,
-}
-
-impl Held {
-    /// Whether somebody is to be drawn.
-    pub fn has_a_face(&self, is_fit: impl Fn(&Face) -> bool) -> bool {
-        let mut indices = self.wanted.iter().flat_map(|wanted| &wanted.faces);
-        indices.any(|index| self.faces.get(*index).is_some_and(&is_fit))
-    }
-}
+use super::voice::Voice;
 
 /// What is to be forgotten.
 #[derive(Default)]

@@ -7,19 +7,17 @@ use gst::prelude::*;
 use gst_base::prelude::*;
 
 use super::audio_pad::{self, VoiceSettings};
-use super::cast::Silent;
-use super::imp::SAMPLE_RATE;
+use super::cast::{Silent, VoiceId};
 use super::settings::Settings;
 use crate::audio::mixdown::Mixdown;
 use crate::audio::{MelSpec, Timeline};
 
+/// Sample rate of the speech that the models hear, in Hz.
+pub const SAMPLE_RATE: i32 = 16_000;
+
 /// Columns that are kept before those that the last frame needed, for frames that come out of order and an
 /// `audio-offset` that changes: about its range.
 const KEPT_COLUMNS: i64 = 1000;
-
-/// Tells the voices of a stream apart. A pad that was released and requested again is another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VoiceId(pub u32);
 
 /// The speech of a pad.
 pub struct Voice {
@@ -108,7 +106,7 @@ impl Voice {
     }
 
     pub fn finish(&mut self) {
-        gst::debug!(super::imp::CAT, obj = self.pad, "The speech is over");
+        gst::debug!(super::category::CAT, obj = self.pad, "The speech is over");
         self.timeline.finish();
         self.finished = true;
     }
