@@ -35,11 +35,12 @@ use gst_base::subclass::prelude::*;
 
 use super::frames::Frames;
 use super::latency::Latency;
-use super::loader::Loader;
+use super::loader::{Loader, post_error};
 use super::progress::{self, Counters, Phase, Reporter};
 use super::properties;
 use super::settings::Settings;
 use super::stream::Stream;
+use crate::model::Model;
 use crate::runtime::{Interrupt, lock};
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -227,6 +228,20 @@ impl ObjectImpl for LipSync {
 impl GstObjectImpl for LipSync {}
 
 impl ElementImpl for LipSync {
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        // gst-launch-1.0 misses an error that comes before it listens, and would wait for ever.
+        if transition == gst::StateChange::ReadyToPaused
+            && let Err(error) = Model::resolve(self.settings().model_file.as_deref())
+        {
+            post_error(&self.obj(), &error);
+            return Err(gst::StateChangeError);
+        }
+        self.parent_change_state(transition)
+    }
+
     fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
         static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
             gst::subclass::ElementMetadata::new(

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gst::glib;
 use gst::prelude::*;
@@ -28,6 +28,9 @@ enum Outcome {
 
 /// The longest that an element waits for a load that nobody wants any more.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// An error is not told before: gst-launch-1.0 misses those that come before it listens.
+const FIRST_ERROR: Duration = Duration::from_millis(200);
 
 /// A model on its way.
 pub struct Loader {
@@ -61,6 +64,7 @@ impl Loader {
                     gst::ProgressType::Start,
                     &format!("Loading {name}"),
                 );
+                let begin = Instant::now();
                 let result = Animator::load(&settings, &stop);
                 let (outcome, kind, text) = match result {
                     Ok(animator) => {
@@ -78,6 +82,7 @@ impl Loader {
                         )
                     }
                     Err(error) => {
+                        std::thread::sleep(FIRST_ERROR.saturating_sub(begin.elapsed()));
                         if let Some(element) = element.upgrade() {
                             post_error(&element, &error);
                         }
