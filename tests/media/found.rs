@@ -142,3 +142,70 @@ fn the_last_frame_lasts_its_time_and_the_rate_is_true() {
     let result = finish(lipflow().arg("verify").arg(&output));
     assert!(result.status.success(), "{result:?}");
 }
+
+/// All frames of an animation are shown, the first too; and the last of a file of which a decoder makes a rate
+/// up lasts as long as the others.
+#[test]
+fn every_frame_of_a_file_without_a_rate_is_shown_for_its_time() {
+    let files = Files::new();
+    let speech = files.speech("s.wav", &[]);
+    let ten = "setpts=N/10/TB";
+    let gif = files.face("f.gif", &["-frames:v", "12", "-vf", ten, "-r", "10"]);
+    let wmv = [
+        "-frames:v",
+        "12",
+        "-vf",
+        ten,
+        "-r",
+        "10",
+        "-c:v",
+        "wmv2",
+        "-an",
+    ];
+    let wmv = files.face("f.wmv", &wmv);
+    for (clip, name) in [(gif, "gif.mp4"), (wmv, "wmv.mp4")] {
+        let output = files.made(&clip, &speech, name, &AS_VIDEO);
+        // Frames of 100 ms are sent three times, for the mouth to move.
+        assert_eq!(frame_times(&output).len(), 36, "{name}");
+        let lasts = duration(&output, "v");
+        assert!((lasts - 1.2).abs() < 0.005, "{name}: {lasts} s");
+    }
+}
+
+/// A stream whose caps a parser corrects is one stream, and faces are looked for in the picture as it stands.
+#[test]
+fn the_plan_counts_each_track_once_and_looks_at_the_upright_picture() {
+    let files = Files::new();
+    let speech = files.speech("s.wav", &[]);
+    let full = "scale=out_range=pc,format=yuv420p,transpose=clock";
+    let full = ["-an", "-vf", full, "-color_range", "pc", "-c:v", "libx264"];
+    let stored = files.face("stored.mp4", &full);
+    let clip = files.desk.file("turned.mp4");
+    let turned = [
+        "-i",
+        text(&stored),
+        "-c",
+        "copy",
+        "-metadata:s:v:0",
+        "rotate=90",
+    ];
+    crate::tools::ffmpeg(&turned, &clip);
+    let mut run = crate::run_support::run(&clip, &speech, files.desk.file("o.mp4"));
+    let said = stderr(&finish(run.arg("--dry-run")));
+    assert!(said.contains("full range, turned by"), "{said}");
+    assert!(!said.contains("tracks of picture"), "{said}");
+    assert!(said.contains("faces    in 8 of 8 frames"), "{said}");
+}
+
+/// That the demuxer estimates the time behind a longer gap in a transport stream is told.
+#[test]
+fn a_long_gap_in_a_transport_stream_is_told() {
+    let files = Files::new();
+    let speech = files.speech("s.wav", &[]);
+    let slow = ["-an", "-frames:v", "3", "-vf", "setpts=N/TB", "-r", "1"];
+    let clip = files.face("slow.ts", &[&slow[..], &["-c:v", "libx264"]].concat());
+    let mut run = crate::run_support::run(&clip, &speech, files.desk.file("o.mp4"));
+    let said = stderr(&finish(&mut run));
+    assert!(said.contains("when it goes on is an estimate"), "{said}");
+    assert!(said.contains("ffmpeg -i IN"), "{said}");
+}

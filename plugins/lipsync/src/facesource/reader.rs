@@ -91,6 +91,8 @@ struct Inner {
     has_video: bool,
     cut: bool,
     times: Times,
+    /// A transport stream, in which a gap was not met yet.
+    is_without_gap: bool,
     /// When the latest frame that the demuxer has given is shown, and for how long: parsers forget that.
     last: Option<(gst::ClockTime, gst::ClockTime)>,
     /// What the user should know, not told yet.
@@ -489,6 +491,18 @@ impl Reader {
         self.status.inner.lock().unwrap().times.clone()
     }
 
+    /// Tells once that the times behind a gap in a transport stream are not exact.
+    pub fn tell_of_gap(&self) {
+        let mut inner = self.status.inner.lock().unwrap();
+        if std::mem::take(&mut inner.is_without_gap) {
+            inner.remarks.push(format!(
+                "{} is a transport stream in which the picture stands still for more than half a second: when it \
+                 goes on is an estimate. Make it exact with `ffmpeg -i IN -c copy OUT.mp4`",
+                self.status.name
+            ));
+        }
+    }
+
     /// How long the frame at that time lasts, if it is the last one that was read so far.
     pub fn told_duration(&self, pts: gst::ClockTime) -> Option<gst::ClockTime> {
         let last = self.status.inner.lock().unwrap().last;
@@ -619,6 +633,10 @@ fn connect_decoder(
     let on_element = status.clone();
     decode::on_element(decode, "mpegpsdemux", move |_| {
         on_element.update(|inner| inner.times = Times::WithInventedGaps);
+    });
+    let on_element = status.clone();
+    decode::on_element(decode, "tsdemux", move |_| {
+        on_element.update(|inner| inner.is_without_gap = true);
     });
     let on_element = status.clone();
     decode::on_element(decode, "avdemux_gif", move |demuxer| {
