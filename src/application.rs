@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::batch::identity::Identifier;
+use crate::batch::identity::{Identifier, digest_of_speeches};
 use crate::cancel::{Cancel, Stop};
 use crate::clock::SystemClock;
 use crate::digest;
@@ -136,7 +136,7 @@ fn enter(plan: &Plan, journal: &Journal) -> journal::Result<Begun> {
         force: plan.force,
         store: &LocalStore,
         identity: &|job: &Job| {
-            let (face, speech) = (digest_of(&job.face)?, digest_of(&job.speech)?);
+            let (face, speech) = (digest_of(&job.face)?, digest_of_speeches(job, &digest_of)?);
             let digests = face.zip(speech);
             Ok(digests.and_then(|(face, speech)| identifier.identity(job, &face, &speech)))
         },

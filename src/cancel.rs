@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::error::{Failure, FailureKind};
@@ -34,6 +34,12 @@ pub fn disregard_requests() -> std::io::Result<()> {
         signal_hook::flag::register(signal, Arc::default())?;
     }
     Ok(())
+}
+
+/// Makes `ulimit -f` an error of the file that would get too large, and not the end of the process.
+pub fn outlive_size_limits() {
+    // Where that can't be had, the process ends as others do.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }
 
 /// Says whether the job is to stop, and why.

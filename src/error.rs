@@ -28,6 +28,8 @@ pub enum FailureKind {
     NoSoundTrack,
     NoPicture,
     NoFace,
+    /// Of several speeches one has no face that says it.
+    NoSpeaker,
     /// More pixels than are decoded.
     InputTooLarge,
     /// Whole, but of a format that nothing here decodes.
@@ -44,6 +46,10 @@ pub enum FailureKind {
     OutputFolderMissing,
     OutputFolderReadOnly,
     DiskFull,
+    /// Room there is, but not for this user.
+    QuotaUsedUp,
+    /// Larger than its file system or `ulimit -f` allows.
+    OutputTooLarge,
     OutputIsInput,
     OutputExists,
     /// The finished file did not pass the check.
@@ -62,7 +68,7 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 38] = [
         Self::Internal,
         Self::Usage,
         Self::InputMissing,
@@ -84,9 +90,12 @@ impl FailureKind {
         Self::InputTooLarge,
         Self::FormatUnsupported,
         Self::MediaOdd,
+        Self::NoSpeaker,
         Self::OutputFolderMissing,
         Self::OutputFolderReadOnly,
         Self::DiskFull,
+        Self::QuotaUsedUp,
+        Self::OutputTooLarge,
         Self::OutputIsInput,
         Self::OutputExists,
         Self::OutputWrong,
@@ -99,6 +108,14 @@ impl FailureKind {
         Self::Interrupted,
         Self::Terminated,
     ];
+
+    /// Whether a file could not get as large as it wanted to.
+    pub const fn is_lack_of_room(self) -> bool {
+        matches!(
+            self,
+            Self::DiskFull | Self::QuotaUsedUp | Self::OutputTooLarge
+        )
+    }
 
     /// The exit code of a process whose job failed with this kind.
     pub const fn exit_code(self) -> u8 {
@@ -115,6 +132,7 @@ impl FailureKind {
             Self::NoSoundTrack => 17,
             Self::NoPicture => 18,
             Self::NoFace => 19,
+            Self::NoSpeaker => 29,
             Self::InputTooLarge => 26,
             Self::FormatUnsupported => 27,
             Self::MediaOdd => 28,
@@ -127,6 +145,8 @@ impl FailureKind {
             Self::OutputFolderMissing => 30,
             Self::OutputFolderReadOnly => 31,
             Self::DiskFull => 32,
+            Self::QuotaUsedUp => 36,
+            Self::OutputTooLarge => 37,
             Self::OutputIsInput => 33,
             Self::OutputExists => 34,
             Self::OutputWrong => 35,
@@ -157,6 +177,7 @@ impl FailureKind {
             Self::NoSoundTrack => "the file has no sound track",
             Self::NoPicture => "the file has no picture",
             Self::NoFace => "no face was found in the whole video",
+            Self::NoSpeaker => "no face says this speech",
             Self::InputTooLarge => "the picture has more pixels than are decoded",
             Self::MediaOdd => "some players will not play this file as it is meant",
             Self::FormatUnsupported => "nothing that is installed reads this format",
@@ -169,6 +190,8 @@ impl FailureKind {
             Self::OutputFolderMissing => "the output's folder does not exist",
             Self::OutputFolderReadOnly => "the output's folder can't be written to",
             Self::DiskFull => "the disk is full",
+            Self::QuotaUsedUp => "the quota of the disk is used up",
+            Self::OutputTooLarge => "the file is larger than its file system or `ulimit -f` allows",
             Self::OutputIsInput => "the output is one of the inputs",
             Self::OutputExists => "the output exists already",
             Self::OutputWrong => "the finished file did not pass the check",
@@ -203,6 +226,7 @@ impl FailureKind {
             Self::MediaOdd => "See what `lipflow verify` says of it",
             Self::FormatUnsupported => "Convert it to PNG, JPEG, MP4 or WAV",
             Self::NoFace => "Choose a video in which a face looks at the camera",
+            Self::NoSpeaker => "Give it to a face that is in the picture; `--dry-run` counts them",
             Self::ModelMissing => "Check the path, or see `lipflow model list`",
             Self::ModelCorrupt => "Copy or download it again; `lipflow model check` says more",
             Self::ModelShape => "See what `lipflow model check` finds and expects",
@@ -214,6 +238,8 @@ impl FailureKind {
             Self::OutputFolderMissing => "Make the folder first",
             Self::OutputFolderReadOnly => "Choose another folder, or change its permissions",
             Self::DiskFull => "Make room, or choose another disk",
+            Self::QuotaUsedUp => "Remove files of yours, ask for more, or choose another disk",
+            Self::OutputTooLarge => "Raise the limit, or choose another disk",
             Self::OutputIsInput => "Choose another name for the output",
             Self::OutputExists => "Choose another name, or give --overwrite or --skip-existing",
             Self::OutputWrong => "Run it again; if it stays, please report it",
@@ -237,7 +263,7 @@ impl FailureKind {
 }
 
 /// A job's failure: the cause, the file it is about, and what the library that met it said.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub struct Failure {
     pub kind: FailureKind,
     pub file: Option<PathBuf>,

@@ -10,7 +10,7 @@ mod plan;
 pub use batch::{BatchProgress, JobStart, Retry};
 pub use job::{ErrorReport, JobState, Learning, Outcome, Phase, Progress};
 pub use live::{DestinationCause, DestinationState, DestinationStatus, Effort, LiveStatus};
-pub use plan::{Estimate, InputSummary, Plan};
+pub use plan::{Estimate, InputSummary, Plan, SpeakerSummary};
 
 use std::path::Path;
 use std::time::Duration;

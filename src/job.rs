@@ -1,9 +1,11 @@
 //! What one job is: inputs, template, parameters, policies, output. Raw arguments become a [`Job`]
 //! in one place; what can be refused without opening a decoder is refused here.
 
+mod dialogue;
 mod files;
 mod length;
 
+pub use dialogue::{Part, Said, Sound, Who};
 pub use files::{check_input, check_output_name, folder_of, uri_of};
 pub use length::{Length, Limit, is_cut_short, output_length};
 
@@ -19,6 +21,10 @@ use files::{check_output, is_same_file};
 
 /// Parameters of templates that say how many threads work. They change nothing of what is made.
 pub const THREADS: [&str; 2] = ["threads", "encoder-threads"];
+
+/// The template that makes a job, and the one for several speakers.
+pub const TEMPLATE: &str = "file";
+const DIALOGUE_TEMPLATE: &str = "dialogue";
 
 /// When the output ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -123,7 +129,11 @@ impl FromStr for Offset {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     pub face: PathBuf,
+    /// Of several speeches the first.
     pub speech: PathBuf,
+    /// Where several speak, who says what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dialogue: Vec<Part>,
     /// Absent where the template makes no file.
     pub output: Option<PathBuf>,
     pub template: String,
@@ -147,13 +157,14 @@ pub struct Job {
 impl Job {
     /// Refuses what can be refused by looking at the file system alone.
     pub fn check_files(&self) -> Result<(), Failure> {
-        check_input(&self.face)?;
-        check_input(&self.speech)?;
+        for input in self.inputs() {
+            check_input(input)?;
+        }
         let Some(output) = &self.output else {
             return Ok(());
         };
         check_output(output)?;
-        for input in [&self.face, &self.speech] {
+        for input in self.inputs() {
             if is_same_file(input, output) {
                 return Err(Failure::of(FailureKind::OutputIsInput, output));
             }
@@ -170,6 +181,18 @@ impl Job {
         found
             .find(|(n, _)| n == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// Has several speak; `heard` is the one whose sound is heard, if not that of all is.
+    pub fn spoken_by(mut self, parts: Vec<Part>, heard: Option<&Who>) -> Self {
+        let own = dialogue::parameters(&parts, heard);
+        // What is set by hand comes later and counts.
+        self.parameters.splice(0..0, own);
+        if self.template == TEMPLATE {
+            self.template = DIALOGUE_TEMPLATE.into();
+        }
+        self.dialogue = parts;
+        self
     }
 
     pub fn is_to_be_skipped(&self) -> bool {
@@ -210,6 +233,7 @@ mod tests {
         Job {
             face,
             speech,
+            dialogue: Vec::new(),
             output: Some(folder.join("out.mp4")),
             template: "file".into(),
             parameters: Vec::new(),

@@ -19,6 +19,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod progress;
 pub mod publish;
+pub mod reach;
 pub mod report;
 pub mod secret;
 pub mod serve;

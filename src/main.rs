@@ -4,6 +4,7 @@ use clap::Parser;
 use lipflow::cli::{Cli, report};
 
 fn main() -> ExitCode {
+    lipflow::cancel::outlive_size_limits();
     let cli = Cli::parse();
     log_to_stderr(cli.verbose);
     let code = cli.run().unwrap_or_else(|error| {

@@ -1,6 +1,7 @@
 //! What is known of a job before its pipeline runs: its inputs, its length, and what will be made.
 
 pub mod estimate;
+pub mod speakers;
 
 use std::path::Path;
 
@@ -22,7 +23,8 @@ const PICTURE_FPS: (u32, u32) = (25, 1);
 pub struct Prepared {
     pub template: Template,
     pub face: Probe,
-    pub speech: Probe,
+    /// One, or that of each who speaks.
+    pub speeches: Vec<Probe>,
     pub loop_mode: LoopMode,
     pub limit: Limit,
     pub length: Length,
@@ -34,7 +36,7 @@ pub struct Prepared {
 
 /// Checks and probes all that can be known beforehand.
 pub fn prepare(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
-    let template = Template::load(&job.template).map_err(|e| template_failure(&e))?;
+    let template = speakers::load_template(job)?;
     job.check_files()?;
     if job.output.is_none() && template.param("output").is_some() {
         return Err(Failure::new(FailureKind::Usage)
@@ -64,7 +66,7 @@ fn check_extension(template: &str, output: &Path) -> Result<(), Failure> {
         _ => None,
     };
     let own = match template {
-        "file" | "compare" => "file",
+        "file" | "compare" | "dialogue" => "file",
         "webm" | "lossless" => template,
         // Of other templates it isn't known what they write.
         _ => return Ok(()),
@@ -84,7 +86,7 @@ fn check_extension(template: &str, output: &Path) -> Result<(), Failure> {
 
 /// As [`prepare`], whatever becomes of the output; `look` finds out what is in a file.
 pub fn prepare_inputs(job: &Job, look: &Look<'_>, cancel: &Cancel) -> Result<Prepared, Failure> {
-    let template = Template::load(&job.template).map_err(|e| template_failure(&e))?;
+    let template = speakers::load_template(job)?;
     job.check_files()?;
     prepare_with(template, job, look, cancel)
 }
@@ -103,17 +105,22 @@ fn prepare_with(
         .and_then(|most| most.parse().ok())
         .unwrap_or(decode::MOST_PIXELS);
     // Side by side: what takes time is starting decoders.
-    let (face, speech) = std::thread::scope(|scope| {
-        let speech = scope.spawn(|| look(&job.speech, Role::Speech, most_pixels));
+    let (face, speeches) = std::thread::scope(|scope| {
+        let speeches: Vec<_> = job
+            .speeches()
+            .map(|file| scope.spawn(move || look(file, Role::Speech, most_pixels)))
+            .collect();
         let face = look(&job.face, Role::Face, most_pixels);
         let panicked = |_| Err(Failure::new(FailureKind::Internal).detail("the probe panicked"));
-        (face, speech.join().unwrap_or_else(panicked))
+        let speeches = speeches.into_iter();
+        let speeches = speeches.map(|speech| speech.join().unwrap_or_else(panicked));
+        (face, speeches.collect::<Result<Vec<Probe>, _>>())
     });
-    let (face, speech) = (face?, speech?);
+    let (face, speeches) = (face?, speeches?);
     cancel.check()?;
-    let loop_mode = job.effective_loop_mode(face.duration, speech.duration);
-    let (limit, length) =
-        job::output_length(job.end_mode, loop_mode, face.duration, speech.duration)?;
+    let speech = Length::of_the_longest(speeches.iter().map(|speech| speech.duration));
+    let loop_mode = job.effective_loop_mode(face.duration, speech);
+    let (limit, length) = job::output_length(job.end_mode, loop_mode, face.duration, speech)?;
     let longest_frame = match job.parameter("longest-frame") {
         Some(time) => nanoseconds(time).and_then(|n| u64::try_from(n).ok()),
         // Templates of one's own may not have it, and then it is the element's.
@@ -123,7 +130,7 @@ fn prepare_with(
         longest_frame: longest_frame.map_or(repeat::LONGEST_FRAME, gst::ClockTime::from_nseconds),
         template,
         face,
-        speech,
+        speeches,
         loop_mode,
         limit,
         length,
@@ -178,13 +185,17 @@ impl Prepared {
     pub fn plan(&self, job: &Job) -> Plan {
         // What is wrong with a model is said by the element.
         let model = Model::resolve(job.parameter("model").map(Path::new)).ok();
+        let speeches = self.speeches.iter().zip(job.speeches());
+        let mut speeches: Vec<_> = speeches.map(|(probe, file)| probe.summary(file)).collect();
         Plan {
             model_lacks: model
                 .as_ref()
                 .and_then(|model| model.lacking().map(display)),
             model: model.map(|model| model.name().into()),
             face: self.face.summary(&job.face),
-            speech: self.speech.summary(&job.speech),
+            speakers: speakers::summaries(job, &speeches),
+            // There is one at least.
+            speech: speeches.swap_remove(0),
             output: job.output.as_deref().map(display),
             template: self.template.name().into(),
             end_mode: job.end_mode.name().into(),
@@ -206,23 +217,36 @@ impl Prepared {
                 self.face.videos
             ));
         }
-        if self.speech.sounds > 1 {
-            let taken = match job.parameter("speech-track") {
+        for (number, speech) in self.speeches.iter().enumerate() {
+            if speech.sounds < 2 {
+                continue;
+            }
+            let (parameter, of) = match job.dialogue.get(number) {
+                Some(part) => (format!("speech-track-{number}"), display(&part.file)),
+                None => ("speech-track".into(), "the speech".into()),
+            };
+            let taken = match job.parameter(&parameter) {
                 None | Some("-1") => "the one that is marked as default, or else the first,",
                 Some(number) => &format!("number {number}"),
             };
             choices.push(format!(
-                "of {} tracks of sound in the speech {taken} is taken; --set speech-track=N takes another",
-                self.speech.sounds
+                "of {} tracks of sound in {of} {taken} is taken; --set {parameter}=N takes another",
+                speech.sounds
             ));
         }
+        choices.extend(speakers::choices(job));
         choices
     }
 
     pub(crate) fn values(&self, job: &Job, location: Option<String>) -> Result<Values, Failure> {
-        let mut values = Values::new()
-            .set("face", job::uri_of(&job.face)?)
-            .set("speech", job::uri_of(&job.speech)?);
+        let mut values = Values::new().set("face", job::uri_of(&job.face)?);
+        for (number, speech) in job.speeches().enumerate() {
+            let name = match job.dialogue.is_empty() {
+                true => "speech".into(),
+                false => format!("speech-{number}"),
+            };
+            values.insert(name, job::uri_of(speech)?);
+        }
         if let Some(location) = location {
             values.insert("output", location);
         }

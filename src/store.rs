@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Failure;
 use crate::job::{IfExists, Job};
+use crate::reach::Named;
 use crate::stamp::Stamp;
 
 /// What a commit may put its file in the place of.
@@ -54,6 +55,9 @@ pub trait Store {
 
     /// The devices of a folder, from it to the root of all; folders that are not there have none.
     fn devices(&self, folder: &Path) -> Vec<u64>;
+
+    /// The files that the job names; none where it may use any.
+    fn named(&self, job: &Job) -> Option<Named>;
 
     /// The files with the weights of the job's model, as they are now; none where they are in the program.
     fn weights(&self, job: &Job) -> Vec<(PathBuf, Stamp)>;

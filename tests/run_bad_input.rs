@@ -160,29 +160,6 @@ fn outputs_that_can_not_be() {
     fails(&desk, &mut command, 2, &["never end"]);
 }
 
-/// A file-size limit stands for a full disk: both end a write in the middle, and only this one can be
-/// had without a disk.
-#[test]
-fn a_disk_that_fills_up() {
-    let desk = Desk::new();
-    let mut command = run(face(), speech(), desk.file("out.mp4"));
-    // SAFETY: only async-signal-safe calls between fork and exec.
-    unsafe {
-        command.pre_exec(|| {
-            let limit = libc::rlimit {
-                rlim_cur: 20_000,
-                rlim_max: 20_000,
-            };
-            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-            match libc::setrlimit(libc::RLIMIT_FSIZE, &limit) {
-                0 => Ok(()),
-                _ => Err(std::io::Error::last_os_error()),
-            }
-        });
-    }
-    fails(&desk, &mut command, 32, &["out.mp4", "disk is full"]);
-}
-
 #[test]
 fn what_may_not_be_read_or_written() {
     let desk = Desk::new();

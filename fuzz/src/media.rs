@@ -106,7 +106,7 @@ fn originals(folder: &Path, given: &Given<'_>) -> Result<(Vec<PathBuf>, Vec<Path
 }
 
 /// Runs the files through batches of at most so many.
-const BATCH: usize = 100;
+const BATCH: usize = 250;
 
 pub fn run(given: &Given<'_>) -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -116,11 +116,11 @@ pub fn run(given: &Given<'_>) -> Result<()> {
         "no media could be made"
     );
     let mut random = Random(given.seed);
-    let mut kinds = [0_u64; 3];
+    let mut kinds = [0_u64; 4];
     for first in (0..given.count).step_by(BATCH) {
         let place = folder.path().join(format!("batch-{first}"));
         fs::create_dir(&place)?;
-        let mut list = "face,speech,output\n".to_owned();
+        let mut rows = Vec::new();
         let last = (first + BATCH).min(given.count);
         for n in first..last {
             let is_video = random.below(2) == 0;
@@ -133,10 +133,11 @@ pub fn run(given: &Given<'_>) -> Result<()> {
                 true => (path.as_path(), sounds[0].as_path()),
                 false => (videos[0].as_path(), path.as_path()),
             };
-            list += &format!("{},{},out/{n}.mp4\n", face.display(), speech.display());
+            let output = format!("out/{n}.mp4");
+            let row = format!("{},{},{output}\n", face.display(), speech.display());
+            rows.push((output, row));
         }
-        fs::write(place.join("jobs.csv"), list)?;
-        if let Err(error) = batch(given, &place, last - first, &mut kinds) {
+        if let Err(error) = batch(given, &place, &rows, &mut kinds) {
             let kept = given.keep.join(format!("media-{}-{first}", given.seed));
             fs::create_dir_all(given.keep)?;
             let _ = fs::remove_dir_all(&kept);
@@ -145,9 +146,9 @@ pub fn run(given: &Given<'_>) -> Result<()> {
         }
         fs::remove_dir_all(&place)?;
     }
-    let [done, failed, died] = kinds;
+    let [done, failed, died, refused] = kinds;
     println!(
-        "media: {} files, {done} made all the same, {failed} refused, {died} killed their worker",
+        "media: {} files looked at, {refused} refused by that; of the others {done} made all the same, {failed} refused, {died} killed their worker",
         given.count
     );
     Ok(())
@@ -164,7 +165,22 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn batch(given: &Given<'_>, place: &Path, jobs: usize, kinds: &mut [u64; 3]) -> Result<()> {
+/// A job's output, and its row in the list.
+type Row = (String, String);
+
+/// All are looked at; those that may work are done, and one in so many of the others is tried all the
+/// same.
+const REFUSED_TRIED: usize = 8;
+
+fn write_list(place: &Path, rows: &[&Row]) -> Result<()> {
+    let rows: String = rows.iter().map(|(_, row)| row.as_str()).collect();
+    Ok(fs::write(
+        place.join("jobs.csv"),
+        format!("face,speech,output\n{rows}"),
+    )?)
+}
+
+fn batch(given: &Given<'_>, place: &Path, rows: &[Row], kinds: &mut [u64; 4]) -> Result<()> {
     let faces = place.join("faces");
     let lipflow = |arguments: &[&str], limit: Duration| -> Result<(Option<i32>, String)> {
         let output = fs::File::create(place.join("said.jsonl"))?;
@@ -190,12 +206,24 @@ fn batch(given: &Given<'_>, place: &Path, jobs: usize, kinds: &mut [u64; 3]) -> 
         };
         Ok((status.code(), fs::read_to_string(place.join("said.jsonl"))?))
     };
-    let limit = JOB + JOB * jobs as u32 / 4;
-    let (code, _) = lipflow(&["batch", "jobs.csv", "--dry-run"], limit)?;
+    let limit = JOB + JOB * rows.len() as u32 / 4;
+    write_list(place, &rows.iter().collect::<Vec<_>>())?;
+    let (code, said) = lipflow(&["batch", "jobs.csv", "--dry-run"], limit)?;
     ensure!(
         code.is_some_and(|code| code <= 2),
         "--dry-run ended with {code:?}"
     );
+    let is_refused = |output: &str| {
+        let mut lines = said.lines();
+        lines.any(|line| line.contains(&format!("/{output}: can't work")))
+    };
+    let (refused, accepted): (Vec<_>, Vec<_>) =
+        rows.iter().partition(|(output, _)| is_refused(output));
+    let mut tried = accepted;
+    tried.extend(refused.iter().copied().step_by(REFUSED_TRIED));
+    kinds[3] += (rows.len() - tried.len()) as u64;
+    write_list(place, &tried)?;
+    let jobs = tried.len();
     let arguments = [
         "batch",
         "jobs.csv",

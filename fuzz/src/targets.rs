@@ -121,7 +121,7 @@ pub const ALL: [Target; 8] = [
         words: &[
             "{\"order\":\"run\"",
             "\"answer\":\"made\"",
-            "\"job\":",
+            "\"lease\":{\"job\":1,\"epoch\":",
             "null",
             "1e400",
             "\\ud800",

@@ -39,8 +39,7 @@ impl Confine {
             .parameter("model")
             .filter(|model| is_model_file(model) && !is_trusted(model))
             .map(Path::new);
-        let files = [Some(job.face.as_path()), Some(&job.speech), model];
-        for file in files.into_iter().flatten().chain(job.output.as_deref()) {
+        for file in job.inputs().chain(model).chain(job.output.as_deref()) {
             if !real(file).starts_with(&self.folder) {
                 return Err(Failure::of(FailureKind::Usage, file)
                     .because(format_args!("it is outside {}", self.folder.display()))

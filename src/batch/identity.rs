@@ -28,6 +28,27 @@ struct Ingredients<'a> {
     learn: Learn,
 }
 
+/// The digest of what is said in `job`, and who is meant where a picture says so; `digest` is that of a
+/// file. Nothing where one is not known.
+pub fn digest_of_speeches<E>(
+    job: &Job,
+    mut digest: impl FnMut(&Path) -> Result<Option<String>, E>,
+) -> Result<Option<String>, E> {
+    if job.dialogue.is_empty() {
+        return digest(&job.speech);
+    }
+    let mut digests = String::new();
+    // The face is told apart.
+    for file in job.inputs().skip(1) {
+        let Some(sha256) = digest(file)? else {
+            return Ok(None);
+        };
+        digests += &sha256;
+        digests.push('+');
+    }
+    Ok(Some(digests))
+}
+
 /// Computes identities; templates and models are read once.
 #[derive(Default)]
 pub struct Identifier {
@@ -51,6 +72,7 @@ impl Identifier {
             .iter()
             .filter(|(name, value)| {
                 name != "model"
+                    && !name.starts_with("picture-")
                     && !THREADS.contains(&name.as_str())
                     && job.parameter(name) == Some(value)
             })
@@ -162,6 +184,22 @@ mod tests {
         let mut other = job();
         other.learn = Learn::Full;
         assert_ne!(identity(&other), same);
+    }
+
+    #[test]
+    fn of_a_dialogue_each_speech_and_each_picture_counts() {
+        let part = |who: &str, file: &str| crate::job::Part {
+            who: who.parse().unwrap(),
+            file: file.into(),
+        };
+        let parts = vec![part("left", "a"), part("picture:p", "b")];
+        let job = job().spoken_by(parts, None);
+        let of = |digest: &dyn Fn(&Path) -> Option<String>| {
+            digest_of_speeches(&job, |path| Ok::<_, ()>(digest(path))).unwrap()
+        };
+        let name = |path: &Path| path.to_str().map(str::to_owned);
+        assert_eq!(of(&name).as_deref(), Some("a+b+p+"));
+        assert_eq!(of(&|path| name(path).filter(|n| n != "p")), None);
     }
 
     #[test]

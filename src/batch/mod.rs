@@ -49,7 +49,7 @@ pub fn check_outputs(jobs: &[Planned]) -> Result<(), Failure> {
     // Most inputs are those of many jobs.
     let mut inputs = HashMap::new();
     for (index, planned) in jobs.iter().enumerate() {
-        for input in [&planned.job.face, &planned.job.speech] {
+        for input in planned.job.inputs() {
             let file = inputs.entry(input).or_insert_with(|| real(input));
             // Its own output is refused by the job itself.
             if let Some(writer) = outputs.get(file).filter(|w| **w != index) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::options::{ExistingOptions, JobOptions, ShowOptions};
 use crate::application::{Batch, Ended, Plan};
@@ -16,7 +16,7 @@ use crate::batch::{self, list, place, text};
 use crate::cancel::Stop;
 use crate::error::{Failure, FailureKind};
 use crate::event::Event;
-use crate::job::{IfExists, check_output_name};
+use crate::job::{IfExists, Part, Said, Sound, Who, check_output_name};
 use crate::journal::{Journal, Planned};
 use crate::path::normalised;
 use crate::pipeline::probe::Role;
@@ -36,7 +36,8 @@ use crate::worker::limits::{self, Limits};
 #[derive(Args, Debug)]
 pub struct BatchArgs {
     /// A job list: CSV with a header, or JSON Lines. Columns: face, speech, output, and the options of
-    /// `lipflow run`, such as strength or set.crf. Paths in it are relative to it. A list can name
+    /// `lipflow run`, such as strength or set.crf; where several speak, speech.left, speech.right,
+    /// speech.0, `speech.picture:FILE` in place of speech, and sound. Paths in it are relative to it. A list can name
     /// templates and outputs: one from somebody else wants --confine
     #[arg(value_name = "LIST", conflicts_with_all = ["faces", "speeches"], required_unless_present_all = ["faces", "speeches"])]
     list: Option<PathBuf>,
@@ -87,6 +88,10 @@ struct WorkOptions {
     /// default three quarters of the machine's
     #[arg(long, value_name = "MB", value_parser = worker_memory)]
     worker_memory: Option<u64>,
+    /// Which files workers reach: those that the jobs name, where the kernel can hold them to it, or all of
+    /// yours
+    #[arg(long, value_enum, default_value_t, value_name = "WHICH")]
+    worker_files: WorkerFiles,
     /// Megabytes that stay free on the disks; below, the batch pauses until there is room
     #[arg(long, value_name = "MB", default_value_t = 500)]
     min_free: u64,
@@ -100,6 +105,13 @@ struct WorkOptions {
     /// Refuses a list that names files outside this folder, or templates that are files: those are code
     #[arg(long, value_name = "FOLDER")]
     confine: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum WorkerFiles {
+    #[default]
+    Named,
+    All,
 }
 
 /// Megabytes of a worker. With less than its plugins and models take, nothing works, in odd ways.
@@ -202,7 +214,7 @@ impl BatchArgs {
                 continue;
             }
             let output = pattern.output(&face, &speech, index + 1);
-            jobs.push(self.planned(options, face, speech, output)?);
+            jobs.push(self.planned(options, face, Said::ByOne(speech), output)?);
         }
         match left_out.first() {
             Some(failure) if jobs.is_empty() => Err(failure.clone()),
@@ -253,17 +265,48 @@ impl BatchArgs {
             let beside = |file: &str| normalised(&list::beside(path, file)).display().to_string();
             let mut options = shared.clone();
             let (mut face, mut speech, mut output) = (None, None, None);
+            let (mut parts, mut sound) = (Vec::new(), None);
             for (name, value) in &row.fields {
                 match name.as_str() {
                     "face" => face = Some(list::beside(path, value)),
                     "speech" => speech = Some(list::beside(path, value)),
                     "output" => output = Some(list::beside(path, value)),
+                    "sound" => sound = Some(value.parse::<Sound>().map_err(|e| wrong(&e))?),
+                    name if name.starts_with("speech.") => {
+                        let who = name["speech.".len()..]
+                            .parse()
+                            .map_err(|e: String| wrong(&e))?;
+                        let who = match who {
+                            Who::Picture(file) => Who::Picture(normalised(&list::beside(
+                                path,
+                                &file.to_string_lossy(),
+                            ))),
+                            who => who,
+                        };
+                        let file = list::beside(path, value);
+                        parts.push(Part { who, file });
+                    }
                     name => options.set(name, value).map_err(|e| wrong(&e))?,
                 }
             }
             options.place_files(&beside);
             let face = face.ok_or_else(|| wrong(&"it has no face"))?;
-            let speech = speech.ok_or_else(|| wrong(&"it has no speech"))?;
+            let said = match (speech, parts.first()) {
+                (Some(_), Some(_)) => {
+                    return Err(wrong(
+                        &"it has a speech, and others that say whose they are",
+                    ));
+                }
+                (None, None) => return Err(wrong(&"it has no speech")),
+                (Some(_), None) if sound.is_some() => {
+                    return Err(wrong(&"`sound` chooses among several speakers"));
+                }
+                (Some(speech), None) => Said::ByOne(speech),
+                (None, Some(_)) => {
+                    Said::by_several(parts, sound.as_ref()).map_err(|e| wrong(&e.reason()))?
+                }
+            };
+            let speech = said.first().to_owned();
             let output = match (output, &self.output) {
                 (Some(output), _) => output,
                 (None, Some(pattern)) => pattern.output(&face, &speech, index + 1),
@@ -271,7 +314,7 @@ impl BatchArgs {
                     return Err(wrong(&"it has no output, and --output names none"));
                 }
             };
-            let planned = self.planned(&options, face, speech, output);
+            let planned = self.planned(&options, face, said, output);
             jobs.push(planned.map_err(|e| match e.kind {
                 FailureKind::Usage => wrong(&e.reason()),
                 _ => e,
@@ -287,21 +330,20 @@ impl BatchArgs {
         &self,
         options: &JobOptions,
         face: PathBuf,
-        speech: PathBuf,
+        said: Said,
         output: PathBuf,
     ) -> Result<Planned, Failure> {
         // Workers and later starts may run elsewhere.
-        let (face, speech) = (normalised(&face), normalised(&speech));
+        let (face, said) = (normalised(&face), said.map_files(&normalised));
         let output = normalised(&output);
         check_output_name(&output)?;
-        if let Some(failure) = [&face, &speech, &output]
-            .into_iter()
-            .find_map(|f| not_utf8(f))
-        {
+        let if_exists: IfExists = self.existing.into();
+        let job = options.job(face, said, Some(output.clone()), if_exists)?;
+        let mut files = job.inputs().chain([output.as_path()]);
+        if let Some(failure) = files.find_map(not_utf8) {
             return Err(failure);
         }
-        let if_exists: IfExists = self.existing.into();
-        let job = options.job(face, speech, Some(output.clone()), if_exists)?;
+        drop(files);
         Ok(Planned { job, output })
     }
 
@@ -326,6 +368,7 @@ impl BatchArgs {
                     None => Some(limits::usual_memory()),
                 },
                 no_network: true,
+                own_files: self.work.worker_files == WorkerFiles::Named,
             },
         }
     }

@@ -9,8 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::batch::confine::{is_model_file, is_template_file};
 use crate::error::{Failure, FailureKind};
-use crate::job::Learn;
-use crate::job::{EndMode, IfExists, Job, LoopMode, Offset};
+use crate::job::{EndMode, IfExists, Job, Learn, LoopMode, Offset, Said, TEMPLATE};
 use crate::progress::Style;
 use crate::secret;
 
@@ -18,7 +17,7 @@ use crate::secret;
 #[derive(Args, Clone, Debug)]
 pub struct JobOptions {
     /// The pipeline: a name from `lipflow pipeline list`, or a file of your own
-    #[arg(long, value_name = "NAME|FILE", default_value = "file")]
+    #[arg(long, value_name = "NAME|FILE", default_value = TEMPLATE)]
     template: String,
     /// The model: a name from `lipflow model list`, or a file; the one built in by default
     #[arg(long, value_name = "NAME|FILE")]
@@ -157,7 +156,7 @@ impl JobOptions {
                 }
                 _ => {
                     return Err(format!(
-                        "`{name}` is none of face, speech, output, {}, set.NAME",
+                        "`{name}` is none of face, speech, speech.WHO, sound, output, {}, set.NAME",
                         Self::NAMES.join(", ")
                     ));
                 }
@@ -188,7 +187,7 @@ impl JobOptions {
     pub fn job(
         &self,
         face: PathBuf,
-        speech: PathBuf,
+        said: Said,
         output: Option<PathBuf>,
         if_exists: IfExists,
     ) -> Result<Job, Failure> {
@@ -221,9 +220,18 @@ impl JobOptions {
             };
             parameters.push((name.clone(), value));
         }
-        Ok(Job {
+        let (speech, several) = match said {
+            Said::ByOne(speech) => (speech, None),
+            Said::BySeveral { parts, heard } => {
+                self.check_several()?;
+                let first = parts.first().map(|part| part.file.clone());
+                (first.unwrap_or_default(), Some((parts, heard)))
+            }
+        };
+        let job = Job {
             face,
             speech,
+            dialogue: Vec::new(),
             output,
             template: self.template.clone(),
             parameters,
@@ -234,7 +242,21 @@ impl JobOptions {
             stuck_after: Duration::from_secs(self.stuck_after),
             graph: None,
             dry_run: false,
+        };
+        Ok(match several {
+            Some((parts, heard)) => job.spoken_by(parts, heard.as_ref()),
+            None => job,
         })
+    }
+
+    /// Options that are about one speaker.
+    fn check_several(&self) -> Result<(), Failure> {
+        if self.face.face_choice.is_some() {
+            return Err(Failure::new(FailureKind::Usage)
+                .because("--face-choice is for one speaker, and here each speech says whose it is")
+                .advice("Leave it away"));
+        }
+        Ok(())
     }
 }
 
@@ -279,7 +301,8 @@ mod tests {
     }
 
     fn job_of(options: &JobOptions) -> Job {
-        let job = options.job("f".into(), "s".into(), None, IfExists::Refuse);
+        let said = Said::ByOne("s".into());
+        let job = options.job("f".into(), said, None, IfExists::Refuse);
         job.unwrap()
     }
 
@@ -317,7 +340,8 @@ mod tests {
             let mut column = Line::parse_from(["lipflow"]).options;
             column.set(&format!("set.{name}"), "/x").unwrap();
             for options in [options, column] {
-                let job = options.job("f".into(), "s".into(), None, IfExists::Refuse);
+                let said = Said::ByOne("s".into());
+                let job = options.job("f".into(), said, None, IfExists::Refuse);
                 let failure = job.unwrap_err();
                 assert_eq!(failure.kind, FailureKind::Usage);
                 assert!(failure.to_string().contains(name), "{failure}");

@@ -10,7 +10,7 @@ use super::options::{ExistingOptions, JobOptions, ShowOptions};
 use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, Outcome, Progress};
-use crate::job::Job;
+use crate::job::{Job, Said, Sound};
 use crate::{progress, worker};
 
 /// Makes the mouth in a video follow a speech track.
@@ -22,9 +22,19 @@ pub struct RunArgs {
     /// The face: a video or a picture
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     face: PathBuf,
-    /// The speech: a sound file, or a video with a sound track
-    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
-    speech: PathBuf,
+    /// The speech: a sound file, or a video with a sound track. Where several people in one picture
+    /// speak, once for each: left=a.wav, right=b.wav, 0=FILE (faces from the left, counted from 0), or
+    /// picture:anna.png=FILE (whoever looks like that). Faces without a speech stay as they are
+    #[arg(
+        long = "speech",
+        value_name = "[WHO=]FILE",
+        required = true,
+        allow_hyphen_values = true
+    )]
+    speeches: Vec<PathBuf>,
+    /// What is heard where several speak: mix, or one of them as in --speech
+    #[arg(long, value_name = "mix|WHO")]
+    sound: Option<Sound>,
     /// The file to write
     #[arg(short, long, value_name = "FILE", allow_hyphen_values = true)]
     output: Option<PathBuf>,
@@ -41,9 +51,10 @@ pub struct RunArgs {
 
 impl RunArgs {
     fn into_job(self) -> Result<Job, Failure> {
+        let said = Said::read(&self.speeches, self.sound.as_ref())?;
         let job = self
             .options
-            .job(self.face, self.speech, self.output, self.existing.into())?;
+            .job(self.face, said, self.output, self.existing.into())?;
         Ok(Job {
             dry_run: self.dry_run,
             ..job

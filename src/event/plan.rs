@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     pub face: InputSummary,
+    /// Of several speeches the first.
     pub speech: InputSummary,
+    /// Where several speak, who says what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub speakers: Vec<SpeakerSummary>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
     pub template: String,
@@ -32,6 +36,13 @@ pub struct Plan {
     /// Only of a dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SpeakerSummary {
+    /// As it was asked for: `left`, `right`, a number from the left, or `picture:FILE`.
+    pub who: String,
+    pub speech: InputSummary,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 pub use aloud::aloud;
 pub use key::{Form, Key, Selection};
 pub use store::{Entry, FOLDER_VARIABLE, Found, Known, LIMIT_VARIABLE, Note, Store};
+pub(crate) use store::{folder, make_folder};
 pub use stretches::Amount;
 
 use crate::cancel::Cancel;
@@ -124,7 +125,7 @@ pub fn ensure(
         Ok(learnt) => Ok(learnt),
         Err(failure) if request.must || is_the_jobs_too(failure.kind) => Err(failure),
         Err(failure) => {
-            if matches!(failure.kind, FailureKind::FaceFile | FailureKind::DiskFull) {
+            if failure.kind == FailureKind::FaceFile || failure.kind.is_lack_of_room() {
                 warn_once(&failure, tell);
             } else {
                 tell(Told::Warning(format!(
@@ -292,10 +293,12 @@ fn learn(
         Report::Learnt(counts) => said(&counts, tell),
         Report::Warning { message, .. } => tell(Told::Warning(message)),
         // Of loading, which is a part of it.
-        Report::Phase(_) | Report::Counts(_) | Report::Message(_) => {}
+        Report::Phase(_) | Report::Counts(_) | Report::Speakers(_) | Report::Message(_) => {}
     });
     let learnt = learnt.map_err(|e| match e.kind {
-        FailureKind::FaceFile | FailureKind::DiskFull => store.unwritable(e.reason()),
+        kind if kind == FailureKind::FaceFile || kind.is_lack_of_room() => {
+            store.unwritable(e.reason())
+        }
         _ => e,
     })?;
     // Where nobody knew how long it is, one stretch may have been all.

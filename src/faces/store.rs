@@ -15,10 +15,10 @@ pub use place::{FOLDER_VARIABLE, LIMIT_VARIABLE};
 pub use staged::Staged;
 
 use std::ffi::CString;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -30,7 +30,8 @@ use crate::error::{Failure, FailureKind};
 use crate::publish::free_space;
 use crate::stamp::Stamp;
 
-use place::{USUAL_LIMIT, folder};
+use place::USUAL_LIMIT;
+pub(crate) use place::{folder, make_folder};
 
 const FACE: &str = "face";
 const NOTE: &str = "json";
@@ -164,12 +165,7 @@ impl Store {
     }
 
     fn make_folder(&self) -> Result<(), Failure> {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        builder.create(&self.folder).map_err(|e| self.failure(&e))?;
-        // One that was there already, too; that somebody else owns it, the lock will tell.
-        let _ = fs::set_permissions(&self.folder, Permissions::from_mode(0o700));
-        Ok(())
+        make_folder(&self.folder).map_err(|e| self.failure(&e))
     }
 
     fn failure(&self, error: &io::Error) -> Failure {
@@ -206,6 +202,8 @@ mod tests {
     use std::time::Duration;
 
     use super::super::{Form, Selection};
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     pub(super) fn store(folder: &Path, limit: u64) -> Store {

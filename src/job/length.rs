@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{EndMode, LoopMode};
 use crate::error::{Failure, FailureKind};
 
 /// How long an input is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Length {
     /// A picture.
     Endless,
@@ -16,6 +18,12 @@ pub enum Length {
 }
 
 impl Length {
+    /// Of several that run at once.
+    pub fn of_the_longest(lengths: impl Iterator<Item = Self>) -> Self {
+        let longest = lengths.reduce(|a, b| if a.covers(b) { a } else { b });
+        longest.unwrap_or(Self::Unknown)
+    }
+
     pub(super) fn covers(self, other: Self) -> bool {
         match (self, other) {
             (Self::Endless, _) => true,

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Media;
 use crate::event::{Event, JobState, Outcome, Progress};
 use crate::job::{IfExists, Job};
@@ -59,7 +61,7 @@ pub enum Change {
 
 /// What a controller has of a job: the right to change it, until somebody takes it away. The epoch
 /// is the fencing token: each change names it, and one that names an old one changes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Lease {
     pub job: i64,
     pub epoch: i64,

@@ -101,6 +101,7 @@ impl Journal {
                 output: PathBuf::from(row.get::<_, String>(2)?),
                 face: spec.face,
                 speech: spec.speech,
+                dialogue: spec.dialogue,
                 attempts: row.get(4)?,
                 progress: progress.map(|p| serde_json::from_str(&p)).transpose()?,
                 outcome: outcome.map(|o| serde_json::from_str(&o)).transpose()?,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::event::{ErrorReport, JobState, Outcome, Progress};
+use crate::job::Part;
 
 /// A batch, as the journal knows it.
 #[derive(Clone, Debug, Serialize)]
@@ -43,7 +44,11 @@ pub struct JobRow {
     pub state: JobState,
     pub output: PathBuf,
     pub face: PathBuf,
+    /// Of several speeches the first.
     pub speech: PathBuf,
+    /// Where several speak, who says what.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dialogue: Vec<Part>,
     pub attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,

@@ -119,7 +119,7 @@ impl Face {
         };
         // What comes behind videoscale is not asked which colours it takes, so colorconvert stands there.
         let pipeline = gst::parse::launch(&format!(
-            "facesource uri=file:///proc/self/fd/{} loop-mode={loop_mode} \
+            "facesource uri=file:///proc/self/fd/{} loop-mode={loop_mode} prefetch=true \
              ! videoconvert ! video/x-raw,format={{I420,I420_10LE}} \
              ! videoscale add-borders=true ! colorconvert ! videorate ! appsink name=frames sync=false max-buffers=4",
             file.as_raw_fd()

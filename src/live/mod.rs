@@ -162,7 +162,7 @@ pub fn run(mut options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> R
         must: Must::default(),
     };
     for speech in options.speech {
-        studio.say(Prepared::new(speech)?);
+        studio.say(Prepared::new(speech, probe::probe)?);
     }
     if let Some(folder) = &options.watch
         && let Err(e) = std::fs::read_dir(folder)

@@ -10,6 +10,7 @@ use gst::prelude::*;
 use crate::cancel::{Shutdown, Stop};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, DestinationState, DestinationStatus, Event, LiveStatus, display};
+use crate::worker::look;
 
 use super::address::Address;
 use super::control::{ControlCommand, Reply, Request, refused};
@@ -164,7 +165,7 @@ impl Studio {
         let result = match command {
             ControlCommand::Say { file } => {
                 return self.prepare(reply, move || {
-                    Prepared::new(Speech::File(file)).map(Ready::Speech)
+                    Prepared::new(Speech::File(file), look::in_worker).map(Ready::Speech)
                 });
             }
             ControlCommand::Face { file } => {

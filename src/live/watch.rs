@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::speech::Speech;
 use super::{Notice, Prepared, Ready};
 use crate::stamp::Stamp;
+use crate::worker::look;
 
 /// How often the folder is looked at.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -19,7 +20,7 @@ pub fn watch(folder: &Path, said: &mpsc::Sender<Notice>, is_over: &AtomicBool) {
     let mut folder_before = Watched::new(list(folder));
     while !is_over.load(Relaxed) {
         for path in folder_before.news(list(folder)) {
-            let ready = Prepared::new(Speech::File(path)).map(Ready::Speech);
+            let ready = Prepared::new(Speech::File(path), look::in_worker).map(Ready::Speech);
             let _ = said.send(Notice::Ready(ready, None));
         }
         std::thread::sleep(INTERVAL);

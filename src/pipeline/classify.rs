@@ -12,7 +12,7 @@ use crate::error::{Failure, FailureKind};
 #[derive(Clone, Debug, Default)]
 pub struct Files {
     pub face: PathBuf,
-    pub speech: PathBuf,
+    pub speeches: Vec<PathBuf>,
     pub output: Option<PathBuf>,
     pub model: Option<PathBuf>,
 }
@@ -92,6 +92,7 @@ fn from_details(
         "provider" => FailureKind::Provider,
         "face-file" => FailureKind::FaceFile,
         "no-face" => FailureKind::NoFace,
+        "picture-without-face" => FailureKind::NoSpeaker,
         "missing-plugin" | "missing-codec" => FailureKind::PluginMissing,
         "animation" => FailureKind::FormatUnsupported,
         "not-negotiated" => FailureKind::TemplateInvalid,
@@ -125,9 +126,9 @@ fn from_details(
 
 /// The path as the user wrote it, where it is one of the job's.
 fn as_given<'a>(path: &'a Path, files: &'a Files) -> &'a Path {
-    [Some(&files.face), Some(&files.speech), files.model.as_ref()]
-        .into_iter()
-        .flatten()
+    let inputs = std::iter::once(&files.face).chain(&files.speeches);
+    inputs
+        .chain(&files.model)
         .find(|file| std::path::absolute(file).is_ok_and(|absolute| absolute == path))
         .map_or(path, PathBuf::as_path)
 }
@@ -150,19 +151,19 @@ fn write_failure_kind(debug: Option<&str>) -> FailureKind {
             .next()
             .is_some_and(|t| debug.contains(t))
     };
-    if [libc::ENOSPC, libc::EDQUOT, libc::EFBIG]
-        .into_iter()
-        .any(says)
-    {
-        FailureKind::DiskFull
-    } else if [libc::EACCES, libc::EPERM, libc::EROFS]
-        .into_iter()
-        .any(says)
-    {
-        FailureKind::OutputFolderReadOnly
-    } else {
-        FailureKind::Internal
-    }
+    let kinds = [
+        (FailureKind::DiskFull, &[libc::ENOSPC][..]),
+        (FailureKind::QuotaUsedUp, &[libc::EDQUOT]),
+        (FailureKind::OutputTooLarge, &[libc::EFBIG]),
+        (
+            FailureKind::OutputFolderReadOnly,
+            &[libc::EACCES, libc::EPERM, libc::EROFS],
+        ),
+    ];
+    let said = kinds
+        .iter()
+        .find(|(_, codes)| codes.iter().copied().any(says));
+    said.map_or(FailureKind::Internal, |(kind, _)| *kind)
 }
 
 /// The input that an element reads, by the path of its names within the pipeline.
@@ -170,7 +171,12 @@ fn input_of<'a>(source: &str, files: &'a Files) -> Option<&'a Path> {
     if source.contains("facesource") || source.contains("face") {
         Some(&files.face)
     } else if source.contains("uridecodebin") || source.contains("speech") {
-        Some(&files.speech)
+        // Of several it isn't known which.
+        files
+            .speeches
+            .first()
+            .filter(|_| files.speeches.len() == 1)
+            .map(PathBuf::as_path)
     } else {
         None
     }
@@ -222,7 +228,7 @@ mod tests {
     fn files() -> Files {
         Files {
             face: "/in/face.mp4".into(),
-            speech: "/in/speech.wav".into(),
+            speeches: vec!["/in/speech.wav".into()],
             output: Some("/out/x.mp4".into()),
             model: Some("/m/mine.onnx".into()),
         }
@@ -260,14 +266,18 @@ mod tests {
             (FailureKind::DiskFull, Some("/out/x.mp4".into()))
         );
         let write = || glib::Error::new(gst::ResourceError::Write, "no");
-        assert_eq!(
-            kind_and_file(write(), Some("system error: File too large"), "s", None).0,
-            FailureKind::DiskFull
-        );
-        assert_eq!(
-            kind_and_file(write(), Some("system error: Bad luck"), "s", None).0,
-            FailureKind::Internal
-        );
+        let said = [
+            ("No space left on device", FailureKind::DiskFull),
+            ("Disk quota exceeded", FailureKind::QuotaUsedUp),
+            ("File too large", FailureKind::OutputTooLarge),
+            ("Read-only file system", FailureKind::OutputFolderReadOnly),
+            ("Bad luck", FailureKind::Internal),
+        ];
+        for (text, kind) in said {
+            let debug = format!("system error: {text}");
+            let found = kind_and_file(write(), Some(&debug), "s", None).0;
+            assert_eq!(found, kind, "{text}");
+        }
     }
 
     #[test]

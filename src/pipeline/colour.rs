@@ -2,21 +2,44 @@
 
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoInfo};
 use gstlipsync::colorconvert::meaning;
+use gstlipsync::decode::range;
+use serde::{Deserialize, Serialize};
 
 /// What a decoder says of its pictures.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Colour {
+    #[serde(with = "as_text")]
     colorimetry: VideoColorimetry,
     /// Of a channel.
     pub bits: u32,
     pub has_alpha: bool,
 }
 
+/// As caps have it.
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::VideoColorimetry;
+
+    pub fn serialize<S: Serializer>(
+        colorimetry: &VideoColorimetry,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_str(colorimetry)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<VideoColorimetry, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
 impl Colour {
     /// Of caps of raw pictures.
     pub fn of(caps: &gst::CapsRef) -> Option<Self> {
         caps.structure(0)?.has_name("video/x-raw").then_some(())?;
-        let info = VideoInfo::from_caps(caps).ok()?;
+        let whole = range::completed(caps);
+        let info = VideoInfo::from_caps(whole.as_deref().unwrap_or(caps)).ok()?;
         Some(Self {
             colorimetry: info.colorimetry(),
             bits: info.comp_depth(0),

@@ -41,6 +41,8 @@ fn inspect_reader(reader: &mut (impl Read + Seek), size: u64) -> io::Result<Whol
         inspect_matroska(reader, size)
     } else if &head[..4] == b"RIFF" && (&head[8..] == b"WAVE" || &head[8..] == b"AVI ") {
         inspect_riff(reader, size)
+    } else if &head[..4] == b"GIF8" {
+        inspect_gif(reader)
     } else {
         Ok(Wholeness::Whole)
     }
@@ -154,6 +156,61 @@ fn inspect_riff(reader: &mut (impl Read + Seek), size: u64) -> io::Result<Wholen
         Some(_) if is_cut => Wholeness::Cut,
         Some(_) => Wholeness::Whole,
     })
+}
+
+/// GIF89a, whose blocks lie behind one another up to a trailer. `avdemux_gif` reads one in which they don't
+/// for ever.
+fn inspect_gif(reader: &mut (impl Read + Seek)) -> io::Result<Wholeness> {
+    const SCREEN: i64 = 10;
+    reader.seek_relative(SCREEN)?;
+    let mut frames = 0;
+    let blocks = gif_blocks(reader, &mut frames);
+    let is_whole = match blocks {
+        Ok(is_whole) => is_whole,
+        // It ends within a block.
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => false,
+        Err(e) => return Err(e),
+    };
+    Ok(match (is_whole, frames) {
+        (true, 0) => Wholeness::HeaderOnly,
+        (true, _) => Wholeness::Whole,
+        (false, _) => Wholeness::Cut,
+    })
+}
+
+/// Counts the frames; says whether nothing but blocks stands before the trailer, or before the end of a
+/// file that has none.
+fn gif_blocks(reader: &mut (impl Read + Seek), frames: &mut u64) -> io::Result<bool> {
+    let table = |flags: u8| match flags & 0x80 {
+        0 => 0,
+        _ => 3_i64 << ((flags & 7) + 1),
+    };
+    let flags = read_u8(reader)?;
+    // Background and aspect ratio stand between.
+    reader.seek_relative(2 + table(flags))?;
+    loop {
+        match read_u8(reader) {
+            Ok(0x3b) => return Ok(true),
+            Ok(0x21) => reader.seek_relative(1)?,
+            Ok(0x2c) => {
+                // Behind its place and size.
+                reader.seek_relative(8)?;
+                let flags = read_u8(reader)?;
+                // The smallest code's size stands before the blocks.
+                reader.seek_relative(table(flags) + 1)?;
+                *frames += 1;
+            }
+            Ok(_) => return Ok(false),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(true),
+            Err(e) => return Err(e),
+        }
+        loop {
+            match read_u8(reader)? {
+                0 => break,
+                length => reader.seek_relative(length.into())?,
+            }
+        }
+    }
 }
 
 fn read_u32_be(reader: &mut impl Read) -> io::Result<u32> {
@@ -302,6 +359,24 @@ mod tests {
         assert_eq!(judge(&file[..30]), HeaderOnly);
         file[40..44].fill(0xff);
         assert_eq!(judge(&file[..200]), Whole, "a stream that was never closed");
+    }
+
+    #[test]
+    fn gif_that_was_cut_or_has_something_else_in_it() {
+        let mut file = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff".to_vec();
+        file.extend([0x21, 0xf9, 4, 0, 10, 0, 0, 0]);
+        let header = file.len();
+        file.extend(b"\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0");
+        let frame = file.len();
+        file.extend(b"\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0\x3b");
+        assert_eq!(judge(&file), Whole);
+        assert_eq!(judge(&file[..file.len() - 1]), Whole, "without its trailer");
+        assert_eq!(judge(&file[..file.len() - 4]), Cut);
+        assert_eq!(judge(&file[..frame]), Whole);
+        assert_eq!(judge(&file[..header]), HeaderOnly);
+        // A block's length that leads astray.
+        file[frame - 4] = 1;
+        assert_eq!(judge(&file), Cut);
     }
 
     #[test]

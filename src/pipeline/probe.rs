@@ -1,6 +1,7 @@
 //! What is in an input, found out without decoding more than its first moments.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub enum Role {
 }
 
 /// What was found in an input.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     pub kind: Kind,
     /// Container and codecs in words.
@@ -47,14 +48,14 @@ pub struct Probe {
     pub sounds: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     Picture,
     Video,
     Sound,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Video {
     pub width: u32,
     pub height: u32,
@@ -66,7 +67,7 @@ pub struct Video {
     pub colour: Option<Colour>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audio {
     pub rate: u32,
     pub channels: u32,
@@ -170,6 +171,9 @@ pub fn probe_within(path: &Path, role: Role, most_pixels: u64) -> Result<Probe, 
     };
     if let Some(video) = probe.video {
         check_size(video.width, video.height, most_pixels).map_err(|f| f.file(path))?;
+    }
+    if let Some(audio) = probe.audio {
+        check_sound(audio).map_err(|f| f.file(path))?;
     }
     check_role(&probe, role).map_err(|kind| Failure::of(kind, path))?;
     Ok(probe)
@@ -285,6 +289,19 @@ fn check_size(width: u32, height: u32, most: u64) -> Result<(), Failure> {
     Err(failure.advice(format_args!(
         "Make it smaller, or allow it with --set max-pixels={}",
         u64::from(width) * u64::from(height)
+    )))
+}
+
+/// Refuses what no sound has: to resample it would take for ever, or more memory than there is.
+fn check_sound(audio: Audio) -> Result<(), Failure> {
+    const RATES: RangeInclusive<u32> = 1000..=1_536_000;
+    const MOST_CHANNELS: u32 = 256;
+    if RATES.contains(&audio.rate) && audio.channels <= MOST_CHANNELS {
+        return Ok(());
+    }
+    Err(Failure::new(FailureKind::InputDamaged).detail(format_args!(
+        "it claims {} channels of {} samples a second",
+        audio.channels, audio.rate
     )))
 }
 

@@ -47,12 +47,22 @@ pub struct LearnCounts {
     pub mouths: u64,
 }
 
+/// What `lipsync` knows of those who speak.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Speakers {
+    /// Of each pad `audio_N`, in the order of their numbers, the frames in which it moved a face.
+    pub frames: Vec<u64>,
+    /// The most faces in one frame.
+    pub most_faces: u64,
+}
+
 /// What a running pipeline has to say.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
     Phase(Phase),
     Counts(Counts),
     Learnt(LearnCounts),
+    Speakers(Speakers),
     Warning { message: String, source: String },
     Message(String),
 }
@@ -136,7 +146,10 @@ fn play(
                             counts = Some(*now);
                         }
                         // Each of its buffers is seen to move.
-                        Report::Learnt(_) | Report::Warning { .. } | Report::Message(_) => {}
+                        Report::Learnt(_)
+                        | Report::Speakers(_)
+                        | Report::Warning { .. }
+                        | Report::Message(_) => {}
                     }
                     report(item);
                 }

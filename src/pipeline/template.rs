@@ -21,8 +21,11 @@
 //!   for a parameter that may be left out.
 //!
 //! Both are checked when a template is loaded, for every parameter and whatever its value.
+//!
+//! A template can say something for each of several speakers: see [`each`].
 
 pub mod check;
+mod each;
 mod error;
 mod param;
 mod problem;
@@ -43,11 +46,12 @@ use quote::unquote;
 use scan::{Fault, Word};
 
 /// The templates in the binary: name and text.
-const BUILTIN: [(&str, &str); 14] = [
+const BUILTIN: [(&str, &str); 15] = [
     ("file", include_str!("../../pipelines/file.launch")),
     ("lossless", include_str!("../../pipelines/lossless.launch")),
     ("compare", include_str!("../../pipelines/compare.launch")),
     ("webm", include_str!("../../pipelines/webm.launch")),
+    ("dialogue", include_str!("../../pipelines/dialogue.launch")),
     ("preview", include_str!("../../pipelines/preview.launch")),
     ("stream", include_str!("../../pipelines/stream.launch")),
     ("learn", include_str!("../../pipelines/learn.launch")),
@@ -113,10 +117,16 @@ pub struct Template {
     title: String,
     about: String,
     params: Vec<Param>,
-    /// The text with comments blanked, so that offsets are those of the file.
+    /// As it was read.
+    source: String,
+    /// The text with comments blanked, so that lines are those of the file.
     text: String,
     words: Vec<Word>,
+    is_for_speakers: bool,
 }
+
+/// For how many speakers a template is read, where it says something for each.
+const USUAL_SPEAKERS: usize = 2;
 
 /// One word with its holes filled.
 pub(super) struct Filled {
@@ -281,6 +291,25 @@ impl Template {
 
     /// The template in `source`, which errors call `file`.
     pub fn parse(name: &str, file: &str, source: &str) -> Result<Self, TemplateError> {
+        Self::parse_for(name, file, source, USUAL_SPEAKERS)
+    }
+
+    /// Whether it says something for each of several speakers.
+    pub fn is_for_speakers(&self) -> bool {
+        self.is_for_speakers
+    }
+
+    /// The template for so many speakers, each with parameters of its own: `speech-0`, `speech-1`.
+    pub fn for_speakers(&self, speakers: usize) -> Result<Self, TemplateError> {
+        Self::parse_for(&self.name, &self.file, &self.source, speakers)
+    }
+
+    fn parse_for(
+        name: &str,
+        file: &str,
+        source: &str,
+        speakers: usize,
+    ) -> Result<Self, TemplateError> {
         let malformed = |fault: Fault| TemplateError::Malformed {
             place: place(file, source, fault.offset),
             reason: fault.reason,
@@ -291,16 +320,29 @@ impl Template {
             title: String::new(),
             about: String::new(),
             params: Vec::new(),
-            text: scan::blank_comments(source),
+            source: source.into(),
+            text: String::new(),
             words: Vec::new(),
+            is_for_speakers: false,
         };
-        template.read_header(source).map_err(malformed)?;
+        let each = template.read_header(source, speakers).map_err(malformed)?;
+        let text = scan::blank_comments(source);
+        let written = each::written_out(source, &text, speakers, &each);
+        (template.text, template.is_for_speakers) = written.map_err(malformed)?;
+        // From here on, places are those in the text that is written out.
+        let text = template.text.clone();
+        let malformed = |fault: Fault| TemplateError::Malformed {
+            place: place(file, &text, fault.offset),
+            reason: fault.reason,
+        };
         template.words = scan::words(&template.text).map_err(malformed)?;
-        template.check_holes().map_err(malformed)?;
+        template.check_holes(&each).map_err(malformed)?;
         Ok(template)
     }
 
-    fn read_header(&mut self, source: &str) -> Result<(), Fault> {
+    /// Gives the names of the parameters that each speaker has.
+    fn read_header(&mut self, source: &str, speakers: usize) -> Result<Vec<String>, Fault> {
+        let mut each = Vec::new();
         let mut offset = 0;
         for line in source.split_inclusive('\n') {
             let fault = |reason: String| Fault::new(offset, reason);
@@ -313,34 +355,50 @@ impl Template {
                     "about" if self.about.is_empty() => self.about = text.into(),
                     "about" => self.about = format!("{} {text}", self.about),
                     "param" => {
-                        let param = param::declaration(text).map_err(fault)?;
-                        if self.param(&param.name).is_some() {
-                            return Err(fault(format!(
-                                "parameter `{}` is declared twice",
-                                param.name
-                            )));
+                        let (param, is_each) = param::declaration(text).map_err(fault)?;
+                        let params = match is_each {
+                            true => (0..speakers).map(|n| param.of_speaker(n)).collect(),
+                            false => vec![param.clone()],
+                        };
+                        each.extend(is_each.then_some(param.name));
+                        for param in params {
+                            if self.param(&param.name).is_some() {
+                                return Err(fault(format!(
+                                    "parameter `{}` is declared twice",
+                                    param.name
+                                )));
+                            }
+                            self.params.push(param);
                         }
-                        self.params.push(param);
                     }
+                    // See `each`.
+                    "each" | "end" => {}
                     _ => {
                         return Err(fault(
-                            "after `#!` stands `title:`, `about:` or `param`".into(),
+                            "after `#!` stands `title:`, `about:`, `param`, `each speaker` or `end`"
+                                .into(),
                         ));
                     }
                 }
             }
             offset += line.len();
         }
-        Ok(())
+        Ok(each)
     }
 
     /// The rule of the module's head.
-    fn check_holes(&self) -> Result<(), Fault> {
+    fn check_holes(&self, each: &[String]) -> Result<(), Fault> {
         let mut used = Vec::new();
         for word in &self.words {
             let text = &self.text[word.range.clone()];
             for hole in scan::holes(text, word.range.start)? {
                 let fault = |reason: String| Fault::new(hole.range.start, reason);
+                if each.contains(&hole.name) {
+                    return Err(fault(format!(
+                        "`{}` is each speaker's: it stands between `#! each speaker` and `#! end`",
+                        hole.name
+                    )));
+                }
                 let Some(param) = self.param(&hole.name) else {
                     return Err(fault(format!(
                         "`{}` is not declared: add a line `#! param {}: ...`",

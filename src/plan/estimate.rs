@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::speakers::too_few;
 use super::{Look, Prepared, prepare, prepare_inputs};
 use crate::cancel::Cancel;
 use crate::error::Failure;
@@ -38,7 +39,11 @@ pub fn dry_run(job: &Job, cancel: &Cancel) -> Result<Plan, Failure> {
     }
     let sample = sample::sample(&job.face, prepared.face.duration, cancel)?;
     let mut plan = prepared.plan(job);
-    if sample.most_faces > 1 {
+    let speakers = job.dialogue.len();
+    if (sample.most_faces as usize) < speakers {
+        return Err(too_few(job, sample.most_faces.into()));
+    }
+    if sample.most_faces > 1 && speakers == 0 {
         let which = match (job.parameter("face-select"), job.parameter("face-index")) {
             (Some("index"), Some(number)) => format!("number {number} from the left"),
             (Some(which), _) => format!("the {which} one"),

@@ -363,6 +363,7 @@ mod tests {
             output: "o.mp4".into(),
             face: "f.mp4".into(),
             speech: "s.wav".into(),
+            dialogue: Vec::new(),
             attempts: 1,
             progress: None,
             outcome: Some(match failure {

@@ -139,7 +139,18 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
         }
         format!("{name:<9}{} ({})", input.file, parts.join(", "))
     };
-    let mut lines = vec![input("face", &plan.face), input("speech", &plan.speech)];
+    let mut lines = vec![input("face", &plan.face)];
+    match plan.speakers.is_empty() {
+        true => lines.push(input("speech", &plan.speech)),
+        false => lines.extend(plan.speakers.iter().map(|speaker| {
+            let number = speaker.who.parse::<u32>();
+            let who = match number {
+                Ok(number) => format!("number {number} from the left"),
+                Err(_) => speaker.who.clone(),
+            };
+            format!("{}, said by {who}", input("speech", &speaker.speech))
+        })),
+    }
     let length = match (plan.duration_s, plan.frames) {
         (Some(duration), Some(frames)) => format!("{duration:.2} s, {frames} frames"),
         (Some(duration), None) => format!("{duration:.2} s"),

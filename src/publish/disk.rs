@@ -20,13 +20,9 @@ pub fn output_failure(target: &Path, error: &io::Error) -> Failure {
     let folder = folder_of(target);
     match error.raw_os_error() {
         Some(libc::ENOSPC) => Failure::of(FailureKind::DiskFull, target),
-        // Room there may be plenty: these don't pass by themselves.
-        Some(libc::EDQUOT) => Failure::of(FailureKind::DiskFull, target)
-            .because("the quota of the disk is used up")
-            .advice("Remove files of yours, ask for more, or choose another disk"),
-        Some(libc::EFBIG) => Failure::of(FailureKind::DiskFull, target)
-            .because("the file is larger than its file system or `ulimit -f` allows")
-            .advice("Raise the limit, or choose another disk"),
+        // Room there may be plenty, and waiting for it changes nothing.
+        Some(libc::EDQUOT) => Failure::of(FailureKind::QuotaUsedUp, target),
+        Some(libc::EFBIG) => Failure::of(FailureKind::OutputTooLarge, target),
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => {
             Failure::of(FailureKind::OutputFolderReadOnly, folder)
         }
@@ -60,15 +56,9 @@ mod tests {
     fn errors_at_the_output_have_kinds() {
         let kind =
             |code| output_failure(Path::new("a/b"), &io::Error::from_raw_os_error(code)).kind;
-        for code in [libc::ENOSPC, libc::EDQUOT, libc::EFBIG] {
-            assert_eq!(kind(code), FailureKind::DiskFull);
-        }
-        let reason = |code| {
-            let failure = output_failure(Path::new("a/b"), &io::Error::from_raw_os_error(code));
-            failure.reason().to_owned()
-        };
-        assert!(reason(libc::EDQUOT).contains("quota"));
-        assert!(reason(libc::EFBIG).contains("ulimit -f"));
+        assert_eq!(kind(libc::ENOSPC), FailureKind::DiskFull);
+        assert_eq!(kind(libc::EDQUOT), FailureKind::QuotaUsedUp);
+        assert_eq!(kind(libc::EFBIG), FailureKind::OutputTooLarge);
         assert_eq!(kind(libc::EROFS), FailureKind::OutputFolderReadOnly);
         assert_eq!(kind(libc::ENOENT), FailureKind::OutputFolderMissing);
     }

@@ -11,6 +11,7 @@ use super::{Staged, free_space, remove_leftovers_of, wait_for_writers};
 use crate::digest;
 use crate::error::Failure;
 use crate::job::{Job, folder_of};
+use crate::reach::Named;
 use crate::stamp::Stamp;
 use crate::store::{Replace, Staging, Store};
 
@@ -53,6 +54,10 @@ impl Store for LocalStore {
     fn devices(&self, folder: &Path) -> Vec<u64> {
         let there = folder.ancestors().filter_map(|f| fs::metadata(f).ok());
         there.map(|metadata| metadata.dev()).collect()
+    }
+
+    fn named(&self, job: &Job) -> Option<Named> {
+        Named::by(job)
     }
 
     fn weights(&self, job: &Job) -> Vec<(PathBuf, Stamp)> {

@@ -74,7 +74,11 @@ fn row(root: &Path, job: &JobRow) -> maud::Markup {
                 @else { (output) }
                 @if let Some(sha256) = &job.sha256 { br; code { (sha256) } }
             }
-            td { (job.face.display()) br; (job.speech.display()) }
+            td {
+                (job.face.display()) br;
+                @if job.dialogue.is_empty() { (job.speech.display()) }
+                @for part in &job.dialogue { (part) br; }
+            }
             td {
                 b { (job.state.name()) }
                 @if let Some(error) = job.error() {

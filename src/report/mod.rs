@@ -13,6 +13,7 @@ use crate::cancel::Cancel;
 use crate::digest;
 use crate::error::{Failure, FailureKind};
 use crate::event::{BatchProgress, JobState};
+use crate::job::Part;
 use crate::journal::{JobRow, Journal};
 use crate::publish::{Staged, output_failure};
 
@@ -28,6 +29,9 @@ struct Entry<'a> {
     bytes: u64,
     face: &'a Path,
     speech: &'a Path,
+    /// Where several speak, who says what.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    dialogue: &'a [Part],
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_s: Option<f64>,
 }
@@ -67,6 +71,7 @@ fn manifest(root: &Path, jobs: &[JobRow]) -> Result<String, Failure> {
                 bytes: job.bytes?,
                 face: &job.face,
                 speech: &job.speech,
+                dialogue: &job.dialogue,
                 duration_s: job.outcome.as_ref().and_then(|o| o.duration_s),
             })
         })
@@ -129,6 +134,7 @@ mod tests {
             output: format!("/out/sub/{name}").into(),
             face: "/in/a & b.mp4".into(),
             speech: "/in/s.wav".into(),
+            dialogue: Vec::new(),
             attempts: 1,
             progress: None,
             outcome: Some(Outcome {

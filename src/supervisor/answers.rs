@@ -3,7 +3,7 @@
 use super::{Active, Announcement, PROGRESS_INTERVAL, Supervisor};
 use crate::event::{Body, Event, JobState, Phase};
 use crate::faces;
-use crate::journal::Change;
+use crate::journal::{Change, Lease};
 use crate::worker::protocol::{Answer, Order};
 
 /// So many warnings of one attempt are kept: a broken file can have one for each frame.
@@ -23,7 +23,7 @@ impl Supervisor<'_> {
         }
         match answer {
             Answer::Alive => {}
-            Answer::Event { event } => self.job_said(serial, event),
+            Answer::Event { lease, event } => self.job_said(serial, lease, event),
             Answer::Digested { digests } => {
                 for found in digests {
                     self.changes.push(Change::Digest {
@@ -34,30 +34,29 @@ impl Supervisor<'_> {
                 }
             }
             Answer::Made {
-                job,
+                lease,
                 made,
                 identity,
             } => {
                 let sha256 = made.sha256;
-                let Some(active) = self.in_worker(serial, job) else {
+                let Some(active) = self.in_worker(serial, lease) else {
                     return;
                 };
                 active.promised = Some(sha256.clone());
-                let lease = active.claim.lease();
                 self.changes.push(Change::Made {
                     lease,
                     sha256,
                     identity,
                 });
-                self.orders.push((serial, Order::Publish { job }));
+                self.orders.push((serial, Order::Publish { lease }));
             }
             Answer::Ended {
-                job,
+                lease,
                 outcome,
                 stamp,
             } => {
-                if self.in_worker(serial, job).is_some() {
-                    self.ended(job, outcome, stamp);
+                if self.in_worker(serial, lease).is_some() {
+                    self.ended(lease.job, outcome, stamp);
                 }
             }
             Answer::Probed { path, stamp, media } => {
@@ -69,6 +68,8 @@ impl Supervisor<'_> {
                     self.changes.push(Change::Media { path, stamp, media });
                 }
             }
+            // Nobody here asks for it.
+            Answer::Looked { .. } => {}
             Answer::Thumbnail { job, jpeg } => {
                 let lease = self.background_task.take().flatten();
                 if let Some((lease, jpeg)) = lease.zip(jpeg).filter(|(l, _)| l.job == job) {
@@ -78,14 +79,15 @@ impl Supervisor<'_> {
         }
     }
 
-    /// The job, if it is in that worker.
-    fn in_worker(&mut self, serial: u64, job: i64) -> Option<&mut Active> {
+    /// The attempt, if it is in that worker: one that is over may still be heard of while the next one
+    /// runs.
+    fn in_worker(&mut self, serial: u64, lease: Lease) -> Option<&mut Active> {
         self.jobs
-            .get_mut(&job)
-            .filter(|active| active.worker == serial)
+            .get_mut(&lease.job)
+            .filter(|active| active.worker == serial && active.claim.lease() == lease)
     }
 
-    fn job_said(&mut self, serial: u64, event: Event) {
+    fn job_said(&mut self, serial: u64, lease: Lease, event: Event) {
         // Every worker would say it.
         if let Body::Warning {
             message,
@@ -97,13 +99,11 @@ impl Supervisor<'_> {
             return;
         }
         let now = self.clock.now();
-        let Some((job, active)) = event
-            .job
-            .and_then(|job| Some((job, self.in_worker(serial, job)?)))
-        else {
+        let job = lease.job;
+        let is_of_it = event.job == Some(job);
+        let Some(active) = self.in_worker(serial, lease).filter(|_| is_of_it) else {
             return;
         };
-        let lease = active.claim.lease();
         match &event.body {
             Body::Progress(progress) => {
                 if progress.phase != active.progress.phase

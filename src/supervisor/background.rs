@@ -6,6 +6,7 @@ use super::{Stage, Supervisor};
 use crate::cancel::Shutdown;
 use crate::journal::Result;
 use crate::pipeline::probe::Role;
+use crate::reach::Named;
 use crate::worker::protocol::Order;
 
 /// How often jobs of dead controllers are looked for, and what is left to do is estimated anew.
@@ -24,7 +25,7 @@ impl Supervisor<'_> {
         {
             return;
         }
-        let serial = match self.background {
+        let serial = match self.background_that_reaches() {
             Some(serial) => serial,
             None => match self.hire(true) {
                 Some(serial) => serial,
@@ -35,6 +36,33 @@ impl Supervisor<'_> {
         if let Some((order, lease)) = self.background_tasks.pop_front() {
             self.background_task = Some(lease);
             self.orders.push((serial, order));
+        }
+    }
+
+    /// The worker for this, unless it was started before the next file was named.
+    fn background_that_reaches(&mut self) -> Option<u64> {
+        let serial = self.background?;
+        let worker = self.workers.get(&serial)?;
+        let (Order::Probe { path, .. } | Order::Thumbnail { path, .. }) =
+            &self.background_tasks.front()?.0
+        else {
+            return Some(serial);
+        };
+        let files = worker.confinement.files.as_ref();
+        if !worker.is_ready || files.is_none_or(|files| files.covers(&Named::file(path))) {
+            return Some(serial);
+        }
+        self.workers.remove(&serial);
+        self.hands.kill(serial);
+        self.hands.reap(serial);
+        self.background = None;
+        None
+    }
+
+    /// Notes the files of jobs that have come since.
+    pub(super) fn name_files(&mut self) {
+        for job in self.waiting.news() {
+            self.name_files_of(&job);
         }
     }
 
@@ -76,12 +104,14 @@ impl Supervisor<'_> {
         }
         let waiting = self.waiting.read(&*self.ledger, self.begun.batch);
         self.unless_it_passes(waiting)?;
+        self.name_files();
         if self.background_tasks.is_empty() {
             let mut unknown = Vec::new();
             for job in self.waiting.jobs() {
-                for (path, role) in [(&job.face, Role::Face), (&job.speech, Role::Speech)] {
+                let speeches = job.speeches().map(|path| (path, Role::Speech));
+                for (path, role) in speeches.chain([(job.face.as_path(), Role::Face)]) {
                     let background_task = Order::Probe {
-                        path: path.clone(),
+                        path: path.to_owned(),
                         role,
                     };
                     if !self.estimator.knows(path) && !unknown.contains(&background_task) {

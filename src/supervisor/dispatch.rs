@@ -8,13 +8,14 @@ use super::{Active, Cancellation, Supervisor};
 use crate::cancel::Shutdown;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Outcome, Progress};
-use crate::job::THREADS;
+use crate::job::{Job, THREADS};
 use crate::journal::{Claim, Result};
 use crate::pipeline::template::Template;
+use crate::reach::{Named, Reach};
 use crate::stamp::Stamp;
 use crate::supervisor::hands::Worker;
 use crate::supervisor::record::started;
-use crate::worker::limits::needs_network;
+use crate::worker::limits::{Confinement, needs_network};
 use crate::worker::protocol::Order;
 
 /// How soon a worker that could not be started is tried again; each time twice as late.
@@ -98,10 +99,11 @@ impl Supervisor<'_> {
             let is_idle = self.jobs.is_empty();
             let loaded = worker.weights.clone();
             let store = self.store.clone();
-            let no_network = worker.no_network;
+            let confinement = worker.confinement.clone();
             let is_unfit = |claim: &Claim| {
                 are_others(&loaded, &store.weights(&claim.spec))
-                    || no_network && needs_network(&claim.spec)
+                    || confinement.no_network && needs_network(&claim.spec)
+                    || !reaches(&confinement, store.named(&claim.spec).as_ref())
             };
             let fits = |claim: &Claim| {
                 (is_empty || !claim.alone && !claim.solo)
@@ -124,11 +126,12 @@ impl Supervisor<'_> {
             }
             let is_unfit = is_unfit(&claim);
             self.options.limits.no_network &= !needs_network(&claim.spec);
+            self.name_files_of(&claim.spec);
             self.held = Some(claim);
             if !is_unfit {
                 break;
             }
-            // It would go on with the weights in its memory, or without a network.
+            // It would go on with the weights in its memory, without a network, or without its files.
             if let Some(worker) = self.workers.get_mut(&serial) {
                 worker.is_retired = true;
             }
@@ -175,17 +178,34 @@ impl Supervisor<'_> {
             return None;
         }
         let limits = self.options.limits;
+        let confinement = Confinement {
+            memory: limits.memory,
+            no_network: limits.no_network,
+            files: limits.own_files.then(|| Reach::of(&self.named)),
+        };
         let serial = self.next_serial;
         self.next_serial += 1;
-        match self.hands.hire(serial, is_background, limits) {
+        match self.hands.hire(serial, is_background, &confinement) {
             Ok(pid) => {
-                self.workers.insert(serial, Worker::new(pid, limits, now));
+                self.workers
+                    .insert(serial, Worker::new(pid, confinement, now));
                 Some(serial)
             }
             Err(error) => {
                 self.hire_failed(error.to_string());
                 None
             }
+        }
+    }
+
+    /// The next worker is to reach what the job names; all that there is where that can be anything.
+    pub(super) fn name_files_of(&mut self, job: &Job) {
+        match self.store.named(job) {
+            Some(mut named) => {
+                named.add_folder(self.ledger.folder());
+                self.named.extend(named);
+            }
+            None => self.options.limits.own_files = false,
         }
     }
 
@@ -199,8 +219,7 @@ impl Supervisor<'_> {
     fn start(&mut self, serial: u64, mut claim: Claim) {
         claim.may_replace_own(&*self.store);
         if self.jobs.contains_key(&claim.job) {
-            // An attempt whose lease was lost is still in its worker, and answers name the job alone:
-            // they would be taken for this attempt's.
+            // An attempt whose lease was lost is still in its worker, at work on the same output.
             self.kill_for(claim.job, &Failure::new(FailureKind::Terminated));
         }
         let Some(worker) = self.workers.get_mut(&serial) else {
@@ -248,7 +267,7 @@ impl Supervisor<'_> {
             }
         }
         let order = Order::Run {
-            job,
+            lease: claim.lease(),
             spec: Box::new(spec),
             face_digest,
             speech_digest,
@@ -281,6 +300,15 @@ impl Supervisor<'_> {
         let failure = Failure::new(FailureKind::Terminated);
         let outcome = Outcome::of_failure(&failure, &active.progress);
         self.not_done(active.claim.job, &active, outcome, None, false);
+    }
+}
+
+/// Whether a worker reaches all that a job names.
+fn reaches(confinement: &Confinement, named: Option<&Named>) -> bool {
+    match (&confinement.files, named) {
+        (None, _) => true,
+        (Some(reach), Some(named)) => reach.covers(named),
+        (Some(_), None) => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! How long the rest will take, from what has been measured so far.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::job::{EndMode, Job, LoopMode};
 use crate::journal::Media;
@@ -33,7 +33,7 @@ impl Estimator {
     }
 
     /// Whether the file is known, or was asked about.
-    pub fn knows(&self, path: &PathBuf) -> bool {
+    pub fn knows(&self, path: &Path) -> bool {
         self.media.contains_key(path) || self.asked.contains(path)
     }
 
@@ -55,8 +55,12 @@ impl Estimator {
     /// What the job would take in its pipeline, on an ordinary machine.
     fn prediction(&self, job: &Job) -> Option<f64> {
         let face = self.media.get(&job.face)?;
-        let speech = self.media.get(&job.speech)?;
-        let duration = match (job.end_mode, face.duration_s, speech.duration_s) {
+        let mut speech = Some(0.0);
+        for file in job.speeches() {
+            let duration = self.media.get(file)?.duration_s;
+            speech = speech.zip(duration).map(|(a, b): (f64, f64)| a.max(b));
+        }
+        let duration = match (job.end_mode, face.duration_s, speech) {
             (EndMode::Video, face, _) => face?,
             (_, Some(face), Some(speech))
                 if job.end_mode == EndMode::Shortest || job.loop_mode == Some(LoopMode::None) =>

@@ -10,7 +10,11 @@ impl Supervisor<'_> {
     /// a second start.
     pub(super) fn last_word(&mut self) -> Result<Option<Summary>> {
         if self.changes.is_empty() {
-            self.count()?;
+            if !self.count()? {
+                // Nobody knows whether there is more.
+                self.flush()?;
+                return Ok(None);
+            }
             if self.is_more_to_do() {
                 self.stage = Stage::Working;
                 return Ok(None);
@@ -23,7 +27,9 @@ impl Supervisor<'_> {
             return Ok(None);
         }
         // It may have taken long to write.
-        self.count()?;
+        if !self.count()? {
+            return Ok(None);
+        }
         if self.is_more_to_do() {
             self.stage = Stage::Working;
             return Ok(None);
@@ -47,7 +53,6 @@ impl Supervisor<'_> {
             return Ok(true);
         }
         // Jobs that another controller works on are waited for: they may come back.
-        self.count()?;
-        Ok(self.counts.open() == 0)
+        Ok(self.count()? && self.counts.open() == 0)
     }
 }

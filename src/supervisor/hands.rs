@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::journal::{Lease, Result};
 use crate::stamp::Stamp;
-use crate::worker::limits::Limits;
+use crate::worker::limits::Confinement;
 use crate::worker::protocol::{Answer, Order};
 
 /// What comes in from workers, and from those who read whole files.
@@ -47,7 +47,12 @@ pub struct Exit {
 /// no two ever share.
 pub trait Hands {
     /// Starts a worker; gives its process id. It says [`Answer::Alive`] when it can be given work.
-    fn hire(&mut self, worker: u64, is_background: bool, limits: Limits) -> std::io::Result<u32>;
+    fn hire(
+        &mut self,
+        worker: u64,
+        is_background: bool,
+        confinement: &Confinement,
+    ) -> std::io::Result<u32>;
 
     /// Gives an order; that the worker is dead is heard of by itself.
     fn order(&mut self, worker: u64, order: &Order);
@@ -71,8 +76,8 @@ pub trait Hands {
 /// What a supervisor knows of a worker.
 pub(super) struct Worker {
     pub pid: u32,
-    /// It can't reach the network.
-    pub no_network: bool,
+    /// What it may not do.
+    pub confinement: Confinement,
     pub last_heard: Instant,
     /// It has said its first word.
     pub is_ready: bool,
@@ -87,10 +92,10 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub fn new(pid: u32, limits: Limits, now: Instant) -> Self {
+    pub fn new(pid: u32, confinement: Confinement, now: Instant) -> Self {
         Self {
             pid,
-            no_network: limits.no_network,
+            confinement,
             last_heard: now,
             is_ready: false,
             weights: HashMap::new(),

@@ -38,6 +38,7 @@ use crate::cancel::Stop;
 use crate::clock::Clock;
 use crate::event::{BatchProgress, Event, Progress};
 use crate::journal::{Begun, Change, Claim, Counts, Lease, Ledger, Result};
+use crate::reach::Named;
 use crate::store::Store;
 use crate::worker::limits::Limits;
 use crate::worker::protocol::Order;
@@ -146,6 +147,8 @@ pub struct Supervisor<'a> {
     /// The ledger may have entered a claim of which nobody heard.
     is_to_reconcile: bool,
     said_finishing: bool,
+    /// The files that the jobs name, as far as they are known.
+    named: Named,
     /// What workers have said of the cache of faces.
     said_of_faces: HashSet<String>,
     last_batch: Option<Instant>,
@@ -203,6 +206,7 @@ impl<'a> Supervisor<'a> {
             journal_fails_since: None,
             is_to_reconcile: false,
             said_finishing: false,
+            named: Named::default(),
             said_of_faces: HashSet::new(),
             last_batch: None,
             last_cancellations: now,
@@ -227,6 +231,7 @@ impl<'a> Supervisor<'a> {
         }
         self.counts = self.ledger.counts(self.begun.batch)?;
         self.waiting.read(&*self.ledger, self.begun.batch)?;
+        self.name_files();
         self.remember_disks();
         Ok(())
     }

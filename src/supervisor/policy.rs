@@ -39,8 +39,8 @@ pub fn after_failure(
     is_full: bool,
 ) -> Next {
     if kind == FailureKind::DiskFull && is_full {
-        // The disk's fault, not the job's; it goes on when somebody makes room. Where there is room, a
-        // quota, a limit or the file's own size is in the way, and waiting changes nothing.
+        // The disk's fault, not the job's; it goes on when somebody makes room. Where there is room, the
+        // file's own size is in the way, and waiting changes nothing.
         return Next::Retry {
             after: FIRST_PAUSE * 5,
             counts: false,
@@ -64,6 +64,8 @@ fn may_pass(kind: FailureKind) -> bool {
         | FailureKind::OutputFolderMissing
         | FailureKind::OutputFolderReadOnly
         | FailureKind::DiskFull
+        // Other jobs may be done, and somebody may tidy up: but not for ever.
+        | FailureKind::QuotaUsedUp
         | FailureKind::OutputWrong
         | FailureKind::Stuck
         | FailureKind::WorkerDied => true,
@@ -78,6 +80,7 @@ fn may_pass(kind: FailureKind) -> bool {
         | FailureKind::NoSoundTrack
         | FailureKind::NoPicture
         | FailureKind::NoFace
+        | FailureKind::NoSpeaker
         | FailureKind::InputTooLarge
         | FailureKind::FormatUnsupported
         | FailureKind::MediaOdd
@@ -86,6 +89,7 @@ fn may_pass(kind: FailureKind) -> bool {
         | FailureKind::ModelShape
         | FailureKind::LibraryMissing
         | FailureKind::FaceFile
+        | FailureKind::OutputTooLarge
         | FailureKind::OutputIsInput
         | FailureKind::OutputExists
         | FailureKind::TemplateInvalid
@@ -140,6 +144,7 @@ mod tests {
             FailureKind::InputDamaged,
             FailureKind::NoFace,
             FailureKind::OutputExists,
+            FailureKind::OutputTooLarge,
             FailureKind::LibraryMissing,
         ] {
             assert_eq!(
@@ -171,10 +176,19 @@ mod tests {
         const GIGABYTE: u64 = 1 << 30;
         assert!(is_full(Some(8 << 10), 0));
         assert!(is_full(Some(GIGABYTE), 2 * GIGABYTE));
-        assert!(!is_full(Some(GIGABYTE), 500_000_000), "a quota, or a limit");
+        assert!(!is_full(Some(GIGABYTE), 500_000_000));
         assert!(!is_full(None, GIGABYTE), "nobody knows");
         let next = |attempt| after_failure(FailureKind::DiskFull, attempt, 3, 0, false);
         assert!(matches!(next(2), Next::Retry { counts: true, .. }));
         assert_eq!(next(3), Next::GiveUp);
+    }
+
+    #[test]
+    fn a_quota_is_no_full_disk_and_is_not_waited_for() {
+        let next =
+            |attempt, is_full| after_failure(FailureKind::QuotaUsedUp, attempt, 3, 0, is_full);
+        assert!(matches!(next(2, false), Next::Retry { counts: true, .. }));
+        assert!(matches!(next(2, true), Next::Retry { counts: true, .. }));
+        assert_eq!(next(3, true), Next::GiveUp);
     }
 }

@@ -8,12 +8,15 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use super::hands::{Aside, Exit, Hands, Input};
 use super::memory;
 use crate::journal;
 use crate::store::Store;
-use crate::worker::limits::Limits;
+use crate::worker::limits::Confinement;
 use crate::worker::protocol::{Answer, Order};
+use crate::worker::start;
 
 /// Lines that are kept of what a worker writes to standard error.
 const LAST_WORDS: usize = 20;
@@ -57,26 +60,22 @@ impl Processes {
 }
 
 impl Hands for Processes {
-    fn hire(&mut self, worker: u64, is_background: bool, limits: Limits) -> std::io::Result<u32> {
-        // The file may have been replaced by a newer version since: the one that runs is still there.
-        let own = std::env::current_exe().ok().filter(|path| path.exists());
-        let mut command = Command::new(own.unwrap_or_else(|| "/proc/self/exe".into()));
-        command.arg("worker");
-        if is_background {
-            command.arg("--background");
+    fn hire(
+        &mut self,
+        worker: u64,
+        is_background: bool,
+        confinement: &Confinement,
+    ) -> std::io::Result<u32> {
+        let pid = self.start(worker, start::command(is_background))?;
+        if let Some(process) = self.workers.get_mut(&worker) {
+            process.say(confinement);
         }
-        if let Some(bytes) = limits.memory {
-            command.arg("--memory").arg(bytes.to_string());
-        }
-        if limits.no_network {
-            command.arg("--no-network");
-        }
-        self.start(worker, command)
+        Ok(pid)
     }
 
     fn order(&mut self, worker: u64, order: &Order) {
         if let Some(process) = self.workers.get_mut(&worker) {
-            process.order(order);
+            process.say(order);
         }
     }
 
@@ -186,9 +185,9 @@ impl Process {
         })
     }
 
-    /// Gives an order; that the worker is dead is noticed elsewhere.
-    fn order(&mut self, order: &Order) {
-        let (Some(orders), Ok(mut line)) = (&mut self.orders, serde_json::to_vec(order)) else {
+    /// Says what it may do, or what it is to do; that the worker is dead is noticed elsewhere.
+    fn say(&mut self, line: &impl Serialize) {
+        let (Some(orders), Ok(mut line)) = (&mut self.orders, serde_json::to_vec(line)) else {
             return;
         };
         line.push(b'\n');

@@ -148,13 +148,14 @@ impl Supervisor<'_> {
             let Some(active) = self.jobs.get_mut(&lease.job).filter(is_here) else {
                 continue;
             };
-            let (job, serial) = (lease.job, active.worker);
+            let serial = active.worker;
             active.cancelled = Some((self.clock.now(), Cancellation::Lost));
             self.orders
-                .retain(|(_, order)| *order != Order::Publish { job });
-            self.orders.push((serial, Order::Cancel { job }));
+                .retain(|(_, order)| *order != Order::Publish { lease: *lease });
+            self.orders.push((serial, Order::Cancel { lease: *lease }));
             self.warn(format!(
-                "Another controller has job {job} now; it is given up here"
+                "Another controller has job {} now; it is given up here",
+                lease.job
             ));
         }
     }
@@ -196,12 +197,14 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    pub(super) fn count(&mut self) -> Result<()> {
+    /// Counts the jobs anew; says whether the journal could be asked.
+    pub(super) fn count(&mut self) -> Result<bool> {
         let counts = self.ledger.counts(self.begun.batch);
-        if let Some(counts) = self.unless_it_passes(counts)? {
-            self.counts = counts;
-        }
-        Ok(())
+        let Some(counts) = self.unless_it_passes(counts)? else {
+            return Ok(false);
+        };
+        self.counts = counts;
+        Ok(true)
     }
 
     /// What the journal gave; nothing while it fails of a cause that passes.
@@ -221,7 +224,7 @@ pub(super) fn started(claim: &Claim, worker: u32) -> Event {
     let spec = &claim.spec;
     let start = JobStart {
         face: display(&spec.face),
-        speech: display(&spec.speech),
+        speech: spec.says(),
         output: spec.output.as_deref().map(display),
         attempt: claim.attempt,
         worker,

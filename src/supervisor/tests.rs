@@ -2,13 +2,14 @@
 
 use tempfile::TempDir;
 
+use super::simulation::ledger::{Unreliable, Weather};
 use super::*;
 use crate::clock::SystemClock;
 use crate::event::{Body, JobState, Outcome, Phase};
 use crate::journal::contract::ClaimOne;
 use crate::journal::{Journal, Planned, Start};
 use crate::publish::LocalStore;
-use crate::worker::limits::Limits;
+use crate::worker::limits::{Confinement, Limits};
 use crate::worker::protocol::Answer;
 
 /// Workers that do nothing.
@@ -16,7 +17,7 @@ use crate::worker::protocol::Answer;
 struct Idle;
 
 impl Hands for Idle {
-    fn hire(&mut self, _: u64, _: bool, _: Limits) -> std::io::Result<u32> {
+    fn hire(&mut self, _: u64, _: bool, _: &Confinement) -> std::io::Result<u32> {
         Ok(1)
     }
 
@@ -41,6 +42,17 @@ impl Hands for Idle {
 
     fn next(&mut self, _: Duration) -> Option<Input> {
         None
+    }
+}
+
+fn options() -> Options {
+    Options {
+        workers: 1,
+        jobs_per_worker: 1,
+        attempts: 3,
+        min_free: 0,
+        threads: None,
+        limits: Limits::default(),
     }
 }
 
@@ -83,39 +95,33 @@ impl Shop {
         }
     }
 
-    fn with(&self, test: impl FnOnce(&mut Supervisor<'_>, i64)) {
-        let options = Options {
-            workers: 1,
-            jobs_per_worker: 1,
-            attempts: 3,
-            min_free: 0,
-            threads: None,
-            limits: Limits::default(),
-        };
+    fn with(&self, test: impl FnOnce(&mut Supervisor<'_>, Lease)) {
         let seams = Seams {
             ledger: self.journal.clone(),
             store: Rc::new(LocalStore),
             hands: Box::new(Idle),
             clock: Rc::new(SystemClock),
         };
-        let mut supervisor = Supervisor::new(seams, self.begun, options, Stop::default(), |_| {});
+        let mut supervisor = Supervisor::new(seams, self.begun, options(), Stop::default(), |_| {});
         let now = supervisor.clock.now();
-        let mut worker = Worker::new(7, Limits::default(), now);
+        let mut worker = Worker::new(7, Confinement::default(), now);
         worker.is_ready = true;
         let claim = self.journal.claim(self.begun.batch, 7).unwrap().unwrap();
-        let job = claim.job;
-        worker.jobs.push(job);
+        let lease = claim.lease();
+        worker.jobs.push(lease.job);
         supervisor.workers.insert(WORKER, worker);
-        supervisor.jobs.insert(job, Active::new(claim, WORKER, now));
-        test(&mut supervisor, job);
+        supervisor
+            .jobs
+            .insert(lease.job, Active::new(claim, WORKER, now));
+        test(&mut supervisor, lease);
     }
 }
 
 const WORKER: u64 = 5;
 
-fn ended(job: i64) -> Answer {
+fn ended(lease: Lease) -> Answer {
     Answer::Ended {
-        job,
+        lease,
         outcome: Outcome::nothing(JobState::Done, &Progress::default()),
         stamp: None,
     }
@@ -124,25 +130,36 @@ fn ended(job: i64) -> Answer {
 #[test]
 fn answers_of_a_worker_that_was_killed_come_too_late() {
     let shop = Shop::new();
-    shop.with(|supervisor, job| {
+    shop.with(|supervisor, lease| {
         // One is gone altogether, the other works on something else by now.
-        supervisor.answered(WORKER - 1, ended(job));
-        let other = Worker::new(8, Limits::default(), supervisor.clock.now());
+        supervisor.answered(WORKER - 1, ended(lease));
+        let other = Worker::new(8, Confinement::default(), supervisor.clock.now());
         supervisor.workers.insert(WORKER + 1, other);
-        supervisor.answered(WORKER + 1, ended(job));
+        supervisor.answered(WORKER + 1, ended(lease));
         let sha256 = "ab".to_owned();
         let made = crate::worker::Made { sha256 };
         supervisor.answered(
             WORKER + 1,
             Answer::Made {
-                job,
+                lease,
                 made,
                 identity: None,
             },
         );
-        assert!(supervisor.jobs.contains_key(&job));
+        // Or it is the same worker, and speaks of an attempt that is over.
+        let earlier = Lease {
+            epoch: lease.epoch - 1,
+            ..lease
+        };
+        supervisor.answered(WORKER, ended(earlier));
+        let said = Answer::Event {
+            lease: earlier,
+            event: Event::of_job(lease.job, Body::from(JobState::Finishing)),
+        };
+        supervisor.answered(WORKER, said);
+        assert!(supervisor.jobs.contains_key(&lease.job));
         assert!(supervisor.changes.is_empty() && supervisor.orders.is_empty());
-        supervisor.answered(WORKER, ended(job));
+        supervisor.answered(WORKER, ended(lease));
         assert!(supervisor.jobs.is_empty());
         supervisor.flush().unwrap();
     });
@@ -150,10 +167,39 @@ fn answers_of_a_worker_that_was_killed_come_too_late() {
 }
 
 #[test]
+fn a_batch_does_not_end_while_nobody_can_say_whether_there_is_more() {
+    let shop = Shop::new();
+    let weather = Rc::new(Weather::default());
+    let mut journal = Journal::open(shop.journal.folder()).unwrap();
+    journal.sign_in().unwrap();
+    let seams = Seams {
+        ledger: Rc::new(Unreliable {
+            inner: journal,
+            weather: weather.clone(),
+        }),
+        store: Rc::new(LocalStore),
+        hands: Box::new(Idle),
+        clock: Rc::new(SystemClock),
+    };
+    let mut supervisor = Supervisor::new(seams, shop.begun, options(), Stop::default(), |_| {});
+    // As after the last job: another start puts one back, and then the journal fails.
+    supervisor.stage = Stage::LastWord;
+    weather.is_out.set(true);
+    for _ in 0..3 {
+        assert!(supervisor.step().unwrap().is_none());
+    }
+    weather.is_out.set(false);
+    for _ in 0..3 {
+        assert!(supervisor.step().unwrap().is_none());
+    }
+    assert_eq!(supervisor.stage, Stage::Working);
+}
+
+#[test]
 fn memory_does_not_grow_while_the_journal_fails() {
     let shop = Shop::new();
     shop.journal.hurry();
-    shop.with(|supervisor, job| {
+    shop.with(|supervisor, lease| {
         // Somebody writes for longer than anyone waits.
         let other = rusqlite::Connection::open(shop.journal.folder().join("journal.db")).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -163,9 +209,9 @@ fn memory_does_not_grow_while_the_journal_fails() {
                 phase: Phase::Running,
                 ..Progress::default()
             };
-            let event = Event::of_job(job, Body::from(progress));
-            supervisor.jobs.get_mut(&job).unwrap().kept -= PROGRESS_INTERVAL;
-            supervisor.answered(WORKER, Answer::Event { event });
+            let event = Event::of_job(lease.job, Body::from(progress));
+            supervisor.jobs.get_mut(&lease.job).unwrap().kept -= PROGRESS_INTERVAL;
+            supervisor.answered(WORKER, Answer::Event { lease, event });
             supervisor.flush().unwrap();
         }
         assert!(supervisor.paused.is_some() && supervisor.announcements.is_empty());
@@ -184,14 +230,14 @@ fn memory_does_not_grow_while_the_journal_fails() {
 #[test]
 fn memory_does_not_grow_with_what_a_job_warns_of() {
     let shop = Shop::new();
-    shop.with(|supervisor, job| {
+    shop.with(|supervisor, lease| {
         for _ in 0..1000 {
             let warning = Body::Warning {
                 message: "a frame is broken".into(),
                 source: None,
             };
-            let event = Event::of_job(job, warning);
-            supervisor.answered(WORKER, Answer::Event { event });
+            let event = Event::of_job(lease.job, warning);
+            supervisor.answered(WORKER, Answer::Event { lease, event });
         }
         let kept = supervisor.changes.len();
         assert!(kept <= 50, "{kept}");

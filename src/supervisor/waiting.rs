@@ -11,6 +11,8 @@ pub struct Waiting {
     /// In their order.
     order: Vec<Lease>,
     known: HashMap<Lease, Job>,
+    /// Not looked at yet.
+    news: Vec<Lease>,
 }
 
 impl Waiting {
@@ -22,7 +24,10 @@ impl Waiting {
             let job = match self.known.remove(lease) {
                 Some(job) => Some(job),
                 // It may have been taken in this moment.
-                None => journal.spec(*lease)?,
+                None => {
+                    self.news.push(*lease);
+                    journal.spec(*lease)?
+                }
             };
             known.extend(job.map(|job| (*lease, job)));
         }
@@ -33,6 +38,13 @@ impl Waiting {
 
     pub fn jobs(&self) -> impl Iterator<Item = &Job> {
         self.order.iter().filter_map(|lease| self.known.get(lease))
+    }
+
+    /// Those that were not there when this was asked before.
+    pub fn news(&mut self) -> Vec<Job> {
+        let news = std::mem::take(&mut self.news).into_iter();
+        news.filter_map(|lease| self.known.get(&lease).cloned())
+            .collect()
     }
 
     pub fn len(&self) -> usize {

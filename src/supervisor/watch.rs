@@ -94,7 +94,8 @@ impl Supervisor<'_> {
         };
         if active.cancelled.is_none() {
             active.cancelled = Some((now, why));
-            self.orders.push((active.worker, Order::Cancel { job }));
+            let lease = active.claim.lease();
+            self.orders.push((active.worker, Order::Cancel { lease }));
         }
     }
 

@@ -15,9 +15,9 @@ use crate::pipeline::classify::Files;
 use crate::pipeline::flow::Tail;
 use crate::pipeline::mp4;
 use crate::pipeline::reading;
-use crate::pipeline::runner::{self, Counts, Report, Watch};
+use crate::pipeline::runner::{self, Counts, Report, Speakers, Watch};
 use crate::pipeline::verify::{self, Expected};
-use crate::plan::{Prepared, estimate, prepare, template_failure};
+use crate::plan::{Prepared, estimate, prepare, speakers, template_failure};
 use crate::publish;
 use crate::secret;
 use crate::store::{Replace, Staging};
@@ -32,6 +32,7 @@ pub(super) struct Attempt<'a> {
     urls: Vec<String>,
     state: Option<JobState>,
     pub(super) tracker: Tracker,
+    speakers: Speakers,
 }
 
 impl<'a> Attempt<'a> {
@@ -47,6 +48,7 @@ impl<'a> Attempt<'a> {
             urls,
             state: None,
             tracker: Tracker::new(begin),
+            speakers: Speakers::default(),
         }
     }
 
@@ -125,7 +127,7 @@ impl<'a> Attempt<'a> {
             .map_err(|e| template_failure(&e))?;
         let files = Files {
             face: job.face.clone(),
-            speech: job.speech.clone(),
+            speeches: job.speeches().map(Path::to_owned).collect(),
             output: job.output.clone(),
             model: values.get("model").map(Into::into),
         };
@@ -152,6 +154,7 @@ impl<'a> Attempt<'a> {
             return Err(Failure::of(FailureKind::InputDamaged, &job.face)
                 .detail("not one frame came out of it"));
         }
+        speakers::check(job, &self.speakers)?;
         if counts.frames_without_face == counts.frames {
             return Err(Failure::of(FailureKind::NoFace, &job.face));
         }
@@ -177,8 +180,8 @@ impl<'a> Attempt<'a> {
             return Ok(());
         }
         let (file, kind) = match prepared.limit {
-            Limit::Face => (&job.face, reading::Kind::Video),
-            Limit::Speech => (&job.speech, reading::Kind::Audio),
+            Limit::Face => (job.face.as_path(), reading::Kind::Video),
+            Limit::Speech => (prepared.longest_speech(job), reading::Kind::Audio),
         };
         let reading = reading::times(file, &Watch::of(job), self.cancel)?;
         match lengths::judge(promised, position, frame, &reading, kind) {
@@ -208,6 +211,7 @@ impl<'a> Attempt<'a> {
                 source: Some(source),
             }),
             Report::Message(message) => self.send(Body::Message { message }),
+            Report::Speakers(speakers) => self.speakers = speakers,
             // Of another pipeline: see `learn_face`.
             Report::Learnt(_) => {}
         }

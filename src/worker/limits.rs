@@ -7,27 +7,55 @@ use landlock::{
     RulesetStatus,
 };
 
+use serde::{Deserialize, Serialize};
+
+use crate::faces;
 use crate::job::Job;
+use crate::reach::{Reach, is_of_files};
 
 /// Memory that a worker has in any case.
 const LEAST: u64 = 4 << 30;
-/// Templates of ours that read and write files only.
-const OF_FILES: [&str; 5] = ["file", "webm", "lossless", "compare", "learn"];
 
-/// The limits of a worker process.
+/// What the workers of a batch may not do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
+    /// Bytes of memory that each may ask for; without, as many as there are.
+    pub memory: Option<u64>,
+    /// They can't reach the network.
+    pub no_network: bool,
+    /// They reach only files that the jobs name.
+    pub own_files: bool,
+}
+
+/// The limits of one worker process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confinement {
     /// Bytes of memory that it may ask for; without, as many as there are.
     pub memory: Option<u64>,
     /// It can't reach the network, where the kernel knows how (Landlock, since Linux 6.7).
     pub no_network: bool,
+    /// The files that it reaches; without, all that its user may.
+    pub files: Option<Reach>,
 }
 
-impl Limits {
+impl Confinement {
     /// Puts this process under them. Before it has threads: each has a network of its own to lose.
     pub fn apply(&self) -> io::Result<()> {
         if let Some(bytes) = self.memory {
             limit_memory(bytes)?;
+        }
+        if let Some(files) = &self.files {
+            if let Some(folder) = faces::folder() {
+                // It could not be made afterwards. What is wrong with it is said when it is used.
+                let _ = faces::make_folder(&folder);
+            }
+            match files.restrict(faces::folder().as_deref()) {
+                Ok(RulesetStatus::NotEnforced) => {
+                    tracing::debug!("this kernel can't keep a worker from files");
+                }
+                Ok(_) => {}
+                Err(error) => return Err(io::Error::other(error)),
+            }
         }
         if self.no_network {
             match without_network() {
@@ -80,10 +108,9 @@ pub fn usual_memory() -> u64 {
     (total / 4 * 3).max(LEAST)
 }
 
-/// Whether the job may have to reach the network: a template of somebody else's may do anything, and an
-/// address says so.
+/// Whether the job may have to reach the network, as its template or an address says.
 pub fn needs_network(job: &Job) -> bool {
-    !OF_FILES.contains(&job.template.as_str())
+    !is_of_files(job)
         || job
             .parameters
             .iter()

@@ -4,8 +4,10 @@ mod attempt;
 mod learning;
 mod lengths;
 pub mod limits;
+pub mod look;
 pub mod process;
 pub mod protocol;
+pub mod start;
 mod tracker;
 
 pub(crate) use learning::paints;

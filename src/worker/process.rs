@@ -12,17 +12,18 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::HEARTBEAT;
-use super::limits::Limits;
+use super::limits::Confinement;
+use super::look;
 use super::protocol::{Answer, Digest, Order};
 use anyhow::Context;
 
-use crate::batch::identity::Identifier;
+use crate::batch::identity::{Identifier, digest_of_speeches};
 use crate::cancel::Cancel;
 use crate::digest;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event};
 use crate::job::Job;
-use crate::journal::Media;
+use crate::journal::{Lease, Media};
 use crate::pipeline::{probe, thumbnail};
 use crate::stamp::Stamp;
 
@@ -66,17 +67,22 @@ struct Running {
     publish: mpsc::Sender<()>,
 }
 
-/// Serves the supervisor until it closes standard input.
-pub fn serve(is_background: bool, limits: Limits) -> anyhow::Result<ExitCode> {
-    // One that can't be limited is not started: it would be trusted for what it isn't.
-    limits.apply().context("the limits of the worker")?;
-    let answers = Answers::take_stdout()?;
+/// Serves the supervisor until it closes standard input. The first line there says what may not be done.
+pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
     die_with_parent();
+    // When memory runs out, a worker is to die and not its supervisor.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+    let mut first = String::new();
+    std::io::stdin().lock().read_line(&mut first)?;
+    let confinement: Confinement =
+        serde_json::from_str(&first).context("the first line is not what a worker may do")?;
+    // One that can't be limited is not started: it would be trusted for what it isn't. Threads that were
+    // there before would not be.
+    confinement.apply().context("the limits of the worker")?;
+    let answers = Answers::take_stdout()?;
     // A service manager sends them to all processes of a group; what becomes of the jobs is for the
     // supervisor to say.
     crate::cancel::disregard_requests()?;
-    // When memory runs out, a worker is to die and not its supervisor.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
     if is_background {
         // SAFETY: the call has no preconditions; that it fails does no harm.
         unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, BACKGROUND) };
@@ -91,7 +97,7 @@ pub fn serve(is_background: bool, limits: Limits) -> anyhow::Result<ExitCode> {
                 std::thread::sleep(HEARTBEAT);
             }
         })?;
-    let jobs: Arc<Mutex<HashMap<i64, Running>>> = Arc::default();
+    let jobs: Arc<Mutex<HashMap<Lease, Running>>> = Arc::default();
     let mut is_paused = false;
     for line in std::io::stdin().lock().lines() {
         let Ok(order) = serde_json::from_str::<Order>(&line?) else {
@@ -101,7 +107,7 @@ pub fn serve(is_background: bool, limits: Limits) -> anyhow::Result<ExitCode> {
         let mut running = jobs.lock().unwrap_or_else(|e| e.into_inner());
         match order {
             Order::Run {
-                job,
+                lease,
                 spec,
                 face_digest,
                 speech_digest,
@@ -111,14 +117,14 @@ pub fn serve(is_background: bool, limits: Limits) -> anyhow::Result<ExitCode> {
                 cancel.pause(is_paused);
                 let (publish, may_publish) = mpsc::channel();
                 running.insert(
-                    job,
+                    lease,
                     Running {
                         cancel: cancel.clone(),
                         publish,
                     },
                 );
                 let task = Task {
-                    job,
+                    lease,
                     spec: *spec,
                     known: [face_digest, speech_digest],
                     replaces,
@@ -127,19 +133,21 @@ pub fn serve(is_background: bool, limits: Limits) -> anyhow::Result<ExitCode> {
                 let (jobs, answers) = (jobs.clone(), answers.clone());
                 std::thread::spawn(move || {
                     let ended = task.run(&cancel, may_publish);
-                    // Before it is said: the same job may be ordered again at once.
-                    jobs.lock().unwrap_or_else(|e| e.into_inner()).remove(&job);
+                    // Before it is said: another attempt may be ordered at once.
+                    jobs.lock()
+                        .unwrap_or_else(|e| e.into_inner())
+                        .remove(&lease);
                     answers.send(&ended);
                     give_memory_back();
                 });
             }
-            Order::Publish { job } => {
-                if let Some(running) = running.get(&job) {
+            Order::Publish { lease } => {
+                if let Some(running) = running.get(&lease) {
                     let _ = running.publish.send(());
                 }
             }
-            Order::Cancel { job } => {
-                if let Some(running) = running.get(&job) {
+            Order::Cancel { lease } => {
+                if let Some(running) = running.get(&lease) {
                     running.cancel.cancel(libc::SIGTERM);
                 }
             }
@@ -152,6 +160,11 @@ pub fn serve(is_background: bool, limits: Limits) -> anyhow::Result<ExitCode> {
                 let media = probe::probe(&path, role).ok().map(|p| media_of(&p));
                 let stamp = Stamp::of(&path).ok();
                 answers.send(&Answer::Probed { path, stamp, media });
+            }
+            Order::Look { path, role } => {
+                drop(running);
+                let found = look::look(&path, role);
+                answers.send(&Answer::Looked { found });
             }
             Order::Thumbnail { job, path } => {
                 drop(running);
@@ -174,7 +187,7 @@ pub fn serve(is_background: bool, limits: Limits) -> anyhow::Result<ExitCode> {
 
 /// One order to run a job.
 struct Task {
-    job: i64,
+    lease: Lease,
     spec: Job,
     /// Digests of face and speech.
     known: [Option<String>; 2],
@@ -185,7 +198,7 @@ struct Task {
 impl Task {
     fn run(self, cancel: &Cancel, may_publish: mpsc::Receiver<()>) -> Answer {
         let Self {
-            job,
+            lease,
             spec,
             known,
             replaces,
@@ -209,7 +222,7 @@ impl Task {
             gate: Some(Box::new(move |made| {
                 let identity = identity.get().cloned();
                 gate.send(&Answer::Made {
-                    job,
+                    lease,
                     made,
                     identity,
                 });
@@ -220,15 +233,15 @@ impl Task {
         let outcome = super::run(spec, context, cancel, &mut |body| {
             // How it ended is said below, with what the journal needs.
             if !matches!(body, Body::Result(_)) {
-                let event = Event::of_job(job, body);
-                answers.send(&Answer::Event { event });
+                let event = Event::of_job(lease.job, body);
+                answers.send(&Answer::Event { lease, event });
             }
         });
         // One that was left alone is not ours, and neither is its stamp.
         let made = output.filter(|_| outcome.error.is_none() && !outcome.skipped);
         let stamp = made.and_then(|output| Stamp::of(&output).ok());
         Answer::Ended {
-            job,
+            lease,
             outcome,
             stamp,
         }
@@ -263,7 +276,9 @@ fn identify(
     };
     let [face, speech] = known;
     let face = digest(&spec.face, face)?;
-    let speech = digest(&spec.speech, speech)?;
+    let mut speech = speech.filter(|_| spec.dialogue.is_empty());
+    let speech = digest_of_speeches(spec, |path| digest(path, speech.take()).map(Some))?;
+    let speech = speech.unwrap_or_default();
     let identity = Identifier::default().identity(spec, &face, &speech);
     if !digests.is_empty() {
         answers.send(&Answer::Digested { digests });

@@ -1,22 +1,24 @@
 //! What a supervisor and its worker process say to each other: one JSON object a line, orders on the
-//! worker's standard input, answers on its standard output.
+//! worker's standard input, answers on its standard output. Both name the lease under which they are said:
+//! what comes of an attempt that is over is not taken for the next one's.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::Made;
+use crate::error::Failure;
 use crate::event::{Event, Outcome};
 use crate::job::Job;
-use crate::journal::Media;
-use crate::pipeline::probe::Role;
+use crate::journal::{Lease, Media};
+use crate::pipeline::probe::{Probe, Role};
 use crate::stamp::Stamp;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]
 pub enum Order {
     Run {
-        job: i64,
+        lease: Lease,
         spec: Box<Job>,
         /// Digests of the inputs, where they are known already.
         face_digest: Option<String>,
@@ -27,10 +29,10 @@ pub enum Order {
     },
     /// The journal has it: the output may get its name.
     Publish {
-        job: i64,
+        lease: Lease,
     },
     Cancel {
-        job: i64,
+        lease: Lease,
     },
     /// All pipelines wait, or go on.
     Pause {
@@ -38,6 +40,11 @@ pub enum Order {
     },
     /// Says what is in a file.
     Probe {
+        path: PathBuf,
+        role: Role,
+    },
+    /// Says all that is in a file, or what is wrong with it.
+    Look {
         path: PathBuf,
         role: Role,
     },
@@ -55,6 +62,7 @@ pub enum Answer {
     Alive,
     /// Of a job, with the time at which it happened.
     Event {
+        lease: Lease,
         event: Event,
     },
     /// Inputs have been read once.
@@ -63,13 +71,13 @@ pub enum Answer {
     },
     /// The output is whole and waits for [`Order::Publish`].
     Made {
-        job: i64,
+        lease: Lease,
         made: Made,
         /// What the job's inputs and settings came to.
         identity: Option<String>,
     },
     Ended {
-        job: i64,
+        lease: Lease,
         outcome: Outcome,
         /// Of the published file.
         stamp: Option<Stamp>,
@@ -78,6 +86,9 @@ pub enum Answer {
         path: PathBuf,
         stamp: Option<Stamp>,
         media: Option<Media>,
+    },
+    Looked {
+        found: Result<Probe, Failure>,
     },
     Thumbnail {
         job: i64,

@@ -1,6 +1,6 @@
 //! From GStreamer's video frames to the renderer's [`Frame`] and [`FrameMut`].
 
-use gst_video::{VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo, prelude::*};
+use gst_video::{VideoColorRange, VideoFormat, VideoFrameRef, VideoInfo, VideoMeta, prelude::*};
 
 use crate::colorconvert::meaning::luma;
 use crate::picture::frame::{Channel, Colour, Frame, FrameMut, Layout};
@@ -38,6 +38,19 @@ pub fn check(info: &VideoInfo) -> Result<(), &'static str> {
         return Err(
             "The picture is interlaced: two moments are in each frame. Put `deinterlace fields=top` \
              before facetrack",
+        );
+    }
+    Ok(())
+}
+
+/// Whether the rows of a picture lie in memory from the top down; the error says what to do. To be asked
+/// before a frame is mapped.
+pub fn check_rows(buffer: &gst::BufferRef) -> Result<(), &'static str> {
+    let meta = buffer.meta::<VideoMeta>();
+    if meta.is_some_and(|meta| meta.stride().iter().any(|stride| *stride < 0)) {
+        return Err(
+            "The rows of the picture lie in memory from the bottom up. Have it written anew, as \
+             `videoconvert` does where it changes the format",
         );
     }
     Ok(())

@@ -25,19 +25,27 @@ fn describe(factory: &gst::ElementFactory) -> String {
         let (direction, presence) = (template.direction(), template.presence());
         let name = template.name_template();
         let _ = writeln!(text, "  pad {name}: {direction:?} {presence:?}\n    {caps}");
+        if template.presence() == gst::PadPresence::Request {
+            let pad = element.request_pad_simple(name).expect("the pad");
+            describe_properties(&mut text, "    ", pad.upcast_ref());
+        }
     }
-    let properties = element.list_properties();
-    let own = properties
-        .iter()
-        .filter(|spec| spec.owner_type() == element.type_());
-    for spec in own {
-        let _ = writeln!(text, "  {}", property(&element, spec));
-        let _ = writeln!(text, "    {}", spec.blurb().unwrap_or_default());
-    }
+    describe_properties(&mut text, "  ", element.upcast_ref());
     text
 }
 
-fn property(element: &gst::Element, spec: &ParamSpec) -> String {
+fn describe_properties(text: &mut String, indent: &str, object: &gst::glib::Object) {
+    let properties = object.list_properties();
+    let own = properties
+        .iter()
+        .filter(|spec| spec.owner_type() == object.type_());
+    for spec in own {
+        let _ = writeln!(text, "{indent}{}", property(object, spec));
+        let _ = writeln!(text, "{indent}  {}", spec.blurb().unwrap_or_default());
+    }
+}
+
+fn property(object: &gst::glib::Object, spec: &ParamSpec) -> String {
     let flags = spec.flags();
     let has = |bit: u32| flags.bits() & bit != 0;
     let mut words = vec![spec.value_type().to_string()];
@@ -67,7 +75,7 @@ fn property(element: &gst::Element, spec: &ParamSpec) -> String {
         }
     }
     // One that can't be read would be a fault of its own.
-    let _ = element.property_value(spec.name());
+    let _ = object.property_value(spec.name());
     format!("{}: {}", spec.name(), words.join(", "))
 }
 
@@ -94,6 +102,50 @@ fn range(spec: &ParamSpec) -> Option<String> {
     let class = EnumClass::with_type(spec.value_type())?;
     let nicks: Vec<&str> = class.values().iter().map(|value| value.nick()).collect();
     Some(nicks.join("|"))
+}
+
+/// The head of the file that documents an element.
+fn head_of(element: &str) -> String {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src")
+        .join(element);
+    let mut heads = ["mod.rs", "imp.rs"].map(|file| {
+        let text = std::fs::read_to_string(folder.join(file)).unwrap();
+        let head = text.lines().take_while(|line| line.starts_with("//!"));
+        head.collect::<Vec<_>>().join("\n")
+    });
+    heads.sort_by_key(String::len);
+    let [_, longest] = heads;
+    longest
+}
+
+#[test]
+fn each_element_is_documented_with_its_pads_and_properties() {
+    gst::init().unwrap();
+    gstlipsync::plugin_register_static().unwrap();
+    for feature in gst::Registry::get().features_by_plugin("lipsync") {
+        let factory = feature.downcast::<gst::ElementFactory>().unwrap();
+        let name = factory.name();
+        let head = head_of(&name);
+        assert!(
+            head.contains(&format!("SECTION:element-{name}\n")),
+            "{name}"
+        );
+        for part in ["Since: ", "gst-launch-1.0 ", "Messages: "] {
+            assert!(head.contains(part), "{name}: {part}");
+        }
+        let pads = factory.static_pad_templates();
+        let mut names: Vec<String> = pads.iter().map(|p| p.name_template().into()).collect();
+        let element = factory.create().build().unwrap();
+        let properties = element.list_properties();
+        let own = properties
+            .iter()
+            .filter(|p| p.owner_type() == element.type_());
+        names.extend(own.map(|property| property.name().into()));
+        for word in names {
+            assert!(head.contains(&format!("`{word}`")), "{name}: {word}");
+        }
+    }
 }
 
 #[test]

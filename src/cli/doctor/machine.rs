@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{Finding, Status};
 use crate::faces::Store;
 use crate::publish::free_space;
+use crate::reach;
 
 /// A job with the built-in model stays under this.
 const JOB_MEMORY: u64 = 400 << 20;
@@ -24,7 +25,29 @@ pub fn findings() -> Vec<Finding> {
     let folder = std::env::temp_dir();
     findings.extend(free_space(&folder).map(|free| temporary_folder(&folder, free)));
     findings.push(faces());
+    findings.push(confinement());
     findings
+}
+
+/// Jobs do without, but then a file made to harm can do all that its user may.
+fn confinement() -> Finding {
+    const WHAT: &str = "workers";
+    const NEWER: &str = "Start a kernel of 5.19 or newer that has Landlock (`lsm=landlock,...`)";
+    match reach::is_enforced() {
+        Ok(true) => Finding::ok(WHAT, "reach only the files that their jobs name (Landlock)"),
+        Ok(false) => Finding::bad(
+            Status::Warn,
+            WHAT,
+            "this kernel can't keep them from other files of yours",
+            NEWER,
+        ),
+        Err(error) => Finding::bad(
+            Status::Warn,
+            WHAT,
+            format!("they can't be kept from other files of yours: {error}"),
+            "Give --worker-files all, or report it",
+        ),
+    }
 }
 
 /// Jobs do without, but then no mouth is a person's own.

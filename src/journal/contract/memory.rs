@@ -472,6 +472,7 @@ impl Ledger for MemoryLedger {
             output: row.output.clone(),
             face: row.spec.face.clone(),
             speech: row.spec.speech.clone(),
+            dialogue: row.spec.dialogue.clone(),
             attempts: row.attempts,
             progress: row.progress.clone(),
             outcome: row.outcome.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Counts, LearnCounts, Report};
+use super::{Counts, LearnCounts, Report, Speakers};
 use crate::error::{Failure, FailureKind};
 use crate::event::Phase;
 use crate::pipeline::classify::{self, Files};
@@ -100,7 +100,30 @@ fn progress_of(structure: &gst::StructureRef) -> Vec<Report> {
         inference_time: time("inference-time"),
         render_time: time("render-time"),
     };
-    vec![Report::Phase(phase), Report::Counts(counts)]
+    vec![
+        Report::Phase(phase),
+        Report::Counts(counts),
+        Report::Speakers(speakers_of(structure)),
+    ]
+}
+
+fn speakers_of(structure: &gst::StructureRef) -> Speakers {
+    let speakers = structure.get::<gst::Array>("speakers").ok();
+    let mut frames: Vec<(u32, u64)> = speakers
+        .iter()
+        .flat_map(|speakers| speakers.iter())
+        .filter_map(|speaker| {
+            let speaker = speaker.get::<gst::Structure>().ok()?;
+            let pad: &str = speaker.get("pad").ok()?;
+            let number = pad.strip_prefix("audio_")?.parse().ok()?;
+            Some((number, speaker.get("frames").ok()?))
+        })
+        .collect();
+    frames.sort_unstable();
+    Speakers {
+        frames: frames.into_iter().map(|(_, frames)| frames).collect(),
+        most_faces: structure.get("most-faces").unwrap_or(0),
+    }
 }
 
 #[cfg(test)]

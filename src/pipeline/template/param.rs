@@ -128,8 +128,19 @@ pub enum Default {
     Value(String),
 }
 
-/// Reads what follows `#! param`: `name: type = default -- "help"`; `type?` may be left out.
-pub(super) fn declaration(text: &str) -> Result<Param, String> {
+impl Param {
+    /// The same of one of several speakers.
+    pub(super) fn of_speaker(&self, speaker: usize) -> Self {
+        Self {
+            name: format!("{}-{speaker}", self.name),
+            ..self.clone()
+        }
+    }
+}
+
+/// Reads what follows `#! param`: `name: type = default -- "help"`; `type?` may be left out. Tells too
+/// whether each speaker has it: `type*`.
+pub(super) fn declaration(text: &str) -> Result<(Param, bool), String> {
     const SHAPE: &str = "a parameter is declared as `#! param name: type = default -- \"help\"`";
     let (head, help) = text.split_once(" -- ").ok_or(SHAPE)?;
     let help = help.trim();
@@ -147,6 +158,10 @@ pub(super) fn declaration(text: &str) -> Result<Param, String> {
     let (kind, default) = match rest.split_once('=') {
         Some((kind, default)) => (kind.trim(), Some(default.trim())),
         None => (rest.trim(), None),
+    };
+    let (kind, is_each) = match kind.strip_suffix('*') {
+        Some(kind) => (kind.trim_end(), true),
+        None => (kind, false),
     };
     let (kind, optional) = match kind.strip_suffix('?') {
         Some(kind) => (kind.trim_end(), true),
@@ -167,12 +182,13 @@ pub(super) fn declaration(text: &str) -> Result<Param, String> {
         None if optional => Default::LeftOut,
         None => Default::Required,
     };
-    Ok(Param {
+    let param = Param {
         name: name.into(),
         kind,
         default,
         help: help.into(),
-    })
+    };
+    Ok((param, is_each))
 }
 
 fn parse_kind(text: &str) -> Result<Kind, String> {
@@ -322,7 +338,9 @@ mod tests {
 
     #[test]
     fn declarations() {
-        let p = declaration(r#"bitrate: int(1..) = 4000 -- "Video bitrate in kbit/s""#).unwrap();
+        let p = declaration(r#"bitrate: int(1..) = 4000 -- "Video bitrate in kbit/s""#)
+            .unwrap()
+            .0;
         assert_eq!(p.name, "bitrate");
         assert_eq!(
             p.kind,
@@ -334,13 +352,15 @@ mod tests {
         assert_eq!(p.default, Default::Value("4000".into()));
         assert_eq!(p.help, "Video bitrate in kbit/s");
         assert_eq!(
-            declaration("face: uri -- The face").unwrap().default,
+            declaration("face: uri -- The face").unwrap().0.default,
             Default::Required
         );
         assert_eq!(
-            declaration("model: path? -- The model").unwrap().default,
+            declaration("model: path? -- The model").unwrap().0.default,
             Default::LeftOut
         );
+        let (picture, is_each) = declaration("picture: path?* -- Who").unwrap();
+        assert!(is_each && picture.default == Default::LeftOut);
         for bad in [
             "bitrate: int = 4000",
             "bitrate int -- x",

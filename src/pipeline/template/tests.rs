@@ -320,3 +320,61 @@ fn every_builtin_template_loads() {
         assert!(template.params().iter().all(|p| !p.help.is_empty()));
     }
 }
+
+const SPEAKERS: &str = "#! title: t\n#! param speech: uri* -- \"s\"\n#! param volume: float(0..1)* = 1 -- \"v\"\n\
+    audiomixer name=mix\n\
+    #! each speaker\n\
+    uridecodebin uri=${speech} # said\n\
+      ! volume volume=${volume} ! mix.sink_${speaker}\n\
+    #! end\n\
+    mix. ! fakesink\n";
+
+#[test]
+fn what_is_said_for_each_speaker_is_written_out_for_all() {
+    let template = Template::parse("t", "t.launch", SPEAKERS).unwrap();
+    assert!(template.is_for_speakers());
+    let three = template.for_speakers(3).unwrap();
+    let names: Vec<_> = three.params().iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "speech-0", "speech-1", "speech-2", "volume-0", "volume-1", "volume-2"
+        ]
+    );
+    let values = ["a", "b", "c"]
+        .iter()
+        .enumerate()
+        .fold(Values::new().set("volume-1", "0.5"), |values, (n, file)| {
+            values.set(format!("speech-{n}"), format!("file:///{file}.wav"))
+        });
+    let text = three.render(&values).unwrap();
+    for part in [
+        "uridecodebin uri=file:///a.wav ! volume volume=1 ! mix.sink_0",
+        "uridecodebin uri=file:///b.wav ! volume volume=0.5 ! mix.sink_1",
+        "uridecodebin uri=file:///c.wav ! volume volume=1 ! mix.sink_2 mix. ! fakesink",
+    ] {
+        assert!(text.replace('"', "").contains(part), "{text}");
+    }
+    // What stands behind is told in its own line.
+    let wrong = SPEAKERS.replace("mix. ! fakesink", "mix. ! ${none}");
+    let error = Template::parse("t", "t.launch", &wrong).unwrap_err();
+    assert!(error.to_string().starts_with("t.launch:9:8: "), "{error}");
+}
+
+#[test]
+fn parts_for_each_speaker_are_whole_and_their_parameters_stay_in_them() {
+    for (from, to, reason) in [
+        ("#! end\n", "", "has no `#! end`"),
+        ("#! each speaker\n", "", "no `#! each speaker` before"),
+        (
+            "mix. ! fakesink",
+            "fakesink name=${speech}",
+            "is each speaker's",
+        ),
+    ] {
+        let error = Template::parse("t", "t.launch", &SPEAKERS.replace(from, to)).unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+    let plain = Template::load("file").unwrap();
+    assert!(!plain.is_for_speakers());
+}

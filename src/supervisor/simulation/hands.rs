@@ -7,7 +7,7 @@ use super::machine::{Happens, Shared};
 use super::workers::Process;
 use crate::clock::Clock;
 use crate::supervisor::{Aside, Exit, Hands, Input};
-use crate::worker::limits::Limits;
+use crate::worker::limits::Confinement;
 use crate::worker::protocol::Order;
 
 /// The clock that the machine's time drives.
@@ -27,7 +27,7 @@ pub struct SimulatedHands {
 }
 
 impl Hands for SimulatedHands {
-    fn hire(&mut self, worker: u64, is_background: bool, _: Limits) -> std::io::Result<u32> {
+    fn hire(&mut self, worker: u64, is_background: bool, _: &Confinement) -> std::io::Result<u32> {
         let mut machine = self.machine.borrow_mut();
         let rate = machine.rates.hire_fails;
         if machine.random.permille(rate) {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::files::{Disk, SimulatedStore};
 use super::random::Random;
 use super::workers::Process;
+use crate::journal::Lease;
 use crate::supervisor::{Aside, Input};
 use crate::worker::protocol::Answer;
 
@@ -20,6 +21,8 @@ pub struct Rates {
     pub job_hangs: u64,
     pub job_fails: u64,
     pub answer_lost: u64,
+    /// A worker says something twice.
+    pub answer_again: u64,
     pub hire_fails: u64,
     /// Somebody else puts a file where an output is about to be.
     pub interference: u64,
@@ -34,7 +37,7 @@ pub enum Happens {
     FirstWord(Key),
     Alive(Key),
     /// The job does its next step.
-    Step(Key, i64),
+    Step(Key, Lease),
     /// What was killed ends.
     Ends(Key),
     /// Of a task that needs no worker.
@@ -122,14 +125,14 @@ fn end_writers(machine: &Shared, output: &Path) {
     // Of a controller that lives after all.
     let mut writing = Vec::new();
     for (key, process) in &machine.workers {
-        for (job, running) in &process.jobs {
+        for (lease, running) in &process.jobs {
             if running.may_publish && running.spec.output.as_deref() == Some(output) {
-                writing.push((*key, *job));
+                writing.push((*key, *lease));
             }
         }
     }
-    for (key, job) in writing {
-        machine.step(key, job);
+    for (key, lease) in writing {
+        machine.step(key, lease);
     }
 }
 
@@ -196,6 +199,11 @@ impl Machine {
         };
         process.last = process.last.max(time);
         let delay = process.last - self.now;
+        if self.random.permille(self.rates.answer_again) {
+            // What no worker should do: its supervisor has heard that already.
+            let again = delay + self.random.ms(1, 5000);
+            self.tell(key.0, again, Input::Answer(key.1, answer.clone().into()));
+        }
         self.tell(key.0, delay, Input::Answer(key.1, answer.into()));
     }
 
@@ -213,7 +221,7 @@ impl Machine {
 /// What is said, without its bulk.
 fn short(answer: &Answer) -> String {
     let text = match answer {
-        Answer::Event { event } => format!("{:?}", event.body),
+        Answer::Event { event, .. } => format!("{:?}", event.body),
         answer => format!("{answer:?}"),
     };
     text.chars().take(90).collect()

@@ -13,7 +13,7 @@
 mod controllers;
 mod files;
 mod hands;
-mod ledger;
+pub(super) mod ledger;
 mod machine;
 mod random;
 mod rules;
@@ -125,6 +125,7 @@ impl<B: Backend + 'static> Simulation<B> {
         rates.job_hangs = rate(15);
         rates.job_fails = rate(60);
         rates.answer_lost = rate(20);
+        rates.answer_again = rate(60);
         rates.hire_fails = rate(150);
         rates.interference = rate(100);
         let weather = Weather {
@@ -170,6 +171,7 @@ impl<B: Backend + 'static> Simulation<B> {
             limits: Limits {
                 memory: None,
                 no_network: true,
+                own_files: true,
             },
         };
         Self {
@@ -201,7 +203,7 @@ impl<B: Backend + 'static> Simulation<B> {
         match happens {
             Happens::FirstWord(key) => self.machine.borrow_mut().first_word(key),
             Happens::Alive(key) => self.machine.borrow_mut().alive(key),
-            Happens::Step(key, job) => self.machine.borrow_mut().step(key, job),
+            Happens::Step(key, lease) => self.machine.borrow_mut().step(key, lease),
             Happens::Ends(key) => self.machine.borrow_mut().ends_at_last(key),
             Happens::Outside(kind) => self.outside(kind),
             Happens::Aside(controller, number) => {
@@ -239,7 +241,10 @@ impl<B: Backend + 'static> Simulation<B> {
         self.is_calm = true;
         self.weather.is_out.set(false);
         self.weather.failures.set(0);
-        self.disk.borrow_mut().is_full = false;
+        {
+            let mut disk = self.disk.borrow_mut();
+            (disk.is_full, disk.is_gone) = (false, false);
+        }
         let mut machine = self.machine.borrow_mut();
         machine.log(|| "calm".into());
         machine.rates = Rates::default();
@@ -250,7 +255,12 @@ impl<B: Backend + 'static> Simulation<B> {
         self.start(false);
         let events = self.random.between(0, 25);
         for _ in 0..events {
-            let kind = self.random.below(15).min(12) as usize;
+            let kind = match self.random.below(18) {
+                13 | 14 => 12,
+                15 | 16 => 13,
+                17 => 14,
+                kind => kind as usize,
+            };
             let at = self.random.ms(0, CALM.as_millis() as u64);
             self.machine.borrow_mut().at(at, Happens::Outside(kind));
         }

@@ -9,7 +9,7 @@ use super::machine::{Happens, Key, Machine};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, JobState, Outcome, Phase, Progress};
 use crate::job::{IfExists, Job};
-use crate::journal::Media;
+use crate::journal::{Lease, Media};
 use crate::stamp::Stamp;
 use crate::store::{Replace, Staging, Store};
 use crate::supervisor::Input;
@@ -33,7 +33,7 @@ pub(super) struct Process {
     pub(super) hangs: bool,
     /// It was killed, or its controller was.
     pub(super) is_dying: bool,
-    pub(super) jobs: BTreeMap<i64, Running>,
+    pub(super) jobs: BTreeMap<Lease, Running>,
     pub(super) signal: Option<i32>,
     /// When the last answer arrives: a pipe keeps their order.
     pub(super) last: Duration,
@@ -66,30 +66,30 @@ impl Machine {
             return;
         };
         let mut publishes = Vec::new();
-        for (job, mut running) in process.jobs {
+        for (lease, mut running) in process.jobs {
             let Some(written) = running.written.take() else {
                 continue;
             };
             let is_at_it = running.may_publish && !running.hangs && !process.hangs;
             if is_at_it && self.random.permille(500) {
-                publishes.push((job, written));
+                publishes.push((lease, written));
             } else {
                 written.abandon();
             }
         }
-        for (job, written) in publishes {
-            let _ = self.commit(job, written);
+        for (lease, written) in publishes {
+            let _ = self.commit(lease, written);
         }
         self.log(|| format!("{key:?}: gone"));
         let delay = process.last.saturating_sub(self.now) + Duration::from_millis(1);
         self.tell(key.0, delay, Input::Gone(key.1));
     }
 
-    fn commit(&mut self, job: i64, written: Written) -> Result<(), Failure> {
+    fn commit(&mut self, lease: Lease, written: Written) -> Result<(), Failure> {
         let path = written.path().to_owned();
-        let entry = (job, written.sha256.clone(), path.clone());
+        let entry = (lease.job, written.sha256.clone(), path.clone());
         Box::new(written).commit()?;
-        self.log(|| format!("job {job}: {} is published", path.display()));
+        self.log(|| format!("{lease:?}: {} is published", path.display()));
         self.publishes.borrow_mut().push(entry);
         Ok(())
     }
@@ -134,13 +134,13 @@ impl Machine {
         }
         match order {
             Order::Run {
-                job,
+                lease,
                 spec,
                 replaces,
                 ..
             } => {
                 process.jobs.insert(
-                    *job,
+                    *lease,
                     Running {
                         spec: (**spec).clone(),
                         replaces: replaces.clone(),
@@ -151,26 +151,26 @@ impl Machine {
                         hangs: false,
                     },
                 );
-                self.after(1, 30, Happens::Step(key, *job));
+                self.after(1, 30, Happens::Step(key, *lease));
             }
-            Order::Publish { job } => {
-                if let Some(running) = process.jobs.get_mut(job) {
+            Order::Publish { lease } => {
+                if let Some(running) = process.jobs.get_mut(lease) {
                     running.may_publish = true;
-                    self.after(0, 400, Happens::Step(key, *job));
+                    self.after(0, 400, Happens::Step(key, *lease));
                 }
             }
-            Order::Cancel { job } => {
-                if let Some(running) = process.jobs.get_mut(job) {
+            Order::Cancel { lease } => {
+                if let Some(running) = process.jobs.get_mut(lease) {
                     running.is_cancelled = true;
-                    self.after(0, 2500, Happens::Step(key, *job));
+                    self.after(0, 2500, Happens::Step(key, *lease));
                 }
             }
             Order::Pause { pause } => {
                 process.is_paused = *pause;
                 let jobs: Vec<_> = process.jobs.keys().copied().collect();
                 if !pause {
-                    for job in jobs {
-                        self.after(0, 50, Happens::Step(key, job));
+                    for lease in jobs {
+                        self.after(0, 50, Happens::Step(key, lease));
                     }
                 }
             }
@@ -182,6 +182,7 @@ impl Machine {
                 };
                 self.answer(key, answer);
             }
+            Order::Look { .. } => {}
             Order::Thumbnail { job, .. } => {
                 let jpeg = Some(vec![1]);
                 self.answer(key, Answer::Thumbnail { job: *job, jpeg });
@@ -190,7 +191,7 @@ impl Machine {
     }
 
     /// A job does its next step.
-    pub fn step(&mut self, key: Key, job: i64) {
+    pub fn step(&mut self, key: Key, lease: Lease) {
         let (rates, version) = (self.rates, self.version);
         let Some(process) = self.workers.get_mut(&key) else {
             return;
@@ -199,7 +200,7 @@ impl Machine {
             return;
         }
         let is_paused = process.is_paused;
-        let Some(running) = process.jobs.get_mut(&job) else {
+        let Some(running) = process.jobs.get_mut(&lease) else {
             return;
         };
         if running.hangs {
@@ -216,7 +217,7 @@ impl Machine {
             process.signal = Some(libc::SIGSEGV);
             process.is_dying = true;
             self.excuse_all(key);
-            self.log(|| format!("{key:?}: dies of job {job}"));
+            self.log(|| format!("{key:?}: dies of {lease:?}"));
             self.after(0, 5, Happens::Ends(key));
             return;
         }
@@ -229,12 +230,12 @@ impl Machine {
         if self.random.permille(rates.job_hangs) {
             running.hangs = true;
             self.excused.insert(output);
-            self.log(|| format!("{key:?}: job {job} hangs"));
+            self.log(|| format!("{key:?}: {lease:?} hangs"));
             return;
         }
         if running.is_cancelled && !(is_last && running.may_publish) {
             let failure = Failure::new(FailureKind::Terminated);
-            return self.job_ends(key, job, Err(failure));
+            return self.job_ends(key, lease, Err(failure));
         }
         if is_paused && !is_last {
             // It goes on when it may.
@@ -248,7 +249,7 @@ impl Machine {
                 FailureKind::Stuck,
             ];
             let kind = kinds[self.random.below(3) as usize];
-            return self.job_ends(key, job, Err(Failure::new(kind)));
+            return self.job_ends(key, lease, Err(Failure::new(kind)));
         }
         let step = running.step;
         running.step += 1;
@@ -256,17 +257,18 @@ impl Machine {
         let replaces = running.replaces.clone();
         let identity = format!("{} v{version}", output.display());
         let said = |body: Body| Answer::Event {
-            event: Event::of_job(job, body),
+            lease,
+            event: Event::of_job(lease.job, body),
         };
         match step {
             0 => {
                 if spec.if_exists == IfExists::Skip && self.store.stamp(&output).is_some() {
                     self.excused.insert(output);
-                    return self.job_ends(key, job, Ok(None));
+                    return self.job_ends(key, lease, Ok(None));
                 }
                 if spec.if_exists == IfExists::Refuse && self.store.stamp(&output).is_some() {
                     let failure = Failure::of(FailureKind::OutputExists, &output);
-                    return self.job_ends(key, job, Err(failure));
+                    return self.job_ends(key, lease, Err(failure));
                 }
                 self.answer(key, said(JobState::Probing.into()));
             }
@@ -279,9 +281,9 @@ impl Machine {
                             false => format!("made of {identity} #{}", self.random.below(1 << 40)),
                         };
                         written.identity = identity;
-                        self.running(key, job, |running| running.written = Some(written));
+                        self.running(key, lease, |running| running.written = Some(written));
                     }
-                    Err(failure) => return self.job_ends(key, job, Err(failure)),
+                    Err(failure) => return self.job_ends(key, lease, Err(failure)),
                 }
                 self.answer(key, said(JobState::Loading.into()));
             }
@@ -299,14 +301,14 @@ impl Machine {
             4 => {
                 self.answer(key, said(JobState::Finishing.into()));
                 let (mut sha256, mut made_of) = (String::new(), String::new());
-                self.running(key, job, |running| {
+                self.running(key, lease, |running| {
                     if let Some(written) = &running.written {
                         (sha256, made_of) = (written.sha256.clone(), written.identity.clone());
                     }
                 });
                 let made = Made { sha256 };
                 let answer = Answer::Made {
-                    job,
+                    lease,
                     made,
                     identity: Some(made_of),
                 };
@@ -320,28 +322,28 @@ impl Machine {
                     self.store.disk.borrow_mut().foreign(&output);
                 }
                 let mut written = None;
-                self.running(key, job, |running| written = running.written.take());
+                self.running(key, lease, |running| written = running.written.take());
                 let result = match written {
-                    Some(written) => self.commit(job, written).map(|()| Some(output)),
+                    Some(written) => self.commit(lease, written).map(|()| Some(output)),
                     None => Err(Failure::new(FailureKind::Internal)),
                 };
-                return self.job_ends(key, job, result);
+                return self.job_ends(key, lease, result);
             }
         }
-        self.after(10, 900, Happens::Step(key, job));
+        self.after(10, 900, Happens::Step(key, lease));
     }
 
-    fn running(&mut self, key: Key, job: i64, with: impl FnOnce(&mut Running)) {
+    fn running(&mut self, key: Key, lease: Lease, with: impl FnOnce(&mut Running)) {
         let process = self.workers.get_mut(&key);
-        if let Some(running) = process.and_then(|process| process.jobs.get_mut(&job)) {
+        if let Some(running) = process.and_then(|process| process.jobs.get_mut(&lease)) {
             with(running);
         }
     }
 
-    fn job_ends(&mut self, key: Key, job: i64, result: Result<Option<PathBuf>, Failure>) {
+    fn job_ends(&mut self, key: Key, lease: Lease, result: Result<Option<PathBuf>, Failure>) {
         if let Some(process) = self.workers.get_mut(&key) {
             // A hidden file is removed with its job.
-            drop(process.jobs.remove(&job));
+            drop(process.jobs.remove(&lease));
         }
         let progress = Progress::default();
         let (outcome, stamp) = match result {
@@ -359,7 +361,7 @@ impl Machine {
             Err(failure) => (Outcome::of_failure(&failure, &progress), None),
         };
         let answer = Answer::Ended {
-            job,
+            lease,
             outcome,
             stamp,
         };

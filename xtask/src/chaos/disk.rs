@@ -1,4 +1,4 @@
-//! Full disks, low disks, and a folder that disappears.
+//! Full disks, low disks, a quota, and a folder that disappears.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 
 use super::Findings;
 use super::ground::{self, Ground, Row};
+use super::quota;
 use super::running::{Next, Running};
 use crate::process;
 use crate::table::Limit;
@@ -38,6 +39,7 @@ pub fn run(ground: &Ground) -> Result<Findings> {
             .notes
             .push(format!("disk: skipped what needs a small disk: {error:#}")),
     }
+    quota::run(ground, &mut findings)?;
     findings.none_of("disk: processes left over", &ground.strays());
     Ok(findings)
 }

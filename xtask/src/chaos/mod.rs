@@ -4,10 +4,12 @@ mod cancel;
 mod controllers;
 mod disk;
 mod ground;
+mod hostile;
 mod kills;
 mod many;
 mod material;
 mod poison;
+mod quota;
 mod random;
 mod running;
 
@@ -44,7 +46,9 @@ enum Scenario {
     Controllers,
     /// Inputs that crash, hang, fail or leak
     Poison,
-    /// Full disks, low disks, a folder that disappears
+    /// Files that were made to harm
+    Hostile,
+    /// Full disks, low disks, a quota, a folder that disappears
     Disk,
     /// A cancelled job frees its worker
     Cancel,
@@ -91,9 +95,10 @@ const SMOKE: Extent = Extent {
     listed: 500,
 };
 /// What the smoke test is of.
-const SMOKING: [Scenario; 4] = [
+const SMOKING: [Scenario; 5] = [
     Scenario::Kills,
     Scenario::Controllers,
+    Scenario::Hostile,
     Scenario::Disk,
     Scenario::Cancel,
 ];
@@ -156,6 +161,7 @@ pub fn run(args: &Args) -> Result<()> {
             Scenario::Kills => kills::run(&ground, &extent, args.seed),
             Scenario::Controllers => controllers::run(&ground, &extent, args.seed),
             Scenario::Poison => poison::run(&ground),
+            Scenario::Hostile => hostile::run(&ground, &extent, args.seed),
             Scenario::Disk => disk::run(&ground),
             Scenario::Cancel => cancel::run(&ground),
             Scenario::Many => many::run(&ground, &extent),

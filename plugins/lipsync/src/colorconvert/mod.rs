@@ -1,3 +1,7 @@
+//! SECTION:element-colorconvert
+//!
+//! Since: 0.1.0
+//!
 //! Element `colorconvert`: pictures of any range, matrix and dynamic range as those that downstream takes.
 //!
 //! What downstream can show as it is passes untouched. Else range, matrix, primaries and transfer are
@@ -21,6 +25,10 @@
 //! pictures have, so that they have to be those of BT.601.
 //!
 //! The latency is zero.
+//!
+//! Pads: `sink` (sink), `src` (source).
+//! Properties, which `gst-inspect-1.0` describes: `depth`, `codec`.
+//! Messages: none of its own.
 
 mod imp;
 pub mod meaning;

@@ -6,7 +6,7 @@ mod gapless;
 mod index;
 mod leftover;
 mod png;
-mod range;
+pub mod range;
 pub mod still;
 
 use std::sync::Arc;

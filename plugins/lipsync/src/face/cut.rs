@@ -70,6 +70,15 @@ impl Glance {
         Self::at(frame, self.head, self.skin)
     }
 
+    /// How unlike what was seen is, in levels.
+    pub fn unlikeness(&self, other: &Self) -> f32 {
+        let mean = |a: &[f32], b: &[f32]| {
+            let changes = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+            changes.sum::<f32>() / a.len() as f32
+        };
+        mean(&self.brightness, &other.brightness) + mean(&self.skin, &other.skin)
+    }
+
     /// Whether this can be the same shot as `before`, which was `seconds` ago.
     pub fn follows(&self, before: &Self, seconds: f32) -> bool {
         let frames = (seconds / FRAME).max(1.0);

@@ -1,3 +1,7 @@
+//! SECTION:element-facelearn
+//!
+//! Since: 0.1.0
+//!
 //! `facelearn` looks at the faces that `facetrack` has found and, at the end of the stream, writes a
 //! face file: the points of the frames and a bank of the person's own mouths (see [`crate::bank`]).
 //! `facetrack` and `lipsync` take that file as their property `face-file`. It touches no pixel and
@@ -14,6 +18,10 @@
 //! A few times a second it posts an element message `facelearn-progress` with `frames`,
 //! `frames-with-face`, `mouths` (guint64), `position` (guint64, ns) and `phase` (`looking`,
 //! `writing`).
+//!
+//! Pads: `sink` (sink), `src` (source).
+//! Properties, which `gst-inspect-1.0` describes: `location`, `source-id`, `max-bytes`.
+//! Messages: ELEMENT `facelearn-progress`, as above.
 
 use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex};
@@ -207,6 +215,10 @@ impl BaseTransformImpl for FaceLearn {
         &self,
         buffer: &gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if let Err(remedy) = video::check_rows(buffer) {
+            gst::element_imp_error!(self, gst::StreamError::Format, ("{remedy}"));
+            return Err(gst::FlowError::Error);
+        }
         let (learner, info) = {
             let mut state = lock(&self.state);
             (state.learner.take(), state.info.clone())

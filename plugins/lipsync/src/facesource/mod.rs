@@ -1,3 +1,7 @@
+//! SECTION:element-facesource
+//!
+//! Since: 0.1.0
+//!
 //! Element `facesource`: a picture or a video as one unbroken stream.
 //!
 //! The file is decoded by a private pipeline. What comes out has one TIME segment that starts at
@@ -43,17 +47,27 @@
 //!
 //! Errors have details with `kind` (see `error.rs`) and `uri`. A file that was cut off gives all
 //! frames that are there, and then an error.
+//!
+//! Pads: `src` (source).
+//! Properties, which `gst-inspect-1.0` describes: `uri`, `loop-mode`, `fps`, `max-pixels`, `even-size`,
+//! `background`, `longest-frame`, `cache-memory`, `cache-file`, `prefetch`, `stats`.
+//! Messages: INFO and WARNING, as above.
 
 mod back;
+mod category;
 mod coded;
+mod decoder;
 mod error;
 mod frames;
 mod imp;
 mod inspect;
 mod monitor;
+mod pieces;
 mod playback;
 mod reader;
 mod schedule;
+mod settings;
+mod status;
 mod store;
 mod upright;
 

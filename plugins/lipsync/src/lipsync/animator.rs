@@ -1,5 +1,6 @@
-//! The loaded model at work: speech in, mouths out.
+//! The loaded model at work: voices in, mouths out.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,23 +10,19 @@ use std::time::Instant;
 use super::flow::Release;
 use super::frames::Frames;
 use super::generator::GeneratorBackend;
-use super::imp::{CAT, SAMPLE_RATE};
+use super::imp::CAT;
 use super::mouth_shape::MouthShapeBackend;
 use super::progress::Counters;
 use super::settings::{DEFAULT_BATCH, Settings};
 use super::stream::Held;
-use crate::audio::Timeline;
-use crate::audio::mixdown::Mixdown;
+use super::voice::{Voice, VoiceId};
+use crate::audio::MelSpec;
 use crate::model::{self, Kind, Model, Network};
 use crate::runtime::{self, Interrupt, Sharing};
 
-/// Columns that are kept before those that the last frame needed, for frames that come out of order and an
-/// `audio-offset` that changes: about its range.
-const KEPT_COLUMNS: i64 = 1000;
-
-/// A network with the speech it hears and what it knows about the faces it draws on.
+/// A network with what it knows about the faces it draws on.
 pub struct Animator {
-    timeline: Timeline,
+    mel: MelSpec,
     backend: Backend,
     provider: runtime::Provider,
     fallback: Option<String>,
@@ -33,10 +30,6 @@ pub struct Animator {
     lookahead: gst::ClockTime,
     /// The front end without which the default model is not the best one.
     lacking: Option<PathBuf>,
-    samples: Vec<f32>,
-    /// Of several channels.
-    mixed: Vec<f32>,
-    mixdown: Mixdown,
 }
 
 enum Backend {
@@ -58,9 +51,10 @@ impl Animator {
             device: settings.device,
             threads,
             // Small enough for each pipeline to have its own.
-            sharing: match kind {
-                Some(Kind::MouthShape) => Sharing::Own,
-                _ => Sharing::Shared,
+            sharing: match (&settings.model_instance_id, kind) {
+                (Some(name), _) => Sharing::instance(name),
+                (None, Some(Kind::MouthShape)) => Sharing::Own,
+                (None, _) => Sharing::Shared,
             },
         };
         let batch = match settings.batch_size {
@@ -69,7 +63,7 @@ impl Animator {
         };
         let mut network = model.open(options, settings.look.into(), batch)?;
         network.warm_up(None)?;
-        let timeline = Timeline::new(network.mel());
+        let mel = network.mel().clone();
         let provider = network.session().provider;
         if let Some(reason) = &network.session().fallback {
             gst::info!(CAT, "The model runs on the CPU: {reason}");
@@ -79,9 +73,7 @@ impl Animator {
         let (backend, batch) = match network {
             // Its network runs ahead in blocks of its own; holding frames back would gain nothing.
             Network::MouthShape(network) => {
-                let face_file = settings.face_file.clone();
-                let look_ahead = settings.look_ahead as usize;
-                let backend = MouthShapeBackend::new(*network, face_file, look_ahead);
+                let backend = MouthShapeBackend::new(*network, settings.look_ahead as usize);
                 (Backend::MouthShape(Box::new(backend)), 1)
             }
             Network::Generator(network) => {
@@ -91,16 +83,13 @@ impl Animator {
             }
         };
         Ok(Self {
-            timeline,
+            mel,
             backend,
             provider,
             fallback,
             batch,
             lookahead,
             lacking: model.lacking().map(Path::to_owned),
-            samples: Vec::new(),
-            mixed: Vec::new(),
-            mixdown: Mixdown::default(),
         })
     }
 
@@ -144,49 +133,19 @@ impl Animator {
         self.lookahead
     }
 
-    /// Whether channels of the speech have cancelled each other so far.
-    pub fn channels_cancel(&self) -> bool {
-        self.mixdown.has_cancelled()
+    /// How speech is to be made out for it.
+    pub fn mel(&self) -> &MelSpec {
+        &self.mel
     }
 
-    /// Adds speech (little-endian floats of so many channels) whose first sample lies at `position`
-    /// since running time zero, or follows what was there.
-    pub fn push_speech(&mut self, position: Option<i64>, bytes: &[u8], channels: usize) {
-        self.samples.clear();
-        let samples = bytes
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-        // One bad sample would spoil every window it is in.
-        self.samples.extend(samples.map(|s| {
-            if s.is_finite() {
-                s.clamp(-4.0, 4.0)
-            } else {
-                0.0
-            }
-        }));
-        let position = position.or(self.timeline.end_position()).unwrap_or(0);
-        if channels > 1 {
-            self.mixed.clear();
-            self.mixdown.mix(&self.samples, channels, &mut self.mixed);
-            self.timeline.push(position, &self.mixed);
-        } else {
-            self.timeline.push(position, &self.samples);
-        }
-    }
-
-    /// Says that there is no sound from `start` to `end`, in samples.
-    pub fn speech_gap(&mut self, start: i64, end: i64) {
-        self.timeline
-            .push_gap(start, end.saturating_sub(start).max(0) as u64);
-    }
-
-    pub fn finish_speech(&mut self) {
-        self.timeline.finish();
+    /// Whether faces can be drawn only where their points are known.
+    pub fn needs_points(&self) -> bool {
+        matches!(self.backend, Backend::MouthShape(_))
     }
 
     /// Whether a frame whose speech is at `ns` can be drawn.
-    pub fn has_speech_for(&self, ns: i64) -> bool {
-        self.columns(ns).end <= self.timeline.available_until()
+    pub fn has_speech_for(&self, voice: &Voice, ns: i64) -> bool {
+        self.columns(ns).end <= voice.timeline().available_until()
     }
 
     /// The columns that a frame whose speech is at `ns` is made of.
@@ -195,17 +154,6 @@ impl Animator {
             Backend::MouthShape(backend) => backend.columns(ns),
             Backend::Generator(generator) => generator.columns(ns),
         }
-    }
-
-    /// Running time in nanoseconds up to which there is speech.
-    pub fn speech_until(&self) -> i64 {
-        let samples = self.timeline.end_position().unwrap_or(0);
-        (i128::from(samples) * 1_000_000_000 / i128::from(SAMPLE_RATE)) as i64
-    }
-
-    pub fn reset_speech(&mut self) {
-        self.mixdown = Mixdown::default();
-        self.timeline.reset();
     }
 
     pub fn reset_video(&mut self) {
@@ -221,23 +169,30 @@ impl Animator {
         &mut self,
         batch: Vec<Held>,
         release: Release,
+        voices: &mut [Voice],
         frames: &mut Frames,
         settings: &Settings,
         counters: &Counters,
     ) -> Result<Vec<Held>, model::Error> {
-        let last = batch.iter().filter(|held| held.time.is_some());
-        let last = last.map(|held| held.wanted.speech).max();
+        let timed = batch.iter().filter(|held| held.time.is_some());
+        let wanted = timed.flat_map(|held| &held.wanted);
+        let mut last: BTreeMap<VoiceId, i64> = BTreeMap::new();
+        for wanted in wanted {
+            let last = last.entry(wanted.voice).or_insert(wanted.speech);
+            *last = wanted.speech.max(*last);
+        }
         let drawn = match &mut self.backend {
             Backend::MouthShape(backend) => {
-                backend.draw(batch, release, &self.timeline, frames, settings, counters)?
+                backend.draw(batch, release, voices, frames, settings, counters)?
             }
             Backend::Generator(generator) => {
-                generator.draw(batch, release, &self.timeline, frames, counters)?
+                generator.draw(batch, release, voices, frames, counters)?
             }
         };
-        if let Some(speech) = last {
-            let needed = self.columns(speech);
-            self.timeline.forget_before(needed.start - KEPT_COLUMNS);
+        for voice in voices {
+            if let Some(speech) = last.get(&voice.id) {
+                voice.forget_before(self.columns(*speech).start);
+            }
         }
         Ok(drawn)
     }

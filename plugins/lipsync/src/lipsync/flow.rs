@@ -6,12 +6,13 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 
-use super::imp::{CAT, LipSync, SAMPLE_RATE};
+use super::imp::{CAT, LipSync};
 use super::loader::post_error;
 use super::progress::Phase;
 use super::settings::{EndMode, Settings};
-use super::stream::{Held, Stream, Wanted};
-use crate::{facetrack, roi};
+use super::stream::{Held, Stream};
+use super::voice::Voice;
+use crate::{facetrack, roi, video};
 
 /// What to do after one step.
 enum Step {
@@ -27,12 +28,6 @@ pub enum Release {
     /// The oldest too: its time has come.
     Oldest,
     All,
-}
-
-/// Nanoseconds as samples of the speech, rounded to the nearest.
-fn samples(ns: i64) -> i64 {
-    let scaled = i128::from(ns) * i128::from(SAMPLE_RATE) + 500_000_000;
-    scaled.div_euclid(1_000_000_000) as i64
 }
 
 impl LipSync {
@@ -78,79 +73,12 @@ impl LipSync {
         gst::debug!(
             CAT,
             imp = self,
-            "The frame at {time:?} goes on without its speech, which has come up to {} ns",
-            stream.animator.speech_until()
+            "The frame at {time:?} goes on without its speech, which has come up to {:?} ns",
+            stream.voices.iter().map(Voice::until).collect::<Vec<_>>()
         );
         self.counters.frames_without_speech.fetch_add(1, Relaxed);
         self.take_frame(stream, &settings, buffer, time)?;
         self.push_full_batch(stream, &settings)
-    }
-
-    /// Takes speech from the pad until there is enough for `time`. False: wait for more.
-    fn collect_speech(&self, stream: &mut Stream, time: i64) -> bool {
-        while !stream.speech_finished && !stream.animator.has_speech_for(time) {
-            if stream.head_taken {
-                self.audio.drop_buffer();
-                stream.head_taken = false;
-            }
-            let Some(buffer) = self.audio.peek_buffer() else {
-                if !self.audio.is_eos() {
-                    return false;
-                }
-                gst::debug!(CAT, imp = self, "The speech is over");
-                stream.animator.finish_speech();
-                stream.speech_finished = true;
-                break;
-            };
-            self.take_speech(stream, &buffer);
-            stream.head_taken = true;
-        }
-        true
-    }
-
-    fn take_speech(&self, stream: &mut Stream, buffer: &gst::BufferRef) {
-        let segment = self.audio.segment();
-        let start = segment
-            .downcast_ref::<gst::ClockTime>()
-            .zip(buffer.pts())
-            .and_then(|(segment, pts)| match segment.to_running_time_full(pts)? {
-                gst::Signed::Positive(t) => Some(t.nseconds() as i64),
-                gst::Signed::Negative(t) => Some(-(t.nseconds() as i64)),
-            });
-        let position = start.map(samples);
-        if buffer.flags().contains(gst::BufferFlags::GAP) && buffer.size() == 0 {
-            if let Some((position, duration)) = position.zip(buffer.duration()) {
-                let count = samples(duration.nseconds() as i64);
-                stream.animator.speech_gap(position, position + count);
-            }
-        } else if let Ok(map) = buffer.map_readable() {
-            let started = std::time::Instant::now();
-            let caps = self.audio.current_caps();
-            let channels = caps
-                .as_ref()
-                .and_then(|caps| caps.structure(0)?.get("channels").ok());
-            let channels = channels.map_or(1, |channels: i32| channels.max(1) as usize);
-            stream.animator.push_speech(position, &map, channels);
-            if stream.animator.channels_cancel() && !self.has_told_of_channels.swap(true, Relaxed) {
-                gst::element_imp_warning!(
-                    self,
-                    gst::StreamError::Format,
-                    ("Channels of the speech cancel each other: the loudest one alone moves the mouth")
-                );
-            }
-            self.counters
-                .audio_time
-                .fetch_add(started.elapsed().as_nanos() as u64, Relaxed);
-        }
-        gst::trace!(
-            CAT,
-            imp = self,
-            "Speech has come up to {} ns",
-            stream.animator.speech_until()
-        );
-        self.counters
-            .audio_position
-            .store(stream.animator.speech_until().max(0) as u64, Relaxed);
     }
 
     /// Takes one frame further, if it and its speech are there.
@@ -161,6 +89,7 @@ impl LipSync {
             }
             return self.finish(stream, &self.settings());
         };
+        self.renew_voices(stream)?;
         if buffer.flags().contains(gst::BufferFlags::GAP) && buffer.size() == 0 {
             self.video.drop_buffer();
             self.push_all(stream, &self.settings())?;
@@ -168,15 +97,15 @@ impl LipSync {
             return Ok(Step::Again);
         }
         let segment = self.video.segment();
-        self.sync_properties(&buffer, &segment);
+        self.sync_properties(stream, &buffer, &segment);
         let settings = self.settings();
         self.declare_latency(stream, &settings);
         let time = stream.running_time(&buffer, &segment);
         if let Some(time) = time {
-            if !self.collect_speech(stream, settings.speech_time(time)) {
+            if !self.collect_speech(stream, &settings, time) {
                 return Ok(Step::NeedData);
             }
-            if self.is_past_speech(stream, &settings, time) {
+            if is_past_speech(stream, &settings, time) {
                 self.push_all(stream, &settings)?;
                 return Err(gst::FlowError::Eos);
             }
@@ -191,13 +120,17 @@ impl LipSync {
     }
 
     /// Sets the properties that somebody controls to what they are at the frame.
-    fn sync_properties(&self, buffer: &gst::BufferRef, segment: &gst::Segment) {
+    fn sync_properties(&self, stream: &Stream, buffer: &gst::BufferRef, segment: &gst::Segment) {
         let segment = segment.downcast_ref::<gst::ClockTime>();
-        let time = segment.and_then(|segment| segment.to_stream_time(buffer.pts()?));
-        if let Some(time) = time
-            && let Err(error) = self.obj().sync_values(time)
-        {
-            gst::warning!(CAT, imp = self, "Controlled properties stay: {error}");
+        let Some(time) = segment.and_then(|segment| segment.to_stream_time(buffer.pts()?)) else {
+            return;
+        };
+        let element = self.obj();
+        let pads = stream.voices.iter().map(|voice| voice.pad.upcast_ref());
+        for object in pads.chain([element.upcast_ref::<gst::Object>()]) {
+            if let Err(error) = object.sync_values(time) {
+                gst::warning!(CAT, obj = object, "Controlled properties stay: {error}");
+            }
         }
     }
 
@@ -225,13 +158,17 @@ impl LipSync {
         mut buffer: gst::Buffer,
         time: Option<gst::ClockTime>,
     ) -> Result<(), gst::FlowError> {
+        if let Err(remedy) = video::check_rows(&buffer) {
+            gst::element_imp_error!(self, gst::StreamError::Format, ("{remedy}"));
+            return Err(gst::FlowError::Error);
+        }
         if let Some(time) = time {
             stream.note_frame(time, buffer.duration());
         }
-        let wanted = Wanted::of(settings, time);
+        let passthrough = settings.passthrough || time.is_none();
         let mut faces = Vec::new();
         if let Some(frames) = &mut stream.frames {
-            if !wanted.passthrough {
+            if !passthrough {
                 faces = roi::faces_in(&buffer, frames.info());
                 if faces.iter().all(|face| face.mesh.is_none()) && roi::are_points_lost(&buffer) {
                     self.warn_of_lost_points();
@@ -250,20 +187,25 @@ impl LipSync {
                 roi::shift(&mut faces, -(x as f32), -(y as f32));
             }
         }
-        if !wanted.passthrough && faces.iter().all(|face| face.mesh.is_none()) {
-            self.warn_without_a_tracker(faces.is_empty());
+        let wanted = self.wanted(stream, settings, time, &buffer, &faces);
+        if passthrough {
+            gst::log!(CAT, imp = self, "The frame at {time:?} stays as it is");
+        } else if wanted.iter().all(|wanted| wanted.faces.is_empty()) {
+            self.warn_without_a_tracker(stream, faces.is_empty());
             gst::log!(
                 CAT,
                 imp = self,
-                "The frame at {time:?} shows no face with points ({} without)",
-                faces.len()
+                "The frame at {time:?} shows no face to draw on: {} faces, {} with points",
+                faces.len(),
+                faces.iter().filter(|face| face.mesh.is_some()).count()
             );
         }
         stream.held.push_back(Held {
             buffer,
             time,
-            wanted,
+            passthrough,
             faces,
+            wanted,
         });
         Ok(())
     }
@@ -282,13 +224,12 @@ impl LipSync {
     }
 
     /// Once, that nothing before this element looks for faces.
-    fn warn_without_a_tracker(&self, is_faceless: bool) {
+    fn warn_without_a_tracker(&self, stream: &mut Stream, is_faceless: bool) {
         // Another detector may have found some.
-        if !is_faceless || self.has_looked_for_tracker.swap(true, Relaxed) {
+        if !is_faceless || stream.has_tracker.is_some() {
             return;
         }
-        let mut query = gst::query::Custom::new(gst::Structure::new_empty(facetrack::QUERY));
-        if !self.video.peer_query(&mut query) {
+        if !self.has_tracker(stream) {
             gst::element_imp_warning!(
                 self,
                 gst::StreamError::Format,
@@ -297,10 +238,13 @@ impl LipSync {
         }
     }
 
-    fn is_past_speech(&self, stream: &Stream, settings: &Settings, time: gst::ClockTime) -> bool {
-        settings.end_mode != EndMode::Video
-            && stream.speech_finished
-            && time.nseconds() as i64 >= stream.animator.speech_until()
+    /// Whether a `facetrack` is before this element.
+    pub(super) fn has_tracker(&self, stream: &mut Stream) -> bool {
+        *stream.has_tracker.get_or_insert_with(|| {
+            let question = gst::Structure::new_empty(facetrack::QUERY);
+            self.video
+                .peer_query(&mut gst::query::Custom::new(question))
+        })
     }
 
     /// The video has ended: gives what is held, and holds the last frame while there is speech if
@@ -322,10 +266,10 @@ impl LipSync {
             self.push_all(stream, settings)?;
             return Err(gst::FlowError::Eos);
         };
-        if !self.collect_speech(stream, settings.speech_time(time)) {
+        if !self.collect_speech(stream, settings, time) {
             return Ok(Step::NeedData);
         }
-        if self.is_past_speech(stream, settings, time) {
+        if is_past_speech(stream, settings, time) {
             self.push_all(stream, settings)?;
             return Err(gst::FlowError::Eos);
         }
@@ -379,9 +323,11 @@ impl LipSync {
         };
         let mut batch: Vec<Held> = stream.held.drain(..count).collect();
         if let Some(frames) = &mut stream.frames {
-            let drawn = stream
-                .animator
-                .draw(batch, release, frames, settings, &self.counters);
+            let voices = &mut stream.voices;
+            let drawn =
+                stream
+                    .animator
+                    .draw(batch, release, voices, frames, settings, &self.counters);
             batch = drawn.map_err(|error| {
                 if self.interrupt.is_raised() {
                     gst::debug!(CAT, imp = self, "Interrupted: {error}");
@@ -429,4 +375,11 @@ impl LipSync {
             gst::debug!(CAT, imp = self, "Draining gave {error:?}");
         }
     }
+}
+
+fn is_past_speech(stream: &Stream, settings: &Settings, time: gst::ClockTime) -> bool {
+    settings.end_mode != EndMode::Video
+        && stream
+            .speech_end()
+            .is_some_and(|end| time.nseconds() as i64 >= end)
 }

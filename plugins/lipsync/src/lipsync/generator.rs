@@ -12,6 +12,7 @@ use super::frames::Frames;
 use super::lateness;
 use super::progress::Counters;
 use super::stream::Held;
+use super::voice::{self, Voice, VoiceId};
 use crate::audio::Timeline;
 use crate::face::{Face, Mesh, Rect};
 use crate::model::{self, Generator};
@@ -29,8 +30,6 @@ pub struct GeneratorBackend {
     network: Generator,
     background: Background,
     paster: CropBlender,
-    /// Somebody follows the meshes of the faces to draw on.
-    are_followed: bool,
     /// The last boxes of each track, to be averaged.
     boxes: HashMap<u32, VecDeque<Rect>>,
     crop: Vec<f32>,
@@ -69,7 +68,6 @@ impl GeneratorBackend {
         Ok(Self {
             background: Background::start(interrupt)?,
             paster: CropBlender::new(),
-            are_followed: false,
             boxes: HashMap::new(),
             crop: vec![0.0; 3 * size * size],
             frames: VecDeque::new(),
@@ -91,7 +89,6 @@ impl GeneratorBackend {
             self.spare = self.background.wait().ok().map(|run| run.batch);
         }
         self.boxes.clear();
-        self.are_followed = false;
         self.network.clear();
         self.jobs.clear();
         self.first += self.frames.len() as u64;
@@ -109,27 +106,38 @@ impl GeneratorBackend {
         &mut self,
         batch: Vec<Held>,
         release: Release,
-        timeline: &Timeline,
+        voices: &[Voice],
         canvas: &mut Frames,
         counters: &Counters,
     ) -> Result<Vec<Held>, model::Error> {
         let mut done = Vec::new();
-        for mut held in batch {
+        for held in batch {
             let number = self.first + self.frames.len() as u64;
-            let Held { time, wanted, .. } = held;
-            let faces = chosen(std::mem::take(&mut held.faces), &mut self.are_followed);
-            if time.is_some() && faces.is_empty() && !wanted.passthrough {
+            let is_drawn = held.time.is_some() && !held.passthrough;
+            if is_drawn && !held.has_a_face(is_large_enough) {
                 counters.frames_without_face.fetch_add(1, Relaxed);
             }
+            let spoken: Vec<(VoiceId, i64, Face)> = held
+                .wanted
+                .iter()
+                .flat_map(|wanted| wanted.faces.iter().map(move |index| (wanted, *index)))
+                .filter_map(|(wanted, index)| {
+                    let face = held.faces.get(index).filter(|face| is_large_enough(face))?;
+                    Some((wanted.voice, wanted.speech, face.clone()))
+                })
+                .collect();
             self.frames.push_back(held);
-            for face in faces {
+            for (voice, speech, face) in spoken {
+                let Some(voice) = voice::find(voices, voice) else {
+                    continue;
+                };
                 // More faces than fit into one run: what is there goes first.
                 if self.network.is_full() {
                     self.turn(number, canvas, counters, &mut done)?;
                 }
                 let bounds = self.steadied(&face);
                 let added = timed(&counters.render_time, || {
-                    self.add(number, bounds, timeline, wanted.speech, canvas.info())
+                    self.add(number, bounds, voice.timeline(), speech, canvas.info())
                 });
                 if added {
                     self.jobs.push(Job {
@@ -257,15 +265,8 @@ impl GeneratorBackend {
     }
 }
 
-/// The faces to draw on: those whose mesh is followed, or all where nobody follows meshes. Where
-/// somebody does, and has lost the face that was chosen, the others are bystanders.
-fn chosen(mut faces: Vec<Face>, are_followed: &mut bool) -> Vec<Face> {
-    *are_followed |= faces.iter().any(|face| face.mesh.is_some());
-    if *are_followed {
-        faces.retain(|face| face.mesh.is_some());
-    }
-    faces.retain(|face| face.bounds.width >= 1.0 && face.bounds.height >= 1.0);
-    faces
+fn is_large_enough(face: &Face) -> bool {
+    face.bounds.width >= 1.0 && face.bounds.height >= 1.0
 }
 
 fn padded(face: Rect, padding: &BoxPadding) -> Rect {
@@ -324,23 +325,5 @@ mod tests {
     fn boxes_are_averaged() {
         let moved = Rect { x: 110.0, ..FACE };
         assert_eq!(mean(&VecDeque::from([FACE, moved])).x, 105.0);
-    }
-
-    #[test]
-    fn a_bystander_is_not_painted() {
-        let face = |id, mesh| Face {
-            id,
-            bounds: FACE,
-            score: 1.0,
-            mesh,
-        };
-        let mesh = Mesh(Box::new([[0.0; 3]; crate::face::MESH_POINTS]));
-        let mut are_followed = false;
-        assert_eq!(chosen(vec![face(1, None)], &mut are_followed).len(), 1);
-        let both = chosen(vec![face(1, None), face(2, Some(mesh))], &mut are_followed);
-        assert_eq!(both.len(), 1);
-        assert_eq!(both[0].id, 2);
-        // The chosen one is lost for a moment.
-        assert!(chosen(vec![face(1, None)], &mut are_followed).is_empty());
     }
 }

@@ -1,3 +1,7 @@
+//! SECTION:element-lipsync
+//!
+//! Since: 0.1.0
+//!
 //! `lipsync` takes frames with faces on them (see `facetrack`) and speech, and gives the same
 //! frames with mouths that say it.
 //!
@@ -7,9 +11,29 @@
 //!     t. ! queue ! audioconvert ! audioresample ! l.audio  t. ! queue max-size-time=5000000000 max-size-bytes=0 max-size-buffers=0 ! autoaudiosink
 //! ```
 //!
-//! A frame at running time t waits for the speech up to t + look-ahead of the model: a quarter of a
+//! **Several speakers.** A request pad `audio_%u` is the speech of one face, and its properties say of
+//! which: `position` from the left (or from the right, below zero), which begins with the number of the
+//! pad, `track`, or `picture`. It has a `strength`, an `audio-offset` and a `face-file` of its own; those
+//! of the element are those of the pad `audio`, which speaks for all faces that no other pad speaks for.
+//! Where nothing is linked to `audio` while a request pad is there, it is gone from READY to READY, and
+//! faces without a speech stay as they are, to the bit. `facetrack` must follow as many: `max-faces`.
+//!
+//! ```text
+//! gst-launch-1.0 facesource uri=file:///tmp/two.mp4 ! facetrack face-select=leftmost max-faces=2 ! queue ! \
+//!     lipsync name=l audio_0::strength=0.9 audio_1::position=-1 ! queue ! videoconvert ! autovideosink \
+//!     uridecodebin uri=file:///tmp/left.wav ! audioconvert ! audioresample ! queue ! l.audio_0 \
+//!     uridecodebin uri=file:///tmp/right.wav ! audioconvert ! audioresample ! queue ! l.audio_1
+//! ```
+//!
+//! A speech stays with its face wherever that goes. While the face is gone nobody else gets its speech,
+//! but where as many faces are in the picture as when it was chosen, as after a cut; after 5 s it is given
+//! anew (see `cast`). Pads come and go while frames flow. A flush of one pad, its gaps, its end and its
+//! lateness are its own; speech is over when all of it is, and a frame waits for the latest.
+//!
+//! **Latency.** A frame at running time t waits for the speech up to t + look-ahead of the model: a quarter of a
 //! second at most with `look=stream`, some seconds with `look=whole` and a model that has that look,
-//! as the default one has (8 s). `whole` is for speech that is there already. Latency = that look-ahead and, with a mouth-shape model, as many frames as the property `look-ahead` says, in
+//! as the default one has (8 s). `whole` is for speech that is there already. Latency = that look-ahead, the
+//! largest negative `audio-offset` and, with a mouth-shape model, as many frames as the property `look-ahead` says, in
 //! which the face's own mouths are chosen; with a generator (2 * batch size - 1) frames: one batch is
 //! being drawn while the next is collected. With `end-mode=speech` it is one frame more, where the last frame must be
 //! known to be held. It is one frame at least. Frames keep their timestamps, durations, flags and metas.
@@ -22,9 +46,21 @@
 //! tells.
 //!
 //! Frames without a face pass untouched and are counted. With `end-mode=video`, as many frames come
-//! out as went in.
+//! out as went in. `GST_DEBUG=lipsync:6` tells for each frame why a mouth did not move.
+//!
+//! Pads: `video` (sink), `audio` (sink), `audio_%u` (sink, on request), `src` (source).
+//! Properties, which `gst-inspect-1.0` describes: `model-file`, `execution-provider`, `device`, `threads`,
+//! `batch-size`, `model-instance-id`, `audio-offset`, `strength`, `passthrough`, `end-mode`, `look`, `face-file`,
+//! `look-ahead`, `stats`.
+//! Messages: PROGRESS `load-model`; WARNING where a mouth will not move and why; ELEMENT `lipsync-progress`, a
+//! few a second: `phase` (`loading`, `running`, `draining`), `frames`, `frames-without-face`,
+//! `frames-without-speech`, `most-faces`, `position`, `audio-position` (ns), the times spent, and `speakers`: of
+//! each request pad its name (`pad`) and the `frames` in which it moved a face.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Relaxed, Release},
+};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -35,11 +71,11 @@ use gst_base::subclass::prelude::*;
 
 use super::frames::Frames;
 use super::latency::Latency;
-use super::loader::{Loader, post_error};
+use super::loader::{self, ModelLoader};
 use super::progress::{self, Counters, Phase, Reporter};
 use super::properties;
 use super::settings::Settings;
-use super::stream::Stream;
+use super::stream::{Resets, Stream};
 use crate::model::Model;
 use crate::runtime::{Interrupt, lock};
 
@@ -54,21 +90,23 @@ pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// Sample rate of the speech that the models hear, in Hz.
 pub const SAMPLE_RATE: i32 = 16_000;
 
+/// Name of the template of the pads that can be requested.
+const SPEAKERS: &str = "audio_%u";
+
 /// Between two looks at whether an interrupt is over.
 const PAUSE: Duration = Duration::from_millis(2);
 
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) loader: Option<Arc<Loader>>,
+    pub(super) loader: Option<Arc<ModelLoader>>,
     /// Absent before the model is loaded, and while the streaming thread works with it.
     pub(super) stream: Option<Box<Stream>>,
     /// Running time of the frame that waits longest in the stream.
     pub(super) oldest: Option<gst::ClockTime>,
     /// As it was declared last.
     pub(super) latency: Option<Latency>,
-    /// Resets that came while the streaming thread had the stream.
-    reset_video: bool,
-    reset_speech: bool,
+    /// Came while the streaming thread had the stream.
+    resets: Resets,
     /// Caps that came before the stream was there.
     pub(super) video_info: Option<gst_video::VideoInfo>,
     /// Those of the video that came before the output has begun.
@@ -89,8 +127,8 @@ pub struct LipSync {
     pub(super) has_warned: AtomicBool,
     /// Of channels that cancel each other.
     pub(super) has_told_of_channels: AtomicBool,
-    /// Whether anything before this looks for faces.
-    pub(super) has_looked_for_tracker: AtomicBool,
+    /// Pads that take speech have come or gone.
+    pub(super) have_pads_changed: AtomicBool,
 }
 
 impl LipSync {
@@ -109,28 +147,25 @@ impl LipSync {
             state.loader.clone()
         };
         let animator = loader?.take()?;
-        let mut stream = Box::new(Stream::new(animator));
+        let mut stream = Box::new(Stream::new(*animator));
         {
             let mut state = lock(&self.state);
             // What was flushed before was nothing to it.
-            state.reset_video = false;
-            state.reset_speech = false;
+            state.resets = Resets::default();
             stream.frames = state.video_info.clone().map(Frames::new);
         }
         self.counters.set_phase(Phase::Running);
+        self.renew_voices(&mut stream).ok()?;
         self.declare_latency(&mut stream, &self.settings());
         Some(stream)
     }
 
     pub(super) fn put_back(&self, mut stream: Box<Stream>) {
         loop {
-            let (video, speech) = {
+            let resets = {
                 let mut state = lock(&self.state);
-                let resets = (
-                    std::mem::take(&mut state.reset_video),
-                    std::mem::take(&mut state.reset_speech),
-                );
-                if resets == (false, false) {
+                let resets = std::mem::take(&mut state.resets);
+                if resets.is_empty() {
                     state.oldest = stream.oldest();
                     if state.loader.is_some() {
                         state.stream = Some(stream);
@@ -140,15 +175,15 @@ impl LipSync {
                 resets
             };
             // Not under the lock: a batch in work is waited for.
-            stream.reset(video, speech);
+            stream.reset(&resets);
         }
     }
 
-    pub(super) fn reset(&self, video: bool, speech: bool) {
+    pub(super) fn reset(&self, resets: Resets) {
         let stream = {
             let mut state = lock(&self.state);
-            state.reset_video |= video;
-            state.reset_speech |= speech;
+            state.resets.video |= resets.video;
+            state.resets.speech.extend(resets.speech);
             state.stream.take()
         };
         if let Some(stream) = stream {
@@ -159,10 +194,6 @@ impl LipSync {
     /// Makes the streaming thread give up what it does, until the interrupt is cleared.
     pub(super) fn interrupt(&self) {
         self.interrupt.raise();
-        let loader = lock(&self.state).loader.clone();
-        if let Some(loader) = loader {
-            loader.wake();
-        }
     }
 }
 
@@ -171,6 +202,7 @@ impl ObjectSubclass for LipSync {
     const NAME: &'static str = "GstLipSync";
     type Type = super::LipSync;
     type ParentType = gst_base::Aggregator;
+    type Interfaces = (gst::ChildProxy,);
 
     fn with_class(klass: &Self::Class) -> Self {
         let pad = |name: &str| {
@@ -189,7 +221,7 @@ impl ObjectSubclass for LipSync {
             interrupt: Arc::default(),
             has_warned: AtomicBool::default(),
             has_told_of_channels: AtomicBool::new(false),
-            has_looked_for_tracker: AtomicBool::new(false),
+            have_pads_changed: AtomicBool::new(true),
         }
     }
 }
@@ -228,20 +260,6 @@ impl ObjectImpl for LipSync {
 impl GstObjectImpl for LipSync {}
 
 impl ElementImpl for LipSync {
-    fn change_state(
-        &self,
-        transition: gst::StateChange,
-    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
-        // gst-launch-1.0 misses an error that comes before it listens, and would wait for ever.
-        if transition == gst::StateChange::ReadyToPaused
-            && let Err(error) = Model::resolve(self.settings().model_file.as_deref())
-        {
-            post_error(&self.obj(), &error);
-            return Err(gst::StateChangeError);
-        }
-        self.parent_change_state(transition)
-    }
-
     fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
         static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
             gst::subclass::ElementMetadata::new(
@@ -264,19 +282,16 @@ impl ElementImpl for LipSync {
                 .rate(SAMPLE_RATE)
                 .channels_range(1..)
                 .build();
-            let template = |name, direction, caps: &gst::Caps| {
-                gst::PadTemplate::with_gtype(
-                    name,
-                    direction,
-                    gst::PadPresence::Always,
-                    caps,
-                    gst_base::AggregatorPad::static_type(),
-                )
-            };
+            use gst::PadDirection::{Sink, Src};
+            use gst::PadPresence::{Always, Request};
+            let pad = gst_base::AggregatorPad::static_type();
+            let speaker = super::LipSyncAudioPad::static_type();
+            let template = gst::PadTemplate::with_gtype;
             [
-                template("video", gst::PadDirection::Sink, &video),
-                template("audio", gst::PadDirection::Sink, &audio),
-                template("src", gst::PadDirection::Src, &video),
+                template("video", Sink, Always, &video, pad),
+                template("audio", Sink, Always, &audio, pad),
+                template(SPEAKERS, Sink, Request, &audio, speaker),
+                template("src", Src, Always, &video, pad),
             ]
             .into_iter()
             .flatten()
@@ -284,9 +299,98 @@ impl ElementImpl for LipSync {
         });
         &TEMPLATES
     }
+
+    fn request_new_pad(
+        &self,
+        template: &gst::PadTemplate,
+        name: Option<&str>,
+        caps: Option<&gst::Caps>,
+    ) -> Option<gst::Pad> {
+        let pad = self.parent_request_new_pad(template, name, caps)?;
+        self.have_pads_changed.store(true, Release);
+        self.obj().child_added(&pad, &pad.name());
+        Some(pad)
+    }
+
+    fn release_pad(&self, pad: &gst::Pad) {
+        gst::debug!(CAT, imp = self, "{} is released", pad.name());
+        self.obj().child_removed(pad, &pad.name());
+        self.parent_release_pad(pad);
+        self.have_pads_changed.store(true, Release);
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        // gst-launch-1.0 misses an error that comes before it listens, and would wait for ever.
+        if transition == gst::StateChange::ReadyToPaused
+            && let Err(error) = Model::resolve(self.settings().model_file.as_deref())
+        {
+            loader::post_error(&self.obj(), &error);
+            return Err(gst::StateChangeError);
+        }
+        let obj = self.obj();
+        // The base class would wait for it for ever.
+        if transition == gst::StateChange::ReadyToPaused
+            && !self.audio.is_linked()
+            && self.speech_pads().len() > 1
+        {
+            gst::debug!(CAT, imp = self, "All speech comes on request pads");
+            let _ = obj.remove_pad(&self.audio);
+        }
+        let result = self.parent_change_state(transition);
+        if transition == gst::StateChange::PausedToReady && self.audio.parent().is_none() {
+            let _ = obj.add_pad(&self.audio);
+        }
+        result
+    }
+}
+
+impl ChildProxyImpl for LipSync {
+    fn children_count(&self) -> u32 {
+        self.request_pads().count() as u32
+    }
+
+    fn child_by_index(&self, index: u32) -> Option<glib::Object> {
+        let pad = self.request_pads().nth(index as usize);
+        pad.map(|pad| pad.upcast())
+    }
+
+    fn child_by_name(&self, name: &str) -> Option<glib::Object> {
+        let pad = self.request_pads().find(|pad| pad.name() == name);
+        pad.map(|pad| pad.upcast())
+    }
 }
 
 impl AggregatorImpl for LipSync {
+    fn create_new_pad(
+        &self,
+        template: &gst::PadTemplate,
+        name: Option<&str>,
+        _caps: Option<&gst::Caps>,
+    ) -> Option<gst_base::AggregatorPad> {
+        if template.name_template() != SPEAKERS {
+            gst::error!(CAT, imp = self, "{} can't be requested", template.name());
+            return None;
+        }
+        let obj = self.obj();
+        let is_free = |name: &String| obj.static_pad(name).is_none();
+        let asked = name.filter(|name| name.strip_prefix("audio_").is_some_and(is_number));
+        let name = match asked {
+            Some(name) => Some(name.to_string()).filter(is_free),
+            None => (0..).map(|n: u32| format!("audio_{n}")).find(is_free),
+        };
+        let Some(name) = name else {
+            gst::error!(CAT, imp = self, "The pad {asked:?} is there already");
+            return None;
+        };
+        let pad = gst::PadBuilder::<super::LipSyncAudioPad>::from_template(template);
+        let pad = pad.name(name).build();
+        pad.imp().count();
+        Some(pad.upcast())
+    }
+
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         self.parent_start()?;
         let settings = self.settings();
@@ -297,14 +401,11 @@ impl AggregatorImpl for LipSync {
         let weak = self.obj().downgrade();
         let reporter = Reporter::start(weak.clone(), self.counters.clone()).map_err(failed)?;
         self.interrupt.clear();
-        for told in [
-            &self.has_warned,
-            &self.has_told_of_channels,
-            &self.has_looked_for_tracker,
-        ] {
+        for told in [&self.has_warned, &self.has_told_of_channels] {
             told.store(false, Relaxed);
         }
-        let loader = Loader::start(weak, settings, self.interrupt.clone()).map_err(failed)?;
+        self.have_pads_changed.store(true, Release);
+        let loader = loader::start(weak, settings, self.interrupt.clone()).map_err(failed)?;
         *lock(&self.state) = State {
             loader: Some(Arc::new(loader)),
             _reporter: Some(reporter),
@@ -318,7 +419,13 @@ impl AggregatorImpl for LipSync {
         let state = std::mem::take(&mut *lock(&self.state));
         if let Some(loader) = &state.loader {
             loader.cancel();
-            loader.join();
+            if !loader.join() {
+                gst::debug!(
+                    CAT,
+                    imp = self,
+                    "The model is still being loaded; its thread goes on"
+                );
+            }
         }
         drop(state);
         self.parent_stop()
@@ -392,6 +499,11 @@ impl AggregatorImpl for LipSync {
 }
 
 impl LipSync {
+    fn request_pads(&self) -> impl Iterator<Item = super::LipSyncAudioPad> + use<> {
+        let pads = self.obj().sink_pads().into_iter();
+        pads.filter_map(|pad| pad.downcast().ok())
+    }
+
     /// What the streaming thread returns when it got nowhere. Where the video alone is flushed, the
     /// parent goes on calling: then it is not an end, and no reason to spin.
     fn give_up(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -401,4 +513,8 @@ impl LipSync {
         std::thread::sleep(PAUSE);
         Err(gst_base::AGGREGATOR_FLOW_NEED_DATA)
     }
+}
+
+fn is_number(text: &str) -> bool {
+    text.parse::<u32>().is_ok()
 }

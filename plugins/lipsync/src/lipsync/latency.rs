@@ -53,7 +53,10 @@ impl LipSync {
             .filter(|fps| fps.numer() > 0)
             .and_then(|fps| ClockTime::SECOND.mul_div_ceil(fps.denom() as u64, fps.numer() as u64))
             .unwrap_or(USUAL_FRAME);
-        let later = ClockTime::from_nseconds(settings.audio_offset.min(0).unsigned_abs());
+        let voices = stream.voices.iter();
+        let offsets = voices.map(|voice| voice.settings(settings).audio_offset);
+        let earliest = offsets.min().unwrap_or(0).min(0);
+        let later = ClockTime::from_nseconds(earliest.unsigned_abs());
         let frames = Self::frames_held(settings, stream) + stream.animator.frames_kept();
         let lookahead = stream.animator.lookahead() + later;
         let latency = Latency::new(lookahead, frames as u64, frame);

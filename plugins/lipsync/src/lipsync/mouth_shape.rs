@@ -1,49 +1,44 @@
-//! Draws with a network of kind `mouth-shape`: from the person's own mouths, where there are any,
-//! and else by a warp of the frame.
+//! Frames on their way through a network of kind `mouth-shape`: each waits for some that come after
+//! it, so that the mouths are chosen well, and is then drawn by whoever speaks in it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::animator::timed;
 use super::flow::Release;
 use super::frames::Frames;
 use super::imp::CAT;
-use super::known_face::{Asked, KnownFace, Shown};
-use super::lateness::LastShape;
+use super::known_face::Asked;
 use super::progress::Counters;
 use super::settings::Settings;
+use super::speaker::{Said, Speaker};
 use super::stream::Held;
-use crate::audio::Timeline;
-use crate::bank::Choice;
-use crate::face::{Face, Mesh};
-use crate::model::{self, MouthParams};
-use crate::picture::frame::FrameMut;
-use crate::render::MouthRenderer;
+use super::voice::{self, Voice, VoiceId};
+use crate::model;
 use crate::{source_time, video};
-
-/// Renderers of tracks that were not seen for so long are forgotten.
-const FORGET_AFTER: gst::ClockTime = gst::ClockTime::from_seconds(10);
 
 /// A frame that waits for what comes after it.
 struct Pending {
     held: Held,
-    params: MouthParams,
-    /// What was asked of the face's own mouths, if anything was.
-    shown: Option<Shown>,
+    /// What each of the voices that want something of it says.
+    said: Vec<Said>,
 }
 
-/// A network with what it knows of the faces it draws on.
+impl Pending {
+    /// Whether something is before the face of a voice.
+    fn hides(&self, voice: VoiceId) -> bool {
+        let mut said = self.held.wanted.iter().zip(&self.said);
+        said.any(|(wanted, said)| wanted.voice == voice && said.is_hidden())
+    }
+}
+
+/// A network with those who speak by it.
 pub struct MouthShapeBackend {
+    /// What every speaker has one of.
     network: model::MouthShape,
-    /// By track, with the time at which its face was last found.
-    renderers: BTreeMap<u32, (MouthRenderer, gst::ClockTime)>,
-    /// The first face in a frame is drawn from its own mouths.
-    known: KnownFace,
+    speakers: BTreeMap<VoiceId, Speaker>,
     pending: VecDeque<Pending>,
     look_ahead: usize,
-    /// For frames whose speech has not come.
-    shape: LastShape,
     /// Time of the last frame that was taken in.
     last_taken: Option<gst::ClockTime>,
     /// Time of the last frame that was drawn.
@@ -51,16 +46,13 @@ pub struct MouthShapeBackend {
 }
 
 impl MouthShapeBackend {
-    /// `face_file` is what was learnt of the face, if anything; `look_ahead` the frames that are held
-    /// back to choose mouths well.
-    pub fn new(network: model::MouthShape, face_file: Option<PathBuf>, look_ahead: usize) -> Self {
+    /// `look_ahead` are the frames that are held back to choose mouths well.
+    pub fn new(network: model::MouthShape, look_ahead: usize) -> Self {
         Self {
             network,
-            renderers: BTreeMap::new(),
-            known: KnownFace::new(face_file),
+            speakers: BTreeMap::new(),
             pending: VecDeque::new(),
             look_ahead,
-            shape: LastShape::default(),
             last_taken: None,
             last: None,
         }
@@ -82,10 +74,8 @@ impl MouthShapeBackend {
 
     /// Forgets the pictures; what was learnt stays.
     pub fn reset(&mut self) {
-        self.renderers.clear();
         self.pending.clear();
-        self.known.forget_shown();
-        self.shape = LastShape::default();
+        self.speakers.values_mut().for_each(Speaker::reset);
         self.last_taken = None;
         self.last = None;
     }
@@ -95,22 +85,14 @@ impl MouthShapeBackend {
         &mut self,
         batch: Vec<Held>,
         release: Release,
-        timeline: &Timeline,
+        voices: &[Voice],
         frames: &mut Frames,
         settings: &Settings,
         counters: &Counters,
     ) -> Result<Vec<Held>, model::Error> {
-        let mut done = Vec::new();
-        if settings.face_file.as_deref() != self.known.face_file() {
-            // What was chosen for those that wait is of the old one.
-            while !self.pending.is_empty() {
-                done.extend(self.finish(frames, counters));
-            }
-            self.known = KnownFace::after(settings.face_file.clone());
-            self.renderers.clear();
-        }
+        let mut done = self.renew_speakers(voices, frames, settings, counters);
         for held in batch {
-            self.take(held, timeline, frames, counters)?;
+            self.take(held, voices, frames, counters)?;
             if self.pending.len() > self.look_ahead {
                 done.extend(self.finish(frames, counters));
             }
@@ -124,165 +106,156 @@ impl MouthShapeBackend {
         Ok(done)
     }
 
-    /// Takes a frame in: what it shows, and what its mouth is to be.
+    /// Sees to it that there is one speaker to each voice, who knows the face that its pad names. Gives the
+    /// frames that others have begun.
+    fn renew_speakers(
+        &mut self,
+        voices: &[Voice],
+        frames: &mut Frames,
+        settings: &Settings,
+        counters: &Counters,
+    ) -> Vec<Held> {
+        let mut done = Vec::new();
+        let settings_of: Vec<_> = voices
+            .iter()
+            .map(|voice| (voice.id, voice.settings(settings)))
+            .collect();
+        let is_other = |(id, speaker): (&VoiceId, &Speaker)| {
+            let settings = settings_of.iter().find(|(voice, _)| voice == id);
+            settings.is_none_or(|(_, s)| s.face_file.as_deref() != speaker.face_file())
+        };
+        if self.speakers.iter().any(is_other) {
+            // What was chosen for those that wait is of the old one.
+            while !self.pending.is_empty() {
+                done.extend(self.finish(frames, counters));
+            }
+        }
+        self.speakers
+            .retain(|id, _| settings_of.iter().any(|(voice, _)| voice == id));
+        for (id, settings) in settings_of {
+            let face_file = settings.face_file.as_deref();
+            let speaker = self.speakers.entry(id).or_insert_with(|| {
+                let network = self.network.for_another_speech();
+                Speaker::new(network, face_file.map(Into::into))
+            });
+            if speaker.face_file() != face_file {
+                speaker.change_face(face_file.map(Into::into));
+            }
+        }
+        done
+    }
+
+    /// Takes a frame in: what it shows, and what its mouths are to be.
     fn take(
         &mut self,
         held: Held,
-        timeline: &Timeline,
+        voices: &[Voice],
         frames: &Frames,
         counters: &Counters,
     ) -> Result<(), model::Error> {
-        let mut pending = Pending {
-            held,
-            params: MouthParams::default(),
-            shown: None,
-        };
-        if let Some(time) = pending.held.time {
-            let speech = pending.held.wanted.speech;
-            let params = timed(&counters.inference_time, || {
-                self.network.params_at(timeline, speech, None)
-            })?;
+        let mut said = vec![Said::default(); held.wanted.len()];
+        if let Some(time) = held.time {
             let before = self.last_taken.replace(time).unwrap_or(time);
             let seconds = time.saturating_sub(before).nseconds() as f32 * 1e-9;
-            gst::trace!(CAT, "{time}: the speech at {speech} ns says {params:?}");
-            pending.params = self.shape.or_eased(params, seconds);
-            if pending.held.wanted.passthrough {
+            for (said, wanted) in said.iter_mut().zip(&held.wanted) {
+                let speaker = self.speakers.get_mut(&wanted.voice);
+                let Some((speaker, voice)) = speaker.zip(voice::find(voices, wanted.voice)) else {
+                    continue;
+                };
+                said.params = timed(&counters.inference_time, || {
+                    speaker.hear(voice.timeline(), wanted.speech, seconds)
+                })?;
+                gst::trace!(
+                    CAT,
+                    obj = voice.pad,
+                    "{time}: the speech at {} ns says {:?}",
+                    wanted.speech,
+                    said.params
+                );
+            }
+            if held.passthrough {
                 // Nobody looks for a face on it.
-            } else if pending.held.faces.iter().any(|face| face.mesh.is_some()) {
+            } else if held.has_a_face(|face| face.mesh.is_some()) {
                 timed(&counters.render_time, || {
-                    self.ask(&mut pending, frames.info())
+                    self.ask(&held, &mut said, frames.info());
                 });
             } else {
                 counters.frames_without_face.fetch_add(1, Relaxed);
             }
         }
-        self.pending.push_back(pending);
+        self.pending.push_back(Pending { held, said });
         Ok(())
     }
 
-    /// Shows the frame to the known face, and asks for a mouth.
-    fn ask(&mut self, pending: &mut Pending, info: &gst_video::VideoInfo) {
-        let buffer = &pending.held.buffer;
-        let face = pending.held.faces.iter().find(|face| face.mesh.is_some());
-        let mapped = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info);
-        let (Some(face), Ok(mapped)) = (face, mapped) else {
+    /// Shows the frame to the known faces, and asks for mouths.
+    fn ask(&mut self, held: &Held, said: &mut [Said], info: &gst_video::VideoInfo) {
+        let Ok(mapped) = gst_video::VideoFrameRef::from_buffer_ref_readable(&held.buffer, info)
+        else {
             return;
         };
-        let time = source_time::of(buffer).or(pending.held.time);
-        pending.shown = self.known.ask(
-            &video::frame(&mapped),
-            face,
-            time.unwrap_or_default().nseconds(),
-            &pending.params,
-            pending.held.wanted.strength,
-        );
+        let frame = video::frame(&mapped);
+        let time = source_time::of(&held.buffer).or(held.time);
+        let time = time.unwrap_or_default().nseconds();
+        for (said, wanted) in said.iter_mut().zip(&held.wanted) {
+            let mut faces = wanted.faces.iter().filter_map(|i| held.faces.get(*i));
+            let face = faces.find(|face| face.mesh.is_some());
+            if let Some((speaker, face)) = self.speakers.get_mut(&wanted.voice).zip(face) {
+                said.shown = speaker.ask(&frame, face, time, &said.params, wanted.strength);
+            }
+        }
     }
 
     /// Draws the oldest frame that waits.
     fn finish(&mut self, frames: &mut Frames, counters: &Counters) -> Option<Held> {
-        let mut pending = self.pending.pop_front()?;
-        let Some(time) = pending.held.time else {
-            return Some(pending.held);
+        let Pending { mut held, said } = self.pending.pop_front()?;
+        let Some(time) = held.time else {
+            return Some(held);
         };
         let since = time.saturating_sub(self.last.replace(time).unwrap_or(time));
-        if pending.held.wanted.passthrough {
-            // Nothing is held over a frame that stays as it is.
-            self.known.forget_shown();
-            self.renderers.clear();
-            return Some(pending.held);
+        if held.passthrough {
+            self.speakers.values_mut().for_each(Speaker::leave);
+            return Some(held);
         }
-        let found = pending.held.faces.iter().any(|face| face.mesh.is_some());
-        let holds = || {
-            let mut renderers = self.renderers.values();
-            self.known.holds() || renderers.any(|(renderer, _)| renderer.holds())
-        };
-        if !found && !holds() {
-            self.known.forget_shown();
-            return Some(pending.held);
-        }
+        let Held {
+            buffer,
+            faces,
+            wanted,
+            ..
+        } = &mut held;
         timed(&counters.render_time, || {
-            let choice = pending.shown.and_then(|shown| self.known.decide(shown));
-            let asked = Asked {
-                params: pending.params,
-                strength: pending.held.wanted.strength,
-                time,
-                seconds: since.nseconds() as f32 * 1e-9,
-                shown: pending.shown,
-                // It is known some frames before, so that the mouth fades in time.
-                hidden: is_hidden(&pending) || self.pending.iter().any(is_hidden),
-            };
-            let Held { buffer, faces, .. } = &mut pending.held;
-            frames.draw(buffer, |frame| self.render(frame, faces, choice, &asked));
-        });
-        Some(pending.held)
-    }
-
-    fn render(
-        &mut self,
-        frame: &mut FrameMut,
-        faces: &[Face],
-        choice: Option<Choice>,
-        asked: &Asked,
-    ) {
-        let mut found = faces
-            .iter()
-            .filter_map(|face| Some((face.id, face.mesh.as_ref()?)));
-        let renderers = &mut self.renderers;
-        match (choice, found.next()) {
-            (Some(choice), Some(first)) => {
-                // Its own mouth as far as it goes, and from there the warp.
-                match self.known.draw(frame, first, choice, asked) {
-                    Some(rest) => {
-                        let drawn = (first.0, &rest.mesh);
-                        warp(renderers, frame, drawn, asked, (&rest.params, rest.share));
-                    }
-                    None => {
-                        if let Some((renderer, _)) = renderers.get_mut(&first.0) {
-                            renderer.pause();
-                        }
+            let mut drawing = Vec::with_capacity(wanted.len());
+            for (wanted, said) in wanted.iter().zip(said) {
+                let Some(speaker) = self.speakers.get_mut(&wanted.voice) else {
+                    continue;
+                };
+                let found = |index: &usize| faces.get(*index).is_some_and(|f| f.mesh.is_some());
+                if !wanted.faces.iter().any(found) && !speaker.holds() {
+                    speaker.rest();
+                    continue;
+                }
+                let choice = speaker.decide(said);
+                let asked = Asked {
+                    params: said.params,
+                    strength: wanted.strength,
+                    time,
+                    seconds: since.nseconds() as f32 * 1e-9,
+                    shown: said.shown,
+                    // It is known some frames before, so that the mouth fades in time.
+                    hidden: said.is_hidden() || self.pending.iter().any(|p| p.hides(wanted.voice)),
+                };
+                drawing.push((wanted, choice, asked));
+            }
+            if drawing.is_empty() {
+                return;
+            }
+            frames.draw(buffer, |frame| {
+                for (wanted, choice, asked) in drawing {
+                    if let Some(speaker) = self.speakers.get_mut(&wanted.voice) {
+                        speaker.render(frame, faces, &wanted.faces, choice, &asked);
                     }
                 }
-            }
-            (None, Some(first)) => {
-                self.known.forget_shown();
-                warp(renderers, frame, first, asked, (&asked.params, 1.0));
-            }
-            (_, None) => self.known.hold(frame, faces, asked),
-        }
-        for face in found {
-            warp(renderers, frame, face, asked, (&asked.params, 1.0));
-        }
-        let is_here = |track: &u32| faces.iter().any(|face| face.id == *track);
-        for (track, (renderer, found)) in renderers.iter_mut() {
-            if *found != asked.time && !is_here(track) {
-                let Asked {
-                    params,
-                    strength,
-                    seconds,
-                    ..
-                } = asked;
-                renderer.hold(frame, faces, params, *strength, *seconds);
-            }
-        }
-        renderers.retain(|_, (_, found)| *found + FORGET_AFTER >= asked.time);
+            });
+        });
+        Some(held)
     }
-}
-
-fn is_hidden(pending: &Pending) -> bool {
-    pending.shown.is_some_and(|shown| shown.hidden)
-}
-
-fn warp(
-    renderers: &mut BTreeMap<u32, (MouthRenderer, gst::ClockTime)>,
-    frame: &mut FrameMut,
-    (track, mesh): (u32, &Mesh),
-    asked: &Asked,
-    (params, share): (&MouthParams, f32),
-) {
-    let (renderer, found) = renderers.entry(track).or_default();
-    *found = asked.time;
-    let Asked {
-        strength, seconds, ..
-    } = asked;
-    renderer.render_part(frame, mesh, params, *strength, *seconds, share);
 }

@@ -9,6 +9,7 @@ use gst_video::{VideoCropMeta, VideoMeta};
 use super::frames::Frames;
 use super::imp::{CAT, LipSync};
 use super::progress::Phase;
+use super::stream::Resets;
 use crate::runtime::lock;
 
 impl LipSync {
@@ -31,12 +32,8 @@ impl LipSync {
                     gst::element_imp_error!(self, gst::StreamError::Format, ("{remedy}"));
                     return false;
                 }
-                if !self.audio.is_linked() {
-                    gst::element_imp_error!(
-                        self,
-                        gst::CoreError::Pad,
-                        ("No speech comes to lipsync. Link its pad `audio`, as in `... ! audioconvert ! audioresample ! NAME.audio`")
-                    );
+                if let Some(remedy) = self.unlinked_speech() {
+                    gst::element_imp_error!(self, gst::CoreError::Pad, ("{remedy}"));
                     return false;
                 }
                 let stream = {
@@ -84,11 +81,24 @@ impl LipSync {
             }
             EventView::FlushStop(_) => {
                 self.interrupt.clear();
-                self.reset(true, false);
+                self.reset(Resets {
+                    video: true,
+                    ..Resets::default()
+                });
                 self.parent_sink_event(pad, event)
             }
             _ => self.parent_sink_event(pad, event),
         }
+    }
+
+    /// What is to be done where no speech will come, or on one pad none.
+    fn unlinked_speech(&self) -> Option<String> {
+        let pads = self.speech_pads();
+        let pad = pads.iter().find(|pad| !pad.is_linked())?;
+        Some(format!(
+            "No speech comes to lipsync. Link its pad `{0}`, as in `... ! audioconvert ! audioresample ! NAME.{0}`",
+            pad.name()
+        ))
     }
 
     /// Passes on the tags of the video, once there is a stream that they can be of.
@@ -110,7 +120,10 @@ impl LipSync {
             // The tags of the speech don't describe the output.
             EventView::Tag(_) => true,
             EventView::FlushStop(_) => {
-                self.reset(false, true);
+                self.reset(Resets {
+                    speech: vec![pad.clone()],
+                    ..Resets::default()
+                });
                 self.parent_sink_event(pad, event)
             }
             _ => self.parent_sink_event(pad, event),
@@ -145,7 +158,10 @@ impl LipSync {
     pub(super) fn flushed(&self) {
         gst::debug!(CAT, imp = self, "Flushed");
         self.interrupt.clear();
-        self.reset(true, true);
+        self.reset(Resets {
+            video: true,
+            speech: self.speech_pads(),
+        });
         if lock(&self.state).stream.is_some() {
             self.counters.set_phase(Phase::Running);
         }

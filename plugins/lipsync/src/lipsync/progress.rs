@@ -9,6 +9,8 @@ use std::time::Duration;
 use gst::glib;
 use gst::prelude::*;
 
+use crate::runtime::lock;
+
 /// Time between two messages.
 const INTERVAL: Duration = Duration::from_millis(250);
 
@@ -38,6 +40,10 @@ pub struct Counters {
     pub frames_without_face: AtomicU64,
     /// Frames that were drawn before their speech had come, because a live deadline passed.
     pub frames_without_speech: AtomicU64,
+    /// The most faces that were in one frame.
+    pub most_faces: AtomicU64,
+    /// Of each request pad, by its name, the frames in which it moved a face.
+    speakers: Mutex<Vec<(String, Arc<AtomicU64>)>>,
     /// Running time in nanoseconds of the end of the last frame that was pushed.
     pub position: AtomicU64,
     /// Running time in nanoseconds up to which speech has come.
@@ -59,6 +65,7 @@ impl Counters {
             &self.frames,
             &self.frames_without_face,
             &self.frames_without_speech,
+            &self.most_faces,
             &self.position,
             &self.audio_position,
             &self.audio_time,
@@ -67,17 +74,38 @@ impl Counters {
         ] {
             counter.store(0, Relaxed);
         }
+        lock(&self.speakers).clear();
         self.set_phase(Phase::Loading);
+    }
+
+    /// The counter of a pad that takes speech; only those of request pads are told.
+    pub fn speaker(&self, pad: &str, is_told: bool) -> Arc<AtomicU64> {
+        let counter: Arc<AtomicU64> = Arc::default();
+        if is_told {
+            let mut speakers = lock(&self.speakers);
+            speakers.retain(|(name, _)| name != pad);
+            speakers.push((pad.into(), counter.clone()));
+        }
+        counter
     }
 
     /// The figures as a structure: the message's content and the property `stats`.
     pub fn structure(&self, name: &str) -> gst::Structure {
         let get = |counter: &AtomicU64| counter.load(Relaxed);
+        let speakers = lock(&self.speakers);
+        let speakers = speakers.iter().map(|(pad, frames)| {
+            gst::Structure::builder("speaker")
+                .field("pad", pad)
+                .field("frames", get(frames))
+                .build()
+        });
         gst::Structure::builder(name)
             .field("phase", Phase::name(self.phase.load(Relaxed)))
             .field("frames", get(&self.frames))
             .field("frames-without-face", get(&self.frames_without_face))
             .field("frames-without-speech", get(&self.frames_without_speech))
+            .field("most-faces", get(&self.most_faces))
+            .field("speakers", gst::Array::new(speakers))
             .field("position", get(&self.position))
             .field("audio-position", get(&self.audio_position))
             .field("audio-time", get(&self.audio_time))

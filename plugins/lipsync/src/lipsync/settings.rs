@@ -1,9 +1,11 @@
 //! What the user can set.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use gst::glib;
 
+use super::audio_pad::VoiceSettings;
 use crate::{model, runtime};
 
 /// Frames that a generator draws at once unless told otherwise.
@@ -64,14 +66,14 @@ pub struct Settings {
     pub device: u32,
     pub threads: u32,
     pub batch_size: u32,
-    /// Nanoseconds by which the mouth follows later than the sound (negative: earlier).
-    pub audio_offset: i64,
-    pub strength: f64,
+    /// Elements with the same share one session, and a generator's runs.
+    pub model_instance_id: Option<String>,
     /// Frames stay as they are.
     pub passthrough: bool,
     pub end_mode: EndMode,
     pub look: Look,
-    pub face_file: Option<PathBuf>,
+    /// Of the pad `audio`.
+    pub voice: Arc<VoiceSettings>,
     /// Frames that are held back to choose mouths well.
     pub look_ahead: u32,
 }
@@ -84,12 +86,11 @@ impl Default for Settings {
             device: 0,
             threads: 0,
             batch_size: 0,
-            audio_offset: 0,
-            strength: 1.0,
+            model_instance_id: None,
             passthrough: false,
             end_mode: EndMode::default(),
             look: Look::default(),
-            face_file: None,
+            voice: Arc::default(),
             look_ahead: 5,
         }
     }
@@ -104,10 +105,5 @@ impl Settings {
         };
         let last = usize::from(self.end_mode == EndMode::Speech);
         (self.look_ahead as usize).max(2 * batch - 1) + last
-    }
-
-    /// The running time, in nanoseconds, of the speech that the frame at `time` shows.
-    pub fn speech_time(&self, time: gst::ClockTime) -> i64 {
-        time.nseconds() as i64 - self.audio_offset
     }
 }

@@ -1,13 +1,17 @@
 //! What the element knows about the streams that pass through it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use gst::prelude::*;
 
 use super::animator::Animator;
+use super::cast::Cast;
 use super::frames::Frames;
 use super::latency::Latency;
-use super::settings::Settings;
+use super::portrait::Portraits;
+use super::voice::{Voice, VoiceId};
 use crate::face::Face;
 
 /// A frame that has its speech and waits for its batch, or for its successor.
@@ -15,43 +19,63 @@ pub struct Held {
     pub buffer: gst::Buffer,
     /// Running time of the frame; frames outside the segment have none and are not drawn.
     pub time: Option<gst::ClockTime>,
-    pub wanted: Wanted,
+    /// It stays as it is.
+    pub passthrough: bool,
     /// Those on it; none where it is to stay as it is.
     pub faces: Vec<Face>,
+    /// What each voice wants of it.
+    pub wanted: Vec<Wanted>,
 }
 
-/// What is wanted of a frame, by the properties as they were at its time.
-#[derive(Clone, Copy, Debug)]
+/// What a voice wants of a frame, by the properties as they were at its time.
 pub struct Wanted {
+    pub voice: VoiceId,
     /// Running time in nanoseconds of the speech that it shows.
     pub speech: i64,
     pub strength: f32,
-    /// It stays as it is.
-    pub passthrough: bool,
+    /// Indices of the faces that it moves.
+    pub faces: Vec<usize>,
 }
 
-impl Wanted {
-    pub fn of(settings: &Settings, time: Option<gst::ClockTime>) -> Self {
-        Self {
-            speech: settings.speech_time(time.unwrap_or_default()),
-            strength: settings.strength as f32,
-            passthrough: settings.passthrough || time.is_none(),
-        }
+impl Held {
+    /// Whether somebody is to be drawn.
+    pub fn has_a_face(&self, is_fit: impl Fn(&Face) -> bool) -> bool {
+        let mut indices = self.wanted.iter().flat_map(|wanted| &wanted.faces);
+        indices.any(|index| self.faces.get(*index).is_some_and(&is_fit))
+    }
+}
+
+/// What is to be forgotten.
+#[derive(Default)]
+pub struct Resets {
+    pub video: bool,
+    /// The speech of these pads.
+    pub speech: Vec<gst_base::AggregatorPad>,
+}
+
+impl Resets {
+    pub fn is_empty(&self) -> bool {
+        !self.video && self.speech.is_empty()
     }
 }
 
 /// State of the streams, owned by the streaming thread while it works.
 pub struct Stream {
     pub animator: Animator,
+    /// Those of the pads that take speech, the pad `audio` first.
+    pub voices: Vec<Voice>,
+    next_voice: u32,
+    pub cast: Cast,
+    pub portraits: Portraits,
+    /// A face without points can't be drawn, or is a bystander.
+    pub needs_points: bool,
+    /// Somebody upstream looks for faces, if that was asked.
+    pub has_tracker: Option<bool>,
     /// Of the caps that came last.
     pub frames: Option<Frames>,
     /// The latency that was declared last.
     pub latency: Option<Latency>,
     pub held: VecDeque<Held>,
-    /// The buffer at the head of the audio pad has been taken in already. It stays on the pad until
-    /// more speech is needed: GstAggregator only calls when every pad has something.
-    pub head_taken: bool,
-    pub speech_finished: bool,
     /// Running time of the end of the last frame that was taken in.
     pub video_end: Option<gst::ClockTime>,
     /// Duration of the last frame that had one, or the distance between the last two.
@@ -62,12 +86,16 @@ pub struct Stream {
 impl Stream {
     pub fn new(animator: Animator) -> Self {
         Self {
+            needs_points: animator.needs_points(),
             animator,
+            voices: Vec::new(),
+            next_voice: 0,
+            cast: Cast::default(),
+            portraits: Portraits::default(),
+            has_tracker: None,
             frames: None,
             latency: None,
             held: VecDeque::new(),
-            head_taken: false,
-            speech_finished: false,
             video_end: None,
             frame_duration: None,
             last_time: None,
@@ -80,12 +108,40 @@ impl Stream {
         self.animator.oldest().or_else(held)
     }
 
-    pub fn reset(&mut self, video: bool, speech: bool) {
-        if video {
+    /// Takes voices in for the pads that are new, and lets those go whose pad was released. `frames` gives
+    /// each a counter.
+    pub fn renew_voices(
+        &mut self,
+        pads: &[gst_base::AggregatorPad],
+        frames: impl Fn(&gst_base::AggregatorPad) -> Arc<AtomicU64>,
+    ) {
+        self.voices.retain(|voice| pads.contains(&voice.pad));
+        for pad in pads {
+            if self.voices.iter().all(|voice| voice.pad != *pad) {
+                let id = VoiceId(self.next_voice);
+                self.next_voice += 1;
+                let mel = self.animator.mel();
+                self.voices
+                    .push(Voice::new(id, pad.clone(), mel, frames(pad)));
+            }
+        }
+    }
+
+    /// Running time in nanoseconds at which all speech is over, once that is known.
+    pub fn speech_end(&self) -> Option<i64> {
+        let all = self.voices.iter().all(|voice| voice.finished);
+        let ends = self.voices.iter().map(Voice::until);
+        ends.max().filter(|_| all)
+    }
+
+    pub fn reset(&mut self, resets: &Resets) {
+        if resets.video {
             self.reset_video();
         }
-        if speech {
-            self.reset_speech();
+        for voice in &mut self.voices {
+            if resets.speech.contains(&voice.pad) {
+                voice.reset();
+            }
         }
     }
 
@@ -94,14 +150,8 @@ impl Stream {
         self.held.clear();
         self.video_end = None;
         self.last_time = None;
+        self.cast.reset();
         self.animator.reset_video();
-    }
-
-    /// Forgets the speech.
-    fn reset_speech(&mut self) {
-        self.head_taken = false;
-        self.speech_finished = false;
-        self.animator.reset_speech();
     }
 
     /// Running time of `buffer`, estimated from its predecessor where it has no timestamp.

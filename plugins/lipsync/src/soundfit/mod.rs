@@ -1,3 +1,7 @@
+//! SECTION:element-soundfit
+//!
+//! Since: 0.1.0
+//!
 //! Element `soundfit`: makes the sound exactly as long as the picture.
 //!
 //! The picture passes untouched and never waits. Sound waits until the picture has covered it, so
@@ -33,6 +37,10 @@
 //! before the `tee`, as it does in `speechsource`.
 //!
 //! Latency of the sound is the larger of the two sides'; the picture's is its own.
+//!
+//! Pads: `video` (sink), `video_src` (source), `sound` (sink), `sound_src` (source).
+//! Properties: none.
+//! Messages: none of its own.
 
 mod imp;
 mod picture;

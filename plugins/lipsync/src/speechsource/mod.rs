@@ -1,3 +1,7 @@
+//! SECTION:element-speechsource
+//!
+//! Since: 0.1.0
+//!
 //! Element `speechsource`: the sound of a file, as it is meant to be heard.
 //!
 //! A bin around `uridecodebin` that puts right what a player puts right:
@@ -23,6 +27,10 @@
 //!
 //! Errors have details with `kind` (`playlist`, `unused`, `no-track`) and `uri`; those of the elements
 //! within are as they are.
+//!
+//! Pads: `src` (source).
+//! Properties, which `gst-inspect-1.0` describes: `uri`, `track`.
+//! Messages: none of its own.
 
 mod imp;
 mod retime;

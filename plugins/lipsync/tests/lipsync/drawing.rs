@@ -106,3 +106,38 @@ fn a_generator_paints_into_the_face_whatever_the_batch() {
     );
     assert!(one == paint(7));
 }
+
+#[test]
+fn ten_bits_are_drawn_at_their_depth() {
+    for (format, shift) in [
+        ("I420_10LE", 0),
+        ("P010_10LE", 6),
+        ("I422_10LE", 0),
+        ("Y444_10LE", 0),
+    ] {
+        // Of a source of 8 bits, all samples are whole levels of 8.
+        let convert = format!("videoconvert dither=none ! video/x-raw,format={format}");
+        let before = real_frames("I420", &convert, 1600);
+        let after = real_frames("I420", &format!("{convert} ! lipsync name=l"), 1600);
+        let levels = |sample: &gst::Sample| -> Vec<u16> {
+            let bytes = bytes(sample);
+            let pairs = bytes.chunks_exact(2);
+            pairs
+                .map(|pair| u16::from_le_bytes([pair[0], pair[1]]) >> shift)
+                .collect()
+        };
+        let (mut drawn, mut fine) = (0, 0);
+        for (before, after) in before.iter().zip(&after) {
+            let pairs = levels(before).into_iter().zip(levels(after));
+            for (before, after) in pairs.filter(|(before, after)| before != after) {
+                assert!(after < 1024, "{format}");
+                assert_eq!(before % 4, 0, "{format}");
+                drawn += 1;
+                fine += usize::from(after % 4 != 0);
+            }
+        }
+        assert!(drawn > 1000, "{format}: {drawn}");
+        // Three in four, where every level is as likely.
+        assert!(fine * 2 > drawn, "{format}: {fine} of {drawn}");
+    }
+}

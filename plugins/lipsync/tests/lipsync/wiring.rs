@@ -2,7 +2,7 @@
 
 use gst::prelude::*;
 
-use crate::rig::init;
+use crate::rig::*;
 
 /// What is told until the pipeline ends: warnings and the error.
 fn told(pipeline: &str) -> Vec<String> {
@@ -62,9 +62,53 @@ fn a_pipeline_that_looks_for_no_face_is_told_once() {
 fn interlaced_pictures_are_refused_with_the_remedy() {
     let interlaced = "videotestsrc num-buffers=25 ! video/x-raw,format=I420,width=64,height=48,\
                       framerate=50/1 ! interlace";
-    let told = told(&format!("{interlaced} ! facetrack ! fakesink"));
-    assert!(
-        told.iter().any(|t| t.contains("deinterlace fields=top")),
-        "{told:?}"
-    );
+    for elements in ["facetrack ! fakesink", "lipsync name=l ! fakesink"] {
+        let audio = match elements.contains("name=l") {
+            true => AUDIO,
+            false => "",
+        };
+        let told = told(&format!("{interlaced} ! {elements} {audio}"));
+        assert!(
+            told.iter().any(|t| t.contains("deinterlace fields=top")),
+            "{elements}: {told:?}"
+        );
+    }
+}
+
+#[test]
+fn pictures_from_the_bottom_up_are_refused_with_the_remedy() {
+    init();
+    for elements in ["facetrack ! fakesink", "lipsync name=l ! fakesink"] {
+        let audio = match elements.contains("name=l") {
+            true => AUDIO,
+            false => "",
+        };
+        let text = format!("appsrc name=v format=time ! {elements} {audio}");
+        let pipeline = gst::parse::launch(&text).unwrap();
+        let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+        let source: gst_app::AppSrc = pipeline.by_name("v").unwrap().downcast().unwrap();
+        source.set_caps(Some(&caps(64)));
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let mut buffer = frame(0);
+        gst_video::VideoMeta::add_full(
+            buffer.get_mut().unwrap(),
+            gst_video::VideoFrameFlags::empty(),
+            gst_video::VideoFormat::I420,
+            64,
+            48,
+            &[64 * 47, 64 * 48, 64 * 48 + 32 * 24],
+            &[-64, 32, 32],
+        )
+        .unwrap();
+        source.push_buffer(buffer).unwrap();
+        let bus = pipeline.bus().unwrap();
+        let error = bus.timed_pop_filtered(LIMIT, &[gst::MessageType::Error]);
+        let error = error.expect("an error");
+        let gst::MessageView::Error(error) = error.view() else {
+            panic!("{error:?}");
+        };
+        let text = error.error().to_string();
+        assert!(text.contains("from the bottom up"), "{elements}: {text}");
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
 }

@@ -1,0 +1,327 @@
+//! Which files a worker can reach: those that its jobs name, and what every job needs. Landlock keeps it
+//! from the rest, whatever a file makes of its decoders, where the kernel knows how (since Linux 5.19).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use gstlipsync::runtime;
+use landlock::{
+    ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetError, RulesetStatus, path_beneath_rules,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::job::{Job, folder_of};
+
+/// What Linux 6.2 can refuse; an older kernel refuses less of it.
+const KNOWN: ABI = ABI::V3;
+/// Programs, libraries, settings and devices.
+const SYSTEM: [&str; 17] = [
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/bin",
+    "/sbin",
+    "/opt",
+    "/nix",
+    "/gnu",
+    "/snap",
+    "/etc",
+    "/proc",
+    "/sys",
+    "/run",
+    "/var/lib",
+    "/var/cache",
+    "/dev",
+];
+/// Lists of folders, and single files, that the libraries are told of.
+const LISTS: [&str; 6] = [
+    "GST_PLUGIN_PATH",
+    "GST_PLUGIN_PATH_1_0",
+    "GST_PLUGIN_SYSTEM_PATH",
+    "GST_PLUGIN_SYSTEM_PATH_1_0",
+    "GST_PRESET_PATH",
+    "LD_LIBRARY_PATH",
+];
+const FILES: [&str; 4] = [
+    "GST_REGISTRY",
+    "GST_REGISTRY_1_0",
+    "GST_PLUGIN_SCANNER",
+    "CUDA_PATH",
+];
+/// Below the user's home.
+const SETTINGS: [&str; 3] = [".local/share/gstreamer-1.0", ".config", ".local/lib"];
+const CACHES: [&str; 3] = [".cache/gstreamer-1.0", ".nv", ".cache/nvidia"];
+
+/// Templates of ours that read and write files only.
+const OF_FILES: [&str; 5] = ["file", "webm", "lossless", "compare", "learn"];
+
+/// Whether the job's template is one of ours that reads and writes files only: somebody else's may do
+/// anything.
+pub fn is_of_files(job: &Job) -> bool {
+    OF_FILES.contains(&job.template.as_str())
+}
+
+/// The files that jobs name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    read: BTreeSet<PathBuf>,
+    /// Folders that files are put into, which may not be there yet.
+    write: BTreeSet<PathBuf>,
+}
+
+impl Named {
+    /// Those of a job; none where its template is somebody's own and may name any.
+    pub fn by(job: &Job) -> Option<Self> {
+        if !is_of_files(job) {
+            return None;
+        }
+        let mut named = Self::default();
+        named.read.extend([job.face.clone(), job.speech.clone()]);
+        named
+            .read
+            .extend(job.parameter("face-file").map(Into::into));
+        // Weights lie beside a model's manifest or its graph.
+        let model = job.parameter("model").map(Path::new);
+        let model = model.filter(|path| path.components().count() > 1 || path.exists());
+        named
+            .read
+            .extend(model.map(|model| folder_of(model).into()));
+        named
+            .write
+            .extend(job.output.as_deref().map(|output| folder_of(output).into()));
+        Some(named)
+    }
+
+    /// One file that is only read.
+    pub fn file(path: &Path) -> Self {
+        Self {
+            read: [path.to_owned()].into(),
+            write: BTreeSet::new(),
+        }
+    }
+
+    /// A folder that files are put into.
+    pub fn add_folder(&mut self, folder: &Path) {
+        self.write.insert(folder.to_owned());
+    }
+
+    pub fn extend(&mut self, others: Self) {
+        self.read.extend(others.read);
+        self.write.extend(others.write);
+    }
+
+    /// Of a folder that is not there yet, the nearest above it that is.
+    fn folders(&self) -> impl Iterator<Item = &Path> {
+        let there = |folder: &PathBuf| id_of(folder).is_some();
+        let nearest = move |folder: &'_ PathBuf| there(folder);
+        self.write.iter().filter_map(move |folder| {
+            let mut above = folder.ancestors();
+            above.find(|folder| nearest(&folder.to_path_buf()))
+        })
+    }
+}
+
+/// Device and number of a file: a rule is for the file that was there, and not for another that takes its
+/// name.
+type Id = (u64, u64);
+
+fn id_of(path: &Path) -> Option<Id> {
+    // An empty one is the folder in which the program runs.
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// What a process can reach of what was named, as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    read: BTreeMap<PathBuf, Id>,
+    write: BTreeMap<PathBuf, Id>,
+}
+
+impl Reach {
+    pub fn of(named: &Named) -> Self {
+        let ids = |path: &Path| Some((path.to_owned(), id_of(path)?));
+        Self {
+            read: named.read.iter().filter_map(|path| ids(path)).collect(),
+            write: named.folders().filter_map(ids).collect(),
+        }
+    }
+
+    /// Whether all that is there of what is named can be reached.
+    pub fn covers(&self, named: &Named) -> bool {
+        let is_below = |path: &Path| {
+            let mut above = path.ancestors();
+            above.any(|folder| {
+                self.write
+                    .get(folder)
+                    .is_some_and(|id| Some(*id) == id_of(folder))
+            })
+        };
+        let reads = |path: &PathBuf| match id_of(path) {
+            Some(id) => self.read.get(path) == Some(&id) || is_below(path),
+            // It is said elsewhere that it is missing.
+            None => true,
+        };
+        named.read.iter().all(reads) && named.folders().all(is_below)
+    }
+
+    /// Keeps this thread, and those that it starts, from all other files but those in `faces`, where learnt
+    /// faces are kept.
+    pub fn restrict(&self, faces: Option<&Path>) -> Result<RulesetStatus, RulesetError> {
+        let read = AccessFs::from_read(KNOWN);
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let at_home = |names: &'static [&str]| {
+            let home = home.clone();
+            names
+                .iter()
+                .filter_map(move |name| Some(home.as_ref()?.join(name)))
+        };
+        let status = Ruleset::default()
+            // Without it (before Linux 5.19) no learnt face could be put into its folder.
+            .set_compatibility(CompatLevel::SoftRequirement)
+            .handle_access(AccessFs::Refer)?
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(KNOWN))?
+            .create()?
+            .add_rules(path_beneath_rules(SYSTEM, read))?
+            .add_rules(path_beneath_rules(
+                ["/dev"],
+                AccessFs::WriteFile | AccessFs::Truncate,
+            ))?
+            .add_rules(path_beneath_rules(["/dev/shm"], AccessFs::from_all(KNOWN)))?
+            .add_rules(path_beneath_rules(libraries(), read))?
+            .add_rules(path_beneath_rules(at_home(&SETTINGS), read))?
+            .add_rules(path_beneath_rules(
+                at_home(&CACHES),
+                AccessFs::from_all(KNOWN),
+            ))?
+            .add_rules(path_beneath_rules(faces, AccessFs::from_all(KNOWN)))?
+            .add_rules(path_beneath_rules(self.read.keys(), read))?
+            .add_rules(path_beneath_rules(
+                self.write.keys(),
+                AccessFs::from_all(KNOWN),
+            ))?
+            .restrict_self()?;
+        Ok(status.ruleset)
+    }
+}
+
+/// Where plugins, models and ONNX Runtime are, as the environment says.
+fn libraries() -> Vec<PathBuf> {
+    let mut paths = vec![runtime::data_dir()];
+    for library in runtime::candidates() {
+        paths.extend(library.parent().map(Path::to_owned));
+        // It may be a link into a package's folder.
+        paths.extend(
+            library
+                .canonicalize()
+                .ok()
+                .and_then(|p| Some(p.parent()?.to_owned())),
+        );
+    }
+    for name in LISTS {
+        paths.extend(
+            std::env::var_os(name)
+                .iter()
+                .flat_map(std::env::split_paths),
+        );
+    }
+    for name in FILES {
+        paths.extend(std::env::var_os(name).map(PathBuf::from));
+    }
+    paths.retain(|path| !path.as_os_str().is_empty());
+    paths
+}
+
+/// Whether this kernel keeps workers from files: it is tried, in a thread that ends.
+pub fn is_enforced() -> io::Result<bool> {
+    let tried = std::thread::spawn(|| Reach::default().restrict(None)).join();
+    match tried {
+        Ok(Ok(status)) => Ok(status != RulesetStatus::NotEnforced),
+        Ok(Err(error)) => Err(io::Error::other(error)),
+        Err(_) => Err(io::Error::other("the attempt panicked")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(face: &Path, output: &Path, template: &str) -> Job {
+        serde_json::from_value(serde_json::json!({
+            "face": face, "speech": "/no/such/s.wav", "output": output, "template": template,
+            "parameters": [], "end_mode": "speech", "loop_mode": null, "if_exists": "refuse",
+            "stuck_after": {"secs": 30, "nanos": 0}, "graph": null, "dry_run": false
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_jobs_name_is_covered_until_another_file_takes_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("out")).unwrap();
+        fs::write(at("f.mp4"), "a face").unwrap();
+        // Its folder is made later, by whoever gives the order.
+        let named = Named::by(&job(&at("f.mp4"), &at("out/a/1.mp4"), "file")).unwrap();
+        let reach = Reach::of(&named);
+        assert!(reach.covers(&named));
+        fs::create_dir(at("out/a")).unwrap();
+        assert!(reach.covers(&named));
+        let other = Named::by(&job(&at("g.mp4"), &at("out/2.mp4"), "file")).unwrap();
+        assert!(reach.covers(&other), "a file that is not there");
+        fs::write(at("g.mp4"), "another").unwrap();
+        assert!(!reach.covers(&other));
+        fs::rename(at("g.mp4"), at("f.mp4")).unwrap();
+        assert!(!reach.covers(&named));
+        let elsewhere = Named::by(&job(&at("g.mp4"), &at("1.mp4"), "file")).unwrap();
+        assert!(!Reach::of(&named).covers(&elsewhere), "another folder");
+        assert_eq!(
+            Named::by(&job(&at("f.mp4"), &at("1.mp4"), "own.launch")),
+            None
+        );
+    }
+
+    /// In a thread: the limit is for the thread that takes it on.
+    #[test]
+    fn only_what_is_named_is_reached() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("out")).unwrap();
+        fs::write(at("f.mp4"), "a face").unwrap();
+        fs::write(at("secret.txt"), "not yours").unwrap();
+        let named = Named::by(&job(&at("f.mp4"), &at("out/1.mp4"), "file")).unwrap();
+        let reach = Reach::of(&named);
+        let (face, secret, out) = (at("f.mp4"), at("secret.txt"), at("out/1.mp4"));
+        let beside = at("2.mp4");
+        let tried = std::thread::spawn(move || {
+            let status = reach.restrict(None).unwrap();
+            fs::write(&out, "made").unwrap();
+            fs::rename(&out, out.with_extension("mov")).unwrap();
+            assert_eq!(fs::read(&face).unwrap(), b"a face");
+            assert!(fs::read("/proc/self/maps").is_ok());
+            let is_kept_away = [
+                fs::read(&secret).is_err(),
+                fs::write(&face, "changed").is_err(),
+                fs::write(&beside, "put there").is_err(),
+            ];
+            (status, is_kept_away)
+        });
+        let (status, is_kept_away) = tried.join().unwrap();
+        // A kernel without Landlock goes without.
+        let is_enforced = status != RulesetStatus::NotEnforced;
+        assert_eq!(is_kept_away, [is_enforced; 3]);
+        assert_eq!(super::is_enforced().unwrap(), is_enforced);
+        assert!(fs::read(at("secret.txt")).is_ok(), "others still can");
+    }
+}
