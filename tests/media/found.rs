@@ -55,23 +55,19 @@ fn a_trimmed_picture_comes_to_its_end() {
     assert!((duration(&output, "v") - 1.52).abs() < 0.001);
 }
 
-/// `qtdemux` reads the box for some codecs only.
+/// `qtdemux` reads the box for some codecs only, and `pngparse` forgets it.
 #[test]
 fn the_shape_of_pixels_is_kept_whatever_the_codec() {
     let files = Files::new();
-    let clip = files.face(
-        "wide.mov",
-        &["-vf", "setsar=4/3", "-c:v", "qtrle", "-t", "0.4"],
-    );
     let speech = files.speech("s.wav", &[]);
-    let output = files.made(&clip, &speech, "o.mp4", &AS_VIDEO);
-    let shape = [
-        "-select_streams",
-        "v",
-        "-show_entries",
-        "stream=sample_aspect_ratio",
-    ];
-    assert_eq!(ffprobe(&output, &shape), ["4:3"]);
+    for codec in ["qtrle", "png"] {
+        let wide = ["-vf", "setsar=4/3", "-c:v", codec, "-t", "0.4"];
+        let clip = files.face(&format!("{codec}.mov"), &wide);
+        let output = files.made(&clip, &speech, &format!("{codec}.mp4"), &AS_VIDEO);
+        let shape = ["-show_entries", "stream=sample_aspect_ratio"];
+        let shape = [&["-select_streams", "v"], &shape[..]].concat();
+        assert_eq!(ffprobe(&output, &shape), ["4:3"], "{codec}");
+    }
 }
 
 /// Nothing is missing of a file whose clock does not begin at 0, and the plan does not count what is not there.
