@@ -76,6 +76,7 @@ use super::progress::{self, Counters, Phase, Reporter};
 use super::properties;
 use super::settings::Settings;
 use super::stream::{Resets, Stream};
+use crate::model::Model;
 use crate::runtime::{Interrupt, lock};
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -322,6 +323,13 @@ impl ElementImpl for LipSync {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        // gst-launch-1.0 misses an error that comes before it listens, and would wait for ever.
+        if transition == gst::StateChange::ReadyToPaused
+            && let Err(error) = Model::resolve(self.settings().model_file.as_deref())
+        {
+            loader::post_error(&self.obj(), &error);
+            return Err(gst::StateChangeError);
+        }
         let obj = self.obj();
         // The base class would wait for it for ever.
         if transition == gst::StateChange::ReadyToPaused
