@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use gst::prelude::*;
+use gst_controller::prelude::*;
 use gstlipsync::face::Face;
 
 use crate::rig::*;
