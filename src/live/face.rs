@@ -118,7 +118,7 @@ impl Face {
             Kind::Video | Kind::Sound => "ping-pong",
         };
         let pipeline = gst::parse::launch(&format!(
-            "facesource uri=file:///proc/self/fd/{} loop-mode={loop_mode} \
+            "facesource uri=file:///proc/self/fd/{} loop-mode={loop_mode} prefetch=true \
              ! videoconvert ! video/x-raw,format={{I420,I420_10LE}} ! colorconvert \
              ! videoscale add-borders=true ! videorate ! appsink name=frames sync=false max-buffers=4",
             file.as_raw_fd()

@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use gstlipsync::face;
 use gstlipsync::face::detector::{self, Detector};
 use gstlipsync::face::mesh::{self, Mesher};
 use gstlipsync::model::{Look, Model};
@@ -22,10 +23,14 @@ pub fn findings() -> Vec<Finding> {
         findings.push(providers());
         findings.push(default_model());
         findings.push(helper("face detector", detector::FILE, |path| {
-            Detector::load(path, 1).map(drop).map_err(|e| e.to_string())
+            Detector::load(path, face::OPTIONS)
+                .map(drop)
+                .map_err(|e| e.to_string())
         }));
         findings.push(helper("face mesh", mesh::FILE, |path| {
-            Mesher::load(path, 1).map(drop).map_err(|e| e.to_string())
+            Mesher::load(path, face::OPTIONS)
+                .map(drop)
+                .map_err(|e| e.to_string())
         }));
     }
     findings

@@ -2,6 +2,7 @@
 
 mod material;
 mod stages;
+mod streams;
 
 use std::path::Path;
 use std::process::Command;
@@ -79,6 +80,13 @@ pub fn run(args: &Args) -> Result<()> {
     figures.extend(speed(&folder, &clip, extent.rounds)?);
     figures.extend(memory(&folder, &clip, extent.longer)?);
     figures.extend(generator(&folder, extent.generator_seconds)?);
+    let model = material::generator(&folder)?;
+    figures.extend(streams::measure(
+        &folder,
+        &clip,
+        &model,
+        extent.generator_seconds,
+    )?);
     eprintln!("Timing the stages");
     let stages = stages::measure(&clip)?;
 

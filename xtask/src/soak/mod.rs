@@ -1,5 +1,6 @@
 //! `cargo xtask soak`: a broadcast for a long time, with a server that dies now and then, and a viewer.
 
+mod live;
 mod plot;
 mod server;
 
@@ -30,6 +31,10 @@ pub struct Args {
     /// How often the server dies
     #[arg(long, default_value_t = 10)]
     kills: u32,
+    /// Instead of a broadcast: pictures and speech by the clock through the elements alone, each frame held
+    /// against the one that comes without a clock
+    #[arg(long)]
+    live: bool,
 }
 
 /// The server is away for so long each time.
@@ -69,6 +74,9 @@ pub fn run(args: &Args) -> Result<()> {
     eprintln!("Building");
     job::build()?;
     let folder = folder_in_target("soak")?;
+    if args.live {
+        return live::run(&folder, args.minutes);
+    }
     let face = clip_720p()?;
     let tape = folder.join("tape.mkv");
     let hls = folder.join("hls");

@@ -31,6 +31,7 @@ use clip::{Shot, view_mut};
 use gstlipsync::bank::{
     Ask, Chooser, DEFAULT_BYTES, Habits, Held, Learner, Shape, look, unreached,
 };
+use gstlipsync::face;
 use gstlipsync::face::lips::HeadFrame;
 use gstlipsync::face::mesh::{self, Mesher};
 use gstlipsync::model::{JAW_OF_OPENING, MouthParams};
@@ -77,7 +78,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let [ssim, psnr] = drawing.redrawn()?;
     let path = runtime::data_dir().join("models").join(mesh::FILE);
-    let mut mesher = Mesher::load(&path, 1)?;
+    let mut mesher = Mesher::load(&path, face::OPTIONS)?;
     let own = drawing.driven(true)?;
     let warp = drawing.driven(false)?;
     let [own, warp] = [own, warp].map(|drawn| measure(&shots, &shown, &drawn, &mut mesher));

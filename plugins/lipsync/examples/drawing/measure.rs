@@ -30,7 +30,7 @@ pub fn measure(
             continue;
         };
         let frame = view(&shot.layout, planes);
-        let Some((found, _)) = mesher.find(&frame, &Roi::from_mesh(mesh))? else {
+        let Some((found, _)) = mesher.find(&frame, &Roi::from_mesh(mesh), None)? else {
             continue;
         };
         let (head, _) = HeadFrame::of(mesh).ok_or("no face")?;

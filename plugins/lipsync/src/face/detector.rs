@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::{Error, Rect, load};
 use crate::picture::crop::{Affine, Order, Tensor, sample};
 use crate::picture::frame::Frame;
-use crate::runtime::Session;
+use crate::runtime::{Interrupt, Options, Session};
 
 /// The network's file among the models that set-up fetches.
 pub const FILE: &str = "face_detection_yunet.onnx";
@@ -47,15 +47,15 @@ pub struct Detector {
 
 impl Detector {
     /// Loads the model at `path`; its height and width must be free.
-    pub fn load(path: &Path, threads: u32) -> Result<Self, Error> {
-        let session = load(path, threads)?;
+    pub fn load(path: &Path, options: Options) -> Result<Self, Error> {
+        let session = load(path, options)?;
         let wrong = |reason: String| Error::WrongModel {
             path: path.into(),
             wanted: "YuNet face detector",
             reason,
         };
         match session.inputs.as_slice() {
-            [input] if matches!(input.shape[..], [_, 3, -1, -1]) && input.is_f32 => {}
+            [input] if matches!(input.shape[..], [_, 3, -1, -1]) && input.is_float() => {}
             inputs => {
                 return Err(wrong(format!(
                     "its inputs are {:?} instead of one of 3 channels and free size",
@@ -68,7 +68,7 @@ impl Detector {
             session
                 .outputs
                 .iter()
-                .filter(|output| output.is_f32)
+                .filter(|output| output.is_float())
                 .position(|output| output.name == name)
                 .ok_or_else(|| wrong(format!("it has no output {name}")))
         };
@@ -87,12 +87,13 @@ impl Detector {
 
     /// The faces with at least `min_score`, best first. `size` is the long side that the picture
     /// is scaled to: 320 finds faces from about a thirtieth of the picture's width, 640 those of
-    /// half that size at four times the cost.
+    /// half that size at four times the cost. `stop` ends the run from another thread.
     pub fn detect(
         &mut self,
         frame: &Frame,
         size: usize,
         min_score: f32,
+        stop: Option<&Interrupt>,
     ) -> Result<Vec<Detection>, Error> {
         let Some(input) = Input::fit(frame.layout.width, frame.layout.height, size) else {
             return Ok(Vec::new());
@@ -112,7 +113,7 @@ impl Detector {
         let shape = [1, 3, input.height, input.width];
         let found = self
             .session
-            .run(&[(name, &shape, &self.tensor)], None, |outputs| {
+            .run(&[(name, &shape, &self.tensor)], stop, |outputs| {
                 let mut found = Vec::new();
                 for (indices, stride) in self.outputs.iter().zip(STRIDES) {
                     let [cls, obj, bbox, kps] =

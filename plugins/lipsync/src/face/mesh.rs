@@ -9,7 +9,7 @@ use super::detector::Detection;
 use super::{Error, MESH_POINTS, Mesh, load};
 use crate::picture::crop::{Affine, Order, Tensor, sample};
 use crate::picture::frame::Frame;
-use crate::runtime::Session;
+use crate::runtime::{Interrupt, Options, Session};
 
 /// The network's file among the models that set-up fetches.
 pub const FILE: &str = "face_landmark.onnx";
@@ -88,15 +88,15 @@ pub struct Mesher {
 
 impl Mesher {
     /// Loads the model at `path`.
-    pub fn load(path: &Path, threads: u32) -> Result<Self, Error> {
-        let session = load(path, threads)?;
+    pub fn load(path: &Path, options: Options) -> Result<Self, Error> {
+        let session = load(path, options)?;
         let wrong = |reason: String| Error::WrongModel {
             path: path.into(),
             wanted: "face mesh of 468 points",
             reason,
         };
         match session.inputs.as_slice() {
-            [input] if input.shape[..] == [1, 3, 192, 192] && input.is_f32 => {}
+            [input] if input.shape[..] == [1, 3, 192, 192] && input.is_float() => {}
             inputs => {
                 return Err(wrong(format!(
                     "its inputs are {:?} instead of [1, 3, 192, 192]",
@@ -108,7 +108,7 @@ impl Mesher {
             session
                 .outputs
                 .iter()
-                .filter(|output| output.is_f32)
+                .filter(|output| output.is_float())
                 .position(|output| output.shape.iter().product::<i64>() == values)
                 .ok_or_else(|| wrong(format!("it has no output of {values} values")))
         };
@@ -120,9 +120,19 @@ impl Mesher {
         })
     }
 
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
     /// The mesh of the face in `roi` and how sure the network is that there is one, 0 to 1.
     /// Nothing where the square is unusable or the network's numbers are not finite.
-    pub fn find(&mut self, frame: &Frame, roi: &Roi) -> Result<Option<(Mesh, f32)>, Error> {
+    /// `stop` ends the run from another thread.
+    pub fn find(
+        &mut self,
+        frame: &Frame,
+        roi: &Roi,
+        stop: Option<&Interrupt>,
+    ) -> Result<Option<(Mesh, f32)>, Error> {
         if !roi.is_usable() {
             return Ok(None);
         }
@@ -133,7 +143,7 @@ impl Mesher {
         let name = self.session.inputs[0].name.as_str();
         let found = self.session.run(
             &[(name, &[1, 3, CROP, CROP], &self.tensor)],
-            None,
+            stop,
             |outputs| {
                 let [points, presence] = self.outputs.map(|i| outputs.get(i).map(|(_, v)| *v));
                 let presence = *presence?.first()?;

@@ -69,14 +69,16 @@ pub struct Face {
     pub mesh: Option<Mesh>,
 }
 
-/// Loads a face model for the CPU: the networks are so small that a transfer would cost more.
-fn load(path: &Path, threads: u32) -> Result<Arc<Session>, Error> {
-    let options = Options {
-        provider: Provider::Cpu,
-        device: 0,
-        threads,
-        sharing: Sharing::Own,
-    };
+/// How a face model is loaded unless one is told otherwise: on the CPU, as the networks are so small that
+/// a transfer would cost more, and for oneself.
+pub const OPTIONS: Options = Options {
+    provider: Provider::Cpu,
+    device: 0,
+    threads: 1,
+    sharing: Sharing::Own,
+};
+
+fn load(path: &Path, options: Options) -> Result<Arc<Session>, Error> {
     runtime::load(path, options).map_err(|e| match e {
         runtime::Error::ModelMissing(path) => Error::Missing(path),
         runtime::Error::ModelCorrupt { path, reason } => Error::Corrupt { path, reason },

@@ -13,6 +13,7 @@
 //! the mouth of the next person doesn't start to move when the speaker turns away. It passes on at
 //! once if a face appears that wasn't there before: that is a cut, or the speaker elsewhere.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::detector::{Detection, Detector};
@@ -21,6 +22,7 @@ use super::selection::Select;
 use super::track::{Pose, Track, distance};
 use super::{Error, Face, Mesh, Rect};
 use crate::picture::frame::Frame;
+use crate::runtime::Interrupt;
 
 /// How long a lost face is remembered.
 pub const MEMORY_SECONDS: f64 = 5.0;
@@ -91,6 +93,8 @@ pub trait Finder {
 pub struct Models {
     pub detector: Detector,
     pub mesher: Mesher,
+    /// Ends their runs.
+    pub stop: Arc<Interrupt>,
 }
 
 impl Finder for Models {
@@ -100,11 +104,12 @@ impl Finder for Models {
         size: usize,
         min_score: f32,
     ) -> Result<Vec<Detection>, Error> {
-        self.detector.detect(frame, size, min_score)
+        self.detector
+            .detect(frame, size, min_score, Some(&self.stop))
     }
 
     fn mesh(&mut self, frame: &Frame, roi: &Roi) -> Result<Option<(Mesh, f32)>, Error> {
-        self.mesher.find(frame, roi)
+        self.mesher.find(frame, roi, Some(&self.stop))
     }
 }
 

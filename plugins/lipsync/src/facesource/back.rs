@@ -6,15 +6,13 @@ use std::task::Poll;
 
 use gst::ClockTime;
 
+use super::category::CAT;
 use super::error::Error;
 use super::frames::{Frame, Frames, Span};
-use super::imp::CAT;
+use super::pieces::{self, Piece};
 use super::reader::{Reader, Stop};
 use super::store::{Limits, Pile, Store};
 
-/// Small pieces are put together up to this.
-const PIECE_BYTES: u64 = 48 << 20;
-const PIECE_FRAMES: usize = 100;
 /// Frames that are decoded ahead for each that is shown: so a piece is there when the one after it is
 /// half shown.
 const PACE: usize = 2;
@@ -23,19 +21,6 @@ const PACE: usize = 2;
 const LONGEST_PIECE: ClockTime = ClockTime::from_seconds(10);
 /// Frames before the time for it that the last piece is begun with.
 const SLACK: usize = 25;
-
-/// A piece of the file that is decoded at once and shown in reverse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Piece {
-    start: ClockTime,
-    /// Duration of its first frame.
-    first: ClockTime,
-    end: ClockTime,
-    frames: usize,
-    bytes: u64,
-    /// How many frames of the file are before it.
-    before: usize,
-}
 
 /// Where the reader has to go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,25 +104,8 @@ impl Back {
     /// Notes a frame of the first pass, number `before` of the file.
     pub fn index(&mut self, frame: &Frame, is_key: bool, before: usize) {
         let bytes = frame.buffer.size() as u64;
-        let goes_on = self.pieces.last_mut().filter(|piece| match is_key {
-            true => piece.bytes + bytes <= PIECE_BYTES && piece.frames < PIECE_FRAMES,
-            false => piece.bytes + bytes <= self.limits.total(),
-        });
-        match goes_on {
-            Some(piece) => {
-                piece.frames += 1;
-                piece.bytes += bytes;
-                piece.end = frame.span.end();
-            }
-            None => self.pieces.push(Piece {
-                start: frame.span.start,
-                first: frame.span.duration,
-                end: frame.span.end(),
-                frames: 1,
-                bytes,
-                before,
-            }),
-        }
+        let limit = self.limits.total();
+        pieces::add(&mut self.pieces, frame.span, bytes, is_key, before, limit);
     }
 
     /// On the way forth, `left` frames before the end: reads what comes after the turn.
@@ -182,7 +150,7 @@ impl Back {
             && reading.index.is_none()
         {
             match reading.start {
-                Some(start) => reading.index = Some(cut(&mut self.pieces, start)),
+                Some(start) => reading.index = Some(pieces::cut(&mut self.pieces, start)),
                 None => self.drop_reading(),
             }
         }
@@ -430,114 +398,5 @@ impl Reading {
             bytes: 0,
             is_complete: false,
         }
-    }
-}
-
-/// Has a piece begin at a frame that was found, up to the end of the file; gives which it is.
-fn cut(pieces: &mut Vec<Piece>, start: Span) -> usize {
-    let end = pieces.last().map_or(start.end(), |piece| piece.end);
-    let middle = start.start + start.duration / 2;
-    let whole = pieces.iter().map(|piece| piece.bytes).sum::<u64>();
-    let all = pieces.iter().map(|piece| piece.frames).sum::<usize>();
-    // Not those that begin with it, or after it.
-    pieces.retain(|piece| piece.start + piece.first / 2 < start.start);
-    let mut before = 0;
-    if let Some(piece) = pieces.last_mut() {
-        // Of one that goes on into it, so much as lies before it.
-        let length = piece.end.saturating_sub(piece.start).nseconds().max(1);
-        let stays = middle.saturating_sub(piece.start).nseconds().min(length);
-        let part = |n: u64| (u128::from(n) * u128::from(stays) / u128::from(length)) as u64;
-        piece.frames = part(piece.frames as u64).max(1) as usize;
-        piece.bytes = part(piece.bytes);
-        piece.end = start.start;
-        before = piece.before + piece.frames;
-    }
-    let others = pieces.iter().map(|piece| piece.bytes).sum::<u64>();
-    pieces.push(Piece {
-        start: start.start,
-        first: start.duration,
-        end,
-        frames: all.saturating_sub(before).max(1),
-        bytes: whole.saturating_sub(others),
-        before,
-    });
-    pieces.len() - 1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(frame: u64) -> ClockTime {
-        ClockTime::from_mseconds(frame * 40)
-    }
-
-    fn piece(start: u64, end: u64) -> Piece {
-        Piece {
-            start: at(start),
-            first: at(1),
-            end: at(end),
-            frames: (end - start) as usize,
-            bytes: (end - start) * 100,
-            before: start as usize,
-        }
-    }
-
-    fn span(frame: u64) -> Span {
-        Span {
-            start: at(frame),
-            duration: at(1),
-        }
-    }
-
-    fn frame(number: u64) -> Frame {
-        Frame {
-            buffer: gst::Buffer::with_size(100).unwrap(),
-            caps: gst::Caps::new_empty_simple("video/x-raw"),
-            span: span(number),
-        }
-    }
-
-    fn indexed(frames: u64, memory: u64, is_key: impl Fn(u64) -> bool) -> Vec<Piece> {
-        gst::init().unwrap();
-        let open = || Err(Error::NoUri);
-        let mut back = Back::new(Box::new(open), memory, 0);
-        for number in 0..frames {
-            back.index(&frame(number), is_key(number), number as usize);
-        }
-        back.pieces
-    }
-
-    #[test]
-    fn a_piece_begins_with_a_key_frame() {
-        let pieces = indexed(700, 1 << 20, |n| n % 250 == 0);
-        assert_eq!(pieces, [piece(0, 250), piece(250, 500), piece(500, 700)]);
-        // Small ones are put together.
-        let pieces = indexed(250, 1 << 20, |n| n % 30 == 0);
-        assert_eq!(pieces, [piece(0, 120), piece(120, 240), piece(240, 250)]);
-        let pieces = indexed(150, 1 << 20, |_| true);
-        assert_eq!(pieces, [piece(0, 100), piece(100, 150)]);
-        // What can't be kept is parted.
-        let pieces = indexed(250, 10_000, |n| n == 0);
-        assert_eq!(pieces, [piece(0, 100), piece(100, 200), piece(200, 250)]);
-    }
-
-    #[test]
-    fn what_was_read_before_the_turn_takes_its_place_among_the_pieces() {
-        let cut_at = |mut pieces: Vec<Piece>, frame| {
-            let index = cut(&mut pieces, span(frame));
-            (pieces, index)
-        };
-        let whole = vec![piece(0, 250), piece(250, 500)];
-        assert_eq!(cut_at(whole.clone(), 250), (whole.clone(), 1));
-        assert_eq!(
-            cut_at(whole.clone(), 400),
-            (vec![piece(0, 250), piece(250, 400), piece(400, 500)], 2)
-        );
-        assert_eq!(
-            cut_at(whole.clone(), 100),
-            (vec![piece(0, 100), piece(100, 500)], 1)
-        );
-        assert_eq!(cut_at(whole, 0), (vec![piece(0, 500)], 0));
     }
 }

@@ -5,8 +5,9 @@ use std::task::Poll;
 use gst::ClockTime;
 
 use super::error::{Error, Stage};
-use super::reader::{Reader, Stop, Times};
+use super::reader::{Reader, Stop};
 use super::schedule::Rate;
+use super::status::Times;
 use crate::source_time;
 
 /// For a frame whose file does not say how long it lasts.

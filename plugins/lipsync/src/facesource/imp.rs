@@ -7,60 +7,21 @@ use gst_base::prelude::*;
 use gst_base::subclass::base_src::CreateSuccess;
 use gst_base::subclass::prelude::*;
 
+use super::LoopMode;
 use super::back::Back;
+use super::category::CAT;
 use super::error::{Error, display_name};
 use super::frames::{Frame, as_rate, claimed_rate};
 use super::monitor::Monitor;
 use super::playback::{Playback, Step};
 use super::reader::{Reader, Stop, Wanted};
 use super::schedule::{Rate, Schedule, Slot};
-use super::{Background, LoopMode};
-use crate::decode::MOST_PIXELS;
-use crate::repeat::{LONGEST_FRAME, times_sent};
+use super::settings::{self, Settings};
+use crate::repeat::times_sent;
 use crate::video::FORMATS;
-
-pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new(
-        "facesource",
-        gst::DebugColorFlags::empty(),
-        Some("A picture or a video as an endless face"),
-    )
-});
 
 /// For a picture, and for a held frame of a video that has no rate.
 const DEFAULT_RATE: gst::Fraction = gst::Fraction::from_integer(25);
-
-#[derive(Debug, Clone)]
-struct Settings {
-    uri: Option<String>,
-    loop_mode: LoopMode,
-    fps: gst::Fraction,
-    max_pixels: u64,
-    even_size: bool,
-    background: Background,
-    longest_frame: gst::ClockTime,
-    cache_memory: u64,
-    cache_file: u64,
-    prefetch: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            uri: None,
-            loop_mode: LoopMode::default(),
-            fps: gst::Fraction::new(0, 1),
-            max_pixels: MOST_PIXELS,
-            even_size: false,
-            background: Background::default(),
-            longest_frame: LONGEST_FRAME,
-            cache_memory: 128 << 20,
-            // Ten seconds between key frames at 3840x2160, and some room.
-            cache_file: 4 << 30,
-            prefetch: false,
-        }
-    }
-}
 
 /// What other threads may ask for.
 #[derive(Debug, Default)]
@@ -103,114 +64,19 @@ impl ObjectSubclass for FaceSource {
 
 impl ObjectImpl for FaceSource {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let defaults = Settings::default();
-            vec![
-                glib::ParamSpecString::builder("uri")
-                    .nick("URI")
-                    .blurb("The picture or video, such as file:///home/me/face.mp4")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecEnum::builder_with_default("loop-mode", defaults.loop_mode)
-                    .nick("Loop mode")
-                    .blurb("What comes after the end of the file")
-                    .mutable_ready()
-                    .build(),
-                gst::ParamSpecFraction::builder("fps")
-                    .nick("Frame rate")
-                    .blurb("Frames per second of the output (0/1 = as the file; a picture has 25/1)")
-                    .minimum(gst::Fraction::new(0, 1))
-                    .maximum(gst::Fraction::new(i32::MAX, 1))
-                    .default_value(defaults.fps)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt64::builder("max-pixels")
-                    .nick("Most pixels")
-                    .blurb("A picture, or a video's frame, with more pixels than this is refused before it is decoded")
-                    .minimum(1)
-                    .default_value(defaults.max_pixels)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoolean::builder("even-size")
-                    .nick("Even size")
-                    .blurb("Leave out the last column and row of a picture of odd size, which many encoders can't take")
-                    .default_value(defaults.even_size)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecEnum::builder_with_default("background", defaults.background)
-                    .nick("Background")
-                    .blurb("What is behind a picture that can be seen through")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt64::builder("longest-frame")
-                    .nick("Longest frame")
-                    .blurb("A frame that stays for longer than this, in nanoseconds, is sent several times, so that a mouth can move meanwhile (0 = as the file)")
-                    .default_value(defaults.longest_frame.nseconds())
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt64::builder("cache-memory")
-                    .nick("Cache memory")
-                    .blurb("With loop-mode=ping-pong: bytes of decoded frames that are kept in memory on the way back")
-                    .default_value(defaults.cache_memory)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt64::builder("cache-file")
-                    .nick("Cache file")
-                    .blurb("With loop-mode=ping-pong: bytes of decoded frames that are kept in a temporary file where cache-memory is full (0 = none; in $TMPDIR, else /var/tmp); what fits nowhere is decoded again")
-                    .default_value(defaults.cache_file)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoolean::builder("prefetch")
-                    .nick("Prefetch")
-                    .blurb("With loop-mode=ping-pong: decode what comes after the end before it is reached, so that a live stream does not stall when it turns")
-                    .default_value(defaults.prefetch)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-                    .nick("Statistics")
-                    .blurb("frames: frames sent; decoded: frames that decoders were given; loops: how often the file's end (going backwards, its start) was passed")
-                    .read_only()
-                    .build(),
-            ]
-        });
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(settings::properties);
         &PROPERTIES
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = self.settings.lock().unwrap();
-        let result = match pspec.name() {
-            "uri" => value.get().map(|v| settings.uri = v),
-            "loop-mode" => value.get().map(|v| settings.loop_mode = v),
-            "fps" => value.get().map(|v| settings.fps = v),
-            "max-pixels" => value.get().map(|v| settings.max_pixels = v),
-            "even-size" => value.get().map(|v| settings.even_size = v),
-            "background" => value.get().map(|v| settings.background = v),
-            "longest-frame" => value
-                .get()
-                .map(|v| settings.longest_frame = gst::ClockTime::from_nseconds(v)),
-            "cache-memory" => value.get().map(|v| settings.cache_memory = v),
-            "cache-file" => value.get().map(|v| settings.cache_file = v),
-            "prefetch" => value.get().map(|v| settings.prefetch = v),
-            _ => Ok(()),
-        };
+        let result = self.settings.lock().unwrap().set(pspec.name(), value);
         if let Err(e) = result {
             gst::error!(CAT, imp = self, "property {}: {e}", pspec.name());
         }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        let settings = self.settings.lock().unwrap().clone();
         match pspec.name() {
-            "uri" => settings.uri.to_value(),
-            "loop-mode" => settings.loop_mode.to_value(),
-            "fps" => settings.fps.to_value(),
-            "max-pixels" => settings.max_pixels.to_value(),
-            "even-size" => settings.even_size.to_value(),
-            "background" => settings.background.to_value(),
-            "longest-frame" => settings.longest_frame.nseconds().to_value(),
-            "cache-memory" => settings.cache_memory.to_value(),
-            "cache-file" => settings.cache_file.to_value(),
-            "prefetch" => settings.prefetch.to_value(),
             "stats" => {
                 let state = self.state.lock().unwrap();
                 gst::Structure::builder("facesource-stats")
@@ -220,7 +86,10 @@ impl ObjectImpl for FaceSource {
                     .build()
                     .to_value()
             }
-            _ => pspec.default_value().clone(),
+            name => {
+                let value = self.settings.lock().unwrap().get(name);
+                value.unwrap_or_else(|| pspec.default_value().clone())
+            }
         }
     }
 

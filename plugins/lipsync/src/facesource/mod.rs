@@ -54,15 +54,20 @@
 //! Messages: INFO and WARNING, as above.
 
 mod back;
+mod category;
 mod coded;
+mod decoder;
 mod error;
 mod frames;
 mod imp;
 mod inspect;
 mod monitor;
+mod pieces;
 mod playback;
 mod reader;
 mod schedule;
+mod settings;
+mod status;
 mod store;
 mod upright;
 

@@ -6,7 +6,8 @@ use super::LoopMode;
 use super::back::Back;
 use super::error::{Error, Stage};
 use super::frames::{DEFAULT_PERIOD, Frame, Frames};
-use super::reader::{Reader, Stop, Times};
+use super::reader::{Reader, Stop};
+use super::status::Times;
 
 /// From here on a seek is worth more than decoding all up to where it leads.
 const FAR: ClockTime = ClockTime::from_seconds(5);

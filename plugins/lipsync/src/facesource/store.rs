@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use gst::prelude::*;
 
+use super::category::CAT;
 use super::frames::{Frame, Span};
-use super::imp::CAT;
 
 /// How much may be kept, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn a_frame_larger_than_the_limits_is_kept_alone() {
         gst::init().unwrap();
-        let mut store = Store::new(Limits { memory: 5, file: 5 });
+        let mut store = Store::new(Limits { memory: 5, file: 0 });
         let mut pile = Pile::default();
         assert!(store.has_room(100));
         store.push(&mut pile, frame(1, 100));

@@ -5,7 +5,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst_app::AppSink;
 
-use super::imp::CAT;
+use super::category::CAT;
 
 /// Puts a videoflip behind the converter when the file's tags ask for it. Without them there is
 /// none, because it takes fewer formats than we do.

@@ -14,12 +14,12 @@
 //!
 //! Pads: `sink` (sink), `src` (source).
 //! Properties, which `gst-inspect-1.0` describes: `face-select`, `face-index`, `max-faces`,
-//! `redetect-interval`, `min-score`, `detector-size`, `mesh-interval`, `smooth`, `face-file`, `threads`,
+//! `redetect-interval`, `min-score`, `detector-size`, `mesh-interval`, `smooth`, `face-file`,
+//! `execution-provider`, `device`, `threads`, `model-instance-id`,
 //! `detector-model`, `mesh-model`, `stats`.
 //! Messages: PROGRESS `load-model` while the networks are loaded.
 
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
@@ -30,11 +30,12 @@ use gst_base::subclass::prelude::*;
 use gst_video::{VideoCapsBuilder, VideoFrameRef, VideoInfo, VideoRegionOfInterestMeta};
 
 use super::QUERY;
+use super::loader;
 use super::settings::{self, Settings};
 use crate::bank::FaceFile;
 use crate::face::tracker::{Models, Options, Tracker};
 use crate::face::{Error, Face};
-use crate::runtime::{self, lock};
+use crate::runtime::{Interrupt, Loader, lock};
 use crate::{roi, source_time, video};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -49,6 +50,10 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 struct State {
     /// Taken out while a frame is looked at, so that no lock is held meanwhile.
     tracker: Option<Tracker<Models>>,
+    /// It is to forget its faces when it is back.
+    reset: bool,
+    /// Gives the tracker, once.
+    loader: Option<Arc<Loader<Models>>>,
     /// What was learnt of the video, if anything.
     learnt: Option<Arc<FaceFile>>,
     info: Option<VideoInfo>,
@@ -83,6 +88,8 @@ impl Stats {
 pub struct FaceTrack {
     settings: Mutex<Settings>,
     state: Mutex<State>,
+    /// Raised while the streaming thread is to give up what it does.
+    interrupt: Arc<Interrupt>,
 }
 
 #[glib::object_subclass]
@@ -150,9 +157,12 @@ impl ElementImpl for FaceTrack {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
-        // Here and not in start(), whose errors can't carry details.
-        if transition == gst::StateChange::ReadyToPaused {
-            self.load()?;
+        match transition {
+            // Here and not in start(), whose errors can't carry details.
+            gst::StateChange::ReadyToPaused => self.begin()?,
+            // The pads wait for the streaming thread, which may wait for the models or run them.
+            gst::StateChange::PausedToReady => self.interrupt.raise(),
+            _ => {}
         }
         self.parent_change_state(transition)
     }
@@ -165,10 +175,19 @@ impl BaseTransformImpl for FaceTrack {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        let mut state = lock(&self.state);
-        state.tracker = None;
-        state.learnt = None;
-        state.info = None;
+        let state = std::mem::take(&mut *lock(&self.state));
+        if let Some(loader) = &state.loader {
+            loader.cancel();
+            if !loader.join() {
+                gst::debug!(
+                    CAT,
+                    imp = self,
+                    "The models are still being loaded; the thread goes on"
+                );
+            }
+        }
+        // What was counted may be asked for afterwards.
+        lock(&self.state).stats = state.stats;
         Ok(())
     }
 
@@ -185,9 +204,8 @@ impl BaseTransformImpl for FaceTrack {
             .info
             .as_ref()
             .is_some_and(|old| size(old) != size(&info))
-            && let Some(tracker) = &mut state.tracker
         {
-            tracker.reset();
+            state.forget_faces();
         }
         state.info = Some(info);
         Ok(())
@@ -213,10 +231,13 @@ impl BaseTransformImpl for FaceTrack {
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
-        if event.type_() == gst::EventType::FlushStop
-            && let Some(tracker) = &mut lock(&self.state).tracker
-        {
-            tracker.reset();
+        match event.type_() {
+            gst::EventType::FlushStart => self.interrupt.raise(),
+            gst::EventType::FlushStop => {
+                lock(&self.state).forget_faces();
+                self.interrupt.clear();
+            }
+            _ => {}
         }
         self.parent_sink_event(event)
     }
@@ -256,9 +277,10 @@ impl BaseTransformImpl for FaceTrack {
         let (tracker, faces) = match (known, tracker) {
             (Some(face), tracker) => (tracker, Ok(vec![face])),
             (None, tracker) => {
-                // With a face file the networks are loaded when they are first needed.
-                let tracker = tracker.map_or_else(|| self.load_tracker(), Ok);
-                let mut tracker = tracker.map_err(|_| gst::FlowError::Error)?;
+                let mut tracker = match tracker {
+                    Some(tracker) => tracker,
+                    None => self.take_tracker()?,
+                };
                 let faces = self.look(&mut tracker, buffer, &info, options);
                 (Some(tracker), faces)
             }
@@ -269,15 +291,32 @@ impl BaseTransformImpl for FaceTrack {
             .is_ok_and(|faces| faces.iter().any(|face| face.mesh.is_some()));
         state.stats.count(tracker.as_ref(), found);
         state.tracker = tracker;
+        if state.reset {
+            state.forget_faces();
+        }
         drop(state);
 
         let faces = faces.map_err(|e| {
-            self.post_error(&e);
+            if self.interrupt.is_raised() {
+                gst::debug!(CAT, imp = self, "Interrupted: {e}");
+                return gst::FlowError::Flushing;
+            }
+            loader::post_error(&self.obj(), &e);
             gst::FlowError::Error
         })?;
         remove_covered(buffer, &faces);
         roi::attach(buffer, &faces, &info);
         Ok(gst::FlowSuccess::Ok)
+    }
+}
+
+impl State {
+    /// Now, or when the tracker is back.
+    fn forget_faces(&mut self) {
+        self.reset = self.tracker.is_none();
+        if let Some(tracker) = &mut self.tracker {
+            tracker.reset();
+        }
     }
 }
 
@@ -296,8 +335,9 @@ impl Stats {
 }
 
 impl FaceTrack {
-    /// Opens the face file, or else loads the networks.
-    fn load(&self) -> Result<(), gst::StateChangeError> {
+    /// Opens the face file, or else begins to load the networks.
+    fn begin(&self) -> Result<(), gst::StateChangeError> {
+        self.interrupt.clear();
         let face_file = lock(&self.settings).face_file.clone();
         let learnt = face_file.and_then(|path| match FaceFile::shared(&path) {
             Ok(learnt) => Some(learnt),
@@ -311,30 +351,49 @@ impl FaceTrack {
                 None
             }
         });
-        let tracker = match learnt {
+        // With a face file the networks are loaded when they are first needed.
+        let loader = match learnt {
             Some(_) => None,
-            None => Some(self.load_tracker()?),
+            None => Some(self.start_loader().map_err(|_| gst::StateChangeError)?),
         };
-        let mut state = lock(&self.state);
-        state.tracker = tracker;
-        state.learnt = learnt;
-        state.stats = Stats::default();
+        *lock(&self.state) = State {
+            loader,
+            learnt,
+            ..State::default()
+        };
         Ok(())
     }
 
-    fn load_tracker(&self) -> Result<Tracker<Models>, gst::StateChangeError> {
+    fn start_loader(&self) -> Result<Arc<Loader<Models>>, gst::FlowError> {
         let settings = lock(&self.settings).clone();
-        self.post_progress(gst::ProgressType::Start, "Loading the face models");
-        match settings.load() {
-            Ok(models) => {
-                self.post_progress(gst::ProgressType::Complete, "Loaded the face models");
-                Ok(Tracker::new(models))
+        let loader = loader::start(self.obj().downgrade(), settings, self.interrupt.clone());
+        let loader = loader.map_err(|e| {
+            gst::element_imp_error!(
+                self,
+                gst::ResourceError::Failed,
+                ("No thread could be started for the face models: {e}. Close other programs")
+            );
+            gst::FlowError::Error
+        })?;
+        Ok(Arc::new(loader))
+    }
+
+    /// The tracker, to work with; waits for the networks.
+    fn take_tracker(&self) -> Result<Tracker<Models>, gst::FlowError> {
+        let loader = lock(&self.state).loader.clone();
+        let loader = match loader {
+            Some(loader) => loader,
+            None => {
+                let loader = self.start_loader()?;
+                lock(&self.state).loader = Some(loader.clone());
+                loader
             }
-            Err(e) => {
-                self.post_progress(gst::ProgressType::Error, &e.to_string());
-                self.post_error(&e);
-                Err(gst::StateChangeError)
-            }
+        };
+        match loader.take() {
+            Some(models) => Ok(Tracker::new(models)),
+            None if self.interrupt.is_raised() => Err(gst::FlowError::Flushing),
+            // Why was told.
+            None => Err(gst::FlowError::Error),
         }
     }
 
@@ -368,50 +427,6 @@ impl FaceTrack {
         };
         let time = buffer.pts().map(|pts| pts.nseconds() as f64 / 1e9);
         tracker.update(&video::frame(&mapped), time, options)
-    }
-
-    fn post_progress(&self, progress: gst::ProgressType, text: &str) {
-        let obj = self.obj();
-        let message = gst::message::Progress::builder(progress, "load-model", text)
-            .src(&*obj)
-            .build();
-        if obj.post_message(message).is_err() {
-            gst::debug!(CAT, imp = self, "No bus to say: {text}");
-        }
-    }
-
-    fn post_error(&self, error: &Error) {
-        let (kind, path) = describe(error);
-        let mut details = gst::Structure::builder("details")
-            .field("kind", kind)
-            .build();
-        if let Some(path) = path {
-            details.set("path", path.display().to_string());
-        }
-        match error {
-            Error::Missing(_) => {
-                gst::element_imp_error!(self, gst::ResourceError::NotFound, ("{error}"), ["{error:?}"], details: details);
-            }
-            Error::Corrupt { .. } | Error::WrongModel { .. } => {
-                gst::element_imp_error!(self, gst::ResourceError::Read, ("{error}"), ["{error:?}"], details: details);
-            }
-            Error::Runtime(runtime::Error::Inference { .. }) => {
-                gst::element_imp_error!(self, gst::LibraryError::Failed, ("{error}"), ["{error:?}"], details: details);
-            }
-            Error::Runtime(_) => {
-                gst::element_imp_error!(self, gst::LibraryError::Init, ("{error}"), ["{error:?}"], details: details);
-            }
-        }
-    }
-}
-
-/// The error for machines: its kind and the file that it is about.
-fn describe(error: &Error) -> (&'static str, Option<&Path>) {
-    match error {
-        Error::Missing(path) => ("model-missing", Some(path)),
-        Error::Corrupt { path, .. } => ("model-corrupt", Some(path)),
-        Error::WrongModel { path, .. } => ("model-shape", Some(path)),
-        Error::Runtime(error) => (error.word(), error.path()),
     }
 }
 

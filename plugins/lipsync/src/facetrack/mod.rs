@@ -4,6 +4,7 @@ use gst::glib;
 use gst::prelude::*;
 
 mod imp;
+mod loader;
 mod settings;
 
 /// Which face is followed where there are several.

@@ -1,17 +1,18 @@
 //! The properties of `facetrack`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use gst::glib;
 use gst::prelude::*;
 
 use super::FaceSelect;
-use crate::face::Error;
 use crate::face::detector::{self, Detector};
 use crate::face::mesh::{self, Mesher};
 use crate::face::selection::Select;
 use crate::face::tracker::{Models, Options};
-use crate::runtime;
+use crate::face::{self, Error};
+use crate::runtime::{self, Interrupt, Sharing};
 
 #[derive(Clone)]
 pub(super) struct Settings {
@@ -22,7 +23,11 @@ pub(super) struct Settings {
     min_score: f32,
     detector_size: u32,
     mesh_interval: u32,
+    /// A name, so that one that doesn't exist is an error when the element starts.
+    execution_provider: String,
+    device: u32,
     threads: u32,
+    model_instance_id: Option<String>,
     smooth: bool,
     pub face_file: Option<PathBuf>,
     detector_model: Option<String>,
@@ -40,7 +45,10 @@ impl Default for Settings {
             min_score: options.min_score,
             detector_size: options.detector_size as u32,
             mesh_interval: options.mesh_interval,
-            threads: 1,
+            execution_provider: face::OPTIONS.provider.name().into(),
+            device: face::OPTIONS.device,
+            threads: face::OPTIONS.threads,
+            model_instance_id: None,
             smooth: options.smooth,
             face_file: None,
             detector_model: None,
@@ -67,17 +75,27 @@ impl Settings {
         }
     }
 
-    /// Loads the models, or takes those that the process has loaded already.
-    pub fn load(&self) -> Result<Models, Error> {
+    /// Loads the models, or takes those that the process has loaded already. `stop` ends their runs.
+    pub fn load(&self, stop: Arc<Interrupt>) -> Result<Models, Error> {
         let path = |chosen: &Option<String>, file: &str| {
             chosen.as_ref().map_or_else(
                 || runtime::data_dir().join("models").join(file),
                 PathBuf::from,
             )
         };
+        let options = runtime::Options {
+            provider: self.execution_provider.parse()?,
+            device: self.device,
+            threads: self.threads,
+            sharing: match &self.model_instance_id {
+                Some(name) => Sharing::instance(name),
+                None => Sharing::Own,
+            },
+        };
         Ok(Models {
-            detector: Detector::load(&path(&self.detector_model, detector::FILE), self.threads)?,
-            mesher: Mesher::load(&path(&self.mesh_model, mesh::FILE), self.threads)?,
+            detector: Detector::load(&path(&self.detector_model, detector::FILE), options)?,
+            mesher: Mesher::load(&path(&self.mesh_model, mesh::FILE), options)?,
+            stop,
         })
     }
 
@@ -94,7 +112,17 @@ impl Settings {
             "min-score" => self.min_score = value.get()?,
             "detector-size" => self.detector_size = value.get()?,
             "mesh-interval" => self.mesh_interval = value.get()?,
+            "execution-provider" => {
+                let name = value.get::<Option<String>>()?;
+                self.execution_provider =
+                    name.unwrap_or_else(|| face::OPTIONS.provider.name().into());
+            }
+            "device" => self.device = value.get()?,
             "threads" => self.threads = value.get()?,
+            "model-instance-id" => {
+                let name = value.get::<Option<String>>()?;
+                self.model_instance_id = name.filter(|name| !name.is_empty());
+            }
             "smooth" => self.smooth = value.get()?,
             "face-file" => {
                 let path = value.get::<Option<String>>()?;
@@ -116,7 +144,10 @@ impl Settings {
             "min-score" => self.min_score.to_value(),
             "detector-size" => self.detector_size.to_value(),
             "mesh-interval" => self.mesh_interval.to_value(),
+            "execution-provider" => self.execution_provider.to_value(),
+            "device" => self.device.to_value(),
             "threads" => self.threads.to_value(),
+            "model-instance-id" => self.model_instance_id.to_value(),
             "smooth" => self.smooth.to_value(),
             "face-file" => self
                 .face_file
@@ -191,6 +222,24 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
                 glib::ParamSpecString::builder("face-file")
                     .nick("Face file")
                     .blurb("What facelearn has learnt of this video: frames in it need no network; all others are looked at as without it")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecString::builder("execution-provider")
+                    .nick("Execution provider")
+                    .blurb("Where the networks run: auto, cpu, cuda, tensorrt or openvino. One that is asked for and fails is an error")
+                    .default_value(default.execution_provider.as_str())
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("device")
+                    .nick("Device")
+                    .blurb("Index of the accelerator")
+                    .maximum(i32::MAX as u32)
+                    .default_value(default.device)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecString::builder("model-instance-id")
+                    .nick("Model instance")
+                    .blurb("Elements of this process with the same name here share the loaded networks, and take turns (unset = networks of its own)")
                     .mutable_ready()
                     .build(),
                 glib::ParamSpecUInt::builder("threads")

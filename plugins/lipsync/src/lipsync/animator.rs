@@ -51,9 +51,10 @@ impl Animator {
             device: settings.device,
             threads,
             // Small enough for each pipeline to have its own.
-            sharing: match kind {
-                Some(Kind::MouthShape) => Sharing::Own,
-                _ => Sharing::Shared,
+            sharing: match (&settings.model_instance_id, kind) {
+                (Some(name), _) => Sharing::instance(name),
+                (None, Some(Kind::MouthShape)) => Sharing::Own,
+                (None, _) => Sharing::Shared,
             },
         };
         let batch = match settings.batch_size {

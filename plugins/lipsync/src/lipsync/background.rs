@@ -30,7 +30,7 @@ impl Background {
         let work = move || {
             for mut batch in to_run {
                 let begin = Instant::now();
-                let result = batch.run(interrupt.options());
+                let result = batch.run(Some(&interrupt));
                 let took = begin.elapsed();
                 let run = Run {
                     batch,

@@ -50,7 +50,8 @@
 //!
 //! Pads: `video` (sink), `audio` (sink), `audio_%u` (sink, on request), `src` (source).
 //! Properties, which `gst-inspect-1.0` describes: `model-file`, `execution-provider`, `device`, `threads`,
-//! `batch-size`, `audio-offset`, `strength`, `passthrough`, `end-mode`, `look`, `face-file`, `look-ahead`, `stats`.
+//! `batch-size`, `model-instance-id`, `audio-offset`, `strength`, `passthrough`, `end-mode`, `look`, `face-file`,
+//! `look-ahead`, `stats`.
 //! Messages: PROGRESS `load-model`; WARNING where a mouth will not move and why; ELEMENT `lipsync-progress`, a
 //! few a second: `phase` (`loading`, `running`, `draining`), `frames`, `frames-without-face`,
 //! `frames-without-speech`, `most-faces`, `position`, `audio-position` (ns), the times spent, and `speakers`: of
@@ -70,7 +71,7 @@ use gst_base::subclass::prelude::*;
 
 use super::frames::Frames;
 use super::latency::Latency;
-use super::loader::Loader;
+use super::loader::{self, ModelLoader};
 use super::progress::{self, Counters, Phase, Reporter};
 use super::properties;
 use super::settings::Settings;
@@ -96,7 +97,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) loader: Option<Arc<Loader>>,
+    pub(super) loader: Option<Arc<ModelLoader>>,
     /// Absent before the model is loaded, and while the streaming thread works with it.
     pub(super) stream: Option<Box<Stream>>,
     /// Running time of the frame that waits longest in the stream.
@@ -145,7 +146,7 @@ impl LipSync {
             state.loader.clone()
         };
         let animator = loader?.take()?;
-        let mut stream = Box::new(Stream::new(animator));
+        let mut stream = Box::new(Stream::new(*animator));
         {
             let mut state = lock(&self.state);
             // What was flushed before was nothing to it.
@@ -202,10 +203,6 @@ impl LipSync {
     /// Makes the streaming thread give up what it does, until the interrupt is cleared.
     pub(super) fn interrupt(&self) {
         self.interrupt.raise();
-        let loader = lock(&self.state).loader.clone();
-        if let Some(loader) = loader {
-            loader.wake();
-        }
     }
 }
 
@@ -410,7 +407,7 @@ impl AggregatorImpl for LipSync {
             told.store(false, Relaxed);
         }
         self.have_pads_changed.store(true, Release);
-        let loader = Loader::start(weak, settings, self.interrupt.clone()).map_err(failed)?;
+        let loader = loader::start(weak, settings, self.interrupt.clone()).map_err(failed)?;
         *lock(&self.state) = State {
             loader: Some(Arc::new(loader)),
             _reporter: Some(reporter),
@@ -424,7 +421,13 @@ impl AggregatorImpl for LipSync {
         let state = std::mem::take(&mut *lock(&self.state));
         if let Some(loader) = &state.loader {
             loader.cancel();
-            loader.join();
+            if !loader.join() {
+                gst::debug!(
+                    CAT,
+                    imp = self,
+                    "The model is still being loaded; its thread goes on"
+                );
+            }
         }
         drop(state);
         self.parent_stop()

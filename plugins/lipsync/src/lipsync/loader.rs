@@ -1,154 +1,68 @@
 //! Loads the model beside the streaming threads, so that the bus can speak meanwhile.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, mpsc};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
 
 use super::LipSync;
 use super::animator::{Animator, error_kind, error_path};
-use super::imp::CAT;
 use super::settings::Settings;
 use crate::model;
-use crate::runtime::{self, Interrupt, lock};
+use crate::runtime::{self, Interrupt, Loader};
 
 /// Name of the progress category in PROGRESS messages.
 const CODE: &str = "load-model";
 
-enum Outcome {
-    Loading,
-    Loaded(Box<Animator>),
-    Taken,
-    Failed,
-    Cancelled,
-}
-
-/// The longest that an element waits for a load that nobody wants any more.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 /// A model on its way.
-pub struct Loader {
-    shared: Arc<(Mutex<Outcome>, Condvar)>,
+pub type ModelLoader = Loader<Box<Animator>>;
+
+/// Begins to load what `settings` name. `interrupt` ends waits and runs.
+pub fn start(
+    element: glib::WeakRef<LipSync>,
+    settings: Arc<Settings>,
     interrupt: Arc<Interrupt>,
-    /// Says nothing; it ends with the thread's work.
-    working: Mutex<mpsc::Receiver<()>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+) -> std::io::Result<ModelLoader> {
+    let stop = interrupt.clone();
+    Loader::start("lipsync-load", interrupt, move || {
+        load(&element, &settings, &stop).map(Box::new)
+    })
 }
 
-impl Loader {
-    /// Begins to load what `settings` name. `interrupt` ends waits and runs.
-    pub fn start(
-        element: glib::WeakRef<LipSync>,
-        settings: Arc<Settings>,
-        interrupt: Arc<Interrupt>,
-    ) -> std::io::Result<Self> {
-        let shared = Arc::new((Mutex::new(Outcome::Loading), Condvar::new()));
-        let (loading, stop) = (shared.clone(), interrupt.clone());
-        let (work, working) = mpsc::channel();
-        let thread = std::thread::Builder::new()
-            .name("lipsync-load".into())
-            .spawn(move || {
-                let _work: mpsc::Sender<()> = work;
-                let name = settings.model_file.as_deref().map_or_else(
-                    || "the embedded model".to_string(),
-                    |path| path.display().to_string(),
-                );
-                progress(
-                    &element,
-                    gst::ProgressType::Start,
-                    &format!("Loading {name}"),
-                );
-                let result = Animator::load(&settings, &stop);
-                let (outcome, kind, text) = match result {
-                    Ok(animator) => {
-                        if let Some(element) = element.upgrade() {
-                            warn_of_lacking(&element, &animator);
-                        }
-                        let mut text = format!("Loaded {name} on {}", animator.provider().name());
-                        if let Some(reason) = animator.fallback() {
-                            text.push_str(&format!(" ({reason})"));
-                        }
-                        (
-                            Outcome::Loaded(Box::new(animator)),
-                            gst::ProgressType::Complete,
-                            text,
-                        )
-                    }
-                    Err(error) => {
-                        if let Some(element) = element.upgrade() {
-                            post_error(&element, &error);
-                        }
-                        (
-                            Outcome::Failed,
-                            gst::ProgressType::Error,
-                            format!("Could not load {name}"),
-                        )
-                    }
-                };
-                progress(&element, kind, &text);
-                let (state, wake) = &*loading;
-                let mut state = lock(state);
-                if matches!(*state, Outcome::Loading) {
-                    *state = outcome;
-                }
-                wake.notify_all();
-            })?;
-        Ok(Self {
-            shared,
-            interrupt,
-            working: Mutex::new(working),
-            thread: Mutex::new(Some(thread)),
-        })
-    }
-
-    /// Waits for the model and takes it; `None` when it failed (the error has been posted), the
-    /// element was stopped, or the wait is interrupted.
-    pub fn take(&self) -> Option<Animator> {
-        let (state, wake) = &*self.shared;
-        let mut state = lock(state);
-        while matches!(*state, Outcome::Loading) && !self.interrupt.is_raised() {
-            state = wake.wait(state).unwrap_or_else(|e| e.into_inner());
-        }
-        if self.interrupt.is_raised() {
-            return None;
-        }
-        match std::mem::replace(&mut *state, Outcome::Taken) {
-            Outcome::Loaded(animator) => Some(*animator),
-            other => {
-                *state = other;
-                None
+fn load(
+    element: &glib::WeakRef<LipSync>,
+    settings: &Settings,
+    interrupt: &Arc<Interrupt>,
+) -> Option<Animator> {
+    let name = settings.model_file.as_deref().map_or_else(
+        || "the embedded model".to_string(),
+        |path| path.display().to_string(),
+    );
+    progress(
+        element,
+        gst::ProgressType::Start,
+        &format!("Loading {name}"),
+    );
+    match Animator::load(settings, interrupt) {
+        Ok(animator) => {
+            if let Some(element) = element.upgrade() {
+                warn_of_lacking(&element, &animator);
             }
+            let mut text = format!("Loaded {name} on {}", animator.provider().name());
+            if let Some(reason) = animator.fallback() {
+                text.push_str(&format!(" ({reason})"));
+            }
+            progress(element, gst::ProgressType::Complete, &text);
+            Some(animator)
         }
-    }
-
-    /// Has [`Self::take`] look at the interrupt.
-    pub fn wake(&self) {
-        // Under the lock, or it might come between the look and the wait.
-        let _state = lock(&self.shared.0);
-        self.shared.1.notify_all();
-    }
-
-    /// Makes [`Self::take`] return at once.
-    pub fn cancel(&self) {
-        *lock(&self.shared.0) = Outcome::Cancelled;
-        self.shared.1.notify_all();
-    }
-
-    /// Waits for the thread, after [`Self::cancel`]. ONNX Runtime crashes where a process ends while
-    /// it loads; a large model may take longer than anybody waits, and is left alone then.
-    pub fn join(&self) {
-        let waited = lock(&self.working).recv_timeout(PATIENCE);
-        if waited == Err(mpsc::RecvTimeoutError::Timeout) {
-            gst::debug!(CAT, "The model is still being loaded; its thread goes on");
-            return;
-        }
-        let thread = lock(&self.thread).take();
-        if let Some(thread) = thread {
-            // What it panicked with was reported by the panic itself.
-            let _ = thread.join();
+        Err(error) => {
+            if let Some(element) = element.upgrade() {
+                post_error(&element, &error);
+            }
+            let text = format!("Could not load {name}");
+            progress(element, gst::ProgressType::Error, &text);
+            None
         }
     }
 }
@@ -184,7 +98,7 @@ fn warn_of_lacking(element: &LipSync, animator: &Animator) {
 
 /// Tells the bus what went wrong with the model, for people and for machines.
 pub fn post_error(element: &LipSync, error: &model::Error) {
-    use runtime::Error::{Inference, LibraryNotFound, LibraryUnusable, Provider};
+    use runtime::Error::{Inference, Interrupted, LibraryNotFound, LibraryUnusable, Provider};
 
     let details = gst::Structure::builder("details")
         .field("kind", error_kind(error))
@@ -209,7 +123,7 @@ pub fn post_error(element: &LipSync, error: &model::Error) {
                 details: details
             )
         }
-        model::Error::Runtime(Inference { .. }) | model::Error::Output { .. } => {
+        model::Error::Runtime(Inference { .. } | Interrupted) | model::Error::Output { .. } => {
             gst::element_error!(
                 element,
                 gst::StreamError::Failed,

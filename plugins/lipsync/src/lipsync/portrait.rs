@@ -89,17 +89,17 @@ fn read(path: &Path) -> Result<Glance, Error> {
     })?;
     let frame = video::frame(&mapped);
     let models = runtime::data_dir().join("models");
-    let mut detector = Detector::load(&models.join(detector::FILE), 1)?;
-    let mut mesher = Mesher::load(&models.join(mesh::FILE), 1)?;
+    let mut detector = Detector::load(&models.join(detector::FILE), face::OPTIONS)?;
+    let mut mesher = Mesher::load(&models.join(mesh::FILE), face::OPTIONS)?;
     let no_face = || Error::NoFace { path: name() };
-    let faces = detector.detect(&frame, DETECTOR_SIZE, LEAST_SCORE)?;
+    let faces = detector.detect(&frame, DETECTOR_SIZE, LEAST_SCORE, None)?;
     let largest = faces
         .iter()
         .max_by(|a, b| a.bounds.area().total_cmp(&b.bounds.area()));
     let mut roi = Roi::from_detection(largest.ok_or_else(no_face)?);
     let mut found = None;
     for _ in 0..RUNS {
-        let (mesh, _) = mesher.find(&frame, &roi)?.ok_or_else(no_face)?;
+        let (mesh, _) = mesher.find(&frame, &roi, None)?.ok_or_else(no_face)?;
         roi = Roi::from_mesh(&mesh);
         found = Some(mesh);
     }

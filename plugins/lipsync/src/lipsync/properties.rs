@@ -46,6 +46,11 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             .default_value(default.batch_size)
             .mutable_ready()
             .build(),
+        glib::ParamSpecString::builder("model-instance-id")
+            .nick("Model instance")
+            .blurb("Elements of this process with the same name here share one loaded model; a generator's batch-size is then that of all streams together, and a frame waits 20 ms at most for those of others (unset = a small model of its own, or a shared generator with batches of its own)")
+            .mutable_ready()
+            .build(),
         audio_offset(),
         strength(),
         glib::ParamSpecBoolean::builder("passthrough")
@@ -167,6 +172,10 @@ pub fn set(
         "device" => settings.device = value.get()?,
         "threads" => settings.threads = value.get()?,
         "batch-size" => settings.batch_size = value.get()?,
+        "model-instance-id" => {
+            let name = value.get::<Option<String>>()?;
+            settings.model_instance_id = name.filter(|name| !name.is_empty());
+        }
         "passthrough" => settings.passthrough = value.get()?,
         "end-mode" => settings.end_mode = value.get()?,
         "look" => settings.look = value.get()?,
@@ -184,6 +193,7 @@ pub fn get(settings: &Settings, name: &str) -> Option<glib::Value> {
         "device" => settings.device.to_value(),
         "threads" => settings.threads.to_value(),
         "batch-size" => settings.batch_size.to_value(),
+        "model-instance-id" => settings.model_instance_id.to_value(),
         "passthrough" => settings.passthrough.to_value(),
         "end-mode" => settings.end_mode.to_value(),
         "look" => settings.look.to_value(),

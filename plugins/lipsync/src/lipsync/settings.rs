@@ -66,6 +66,8 @@ pub struct Settings {
     pub device: u32,
     pub threads: u32,
     pub batch_size: u32,
+    /// Elements with the same share one session, and a generator's runs.
+    pub model_instance_id: Option<String>,
     /// Frames stay as they are.
     pub passthrough: bool,
     pub end_mode: EndMode,
@@ -84,6 +86,7 @@ impl Default for Settings {
             device: 0,
             threads: 0,
             batch_size: 0,
+            model_instance_id: None,
             passthrough: false,
             end_mode: EndMode::default(),
             look: Look::default(),

@@ -33,7 +33,7 @@ pub(super) enum Binding {
 pub(super) struct GeneratorBinding {
     pub mel: String,
     pub face: String,
-    /// Index among the 32-bit float outputs.
+    /// Index among the float outputs.
     pub output: usize,
     /// The batch size that the network insists on.
     pub batch: Option<usize>,
@@ -60,7 +60,7 @@ pub(super) struct MouthShapeBinding {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ends {
     pub input: String,
-    /// Index among the 32-bit float outputs.
+    /// Index among the float outputs.
     pub output: usize,
 }
 
@@ -180,8 +180,8 @@ pub(super) fn infer(model: &str, tensors: Tensors) -> Result<NetworkSpec, Box<Ch
         "its shapes are those of neither kind; a manifest can describe a model of other sizes"
             .to_string(),
     ];
-    if inputs.iter().chain(outputs).any(|t| !t.is_f32) {
-        reasons.push("inputs and outputs must be 32-bit float; export it so".into());
+    if inputs.iter().chain(outputs).any(|t| !t.is_float()) {
+        reasons.push("inputs and outputs must be 32-bit or 16-bit float; export it so".into());
     }
     Err(Box::new(CheckReport {
         model: model.into(),
@@ -254,7 +254,7 @@ impl Matching<'_> {
                     .push(format!("there is no input `{name}` to fill"));
                 continue;
             };
-            if !input.is_f32 {
+            if !input.is_float() {
                 self.reasons
                     .push(format!("the input {} can't be filled", Found(input)));
             }
@@ -402,7 +402,7 @@ fn best<'t>(among: &[&'t TensorInfo], shape: &[Option<i64>]) -> Result<&'t Tenso
 
 /// How many dimensions have exactly the size that is asked for; absent where one contradicts.
 fn fit(tensor: &TensorInfo, shape: &[Option<i64>]) -> Option<usize> {
-    if !tensor.is_f32 || tensor.shape.len() != shape.len() {
+    if !tensor.is_float() || tensor.shape.len() != shape.len() {
         return None;
     }
     let mut exact = 0;
@@ -419,7 +419,7 @@ fn fit(tensor: &TensorInfo, shape: &[Option<i64>]) -> Option<usize> {
 fn index(outputs: &[TensorInfo], output: &TensorInfo) -> usize {
     outputs
         .iter()
-        .filter(|t| t.is_f32)
+        .filter(|t| t.is_float())
         .position(|t| t.name == output.name)
         .unwrap_or_default()
 }

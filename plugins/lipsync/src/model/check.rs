@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::kind::Kind;
-use crate::runtime::TensorInfo;
+use crate::runtime::{ElementType, TensorInfo};
 
 /// What `lipflow model check` says of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,8 +72,10 @@ pub(super) struct Found<'a>(pub &'a TensorInfo);
 impl fmt::Display for Found<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` {}", self.0.name, Shape(self.0.shape.clone()))?;
-        if !self.0.is_f32 {
-            write!(f, ", not 32-bit float")?;
+        match self.0.element {
+            ElementType::F32 => {}
+            ElementType::F16 => write!(f, ", 16-bit float")?,
+            ElementType::Other => write!(f, ", not float")?,
         }
         Ok(())
     }

@@ -1,47 +1,50 @@
 //! Networks that paint the mouth into a face crop: Wav2Lip and its kin.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 
 use super::bind::GeneratorBinding;
 use super::manifest::{GeneratorSpec, Packing};
+use super::scheduler::{Gathered, Member, Scheduler, Sizes};
 use super::{Error, duration_ns};
 use crate::audio::{MelSpec, Timeline};
-use crate::runtime::{RunOptions, Session};
+use crate::runtime::{Interrupt, Provider, Session, Sharing, lock};
 
 /// A network of kind `generator`, with the batch that is being filled for it.
 ///
 /// The network is always run at one batch size: a short batch is filled up with zeros, so that no
-/// accelerator meets a shape it has not seen.
+/// accelerator meets a shape it has not seen. Where streams share its runs (see [`super::scheduler`]), each
+/// gives single faces, and on the CPU only those that are there are run.
 pub struct Generator {
-    network: Arc<Inner>,
+    inner: Arc<Inner>,
     batch: Batch,
 }
 
 /// What stays the same from batch to batch.
 struct Inner {
+    network: Arc<Network>,
+    /// Frames per run of the network.
+    network_batch: usize,
+    /// Frames per batch, a multiple of `network_batch` unless others share its runs.
+    batch: usize,
+    /// Where others share its runs.
+    member: Option<Member>,
+}
+
+/// What runs.
+struct Network {
     session: Arc<Session>,
     mel: MelSpec,
     spec: GeneratorSpec,
     bound: GeneratorBinding,
-    /// Frames per run of the network.
-    network_batch: usize,
-    /// Frames per batch, a multiple of `network_batch`.
-    batch: usize,
 }
 
 /// Faces with their speech, and the faces that the network makes of them. It can be run in another
 /// thread while the next batch is filled.
 pub struct Batch {
-    network: Arc<Inner>,
-    /// Faces added so far.
-    filled: usize,
-    /// `[batch, 1, bands, columns]`
-    mels: Vec<f32>,
-    /// `[batch, 6 or 3, crop, crop]`
-    faces: Vec<f32>,
-    /// `[batch, 3, crop, crop]`
-    outputs: Vec<f32>,
+    inner: Arc<Inner>,
+    /// `[batch, 1, bands, columns]`, `[batch, 6 or 3, crop, crop]` and `[batch, 3, crop, crop]`.
+    frames: Gathered,
 }
 
 impl Generator {
@@ -51,44 +54,54 @@ impl Generator {
         spec: GeneratorSpec,
         bound: GeneratorBinding,
         batch: usize,
+        sharing: Sharing,
     ) -> Self {
         let batch = batch.max(1);
         let network_batch = bound.batch.unwrap_or(batch);
-        let network = Arc::new(Inner {
-            batch: batch.next_multiple_of(network_batch),
-            network_batch,
+        let batch = batch.next_multiple_of(network_batch);
+        let network = Arc::new(Network {
             session,
             mel,
             spec,
             bound,
         });
-        Self {
-            batch: Batch::new(network.clone()),
+        let member = match sharing {
+            Sharing::Instance(_) => network.shared(batch, network_batch),
+            _ => None,
+        };
+        let inner = Arc::new(Inner {
+            batch: if member.is_some() { 1 } else { batch },
+            network_batch,
             network,
+            member,
+        });
+        Self {
+            batch: Batch::new(inner.clone()),
+            inner,
         }
     }
 
     pub fn mel(&self) -> &MelSpec {
-        &self.network.mel
+        &self.inner.network.mel
     }
 
     pub fn spec(&self) -> &GeneratorSpec {
-        &self.network.spec
+        &self.inner.network.spec
     }
 
     pub fn session(&self) -> &Arc<Session> {
-        &self.network.session
+        &self.inner.network.session
     }
 
     /// How many frames make a full batch: what was asked for, rounded up to a multiple of what the
     /// network insists on.
     pub fn batch_size(&self) -> usize {
-        self.network.batch
+        self.inner.batch
     }
 
     /// How many frames were added to the batch.
     pub fn len(&self) -> usize {
-        self.batch.filled
+        self.batch.frames.filled
     }
 
     pub fn is_empty(&self) -> bool {
@@ -147,12 +160,12 @@ impl Generator {
 
     /// Adds a frame that hears what `hear` writes, if it writes: so many columns.
     fn add_hearing(&mut self, crop: &[f32], hear: impl FnOnce(usize, &mut [f32]) -> bool) -> bool {
-        let Inner { mel, spec, .. } = &*self.network;
+        let Network { mel, spec, .. } = &*self.inner.network;
         let pixels = spec.crop * spec.crop;
         if self.is_full() || crop.len() != 3 * pixels {
             return false;
         }
-        let batch = &mut self.batch;
+        let batch = &mut self.batch.frames;
         let size = mel.bands * spec.columns;
         let window = &mut batch.mels[batch.filled * size..][..size];
         if !hear(spec.columns, window) {
@@ -177,55 +190,73 @@ impl Generator {
 
     /// Forgets the frames that were added.
     pub fn clear(&mut self) {
-        self.batch.filled = 0;
+        self.batch.frames.filled = 0;
     }
 
     /// An empty batch, to [`swap`](Self::swap) with.
     pub fn new_batch(&self) -> Batch {
-        Batch::new(self.network.clone())
+        Batch::new(self.inner.clone())
     }
 
     /// Puts the frames that were added into `batch`, and goes on filling what was there, from empty.
     pub fn swap(&mut self, batch: &mut Batch) {
         std::mem::swap(&mut self.batch, batch);
-        self.batch.filled = 0;
+        self.batch.frames.filled = 0;
     }
 
     /// Runs the network on the frames that were added and begins another batch. Gives the new faces
     /// as [`Batch::painted`] does.
     pub fn run(
         &mut self,
-        stop: Option<&RunOptions>,
+        stop: Option<&Interrupt>,
     ) -> Result<impl ExactSizeIterator<Item = &[f32]>, Error> {
         self.batch.run(stop)?;
-        let filled = std::mem::take(&mut self.batch.filled);
+        let filled = std::mem::take(&mut self.batch.frames.filled);
         Ok(self.batch.faces_of(filled))
     }
 
-    pub(super) fn warm_up(&mut self, stop: Option<&RunOptions>) -> Result<(), Error> {
-        self.batch.filled = 0;
-        self.batch.run_network(0, stop)
+    pub(super) fn warm_up(&mut self, stop: Option<&Interrupt>) -> Result<(), Error> {
+        let Inner {
+            network,
+            network_batch,
+            ..
+        } = &*self.inner;
+        let mut nothing = Gathered::new(*network_batch, network.sizes());
+        network.run(&mut nothing, 0, *network_batch, stop)
     }
 }
 
 impl Batch {
-    fn new(network: Arc<Inner>) -> Self {
-        let frames = network.batch;
-        let Inner { mel, spec, .. } = &*network;
-        let pixels = spec.crop * spec.crop;
+    fn new(inner: Arc<Inner>) -> Self {
         Self {
-            filled: 0,
-            mels: vec![0.0; frames * mel.bands * spec.columns],
-            faces: vec![0.0; frames * spec.packing.channels() * pixels],
-            outputs: vec![0.0; frames * 3 * pixels],
-            network,
+            frames: Gathered::new(inner.batch, inner.network.sizes()),
+            inner,
         }
     }
 
-    /// Runs the network on the frames that are in it.
-    pub fn run(&mut self, stop: Option<&RunOptions>) -> Result<(), Error> {
-        for start in (0..self.filled).step_by(self.network.network_batch) {
-            self.run_network(start, stop)?;
+    /// Runs the network on the frames that are in it; `stop` ends that, and leaves what others share.
+    pub fn run(&mut self, stop: Option<&Interrupt>) -> Result<(), Error> {
+        let frames = &mut self.frames;
+        let Inner {
+            network,
+            network_batch,
+            member,
+            ..
+        } = &*self.inner;
+        if let Some(member) = member {
+            let Gathered {
+                filled,
+                mels,
+                faces,
+                outputs,
+            } = frames;
+            return match *filled {
+                0 => Ok(()),
+                filled => member.paint(filled, mels, faces, outputs, stop),
+            };
+        }
+        for start in (0..frames.filled).step_by(*network_batch) {
+            network.run(frames, start, *network_batch, stop)?;
         }
         Ok(())
     }
@@ -233,32 +264,87 @@ impl Batch {
     /// The new faces after a run, in the order in which they were added, each planar
     /// `[3, crop, crop]`, 0 to 1, in the manifest's order of channels.
     pub fn painted(&self) -> impl ExactSizeIterator<Item = &[f32]> {
-        self.faces_of(self.filled)
+        self.faces_of(self.frames.filled)
     }
 
     fn faces_of(&self, count: usize) -> impl ExactSizeIterator<Item = &[f32]> {
-        let size = 3 * self.network.spec.crop * self.network.spec.crop;
-        self.outputs.chunks_exact(size).take(count)
+        let size = self.inner.network.sizes().output;
+        self.frames.outputs.chunks_exact(size).take(count)
+    }
+}
+
+impl Network {
+    /// Values for each frame.
+    fn sizes(&self) -> Sizes {
+        let pixels = self.spec.crop * self.spec.crop;
+        Sizes {
+            mel: self.mel.bands * self.spec.columns,
+            face: self.spec.packing.channels() * pixels,
+            output: 3 * pixels,
+        }
     }
 
-    /// Runs the network on the frames from `start` on; those that were not added are zeros.
-    fn run_network(&mut self, start: usize, stop: Option<&RunOptions>) -> Result<(), Error> {
-        let Inner {
+    /// The scheduler of all who share the session and take it for the same; batches of `batch` frames.
+    /// None where no thread can be had for it: each runs by itself then.
+    fn shared(self: &Arc<Self>, batch: usize, network_batch: usize) -> Option<Member> {
+        static SCHEDULERS: Mutex<Vec<Shared>> = Mutex::new(Vec::new());
+        let mut schedulers = lock(&SCHEDULERS);
+        schedulers.retain(|shared| shared.scheduler.strong_count() > 0);
+        let is_same = |shared: &&Shared| {
+            let network = &shared.network;
+            shared.batch == batch
+                && Arc::ptr_eq(&network.session, &self.session)
+                && (&network.mel, &network.spec, &network.bound)
+                    == (&self.mel, &self.spec, &self.bound)
+        };
+        let found = schedulers.iter().find(is_same);
+        if let Some(scheduler) = found.and_then(|shared| shared.scheduler.upgrade()) {
+            return Some(scheduler.join());
+        }
+        let network = self.clone();
+        // A processor gains nothing by running on nothing, where the network lets it be.
+        let runs_what_is_there =
+            network.session.provider == Provider::Cpu && network.bound.batch.is_none();
+        let run = move |frames: &mut Gathered, stop: &Interrupt| {
+            if runs_what_is_there {
+                return network.run(frames, 0, frames.filled, Some(stop));
+            }
+            let starts = (0..frames.filled).step_by(network_batch);
+            starts
+                .into_iter()
+                .try_for_each(|start| network.run(frames, start, network_batch, Some(stop)))
+        };
+        let scheduler = Scheduler::start(batch, self.sizes(), Box::new(run)).ok()?;
+        let scheduler = Arc::new(scheduler);
+        schedulers.push(Shared {
+            network: self.clone(),
+            batch,
+            scheduler: Arc::downgrade(&scheduler),
+        });
+        Some(scheduler.join())
+    }
+
+    /// Runs on `n` frames from `start` on; those that were not added are zeros.
+    fn run(
+        &self,
+        frames: &mut Gathered,
+        start: usize,
+        n: usize,
+        stop: Option<&Interrupt>,
+    ) -> Result<(), Error> {
+        let Self {
             session,
             mel,
             spec,
             bound,
-            network_batch: n,
-            ..
-        } = &*self.network;
-        let n = *n;
+        } = self;
         let mel_shape = [n, 1, mel.bands, spec.columns];
         let face_shape = [n, spec.packing.channels(), spec.crop, spec.crop];
         let output_shape = [n, 3, spec.crop, spec.crop];
-        let used = (self.filled - start).min(n);
-        let mels = part(&mut self.mels, start, mel_shape, used);
-        let faces = part(&mut self.faces, start, face_shape, used);
-        let outputs = part(&mut self.outputs, start, output_shape, n);
+        let used = (frames.filled - start).min(n);
+        let mels = part(&mut frames.mels, start, mel_shape, used);
+        let faces = part(&mut frames.faces, start, face_shape, used);
+        let outputs = part(&mut frames.outputs, start, output_shape, n);
 
         let mut inputs: Vec<(&str, &[usize], &[f32])> = vec![
             (&bound.mel, &mel_shape, mels),
@@ -281,6 +367,13 @@ impl Batch {
             expected: output_shape.to_vec(),
         })
     }
+}
+
+/// A scheduler and what it runs.
+struct Shared {
+    network: Arc<Network>,
+    batch: usize,
+    scheduler: Weak<Scheduler>,
 }
 
 /// The tensor of `shape` whose first frame is `start`, with zeros from its frame `used` on.

@@ -10,6 +10,7 @@ mod manifest;
 mod mouth_shape;
 mod mouth_spec;
 mod params;
+mod scheduler;
 
 use std::fs::File;
 use std::ops::Range;
@@ -30,7 +31,7 @@ pub use mouth_spec::{FrontSpec, Look, MouthShapeSpec, WholeSpec};
 pub use params::{JAW_OF_OPENING, MouthParams, Parameter};
 
 use crate::audio::MelSpec;
-use crate::runtime::{self, Options, RunOptions, Session};
+use crate::runtime::{self, Interrupt, Options, Session, Sharing};
 use bind::{Binding, Tensors};
 use builtin::{BUNDLED, EMBEDDED, Embedded, HEARING, MOUTH};
 
@@ -177,7 +178,7 @@ impl Model {
     /// once.
     pub fn open(&self, options: Options, look: Look, batch: usize) -> Result<Network, Error> {
         let (bound, _) = self.bind(options, look)?.map_err(Error::Mismatch)?;
-        Ok(bound.network(batch))
+        Ok(bound.network(batch, options.sharing))
     }
 
     /// Loads the model, says whether it fits and, if so, tries each of its looks once. An error means
@@ -199,7 +200,7 @@ impl Model {
             Ok(bound) => bound,
             Err(report) => return Ok(*report),
         };
-        if let Err(error) = bound.network(1).warm_up(None) {
+        if let Err(error) = bound.network(1, options.sharing).warm_up(None) {
             report.reasons.push(error.to_string());
         }
         Ok(report)
@@ -267,7 +268,7 @@ struct Bound {
 }
 
 impl Bound {
-    fn network(self, batch: usize) -> Network {
+    fn network(self, batch: usize, sharing: Sharing) -> Network {
         let Self {
             session,
             front,
@@ -276,7 +277,7 @@ impl Bound {
         } = self;
         match binding {
             Binding::Generator(spec, bound) => {
-                Network::Generator(Generator::new(session, mel, spec, bound, batch))
+                Network::Generator(Generator::new(session, mel, spec, bound, batch, sharing))
             }
             Binding::MouthShape(spec, bound) => {
                 Network::MouthShape(Box::new(MouthShape::new(session, front, mel, spec, bound)))
@@ -350,7 +351,7 @@ impl Network {
 
     /// Runs once on nothing: the first real run is then as fast as all others, and a network that
     /// breaks the shapes it declares is found out.
-    pub fn warm_up(&mut self, stop: Option<&RunOptions>) -> Result<(), Error> {
+    pub fn warm_up(&mut self, stop: Option<&Interrupt>) -> Result<(), Error> {
         match self {
             Self::Generator(network) => network.warm_up(stop),
             Self::MouthShape(network) => network.warm_up(stop),

@@ -8,7 +8,7 @@ use super::mouth_spec::{FrontSpec, MouthShapeSpec};
 use super::params::{JAW_OF_OPENING, MouthParams, Parameter};
 use super::{Error, duration_ns};
 use crate::audio::{Grid, MelSpec, Timeline};
-use crate::runtime::{RunOptions, Session};
+use crate::runtime::{Interrupt, Session};
 
 /// Enough for the two blocks that one frame may touch and the frames of a batch before it.
 const CACHED_BLOCKS: usize = 4;
@@ -119,7 +119,7 @@ impl MouthShape {
         &mut self,
         timeline: &Timeline,
         ns: i64,
-        stop: Option<&RunOptions>,
+        stop: Option<&Interrupt>,
     ) -> Result<Option<MouthParams>, Error> {
         if self.columns(ns).end > timeline.available_until() {
             return Ok(None);
@@ -149,7 +149,7 @@ impl MouthShape {
         a + t * (b - a)
     }
 
-    pub(super) fn warm_up(&mut self, stop: Option<&RunOptions>) -> Result<(), Error> {
+    pub(super) fn warm_up(&mut self, stop: Option<&Interrupt>) -> Result<(), Error> {
         // What the values are does not matter.
         self.input.fill(0.0);
         self.cache[0].index = None;
@@ -177,7 +177,7 @@ impl MouthShape {
         &mut self,
         timeline: &Timeline,
         row: i64,
-        stop: Option<&RunOptions>,
+        stop: Option<&Interrupt>,
     ) -> Result<(), Error> {
         if self.generation != timeline.generation() {
             self.generation = timeline.generation();
@@ -200,7 +200,7 @@ impl MouthShape {
     }
 
     /// Runs the network on `input` and puts what it says of the block into a slot of the cache.
-    fn run(&mut self, slot: usize, stop: Option<&RunOptions>) -> Result<(), Error> {
+    fn run(&mut self, slot: usize, stop: Option<&Interrupt>) -> Result<(), Error> {
         let kept = &mut self.cache[slot].values;
         let (spec, bound) = (&self.spec, &self.bound);
         let length = spec.length();

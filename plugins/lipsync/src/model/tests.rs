@@ -3,6 +3,8 @@
 
 mod embedded;
 mod front;
+mod half;
+mod shared;
 
 use std::fs;
 

@@ -3,12 +3,16 @@
 mod cache;
 mod interrupt;
 mod library;
+mod loader;
+mod provider;
 mod session;
+mod turn;
 
-pub use interrupt::Interrupt;
+pub use interrupt::{Interrupt, Wake};
 pub use library::{LIBRARY_PATH_VARIABLE, candidates, data_dir, environment};
-pub use ort::session::RunOptions;
-pub use session::{Options, Provider, Session, Sharing, TensorInfo, load, load_bytes};
+pub use loader::Loader;
+pub use provider::Provider;
+pub use session::{ElementType, Options, Session, Sharing, TensorInfo, load, load_bytes};
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -33,6 +37,8 @@ pub enum Error {
     Provider { provider: String, reason: String },
     #[error("inference with {model} failed: {reason}")]
     Inference { model: String, reason: String },
+    #[error("inference was interrupted")]
+    Interrupted,
 }
 
 impl Error {
@@ -44,7 +50,7 @@ impl Error {
             Self::ModelMissing(_) => "model-missing",
             Self::ModelCorrupt { .. } => "model-corrupt",
             Self::Provider { .. } => "provider",
-            Self::Inference { .. } => "inference",
+            Self::Inference { .. } | Self::Interrupted => "inference",
         }
     }
 
@@ -54,7 +60,10 @@ impl Error {
             Self::LibraryUnusable { path, .. }
             | Self::ModelMissing(path)
             | Self::ModelCorrupt { path, .. } => Some(path),
-            Self::LibraryNotFound(_) | Self::Provider { .. } | Self::Inference { .. } => None,
+            Self::LibraryNotFound(_)
+            | Self::Provider { .. }
+            | Self::Inference { .. }
+            | Self::Interrupted => None,
         }
     }
 }

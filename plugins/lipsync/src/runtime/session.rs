@@ -3,62 +3,17 @@
 //! same file, provider and options.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use ort::ep;
-use ort::session::RunOptions;
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 use ort::session::builder::SessionBuilder;
 use ort::value::{TensorElementType, TensorRef, ValueType};
 
 use super::cache::{Cache, Shared};
-use super::{Error, environment, lock};
-
-/// Where the network runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Provider {
-    /// CUDA where it works, else the CPU.
-    #[default]
-    Auto,
-    Cpu,
-    Cuda,
-    TensorRt,
-    OpenVino,
-}
-
-impl Provider {
-    pub const ALL: [Self; 5] = [
-        Self::Auto,
-        Self::Cpu,
-        Self::Cuda,
-        Self::TensorRt,
-        Self::OpenVino,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Cpu => "cpu",
-            Self::Cuda => "cuda",
-            Self::TensorRt => "tensorrt",
-            Self::OpenVino => "openvino",
-        }
-    }
-}
-
-impl FromStr for Provider {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        Self::ALL
-            .into_iter()
-            .find(|p| p.name() == name)
-            .ok_or_else(|| Error::Provider {
-                provider: name.into(),
-                reason: format!("it is none of {}", Self::ALL.map(Self::name).join(", ")),
-            })
-    }
-}
+use super::provider::{Provider, pick, register};
+use super::turn::Turns;
+use super::{Error, Interrupt, environment, lock};
 
 /// How a session is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,6 +34,22 @@ pub enum Sharing {
     Shared,
     /// The one who asked.
     Own,
+    /// Those who name the same instance, whose frames also share the runs of a generator.
+    Instance(u32),
+}
+
+impl Sharing {
+    /// The instance of that name, which is the same for all who name it.
+    pub fn instance(name: &str) -> Self {
+        static NAMES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+        let mut names = lock(&NAMES);
+        let number = names.iter().position(|known| known == name);
+        let number = number.unwrap_or_else(|| {
+            names.push(name.to_owned());
+            names.len() - 1
+        });
+        Self::Instance(number as u32)
+    }
 }
 
 impl Default for Options {
@@ -97,13 +68,38 @@ impl Default for Options {
 pub struct TensorInfo {
     pub name: String,
     pub shape: Vec<i64>,
-    pub is_f32: bool,
+    pub element: ElementType,
+}
+
+/// What a tensor is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElementType {
+    F32,
+    /// Half precision: converted on the way in and out.
+    F16,
+    /// Nothing that a network here has to do with.
+    Other,
+}
+
+impl TensorInfo {
+    pub fn is_float(&self) -> bool {
+        self.element != ElementType::Other
+    }
+}
+
+/// A network with room for what has to be converted.
+struct Network {
+    session: ort::session::Session,
+    /// Of the inputs.
+    halves: Vec<Vec<f16>>,
+    /// Of the outputs.
+    floats: Vec<Vec<f32>>,
 }
 
 /// A loaded network. Runs are serialised: ONNX Runtime's `run` is thread-safe, but two runs on the
 /// same threads are no faster than one after the other.
 pub struct Session {
-    inner: Mutex<ort::session::Session>,
+    network: Turns<Network>,
     pub inputs: Vec<TensorInfo>,
     pub outputs: Vec<TensorInfo>,
     /// The provider that was picked.
@@ -114,36 +110,82 @@ pub struct Session {
 }
 
 impl Session {
-    /// Runs the network on `inputs` (name, shape, values in row-major order) and hands the outputs,
-    /// in the order of the model, to `read`. `stop` can end the run from another thread.
+    /// Runs the network on `inputs` (name, shape, values in row-major order) and hands the float
+    /// outputs, in the order of the model, to `read`. `stop` ends the run, or the wait for those of
+    /// others, from another thread.
     pub fn run<R>(
         &self,
         inputs: &[(&str, &[usize], &[f32])],
-        stop: Option<&RunOptions>,
+        stop: Option<&Interrupt>,
         read: impl FnOnce(&[(&[i64], &[f32])]) -> R,
     ) -> Result<R, Error> {
-        let failed = |e: ort::Error| Error::Inference {
-            model: self.path.display().to_string(),
-            reason: e.to_string(),
+        let failed = |e: ort::Error| match stop.is_some_and(Interrupt::is_raised) {
+            true => Error::Interrupted,
+            false => Error::Inference {
+                model: self.path.display().to_string(),
+                reason: e.to_string(),
+            },
         };
-        let mut values = Vec::with_capacity(inputs.len());
-        for (name, shape, data) in inputs {
-            let tensor = TensorRef::from_array_view((*shape, *data)).map_err(failed)?;
-            values.push((*name, ort::session::SessionInputValue::from(tensor)));
+        let mut turn = self.network.take(stop).ok_or(Error::Interrupted)?;
+        let Network {
+            session,
+            halves,
+            floats,
+        } = &mut *turn;
+        let is_half = |name: &str| {
+            let mut inputs = self.inputs.iter();
+            inputs.any(|info| info.name == name && info.element == ElementType::F16)
+        };
+        halves.resize_with(inputs.len(), Vec::new);
+        for (half, (name, _, data)) in halves.iter_mut().zip(inputs) {
+            if is_half(name) {
+                half.resize(data.len(), f16::ZERO);
+                half.convert_from_f32_slice(data);
+            }
         }
-        let mut session = lock(&self.inner);
-        let outputs = match stop {
-            Some(stop) => session.run_with_options(values, stop),
+        let mut values = Vec::with_capacity(inputs.len());
+        for (half, (name, shape, data)) in halves.iter().zip(inputs) {
+            let value: ort::session::SessionInputValue = match is_half(name) {
+                true => {
+                    let tensor = TensorRef::from_array_view((*shape, &**half));
+                    tensor.map_err(failed)?.into()
+                }
+                false => {
+                    let tensor = TensorRef::from_array_view((*shape, *data));
+                    tensor.map_err(failed)?.into()
+                }
+            };
+            values.push((*name, value));
+        }
+        let outputs = match stop.and_then(Interrupt::options) {
+            Some(options) => session.run_with_options(values, options),
             None => session.run(values),
         }
         .map_err(failed)?;
-        let mut tensors = Vec::with_capacity(self.outputs.len());
-        for info in self.outputs.iter().filter(|info| info.is_f32) {
-            let (shape, data) = outputs[info.name.as_str()]
-                .try_extract_tensor::<f32>()
-                .map_err(failed)?;
-            tensors.push((&**shape, data));
+        let infos = || self.outputs.iter().filter(|info| info.is_float());
+        floats.resize_with(infos().count(), Vec::new);
+        let mut shapes = Vec::with_capacity(floats.len());
+        let mut found = Vec::with_capacity(floats.len());
+        for (float, info) in floats.iter_mut().zip(infos()) {
+            let value = &outputs[info.name.as_str()];
+            if info.element == ElementType::F16 {
+                let (shape, data) = value.try_extract_tensor::<f16>().map_err(failed)?;
+                float.resize(data.len(), 0.0);
+                data.convert_to_f32_slice(float);
+                shapes.push(shape);
+                found.push(None);
+            } else {
+                let (shape, data) = value.try_extract_tensor::<f32>().map_err(failed)?;
+                shapes.push(shape);
+                found.push(Some(data));
+            }
         }
+        let tensors: Vec<(&[i64], &[f32])> = shapes
+            .iter()
+            .zip(found)
+            .zip(floats.iter())
+            .map(|((shape, data), float)| (&***shape, data.unwrap_or(float)))
+            .collect();
         Ok(read(&tensors))
     }
 }
@@ -178,7 +220,7 @@ impl Key {
 
 impl Shared for Key {
     fn is_shared(&self) -> bool {
-        self.options.sharing == Sharing::Shared
+        self.options.sharing != Sharing::Own
     }
 }
 
@@ -204,22 +246,17 @@ pub fn load_bytes(name: &str, bytes: &[u8], options: Options) -> Result<Arc<Sess
 
 static SESSIONS: LazyLock<Cache<Key, Session>> = LazyLock::new(Cache::default);
 
-/// Makes a session. `auto` takes the CPU where CUDA can't be had, or does not take the model.
+/// Makes a session.
 fn create(
     key: &Key,
     commit: impl Fn(&mut SessionBuilder) -> ort::Result<ort::session::Session>,
 ) -> Result<Session, Error> {
     let on = |provider| create_on(key, provider, &commit);
-    match key.options.provider {
-        Provider::Auto => match on(Provider::Cuda) {
-            Ok(session) => Ok(session),
-            Err(error) => Ok(Session {
-                fallback: Some(error.to_string()),
-                ..on(Provider::Cpu)?
-            }),
-        },
-        provider => on(provider),
-    }
+    let (session, fallback) = pick(key.options.provider, on)?;
+    Ok(Session {
+        fallback,
+        ..session
+    })
 }
 
 fn create_on(
@@ -237,51 +274,49 @@ fn create_on(
         // Spinning threads would take the cores that decode and encode.
         .and_then(|b| Ok(b.with_intra_op_spinning(false)?))
         .map_err(|e| corrupt(e.to_string()))?;
-    let mut builder = with_provider(builder, provider, key.options.device)?;
+    let mut builder = register(builder, provider, key.options.device)?;
     let session = commit(&mut builder).map_err(|e| corrupt(e.to_string()))?;
     Ok(Session {
         inputs: session.inputs().iter().map(tensor_info).collect(),
         outputs: session.outputs().iter().map(tensor_info).collect(),
-        inner: Mutex::new(session),
+        network: Turns::new(Network {
+            session,
+            halves: Vec::new(),
+            floats: Vec::new(),
+        }),
         provider,
         fallback: None,
         path: key.path.clone(),
     })
 }
 
-/// Registers the provider.
-fn with_provider(
-    builder: SessionBuilder,
-    provider: Provider,
-    device: u32,
-) -> Result<SessionBuilder, Error> {
-    let dispatch = match provider {
-        Provider::Auto | Provider::Cpu => return Ok(builder),
-        Provider::Cuda => ep::CUDA::default()
-            .with_device_id(device as i32)
-            .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
-            .build(),
-        Provider::TensorRt => ep::TensorRT::default()
-            .with_device_id(device as i32)
-            .build(),
-        Provider::OpenVino => ep::OpenVINO::default().build(),
-    };
-    builder
-        .with_execution_providers([dispatch.error_on_failure()])
-        .map_err(|e| Error::Provider {
-            provider: provider.name().into(),
-            reason: e.to_string(),
-        })
-}
-
 fn tensor_info(outlet: &ort::value::Outlet) -> TensorInfo {
-    let (shape, is_f32) = match outlet.dtype() {
-        ValueType::Tensor { ty, shape, .. } => (shape.to_vec(), *ty == TensorElementType::Float32),
-        _ => (Vec::new(), false),
+    let (shape, element) = match outlet.dtype() {
+        ValueType::Tensor { ty, shape, .. } => {
+            let element = match ty {
+                TensorElementType::Float32 => ElementType::F32,
+                TensorElementType::Float16 => ElementType::F16,
+                _ => ElementType::Other,
+            };
+            (shape.to_vec(), element)
+        }
+        _ => (Vec::new(), ElementType::Other),
     };
     TensorInfo {
         name: outlet.name().into(),
         shape,
-        is_f32,
+        element,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_known_by_its_name() {
+        let [one, other, again] = ["one", "other", "one"].map(Sharing::instance);
+        assert_eq!(one, again);
+        assert_ne!(one, other);
     }
 }

@@ -4,6 +4,7 @@ mod citizen;
 mod drawing;
 mod live;
 mod looks;
+mod many;
 mod metas;
 mod rig;
 mod speakers;

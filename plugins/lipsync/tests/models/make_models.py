@@ -1,6 +1,6 @@
 """Writes the tiny networks beside this file that the tests run: real ONNX, next to no weights.
 
-    python -m venv v && v/bin/pip install onnx==1.23.2 numpy==2.4.6
+    python -m venv v && v/bin/pip install onnx==1.23.2 numpy==2.4.6 onnxruntime
     v/bin/python make_models.py
 
 What must come out is easy to say: the generators paint the lower half with the mean of the mel, the
@@ -9,7 +9,7 @@ mouth shapes are weighted bands, smoothed over three columns.
 from pathlib import Path
 
 import numpy as np
-from onnx import TensorProto, checker, helper, numpy_helper, save
+from onnx import TensorProto, checker, helper, load, numpy_helper, save
 
 FOLDER = Path(__file__).parent
 FLOAT = TensorProto.FLOAT
@@ -29,6 +29,12 @@ def write(name, nodes, inputs, outputs, initializers=()):
     checker.check_model(model)
     save(model, FOLDER / f"{name}.onnx")
     print(name, (FOLDER / f"{name}.onnx").stat().st_size)
+
+
+def half(name):
+    """The network `name` in half precision, as it would be exported for an accelerator."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    save(convert_float_to_float16(load(FOLDER / f"{name}.onnx")), FOLDER / f"{name}_half.onnx")
 
 
 def generator(name, crop, batch="b", names=("mel_spectrogram", "video_frames"), channels=6, weight=False,
@@ -105,8 +111,10 @@ head()
 # Takes a picture and nothing else, as any other network would.
 write("wrong_kind", [helper.make_node("Relu", ["x"], ["y"])],
       [tensor("x", [1, 3, 32, 32])], [tensor("y", [1, 3, 32, 32])])
-# Half precision.
+# Double precision.
 write("wrong_type", [helper.make_node("Identity", ["mel"], ["mouth"])],
-      [tensor("mel", ["n", 80, "t"], TensorProto.FLOAT16)], [tensor("mouth", ["n", 3, "t"], TensorProto.FLOAT16)])
+      [tensor("mel", ["n", 80, "t"], TensorProto.DOUBLE)], [tensor("mouth", ["n", 3, "t"], TensorProto.DOUBLE)])
+half("generator_8")
+half("mouth_free")
 # Not ONNX at all.
 (FOLDER / "corrupt.onnx").write_bytes(b"This was an ONNX file once.\n" * 4)

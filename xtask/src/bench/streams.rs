@@ -1,0 +1,169 @@
+//! Streams beside each other, stalled ones, and faces that are played forth and back.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::material::{self, Clip};
+use crate::material::{StatusOk, ffmpeg, make};
+use crate::table::{Figure, Limit};
+use crate::{job, process};
+
+/// Pipelines beside each other.
+const NUMBERS: [u32; 2] = [2, 4];
+/// Streams that share a generator's batches.
+const STREAMS: u32 = 4;
+/// Frames of a face that is played forth and back: two times as far as x264 puts key frames apart.
+const FRAMES: u32 = 500;
+const SIZES: [(&str, u32); 3] = [("1280x720", 720), ("1920x1080", 1080), ("3840x2160", 2160)];
+
+pub fn measure(
+    folder: &Path,
+    clip: &Clip,
+    model: &Path,
+    generator_seconds: u32,
+) -> Result<Vec<Figure>> {
+    let mut figures = beside_each_other(clip)?;
+    figures.push(batched(clip, model, generator_seconds)?);
+    figures.push(stalled()?);
+    figures.extend(turns(folder)?);
+    Ok(figures)
+}
+
+fn example(arguments: &[&str]) -> Command {
+    let mut command = Command::new(job::binaries().join("examples/streams"));
+    command.args(arguments);
+    command
+}
+
+fn number(text: &str) -> Result<f64> {
+    text.trim()
+        .parse()
+        .with_context(|| format!("`streams` gave `{text}`"))
+}
+
+/// Arguments of pipelines that play the clip.
+fn together(number: u32, seconds: u32, clip: &Clip, properties: &[&str]) -> Command {
+    let mut command = example(&["together", &number.to_string(), &seconds.to_string()]);
+    command.args([&clip.face, &clip.speech]).args(properties);
+    command
+}
+
+/// Pipelines in one process against as many processes.
+fn beside_each_other(clip: &Clip) -> Result<Vec<Figure>> {
+    let one = number(&process::output(&mut together(1, clip.seconds, clip, &[]))?)?;
+    let mut figures = vec![Figure {
+        name: "1 pipeline, without decoding of sound and encoding".into(),
+        value: one,
+        unit: "frames/s",
+        limit: Limit::Any,
+    }];
+    for count in NUMBERS {
+        eprintln!("{count} pipelines in one process, and in {count}");
+        let within = number(&process::output(&mut together(
+            count,
+            clip.seconds,
+            clip,
+            &[],
+        ))?)?;
+        let processes = (0..count)
+            .map(|_| {
+                let mut command = together(1, clip.seconds, clip, &[]);
+                command.stdin(Stdio::null()).stdout(Stdio::piped());
+                command.spawn().context("can't start `streams`")
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut sum = 0.0;
+        for process in processes {
+            let output = process.wait_with_output()?;
+            if !output.status.success() {
+                bail!("a pipeline failed ({})", output.status);
+            }
+            sum += number(&String::from_utf8_lossy(&output.stdout))?;
+        }
+        figures.push(Figure {
+            name: format!("{count} pipelines in one process, against {count} processes"),
+            value: within / sum,
+            unit: "",
+            limit: Limit::AtLeast(0.95),
+        });
+    }
+    Ok(figures)
+}
+
+/// A generator whose batches hold frames of several streams, against one that each runs by itself.
+fn batched(clip: &Clip, model: &Path, seconds: u32) -> Result<Figure> {
+    eprintln!("Generator, {STREAMS} streams");
+    let model = format!("model-file={}", model.display());
+    let threads = "threads=1";
+    // Each stream's own share of the time that one has.
+    let seconds = (seconds / STREAMS).max(2);
+    let run = |properties: &[&str]| {
+        number(&process::output(&mut together(
+            STREAMS, seconds, clip, properties,
+        ))?)
+    };
+    let single = run(&[&model, threads, "batch-size=1"])?;
+    let batch = format!("batch-size={STREAMS}");
+    let batched = run(&[&model, threads, &batch, "model-instance-id=bench"])?;
+    Ok(Figure {
+        name: format!("generator, {STREAMS} streams in a batch, against {STREAMS} with none"),
+        value: batched / single,
+        unit: "",
+        limit: Limit::AtLeast(1.0),
+    })
+}
+
+fn stalled() -> Result<Figure> {
+    eprintln!("A camera that has stalled");
+    let share = number(&process::output(&mut example(&["stalled", "10"]))?)?;
+    Ok(Figure {
+        name: "live pipeline whose camera has stalled, of a core".into(),
+        value: 100.0 * share,
+        unit: "%",
+        limit: Limit::AtMost(2.0),
+    })
+}
+
+/// How often a frame is decoded where a face is played forth and back.
+fn turns(folder: &Path) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for (size, lines) in SIZES {
+        eprintln!("Forth and back, {size}");
+        let face = key_frames_far_apart(folder, size)?;
+        let mut command = example(&["turns"]);
+        let decoded = number(&process::output(command.arg(face))?)?;
+        figures.push(Figure {
+            name: format!("{lines}p forth and back: decoded for each frame of the file"),
+            value: decoded,
+            unit: "",
+            limit: Limit::AtMost(2.2),
+        });
+    }
+    Ok(figures)
+}
+
+fn key_frames_far_apart(folder: &Path, size: &str) -> Result<PathBuf> {
+    let face = folder.join(format!("turns-{size}.mp4"));
+    make(&face, |part| {
+        ffmpeg(&["-f", "lavfi"])
+            .args([
+                "-i",
+                &format!("testsrc2=size={size}:rate={}", material::FRAMES_PER_SECOND),
+            ])
+            .args(["-frames:v", &FRAMES.to_string()])
+            // Key frames as x264 puts them unless told otherwise.
+            .args([
+                "-c:v",
+                "libx264",
+                "-preset",
+                "superfast",
+                "-pix_fmt",
+                "yuv420p",
+            ])
+            .arg(part)
+            .status_ok()
+    })?;
+    Ok(face)
+}
