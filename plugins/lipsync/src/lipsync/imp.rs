@@ -191,6 +191,16 @@ impl LipSync {
         }
     }
 
+    /// Does what a flush wanted while the streaming thread has had the stream. Tells whether there was any.
+    pub(super) fn reset_as_told(&self, stream: &mut Stream) -> bool {
+        let resets = std::mem::take(&mut lock(&self.state).resets);
+        let is_any = !resets.is_empty();
+        if is_any {
+            stream.reset(&resets);
+        }
+        is_any
+    }
+
     /// Makes the streaming thread give up what it does, until the interrupt is cleared.
     pub(super) fn interrupt(&self) {
         self.interrupt.raise();
