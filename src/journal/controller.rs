@@ -67,6 +67,17 @@ impl Journal {
         self.controller.as_ref().map_or("", |c| c.name.as_str())
     }
 
+    /// All controllers that have signed in and not out, and those that hold jobs although they were
+    /// forgotten: one that was taken for dead has gone on.
+    fn holders(&self) -> Result<BTreeSet<String>> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT name FROM controllers
+             UNION SELECT controller FROM jobs WHERE controller IS NOT NULL",
+        )?;
+        let names = statement.query_map([], |row| row.get(0))?;
+        Ok(names.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// All controllers that have signed in and not out.
     fn controllers(&self) -> Result<Vec<String>> {
         let mut statement = self.db.prepare_cached("SELECT name FROM controllers")?;
@@ -75,8 +86,8 @@ impl Journal {
     }
 
     /// Controllers that have died and have not been cleared away.
-    fn dead_controllers(&self) -> Result<Vec<String>> {
-        let mut names = self.controllers()?;
+    fn dead_controllers(&self) -> Result<BTreeSet<String>> {
+        let mut names = self.holders()?;
         names.retain(|name| name != self.controller() && !self.lives(name));
         Ok(names)
     }

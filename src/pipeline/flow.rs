@@ -32,7 +32,8 @@ impl Tail {
     }
 }
 
-/// Notes every buffer that passes any pad of a pipeline, including pads that come later.
+/// Notes every buffer that passes any pad of a pipeline, including pads that come later, but for those of
+/// the same moment as the one before.
 pub struct Flow {
     seen: Arc<Seen>,
     pipeline: gst::glib::WeakRef<gst::Pipeline>,
@@ -53,9 +54,18 @@ impl Seen {
         pads.push((pad.downgrade(), last.clone()));
         drop(pads);
         let seen = self.clone();
+        let time = AtomicU64::new(u64::MAX);
         pad.add_probe(
             gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST,
-            move |_, _| {
+            move |_, info| {
+                // A demuxer that gives the same moment again and again gets nowhere.
+                let pts = info.buffer().and_then(|buffer| buffer.pts());
+                let is_news = |pts: gst::ClockTime| {
+                    time.swap(pts.nseconds(), Ordering::Relaxed) != pts.nseconds()
+                };
+                if !pts.is_none_or(is_news) {
+                    return gst::PadProbeReturn::Ok;
+                }
                 let number = seen.passed.fetch_add(1, Ordering::Relaxed) + 1;
                 last.store(number, Ordering::Relaxed);
                 gst::PadProbeReturn::Ok
@@ -202,6 +212,41 @@ mod tests {
         assert_eq!(flow.culprit().as_deref(), Some("slow"));
         // The source fills the first queue until that is full.
         assert_eq!(flow.last_pad().as_deref(), Some("fakesrc0.src"));
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+
+    #[test]
+    fn the_same_moment_again_and_again_is_no_movement() {
+        let pipeline = launch("appsrc name=source format=time ! fakesink name=sink sync=false");
+        let flow = Flow::watch(&pipeline);
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let source = pipeline.by_name("source").unwrap();
+        let source = source.downcast::<gst_app::AppSrc>().unwrap();
+        for time in [
+            Some(0),
+            Some(0),
+            Some(0),
+            Some(0),
+            Some(1),
+            Some(2),
+            None,
+            None,
+        ] {
+            let mut buffer = gst::Buffer::with_size(1).unwrap();
+            let pts = time.map(gst::ClockTime::from_seconds);
+            buffer.get_mut().unwrap().set_pts(pts);
+            source.push_buffer(buffer).unwrap();
+        }
+        source.end_of_stream().unwrap();
+        let bus = pipeline.bus().unwrap();
+        let end =
+            bus.timed_pop_filtered(gst::ClockTime::from_seconds(20), &[gst::MessageType::Eos]);
+        assert!(end.is_some());
+        assert_eq!(
+            flow.passed(),
+            5,
+            "three moments, and two buffers without one"
+        );
         pipeline.set_state(gst::State::Null).unwrap();
     }
 

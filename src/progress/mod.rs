@@ -143,11 +143,12 @@ fn plan_lines(plan: &Plan) -> Vec<String> {
     match plan.speakers.is_empty() {
         true => lines.push(input("speech", &plan.speech)),
         false => lines.extend(plan.speakers.iter().map(|speaker| {
-            format!(
-                "{}, said by {}",
-                input("speech", &speaker.speech),
-                speaker.who
-            )
+            let number = speaker.who.parse::<u32>();
+            let who = match number {
+                Ok(number) => format!("number {number} from the left"),
+                Err(_) => speaker.who.clone(),
+            };
+            format!("{}, said by {who}", input("speech", &speaker.speech))
         })),
     }
     let length = match (plan.duration_s, plan.frames) {

@@ -154,10 +154,10 @@ impl<'a> Attempt<'a> {
             return Err(Failure::of(FailureKind::InputDamaged, &job.face)
                 .detail("not one frame came out of it"));
         }
+        speakers::check(job, &self.speakers)?;
         if counts.frames_without_face == counts.frames {
             return Err(Failure::of(FailureKind::NoFace, &job.face));
         }
-        speakers::check(job, &self.speakers)?;
         self.check_length(job, prepared, counts.position)?;
         Ok(Some(counts.position))
     }

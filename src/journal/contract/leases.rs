@@ -112,6 +112,23 @@ pub fn a_lease_that_was_taken_over_changes_nothing_any_more<B: Backend>() {
     assert_ne!(other.lease(), old.lease());
 }
 
+pub fn what_a_controller_claims_that_was_forgotten_is_not_lost_with_it<B: Backend>() {
+    let place = Place::<B>::new();
+    let first = place.ledger();
+    let batch = place.begin(&first, &["a.mp4"], "one", false).batch;
+    // Somebody takes it for dead and tidies up, and it goes on.
+    place.backend.presume_dead(&first);
+    let second = place.ledger();
+    recover(&second, &LocalStore).unwrap();
+    let claim = first.claim(batch, 7).unwrap().unwrap();
+    place.backend.die(first);
+    let orphans = second.orphans().unwrap();
+    let leases: Vec<_> = orphans.iter().map(|orphan| orphan.lease).collect();
+    assert_eq!(leases, [claim.lease()]);
+    assert_eq!(recover(&second, &LocalStore).unwrap(), 1);
+    assert!(second.claim(batch, 8).unwrap().is_some());
+}
+
 pub fn a_job_whose_controllers_die_comes_last_and_by_itself<B: Backend>() {
     let place = Place::<B>::new();
     let mut ledger = place.ledger();

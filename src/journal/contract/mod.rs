@@ -110,6 +110,7 @@ macro_rules! on {
             what_is_ours_is_decided_when_the_job_begins
             a_clock_that_was_put_back_delays_nothing
             a_job_whose_controllers_die_comes_last_and_by_itself
+            what_a_controller_claims_that_was_forgotten_is_not_lost_with_it
             a_commit_that_nobody_heard_of_is_found
             faces_that_are_being_learnt_are_left_to_the_one_that_learns_them
             a_clock_that_goes_on_ends_a_pause

@@ -159,11 +159,11 @@ pub(super) fn declaration(text: &str) -> Result<(Param, bool), String> {
         Some((kind, default)) => (kind.trim(), Some(default.trim())),
         None => (rest.trim(), None),
     };
-    let (kind, optional) = match kind.strip_suffix('?') {
+    let (kind, is_each) = match kind.strip_suffix('*') {
         Some(kind) => (kind.trim_end(), true),
         None => (kind, false),
     };
-    let (kind, is_each) = match kind.strip_suffix('*') {
+    let (kind, optional) = match kind.strip_suffix('?') {
         Some(kind) => (kind.trim_end(), true),
         None => (kind, false),
     };
@@ -359,6 +359,8 @@ mod tests {
             declaration("model: path? -- The model").unwrap().0.default,
             Default::LeftOut
         );
+        let (picture, is_each) = declaration("picture: path?* -- Who").unwrap();
+        assert!(is_each && picture.default == Default::LeftOut);
         for bad in [
             "bitrate: int = 4000",
             "bitrate int -- x",

@@ -31,6 +31,10 @@ pub struct Disk {
     /// Outputs of which the user has said that anything may be replaced.
     pub replaceable: BTreeSet<PathBuf>,
     pub is_full: bool,
+    /// Whoever runs this may write nothing more, and nobody changes that.
+    pub is_over_quota: bool,
+    /// It is not mounted.
+    pub is_gone: bool,
     /// What broke the rules.
     pub faults: Vec<String>,
     pub commits: u64,
@@ -115,7 +119,10 @@ impl Store for SimulatedStore {
     }
 
     fn devices(&self, _: &Path) -> Vec<u64> {
-        vec![1]
+        match self.disk.borrow().is_gone {
+            true => vec![1],
+            false => vec![7, 1],
+        }
     }
 
     fn named(&self, _: &Job) -> Option<Named> {
@@ -133,6 +140,9 @@ impl SimulatedStore {
         let mut disk = self.disk.borrow_mut();
         if disk.is_full {
             return Err(Failure::of(FailureKind::DiskFull, output));
+        }
+        if disk.is_over_quota {
+            return Err(Failure::of(FailureKind::QuotaUsedUp, output));
         }
         disk.next += 1;
         let number = disk.next;

@@ -241,7 +241,10 @@ impl<B: Backend + 'static> Simulation<B> {
         self.is_calm = true;
         self.weather.is_out.set(false);
         self.weather.failures.set(0);
-        self.disk.borrow_mut().is_full = false;
+        {
+            let mut disk = self.disk.borrow_mut();
+            (disk.is_full, disk.is_gone) = (false, false);
+        }
         let mut machine = self.machine.borrow_mut();
         machine.log(|| "calm".into());
         machine.rates = Rates::default();
@@ -252,7 +255,12 @@ impl<B: Backend + 'static> Simulation<B> {
         self.start(false);
         let events = self.random.between(0, 25);
         for _ in 0..events {
-            let kind = self.random.below(15).min(12) as usize;
+            let kind = match self.random.below(18) {
+                13 | 14 => 12,
+                15 | 16 => 13,
+                17 => 14,
+                kind => kind as usize,
+            };
             let at = self.random.ms(0, CALM.as_millis() as u64);
             self.machine.borrow_mut().at(at, Happens::Outside(kind));
         }

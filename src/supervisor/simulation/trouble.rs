@@ -95,6 +95,22 @@ impl<B: Backend + 'static> Simulation<B> {
                     machine.after(1, 400, Happens::Outside(0));
                 }
             }
+            13 => {
+                // Which stays so: jobs may be tried again, but not for ever.
+                self.disk.borrow_mut().is_over_quota = true;
+                let mut machine = self.machine.borrow_mut();
+                machine.log(|| "the quota is used up".into());
+                let outputs: Vec<_> = self.jobs.iter().map(|job| job.output.clone()).collect();
+                machine.excused.extend(outputs);
+            }
+            14 => {
+                let mut disk = self.disk.borrow_mut();
+                disk.is_gone = !disk.is_gone;
+                let is_gone = disk.is_gone;
+                drop(disk);
+                let mut machine = self.machine.borrow_mut();
+                machine.log(|| format!("disk gone: {is_gone}"));
+            }
             11 => {
                 // Somebody edits an input.
                 self.machine.borrow_mut().version += 1;

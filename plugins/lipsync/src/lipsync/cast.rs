@@ -1,12 +1,13 @@
 //! Who speaks: which of the voices is that of which face.
 //!
 //! A voice that found its face stays with it, by its track, wherever it goes in the picture. While the
-//! face is gone nobody else gets the voice, but where the picture shows as many faces as when it was
-//! chosen, as after a cut; after [`MEMORY`] the voice is given anew. So a bystander never gets the
-//! speech of somebody who turned away. Places are counted once all whom they are asked for are in the
+//! face is gone nobody else gets the voice, but whoever looks like the picture that says who is meant, or,
+//! of places, where as many faces are there as when it was chosen, as after a cut; after [`MEMORY`] it is
+//! given anew. So a bystander never gets the speech of somebody who turned away. Places are counted once all whom they are asked for are in the
 //! picture: who is left of two can't be told while there is one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use gst::ClockTime;
 
@@ -18,8 +19,9 @@ use crate::face::Face;
 const MEMORY: ClockTime = ClockTime::from_seconds(5);
 
 /// Whom a voice was given.
-#[derive(Clone, Copy)]
 struct Given {
+    /// As the pad said then.
+    whose: Whose,
     track: u32,
     seen: ClockTime,
     /// Faces in the picture then.
@@ -60,10 +62,12 @@ impl Cast {
         faces: &[Face],
         time: ClockTime,
         needs_points: bool,
-        likeness: &mut dyn FnMut(&std::path::Path) -> Option<usize>,
+        likeness: &mut dyn FnMut(&Path) -> Option<usize>,
     ) -> Vec<Part> {
-        self.given
-            .retain(|id, _| voices.iter().any(|(voice, _)| voice == id));
+        self.given.retain(|id, given| {
+            let mut voices = voices.iter();
+            voices.any(|(voice, whose)| voice == id && *whose == given.whose)
+        });
         let mut taken: BTreeMap<usize, VoiceId> = BTreeMap::new();
         let mut parts: Vec<Part> = vec![Err(Silent::NoSuchFace); voices.len()];
         // Those who have their face keep it, whoever else would get it.
@@ -101,6 +105,7 @@ impl Cast {
             self.given.insert(
                 *id,
                 Given {
+                    whose: whose.clone(),
                     track: faces[index].id,
                     seen: time,
                     among: faces.len(),
@@ -130,8 +135,10 @@ impl Cast {
             return false;
         };
         let is_here = index_of(faces, given.track).is_some();
+        // Whoever is meant by a picture can be told among any number of faces.
+        let is_counted = matches!(given.whose, Whose::Position(_));
         let is_remembered = given.seen + MEMORY > time;
-        is_here || (is_remembered && faces.len() < given.among)
+        is_here || (is_counted && is_remembered && faces.len() < given.among)
     }
 }
 
@@ -257,6 +264,34 @@ mod tests {
         let voices = [(A, Whose::Position(0))];
         let parts = play(&voices, &[(0, &before), (4, &alone), (5, &alone)]);
         assert_eq!(parts[1..], [[vec![]], [vec![5]]]);
+    }
+
+    #[test]
+    fn a_voice_that_is_to_be_another_face_s_moves_on_at_once() {
+        let faces = [face(1, 100.0), face(2, 300.0)];
+        let mut cast = Cast::default();
+        for (position, index) in [(0, 0), (1, 1), (-2, 0)] {
+            let voices = [(A, Whose::Position(position))];
+            let parts = cast.parts(&voices, &faces, ClockTime::ZERO, true, &mut |_| None);
+            assert_eq!(parts, [Ok(vec![index])]);
+        }
+    }
+
+    #[test]
+    fn whoever_is_meant_by_a_picture_is_known_again_in_a_close_up() {
+        let voices = [(A, Whose::Picture(Path::new("a.png").into()))];
+        let mut cast = Cast::default();
+        let mut tracks = |faces: &[Face], found: Option<usize>| {
+            let mut likeness = |_: &Path| found;
+            let parts = cast.parts(&voices, faces, ClockTime::ZERO, true, &mut likeness);
+            parts.into_iter().next().unwrap()
+        };
+        let both = [face(1, 100.0), face(2, 300.0)];
+        assert_eq!(tracks(&both, Some(1)), Ok(vec![1]));
+        // Found once, it is followed.
+        assert_eq!(tracks(&both, None), Ok(vec![1]));
+        assert_eq!(tracks(&[face(3, 0.0)], None), Err(Silent::NoSuchFace));
+        assert_eq!(tracks(&[face(4, 0.0)], Some(0)), Ok(vec![0]));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use gst::prelude::*;
 
-use crate::rig::{LIMIT, caps, frame, init};
+use crate::rig::*;
 
 /// What is told until the pipeline ends: warnings and the error.
 fn told(pipeline: &str) -> Vec<String> {
