@@ -154,9 +154,10 @@ impl LipSync {
             state.resets = Resets::default();
             stream.frames = state.video_info.clone().map(Frames::new);
         }
-        self.counters.set_phase(Phase::Running);
         self.renew_voices(&mut stream).ok()?;
         self.declare_latency(&mut stream, &self.settings());
+        // Who sees it run may ask for the latency.
+        self.counters.set_phase(Phase::Running);
         Some(stream)
     }
 
