@@ -176,11 +176,12 @@ fn round(
     moments: &mut usize,
     tally: &mut Tally,
 ) -> Result<Finished> {
+    // A job whose worker is killed twice is set aside, as it should be, and the journal remembers that from
+    // start to start: not these.
+    let mut wounded = HashSet::new();
     loop {
         tally.starts += 1;
         let mut running = Running::start(ground, "kills", &mut batch(ground, place))?;
-        // A job whose worker is killed twice is set aside, as it should be: not these.
-        let mut wounded = HashSet::new();
         loop {
             if *moments == 0 {
                 return running.finish();
@@ -189,6 +190,7 @@ fn round(
             if !wait(&mut running, moment) {
                 return running.finish();
             }
+            wounded.extend(running.deaths.drain());
             let killed = strike(&running, moment.target, random, &mut wounded);
             match killed {
                 None => continue,
@@ -250,10 +252,16 @@ fn strike(
         }
         Target::Supervisor => kill(running.pid()),
         Target::All => {
+            // Whoever is first. One that sees its workers die has time to write that down.
+            let jobs: HashSet<i64> = running.workers.values().flatten().copied().collect();
+            let first = random.usize(..=children.len());
             children.push(running.pid());
-            // Whoever is first.
-            let first = random.usize(..children.len());
-            children.rotate_left(first);
+            if wounded.is_disjoint(&jobs) {
+                children.rotate_left(first);
+                wounded.extend(jobs);
+            } else {
+                children.reverse();
+            }
             children.into_iter().for_each(kill);
         }
     }
