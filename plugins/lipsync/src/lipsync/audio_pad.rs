@@ -1,6 +1,6 @@
 //! The request pads `audio_%u`: each is the speech of one face, and its properties say of which.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
@@ -10,53 +10,11 @@ use gst_base::subclass::prelude::*;
 
 use super::category::CAT;
 use super::properties;
-use super::settings::Settings;
+use super::settings::{Settings, VoiceSettings, Whose};
 use crate::runtime::lock;
 
 /// The farthest position that can be asked for: `facetrack` follows no more faces.
 const MOST_POSITIONS: i32 = 63;
-
-/// Whose speech it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Whose {
-    /// Of all faces that no other pad speaks for.
-    Others,
-    Track(u32),
-    /// Of the face that is so many from the left, the leftmost being 0, or from the right, the
-    /// rightmost being -1.
-    Position(i32),
-    /// Of the face that looks like the one in this picture.
-    Picture(Arc<Path>),
-}
-
-/// How the speech of a pad is shown, and by whom.
-#[derive(Clone, Debug, PartialEq)]
-pub struct VoiceSettings {
-    pub whose: Whose,
-    pub strength: f64,
-    /// Nanoseconds by which the mouth moves later than the sound (negative: earlier).
-    pub audio_offset: i64,
-    /// What was learnt of the face.
-    pub face_file: Option<PathBuf>,
-}
-
-impl Default for VoiceSettings {
-    fn default() -> Self {
-        Self {
-            whose: Whose::Others,
-            strength: 1.0,
-            audio_offset: 0,
-            face_file: None,
-        }
-    }
-}
-
-impl VoiceSettings {
-    /// The running time, in nanoseconds, of the speech that the frame at `time` shows.
-    pub fn speech_time(&self, time: gst::ClockTime) -> i64 {
-        time.nseconds() as i64 - self.audio_offset
-    }
-}
 
 /// Of the pad `audio`, whose properties are those of the element, or of a request pad.
 pub fn settings_of(pad: &gst_base::AggregatorPad, element: &Settings) -> Arc<VoiceSettings> {

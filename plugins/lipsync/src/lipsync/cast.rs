@@ -11,7 +11,7 @@ use std::path::Path;
 
 use gst::ClockTime;
 
-use super::audio_pad::Whose;
+use super::settings::Whose;
 use crate::face::Face;
 
 /// So long a face that is gone keeps its voice; as long as `facetrack` remembers it.

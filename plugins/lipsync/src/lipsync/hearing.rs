@@ -7,13 +7,13 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 
-use super::audio_pad::Whose;
 use super::cast::Silent;
 use super::category::CAT;
 use super::held::Wanted;
 use super::imp::LipSync;
 use super::portrait;
 use super::settings::Settings;
+use super::settings::Whose;
 use super::stream::Stream;
 use super::voice::{SAMPLE_RATE, Voice};
 use crate::face::Face;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use gst::glib;
 use gst::prelude::*;
 
-use super::audio_pad::VoiceSettings;
 use super::settings::Settings;
+use super::settings::VoiceSettings;
 use crate::runtime::Provider;
 
 /// All properties; `stats` is the element's own.

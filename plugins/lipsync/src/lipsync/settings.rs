@@ -1,11 +1,10 @@
 //! What the user can set.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gst::glib;
 
-use super::audio_pad::VoiceSettings;
 use crate::{model, runtime};
 
 /// Frames that a generator draws at once unless told otherwise.
@@ -105,5 +104,47 @@ impl Settings {
         };
         let last = usize::from(self.end_mode == EndMode::Speech);
         (self.look_ahead as usize).max(2 * batch - 1) + last
+    }
+}
+
+/// Whose speech it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Of all faces that no other pad speaks for.
+    Others,
+    Track(u32),
+    /// Of the face that is so many from the left, the leftmost being 0, or from the right, the
+    /// rightmost being -1.
+    Position(i32),
+    /// Of the face that looks like the one in this picture.
+    Picture(Arc<Path>),
+}
+
+/// How the speech of a pad is shown, and by whom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VoiceSettings {
+    pub whose: Whose,
+    pub strength: f64,
+    /// Nanoseconds by which the mouth moves later than the sound (negative: earlier).
+    pub audio_offset: i64,
+    /// What was learnt of the face.
+    pub face_file: Option<PathBuf>,
+}
+
+impl Default for VoiceSettings {
+    fn default() -> Self {
+        Self {
+            whose: Whose::Others,
+            strength: 1.0,
+            audio_offset: 0,
+            face_file: None,
+        }
+    }
+}
+
+impl VoiceSettings {
+    /// The running time, in nanoseconds, of the speech that the frame at `time` shows.
+    pub fn speech_time(&self, time: gst::ClockTime) -> i64 {
+        time.nseconds() as i64 - self.audio_offset
     }
 }

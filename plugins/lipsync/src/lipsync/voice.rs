@@ -6,9 +6,10 @@ use std::sync::atomic::AtomicU64;
 use gst::prelude::*;
 use gst_base::prelude::*;
 
-use super::audio_pad::{self, VoiceSettings};
+use super::audio_pad;
 use super::cast::{Silent, VoiceId};
 use super::settings::Settings;
+use super::settings::VoiceSettings;
 use crate::audio::mixdown::Mixdown;
 use crate::audio::{MelSpec, Timeline};
 
