@@ -5,7 +5,7 @@ mod dialogue;
 mod files;
 mod length;
 
-pub use dialogue::{Part, Said, Sound, Who};
+pub use dialogue::{Part, Sound, Speeches, Who};
 pub use files::{check_input, check_output_name, folder_of, uri_of};
 pub use length::{Length, Limit, is_cut_short, output_length};
 

@@ -26,6 +26,7 @@ pub(crate) mod serve;
 pub mod stamp;
 pub mod store;
 pub(crate) mod supervisor;
+pub(crate) mod sync;
 pub(crate) mod terminal;
 pub mod worker;
 

@@ -14,6 +14,7 @@ use crate::job::Learn;
 use crate::job::{Job, THREADS};
 use crate::pipeline::template::Template;
 use crate::stamp::Stamp;
+use crate::sync::lock;
 
 /// All that the output depends on; names and places of files are not in it.
 #[derive(Serialize)]
@@ -136,7 +137,7 @@ fn digest_of_weights(path: &Path) -> Option<String> {
     static KNOWN: LazyLock<Mutex<HashMap<PathBuf, (Stamp, String)>>> =
         LazyLock::new(Mutex::default);
     let stamp = Stamp::of(path).ok()?;
-    let mut known = KNOWN.lock().unwrap_or_else(|e| e.into_inner());
+    let mut known = lock(&KNOWN);
     if let Some((of, sha256)) = known.get(path)
         && *of == stamp
     {

@@ -16,7 +16,7 @@ use crate::batch::{self, list, place, text};
 use crate::cancel::Stop;
 use crate::error::{Failure, FailureKind};
 use crate::event::Event;
-use crate::job::{IfExists, Part, Said, Sound, Who, check_output_name};
+use crate::job::{IfExists, Part, Sound, Speeches, Who, check_output_name};
 use crate::journal::{Journal, Planned};
 use crate::path::normalised;
 use crate::pipeline::probe::Role;
@@ -214,7 +214,7 @@ impl BatchArgs {
                 continue;
             }
             let output = pattern.output(&face, &speech, index + 1);
-            jobs.push(self.planned(options, face, Said::ByOne(speech), output)?);
+            jobs.push(self.planned(options, face, Speeches::ByOne(speech), output)?);
         }
         match left_out.first() {
             Some(failure) if jobs.is_empty() => Err(failure.clone()),
@@ -301,9 +301,9 @@ impl BatchArgs {
                 (Some(_), None) if sound.is_some() => {
                     return Err(wrong(&"`sound` chooses among several speakers"));
                 }
-                (Some(speech), None) => Said::ByOne(speech),
+                (Some(speech), None) => Speeches::ByOne(speech),
                 (None, Some(_)) => {
-                    Said::by_several(parts, sound.as_ref()).map_err(|e| wrong(&e.reason()))?
+                    Speeches::by_several(parts, sound.as_ref()).map_err(|e| wrong(&e.reason()))?
                 }
             };
             let speech = said.first().to_owned();
@@ -330,7 +330,7 @@ impl BatchArgs {
         &self,
         options: &JobOptions,
         face: PathBuf,
-        said: Said,
+        said: Speeches,
         output: PathBuf,
     ) -> Result<Planned, Failure> {
         // Workers and later starts may run elsewhere.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -19,6 +19,7 @@ use crate::pipeline::probe::{self, Probe, Role};
 use crate::plan::estimate;
 use crate::progress::{clock, megabytes};
 use crate::publish::free_space;
+use crate::sync::lock;
 use crate::terminal::plain;
 
 /// What was found about a job.
@@ -51,7 +52,7 @@ impl Probes {
         look: fn(&Path, Role, u64) -> Result<Probe, Failure>,
     ) -> Result<Probe, Failure> {
         let slot = {
-            let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slots = lock(&self.0);
             slots
                 .entry((file.to_owned(), role, most_pixels))
                 .or_default()
@@ -89,7 +90,7 @@ pub fn run(jobs: &[Planned], state: &Path) -> anyhow::Result<ExitCode> {
                     };
                     bar.inc(1);
                     if let Some(slot) = findings.get(index) {
-                        *slot.lock().unwrap_or_else(|e| e.into_inner()) = Some(finding);
+                        *lock(slot) = Some(finding);
                     }
                 }
             });

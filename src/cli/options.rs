@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::batch::confine::{is_model_file, is_template_file};
 use crate::error::{Failure, FailureKind};
-use crate::job::{EndMode, IfExists, Job, Learn, LoopMode, Offset, Said, TEMPLATE};
+use crate::job::{EndMode, IfExists, Job, Learn, LoopMode, Offset, Speeches, TEMPLATE};
 use crate::progress::Style;
 use crate::secret;
 
@@ -187,7 +187,7 @@ impl JobOptions {
     pub fn job(
         &self,
         face: PathBuf,
-        said: Said,
+        said: Speeches,
         output: Option<PathBuf>,
         if_exists: IfExists,
     ) -> Result<Job, Failure> {
@@ -221,8 +221,8 @@ impl JobOptions {
             parameters.push((name.clone(), value));
         }
         let (speech, several) = match said {
-            Said::ByOne(speech) => (speech, None),
-            Said::BySeveral { parts, heard } => {
+            Speeches::ByOne(speech) => (speech, None),
+            Speeches::BySeveral { parts, heard } => {
                 self.check_several()?;
                 let first = parts.first().map(|part| part.file.clone());
                 (first.unwrap_or_default(), Some((parts, heard)))
@@ -301,7 +301,7 @@ mod tests {
     }
 
     fn job_of(options: &JobOptions) -> Job {
-        let said = Said::ByOne("s".into());
+        let said = Speeches::ByOne("s".into());
         let job = options.job("f".into(), said, None, IfExists::Refuse);
         job.unwrap()
     }
@@ -340,7 +340,7 @@ mod tests {
             let mut column = Line::parse_from(["lipflow"]).options;
             column.set(&format!("set.{name}"), "/x").unwrap();
             for options in [options, column] {
-                let said = Said::ByOne("s".into());
+                let said = Speeches::ByOne("s".into());
                 let job = options.job("f".into(), said, None, IfExists::Refuse);
                 let failure = job.unwrap_err();
                 assert_eq!(failure.kind, FailureKind::Usage);

@@ -10,7 +10,7 @@ use super::options::{ExistingOptions, JobOptions, ShowOptions};
 use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, Outcome, Progress};
-use crate::job::{Job, Said, Sound};
+use crate::job::{Job, Sound, Speeches};
 use crate::{progress, worker};
 
 /// Makes the mouth in a video follow a speech track.
@@ -51,7 +51,7 @@ pub struct RunArgs {
 
 impl RunArgs {
     fn into_job(self) -> Result<Job, Failure> {
-        let said = Said::read(&self.speeches, self.sound.as_ref())?;
+        let said = Speeches::read(&self.speeches, self.sound.as_ref())?;
         let job = self
             .options
             .job(self.face, said, self.output, self.existing.into())?;

@@ -5,7 +5,7 @@
 //! seeks. What comes meanwhile is dropped, so that the same stretches give the same frames.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -18,6 +18,7 @@ use crate::job;
 use crate::pipeline::classify::Files;
 use crate::pipeline::runner::{self, LearnCounts, Report, Watch};
 use crate::pipeline::template::{Template, Values};
+use crate::sync::lock;
 
 /// The mark behind the last frame of a stretch.
 const MARK: &str = "lipflow-stretch-end";
@@ -195,10 +196,6 @@ impl Course {
             self.current += 1;
         }
     }
-}
-
-fn lock(course: &Mutex<Course>) -> MutexGuard<'_, Course> {
-    course.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 /// Holds the pipeline to its course.

@@ -89,7 +89,7 @@ impl fmt::Display for Part {
 
 /// What is said in a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Speeches {
     /// By the face that is chosen.
     ByOne(PathBuf),
     /// By several faces of one picture.
@@ -124,7 +124,7 @@ impl FromStr for Sound {
     }
 }
 
-impl Said {
+impl Speeches {
     /// Reads what `--speech` was given, once or more often: FILE, or WHO=FILE.
     pub fn read(given: &[PathBuf], sound: Option<&Sound>) -> Result<Self, Failure> {
         let mut parts = Vec::new();
@@ -261,16 +261,18 @@ pub(super) fn parameters(parts: &[Part], heard: Option<&Who>) -> Vec<(String, St
 mod tests {
     use super::*;
 
-    fn read(given: &[&str], sound: Option<&str>) -> Result<Said, Failure> {
+    fn read(given: &[&str], sound: Option<&str>) -> Result<Speeches, Failure> {
         let given: Vec<PathBuf> = given.iter().map(PathBuf::from).collect();
         let sound = sound.map(|sound| sound.parse::<Sound>().unwrap());
-        Said::read(&given, sound.as_ref())
+        Speeches::read(&given, sound.as_ref())
     }
 
     fn parts(given: &[&str]) -> Vec<(Who, PathBuf)> {
         match read(given, None).unwrap() {
-            Said::BySeveral { parts, .. } => parts.into_iter().map(|p| (p.who, p.file)).collect(),
-            Said::ByOne(file) => panic!("{file:?}"),
+            Speeches::BySeveral { parts, .. } => {
+                parts.into_iter().map(|p| (p.who, p.file)).collect()
+            }
+            Speeches::ByOne(file) => panic!("{file:?}"),
         }
     }
 
@@ -283,7 +285,11 @@ mod tests {
             "64=a.wav",
             "picture:=a.wav",
         ] {
-            assert_eq!(read(&[file], None), Ok(Said::ByOne(file.into())), "{file}");
+            assert_eq!(
+                read(&[file], None),
+                Ok(Speeches::ByOne(file.into())),
+                "{file}"
+            );
         }
         let several = ["left=a.wav", "1=b=c.wav", "picture:anna.png=d.wav"];
         assert_eq!(

@@ -8,10 +8,10 @@ use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
 
 use super::fan::{Fan, Packet, Stream};
-use super::lock;
 use super::mix::{self, BLOCK};
 use crate::error::{Failure, FailureKind};
 use crate::pipeline::template::{Template, Values};
+use crate::sync::lock;
 
 /// What leaves the encoders, counted as it leaves.
 #[derive(Debug, Default)]

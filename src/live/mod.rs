@@ -27,7 +27,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -40,6 +40,7 @@ use crate::job::check_input;
 use crate::pipeline::classify::{self, Files};
 use crate::pipeline::probe::{self, Probe, Role};
 use crate::pipeline::template::Values;
+use crate::sync::lock;
 
 use address::Address;
 use control::{Listener, Reply, Request};
@@ -261,11 +262,6 @@ fn picture_of(options: &Options, probe: &Probe) -> Result<Picture, Failure> {
         height: (height & !1).max(2),
         fps: options.fps,
     })
-}
-
-/// Locks `mutex`; whoever panicked with it left it whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 /// Seconds as milliseconds, to the microsecond.

@@ -11,11 +11,11 @@ use gst::prelude::*;
 use gstlipsync::audio::mixdown::Mixdown;
 use gstlipsync::decode;
 
-use super::lock;
 use super::mix::{RATE, Source, Supply};
 use crate::error::{Failure, FailureKind};
 use crate::job::uri_of;
 use crate::secret::{public_url, redact};
+use crate::sync::lock;
 
 /// Of a file, which is read as a job reads it: whole, and nothing is opened but the file.
 const FILE: &str = "speechsource name=speech";

@@ -24,10 +24,11 @@ use super::speech::Speech;
 use super::stall::Stall;
 use super::voice::SharedQueue;
 use crate::event::Effort;
+use crate::sync::lock;
 
 use super::ready::{Prepared, open_face};
 use super::{
-    Notice, Ready, SETTLED, STATUS_INTERVAL, TICK, engine_failure, face, lock, milliseconds, stall,
+    Notice, Ready, SETTLED, STATUS_INTERVAL, TICK, engine_failure, face, milliseconds, stall,
     tell_warning, usage,
 };
 

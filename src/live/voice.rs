@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use super::Notice;
 use super::address::back_off;
 use super::engine::Engine;
 use super::mix::{self, BLOCK, MixEvent, Mixer, RATE, time_of};
 use super::speech::{Decoded, Speech};
-use super::{Notice, lock};
 use crate::error::{Failure, FailureKind};
+use crate::sync::lock;
 
 /// One that waits to be said.
 struct Waiting {

@@ -7,6 +7,7 @@ use gst::glib::translate::ToGlibPtr;
 use gst::prelude::*;
 
 use super::classify::path_of;
+use crate::sync::lock;
 
 /// What a pipeline does to frames and sound behind the elements that are ours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +50,7 @@ struct Seen {
 impl Seen {
     fn watch(self: &Arc<Self>, pad: &gst::Pad) {
         let last = Arc::new(AtomicU64::new(0));
-        let mut pads = self.pads.lock().unwrap_or_else(|e| e.into_inner());
+        let mut pads = lock(&self.pads);
         pads.retain(|(pad, _)| pad.upgrade().is_some());
         pads.push((pad.downgrade(), last.clone()));
         drop(pads);
@@ -108,7 +109,7 @@ impl Flow {
 
     /// The pad that the last buffer of all passed.
     pub fn last_pad(&self) -> Option<String> {
-        let pads = self.seen.pads.lock().unwrap_or_else(|e| e.into_inner());
+        let pads = lock(&self.seen.pads);
         let passed = pads.iter().filter_map(|(pad, last)| {
             let last = last.load(Ordering::Relaxed);
             Some((last, pad.upgrade()?)).filter(|(last, _)| *last > 0)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gst_pbutils::prelude::*;
@@ -21,6 +21,7 @@ use super::mp4;
 use crate::error::{Failure, FailureKind};
 use crate::event::{InputSummary, display, seconds};
 use crate::job::{Length, uri_of};
+use crate::sync::lock;
 
 /// Long enough for a cold network disk, short enough to be an answer.
 const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(20);
@@ -187,10 +188,6 @@ struct Noticed {
     decoded: Option<Colour>,
     /// How much of the claimed length is before the first frame.
     begins: Option<Duration>,
-}
-
-fn lock(noticed: &Mutex<Noticed>) -> MutexGuard<'_, Noticed> {
-    noticed.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Sees that the discoverer opens no other file, and decodes nothing too large: with its first frame it

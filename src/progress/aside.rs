@@ -10,6 +10,7 @@ use super::BatchRenderer;
 use crate::event::Event;
 use crate::journal::{Begun, JobRow};
 use crate::supervisor::Summary;
+use crate::sync::lock;
 
 /// Events that may wait before those are left out that pass: the next one says the same. What the journal
 /// keeps always gets through; of that each job has a few.
@@ -35,7 +36,7 @@ struct State {
 
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
+        lock(&self.state)
     }
 
     /// The next event; nothing when it is over and all have been given.

@@ -14,6 +14,7 @@ use super::hands::{Aside, Exit, Hands, Input};
 use super::memory;
 use crate::journal;
 use crate::store::Store;
+use crate::sync::lock;
 use crate::worker::limits::Confinement;
 use crate::worker::protocol::{Answer, Order};
 use crate::worker::start;
@@ -169,7 +170,7 @@ impl Process {
             thread::spawn(move || {
                 for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                     tracing::debug!("worker {serial}: {line}");
-                    let mut words = words.lock().unwrap_or_else(|e| e.into_inner());
+                    let mut words = lock(&words);
                     if words.len() == LAST_WORDS {
                         words.pop_front();
                     }
@@ -228,7 +229,7 @@ impl Process {
         while Instant::now() < end && self.listener.as_ref().is_some_and(hears) {
             thread::sleep(Duration::from_millis(2));
         }
-        let words = self.last_words.lock().unwrap_or_else(|e| e.into_inner());
+        let words = lock(&self.last_words);
         if let Some(last) = words.iter().rev().find(|line| !line.trim().is_empty()) {
             text += &format!("; its last words: {}", last.trim());
         }

@@ -163,8 +163,8 @@ impl Supervisor<'_> {
     /// Gives back the jobs that the ledger says are held here and of which nothing is known: their claim
     /// was entered, and the answer was lost.
     pub(super) fn reconcile(&mut self) -> Result<()> {
-        let is_settled = self.changes.is_empty() && self.journal_fails_since.is_none();
-        if !self.is_to_reconcile || !is_settled {
+        let is_written = self.changes.is_empty() && self.journal_fails_since.is_none();
+        if !self.is_to_reconcile || !is_written {
             return Ok(());
         }
         let held = self.ledger.held();

@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use super::simulation::ledger::{Unreliable, Weather};
+use super::simulation::ledger::{FaultInjection, Unreliable};
 use super::*;
 use crate::clock::SystemClock;
 use crate::event::{Body, JobState, Outcome, Phase};
@@ -169,13 +169,13 @@ fn answers_of_a_worker_that_was_killed_come_too_late() {
 #[test]
 fn a_batch_does_not_end_while_nobody_can_say_whether_there_is_more() {
     let shop = Shop::new();
-    let weather = Rc::new(Weather::default());
+    let injection = Rc::new(FaultInjection::default());
     let mut journal = Journal::open(shop.journal.folder()).unwrap();
     journal.sign_in().unwrap();
     let seams = Seams {
         ledger: Rc::new(Unreliable {
             inner: journal,
-            weather: weather.clone(),
+            injection: injection.clone(),
         }),
         store: Rc::new(LocalStore),
         hands: Box::new(Idle),
@@ -184,11 +184,11 @@ fn a_batch_does_not_end_while_nobody_can_say_whether_there_is_more() {
     let mut supervisor = Supervisor::new(seams, shop.begun, options(), Stop::default(), |_| {});
     // As after the last job: another start puts one back, and then the journal fails.
     supervisor.stage = Stage::LastWord;
-    weather.is_out.set(true);
+    injection.is_out.set(true);
     for _ in 0..3 {
         assert!(supervisor.step().unwrap().is_none());
     }
-    weather.is_out.set(false);
+    injection.is_out.set(false);
     for _ in 0..3 {
         assert!(supervisor.step().unwrap().is_none());
     }

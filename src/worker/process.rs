@@ -26,6 +26,7 @@ use crate::job::Job;
 use crate::journal::{Lease, Media};
 use crate::pipeline::{probe, thumbnail};
 use crate::stamp::Stamp;
+use crate::sync::lock;
 
 /// What jobs get to clean up when the supervisor is gone.
 const LAST_MOMENTS: Duration = Duration::from_millis(800);
@@ -54,7 +55,7 @@ impl Answers {
             return;
         };
         line.push(b'\n');
-        let mut out = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let mut out = lock(&self.0);
         // A supervisor that is gone is noticed on standard input.
         let _ = out.write_all(&line);
     }
@@ -104,7 +105,7 @@ pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
             tracing::warn!("an order could not be read");
             continue;
         };
-        let mut running = jobs.lock().unwrap_or_else(|e| e.into_inner());
+        let mut running = lock(&jobs);
         match order {
             Order::Run {
                 lease,
@@ -134,9 +135,7 @@ pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
                 std::thread::spawn(move || {
                     let ended = task.run(&cancel, may_publish);
                     // Before it is said: another attempt may be ordered at once.
-                    jobs.lock()
-                        .unwrap_or_else(|e| e.into_inner())
-                        .remove(&lease);
+                    lock(&jobs).remove(&lease);
                     answers.send(&ended);
                     give_memory_back();
                 });
@@ -173,7 +172,7 @@ pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    let running = || jobs.lock().unwrap_or_else(|e| e.into_inner());
+    let running = || lock(&jobs);
     running()
         .values()
         .for_each(|job| job.cancel.cancel(libc::SIGTERM));

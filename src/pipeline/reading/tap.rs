@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gst::prelude::*;
@@ -19,6 +19,7 @@ use crate::pipeline::classify::Files;
 use crate::pipeline::container::COUNTED_FROM_0;
 use crate::pipeline::probe::rotation_of;
 use crate::pipeline::runner::{self, Watch};
+use crate::sync::lock;
 
 /// Their packets are frames, and each has its time.
 const FRAME_BY_FRAME: [&str; 3] = ["qtdemux", "matroskademux", "flvdemux"];
@@ -129,10 +130,6 @@ pub fn read(path: &Path, watch: &Watch, cancel: &Cancel) -> Result<Reading, Fail
     played.map_err(|failure| failure.file(path))?;
     let found = std::mem::take(&mut *lock(&found));
     Ok(found.reading())
-}
-
-fn lock(found: &Mutex<Found>) -> std::sync::MutexGuard<'_, Found> {
-    found.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn watch_claim(demuxer: &gst::Element, found: &Arc<Mutex<Found>>) {

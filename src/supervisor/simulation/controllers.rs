@@ -35,7 +35,7 @@ impl<B: Backend + 'static> Simulation<B> {
         let store = self.machine.borrow().store.clone();
         let own = Rc::new(Unreliable {
             inner: self.backend.ledger(),
-            weather: self.weather.clone(),
+            injection: self.injection.clone(),
         });
         let machine = self.machine.clone();
         let version = machine.borrow().version;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::machine::{Happens, Shared};
+use super::machine::{Scheduled, Shared};
 use super::workers::Process;
 use crate::clock::Clock;
 use crate::supervisor::{Aside, Exit, Hands, Input};
@@ -53,10 +53,10 @@ impl Hands for SimulatedHands {
             process
                 .into_iter()
                 .for_each(|process| process.is_dying = true);
-            machine.after(10, 100, Happens::Ends(key));
+            machine.after(10, 100, Scheduled::Ends(key));
         }
         machine.log(|| format!("{key:?}: is started, background {is_background}"));
-        machine.after(50, 500, Happens::FirstWord(key));
+        machine.after(50, 500, Scheduled::FirstWord(key));
         Ok(1000 * (self.controller as u32 + 1) + worker as u32)
     }
 
@@ -100,7 +100,7 @@ impl Hands for SimulatedHands {
         machine.next += 1;
         let number = machine.next;
         machine.asides.insert(number, task);
-        machine.after(1, 800, Happens::Aside(self.controller, number));
+        machine.after(1, 800, Scheduled::Aside(self.controller, number));
         true
     }
 

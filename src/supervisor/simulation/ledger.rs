@@ -15,7 +15,7 @@ use crate::stamp::Stamp;
 
 /// How a ledger behaves at the moment, for all that share it.
 #[derive(Default)]
-pub struct Weather {
+pub struct FaultInjection {
     pub is_out: Cell<bool>,
     /// In a thousand calls.
     pub failures: Cell<u64>,
@@ -24,7 +24,7 @@ pub struct Weather {
     pub faults: RefCell<Vec<String>>,
 }
 
-impl Weather {
+impl FaultInjection {
     fn fails(&self) -> bool {
         if self.is_out.get() {
             return true;
@@ -49,7 +49,7 @@ fn failure() -> Error {
 
 pub struct Unreliable<L> {
     pub inner: L,
-    pub weather: Rc<Weather>,
+    pub injection: Rc<FaultInjection>,
 }
 
 impl<L: Ledger> Unreliable<L> {
@@ -60,16 +60,16 @@ impl<L: Ledger> Unreliable<L> {
         for lease in changes.iter().filter(needs_it).filter_map(Change::lease) {
             if !held.contains(&lease) && !lost.contains(&lease) {
                 let fault = format!("changed under a lease that is lost: {lease:?}");
-                self.weather.faults.borrow_mut().push(fault);
+                self.injection.faults.borrow_mut().push(fault);
             }
         }
     }
 
     /// Asks; now and then the answer is lost, or the question was.
     fn ask<T>(&self, ask: impl FnOnce(&L) -> Result<T>) -> Result<T> {
-        self.weather.check()?;
+        self.injection.check()?;
         let answer = ask(&self.inner)?;
-        self.weather.check()?;
+        self.injection.check()?;
         Ok(answer)
     }
 }

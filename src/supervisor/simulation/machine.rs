@@ -33,7 +33,7 @@ pub type Key = (usize, u64);
 
 /// What happens at its time.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Happens {
+pub enum Scheduled {
     FirstWord(Key),
     Alive(Key),
     /// The job does its next step.
@@ -53,7 +53,7 @@ pub struct Machine {
     pub random: Random,
     pub rates: Rates,
     pub store: SimulatedStore,
-    queue: BTreeMap<(Duration, u64), Happens>,
+    queue: BTreeMap<(Duration, u64), Scheduled>,
     pub(super) next: u64,
     pub(super) workers: BTreeMap<Key, Process>,
     /// Of each controller: what comes in, and when.
@@ -144,22 +144,22 @@ impl Machine {
         }
     }
 
-    pub fn at(&mut self, time: Duration, happens: Happens) {
+    pub fn at(&mut self, time: Duration, scheduled: Scheduled) {
         self.next += 1;
-        self.queue.insert((time, self.next), happens);
+        self.queue.insert((time, self.next), scheduled);
     }
 
-    pub fn after(&mut self, from: u64, to: u64, happens: Happens) {
+    pub fn after(&mut self, from: u64, to: u64, scheduled: Scheduled) {
         let time = self.now + self.random.ms(from, to);
-        self.at(time, happens);
+        self.at(time, scheduled);
     }
 
     pub fn next_time(&self) -> Option<Duration> {
         self.queue.keys().next().map(|(time, _)| *time)
     }
 
-    pub fn pop(&mut self) -> Option<Happens> {
-        self.queue.pop_first().map(|(_, happens)| happens)
+    pub fn pop(&mut self) -> Option<Scheduled> {
+        self.queue.pop_first().map(|(_, scheduled)| scheduled)
     }
 
     /// Whether a worker of the controller may give an output its name at this moment.

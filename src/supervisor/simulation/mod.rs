@@ -2,7 +2,7 @@
 //! are lost and late, the ledger and the disk fail, the clock jumps, and somebody else writes files. A
 //! seed decides all of it, so that what goes wrong once goes wrong again.
 //!
-//! What has to hold whatever happens:
+//! What has to hold whatever scheduled:
 //! - no output is published twice, and nothing is published that the ledger doesn't promise under the
 //!   lease of whoever publishes it;
 //! - no job is lost: at the end each has a result, and it failed only if something was done to it;
@@ -38,8 +38,8 @@ use crate::store::Store;
 use crate::worker::limits::Limits;
 use controllers::Controller;
 use files::Disk;
-use ledger::{Unreliable, Weather};
-use machine::{Happens, Rates, Shared, machine};
+use ledger::{FaultInjection, Unreliable};
+use machine::{Rates, Scheduled, Shared, machine};
 use random::Random;
 
 /// When the trouble ends.
@@ -66,7 +66,7 @@ struct Simulation<B: Backend> {
     disk: Rc<RefCell<Disk>>,
     backend: Rc<B>,
     clock: Rc<Cell<f64>>,
-    weather: Rc<Weather>,
+    injection: Rc<FaultInjection>,
     random: Random,
     jobs: Vec<Planned>,
     options: Options,
@@ -128,11 +128,11 @@ impl<B: Backend + 'static> Simulation<B> {
         rates.answer_again = rate(60);
         rates.hire_fails = rate(150);
         rates.interference = rate(100);
-        let weather = Weather {
+        let injection = FaultInjection {
             failures: Cell::new(rate(60)),
-            ..Weather::default()
+            ..FaultInjection::default()
         };
-        *weather.random.borrow_mut() = Some(Random::new(seed ^ 0x1234));
+        *injection.random.borrow_mut() = Some(Random::new(seed ^ 0x1234));
         let count = random.between(1, 6) as usize;
         let mut jobs = Vec::new();
         for index in 0..count {
@@ -179,7 +179,7 @@ impl<B: Backend + 'static> Simulation<B> {
             disk,
             backend,
             clock,
-            weather: Rc::new(weather),
+            injection: Rc::new(injection),
             random,
             jobs,
             options,
@@ -199,14 +199,14 @@ impl<B: Backend + 'static> Simulation<B> {
         self.told.borrow_mut().push(text);
     }
 
-    fn happen(&mut self, happens: Happens) {
-        match happens {
-            Happens::FirstWord(key) => self.machine.borrow_mut().first_word(key),
-            Happens::Alive(key) => self.machine.borrow_mut().alive(key),
-            Happens::Step(key, lease) => self.machine.borrow_mut().step(key, lease),
-            Happens::Ends(key) => self.machine.borrow_mut().ends_at_last(key),
-            Happens::Outside(kind) => self.outside(kind),
-            Happens::Aside(controller, number) => {
+    fn happen(&mut self, scheduled: Scheduled) {
+        match scheduled {
+            Scheduled::FirstWord(key) => self.machine.borrow_mut().first_word(key),
+            Scheduled::Alive(key) => self.machine.borrow_mut().alive(key),
+            Scheduled::Step(key, lease) => self.machine.borrow_mut().step(key, lease),
+            Scheduled::Ends(key) => self.machine.borrow_mut().ends_at_last(key),
+            Scheduled::Outside(kind) => self.outside(kind),
+            Scheduled::Aside(controller, number) => {
                 let task = self.machine.borrow_mut().asides.remove(&number);
                 let store = self.machine.borrow().store.clone();
                 if !self.controllers.contains_key(&controller) {
@@ -221,7 +221,7 @@ impl<B: Backend + 'static> Simulation<B> {
                     Some(Aside::Recover) => {
                         let ledger = Unreliable {
                             inner: self.backend.ledger(),
-                            weather: self.weather.clone(),
+                            injection: self.injection.clone(),
                         };
                         let count = recover(&ledger, &store);
                         self.backend.die(ledger.inner);
@@ -239,8 +239,8 @@ impl<B: Backend + 'static> Simulation<B> {
     /// The trouble is over; what goes on now has to end.
     fn calm(&mut self) {
         self.is_calm = true;
-        self.weather.is_out.set(false);
-        self.weather.failures.set(0);
+        self.injection.is_out.set(false);
+        self.injection.failures.set(0);
         {
             let mut disk = self.disk.borrow_mut();
             (disk.is_full, disk.is_gone) = (false, false);
@@ -262,7 +262,7 @@ impl<B: Backend + 'static> Simulation<B> {
                 kind => kind as usize,
             };
             let at = self.random.ms(0, CALM.as_millis() as u64);
-            self.machine.borrow_mut().at(at, Happens::Outside(kind));
+            self.machine.borrow_mut().at(at, Scheduled::Outside(kind));
         }
         let mut last = None;
         loop {
@@ -298,8 +298,10 @@ impl<B: Backend + 'static> Simulation<B> {
             match (next, wake) {
                 (Some(time), wake) if wake.is_none_or(|(at, _)| time <= at) => {
                     self.set_time(time);
-                    let happens = self.machine.borrow_mut().pop();
-                    happens.into_iter().for_each(|happens| self.happen(happens));
+                    let scheduled = self.machine.borrow_mut().pop();
+                    scheduled
+                        .into_iter()
+                        .for_each(|scheduled| self.happen(scheduled));
                 }
                 (_, Some((at, name))) => {
                     self.set_time(at);
@@ -315,7 +317,9 @@ impl<B: Backend + 'static> Simulation<B> {
         self.check_end(&mut report);
         report.faults.append(&mut self.disk.borrow_mut().faults);
         report.faults.append(&mut self.told.borrow_mut());
-        report.faults.append(&mut self.weather.faults.borrow_mut());
+        report
+            .faults
+            .append(&mut self.injection.faults.borrow_mut());
         report.log = self.machine.borrow_mut().log.take().unwrap_or_default();
         report.starts = self.starts;
         report.commits = self.disk.borrow().commits;

@@ -1,7 +1,7 @@
 //! What happens around the machine.
 
 use super::Simulation;
-use super::machine::Happens;
+use super::machine::Scheduled;
 use crate::journal::Ledger;
 use crate::journal::contract::Backend;
 
@@ -40,11 +40,11 @@ impl<B: Backend + 'static> Simulation<B> {
                 self.disk.borrow_mut().delete(&output);
             }
             6 => {
-                let is_out = !self.weather.is_out.get();
+                let is_out = !self.injection.is_out.get();
                 self.machine
                     .borrow_mut()
                     .log(|| format!("ledger out: {is_out}"));
-                self.weather.is_out.set(is_out);
+                self.injection.is_out.set(is_out);
             }
             7 => {
                 let mut disk = self.disk.borrow_mut();
@@ -92,7 +92,7 @@ impl<B: Backend + 'static> Simulation<B> {
                     self.is_suspected = true;
                     // Somebody takes its jobs over, while it works on them.
                     let mut machine = self.machine.borrow_mut();
-                    machine.after(1, 400, Happens::Outside(0));
+                    machine.after(1, 400, Scheduled::Outside(0));
                 }
             }
             13 => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::files::Written;
-use super::machine::{Happens, Key, Machine};
+use super::machine::{Key, Machine, Scheduled};
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, JobState, Outcome, Phase, Progress};
 use crate::job::{IfExists, Job};
@@ -56,7 +56,7 @@ impl Machine {
         {
             process.is_dying = true;
             process.signal = Some(libc::SIGKILL);
-            self.after(0, within, Happens::Ends(key));
+            self.after(0, within, Scheduled::Ends(key));
         }
     }
 
@@ -109,7 +109,7 @@ impl Machine {
                 process.is_ready = true;
             }
             self.answer(key, Answer::Alive);
-            self.after(3000, 4000, Happens::Alive(key));
+            self.after(3000, 4000, Scheduled::Alive(key));
         }
     }
 
@@ -121,7 +121,7 @@ impl Machine {
         {
             // Nobody says anything of its jobs: those that wait say so.
             self.answer(key, Answer::Alive);
-            self.after(3000, 4000, Happens::Alive(key));
+            self.after(3000, 4000, Scheduled::Alive(key));
         }
     }
 
@@ -151,18 +151,18 @@ impl Machine {
                         hangs: false,
                     },
                 );
-                self.after(1, 30, Happens::Step(key, *lease));
+                self.after(1, 30, Scheduled::Step(key, *lease));
             }
             Order::Publish { lease } => {
                 if let Some(running) = process.jobs.get_mut(lease) {
                     running.may_publish = true;
-                    self.after(0, 400, Happens::Step(key, *lease));
+                    self.after(0, 400, Scheduled::Step(key, *lease));
                 }
             }
             Order::Cancel { lease } => {
                 if let Some(running) = process.jobs.get_mut(lease) {
                     running.is_cancelled = true;
-                    self.after(0, 2500, Happens::Step(key, *lease));
+                    self.after(0, 2500, Scheduled::Step(key, *lease));
                 }
             }
             Order::Pause { pause } => {
@@ -170,7 +170,7 @@ impl Machine {
                 let jobs: Vec<_> = process.jobs.keys().copied().collect();
                 if !pause {
                     for lease in jobs {
-                        self.after(0, 50, Happens::Step(key, lease));
+                        self.after(0, 50, Scheduled::Step(key, lease));
                     }
                 }
             }
@@ -218,7 +218,7 @@ impl Machine {
             process.is_dying = true;
             self.excuse_all(key);
             self.log(|| format!("{key:?}: dies of {lease:?}"));
-            self.after(0, 5, Happens::Ends(key));
+            self.after(0, 5, Scheduled::Ends(key));
             return;
         }
         if self.random.permille(rates.worker_hangs) {
@@ -330,7 +330,7 @@ impl Machine {
                 return self.job_ends(key, lease, result);
             }
         }
-        self.after(10, 900, Happens::Step(key, lease));
+        self.after(10, 900, Scheduled::Step(key, lease));
     }
 
     fn running(&mut self, key: Key, lease: Lease, with: impl FnOnce(&mut Running)) {

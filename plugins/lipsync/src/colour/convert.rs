@@ -4,7 +4,7 @@
 //! leads through light (see [`super::light`]), sample by sample. Fewer bits are reached by ordered dither, so
 //! that a sky has no steps.
 
-use super::light::{Road, Way};
+use super::light::{Conversion, Tabulated};
 use super::{Coding, Meaning};
 
 /// What is added before the fraction is cut off; for fewer bits, by place.
@@ -56,7 +56,7 @@ enum Steps {
     Straight(Straight),
     Light {
         from: Coding,
-        road: Box<Road>,
+        tabulated: Box<Tabulated>,
         to: Coding,
     },
 }
@@ -91,12 +91,12 @@ impl Converter {
         if from == to {
             return None;
         }
-        let way = Way::between(from.light, to.light);
+        let conversion = Conversion::between(from.light, to.light);
         let (a, b) = (from.coding, to.coding);
-        let steps = match way {
-            Some(way) => Steps::Light {
+        let steps = match conversion {
+            Some(conversion) => Steps::Light {
                 from: a,
-                road: Box::new(Road::new(way)),
+                tabulated: Box::new(Tabulated::new(conversion)),
                 to: b,
             },
             None if (a.kr, a.kb) == (b.kr, b.kb) => Steps::Tables(channels(a, b)),
@@ -135,11 +135,13 @@ impl Converter {
             }
             Steps::Light {
                 from: coding,
-                road,
+                tabulated,
                 to: wanted,
             } => {
                 let (decode, encode) = (coding.decoder(), wanted.encoder());
-                self.each::<A, B>(size, &from, to, |numbers| encode(road.go(decode(numbers))));
+                self.each::<A, B>(size, &from, to, |numbers| {
+                    encode(tabulated.go(decode(numbers)))
+                });
             }
         }
     }

@@ -21,7 +21,7 @@ type Matrix = [[f32; 3]; 3];
 
 /// The way from one light to another.
 #[derive(Clone, Copy, Debug)]
-pub struct Way {
+pub struct Conversion {
     from: Transfer,
     #[cfg(test)]
     to: Transfer,
@@ -31,7 +31,7 @@ pub struct Way {
     curve: Option<Curve>,
 }
 
-impl Way {
+impl Conversion {
     /// `None` where nothing is to be done.
     pub fn between(from: Light, to: Light) -> Option<Self> {
         if from == to {
@@ -67,9 +67,9 @@ impl Way {
     }
 }
 
-/// A way, quick to go: its curves are tables, between whose nodes lines are drawn.
-pub struct Road {
-    way: Way,
+/// A conversion, quick to go: its curves are tables, between whose nodes lines are drawn.
+pub struct Tabulated {
+    conversion: Conversion,
     /// From what is coded to light: of the scene, where the transfer is HLG.
     light: Table,
     /// The system's gamma, by the square root of brightness.
@@ -83,13 +83,13 @@ pub struct Road {
 /// The brightest light for which there are nodes, in units of white: a pure red of BT.2020 has more of BT.709's.
 const BRIGHTEST: f32 = 2.0 * 10_000.0 / WHITE;
 
-impl Road {
-    pub fn new(way: Way) -> Self {
-        let transfer = way.from;
+impl Tabulated {
+    pub fn new(conversion: Conversion) -> Self {
+        let transfer = conversion.from;
         let hlg_gain = HLG_PEAK / WHITE;
-        let curve = way.curve;
+        let curve = conversion.curve;
         Self {
-            way,
+            conversion,
             light: Table::new(1.0, |v| match transfer {
                 Transfer::Standard => v.powf(GAMMA),
                 Transfer::Pq { .. } => pq(v) / WHITE,
@@ -112,10 +112,10 @@ impl Road {
     pub fn go(&self, coded: [f32; 3]) -> [f32; 3] {
         let mut light = coded.map(|v| self.light.at(v));
         if let Some(system) = &self.system {
-            let gain = system.at(dot(self.way.luma, light).sqrt());
+            let gain = system.at(dot(self.conversion.luma, light).sqrt());
             light = light.map(|v| v * gain);
         }
-        let mut rgb = self.way.mix.map(|row| dot(row, light));
+        let mut rgb = self.conversion.mix.map(|row| dot(row, light));
         if let Some(curve) = &self.curve {
             let factor = curve.at(rgb[0].max(rgb[1]).max(rgb[2]).max(0.0).sqrt());
             rgb = rgb.map(|v| v * factor);
@@ -299,14 +299,14 @@ mod tests {
             primaries,
         };
         let (narrow, wide) = (light(Primaries::BT709), light(Primaries::BT2020));
-        let there = Way::between(narrow, wide).unwrap();
-        let back = Way::between(wide, narrow).unwrap();
+        let there = Conversion::between(narrow, wide).unwrap();
+        let back = Conversion::between(wide, narrow).unwrap();
         for rgb in [[0.2, 0.5, 0.9], [1.0, 1.0, 1.0], [0.9, 0.1, 0.2]] {
             for (a, b) in back.go(there.go(rgb)).into_iter().zip(rgb) {
                 near(a, b, 1e-3);
             }
         }
-        assert!(Way::between(wide, wide).is_none());
+        assert!(Conversion::between(wide, wide).is_none());
     }
 
     #[test]

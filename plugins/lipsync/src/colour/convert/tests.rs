@@ -129,7 +129,7 @@ fn the_road_of_tables_is_the_way_of_the_formulas() {
     };
     for transfer in [Transfer::Hlg, Transfer::Pq { peak: 1000.0 }] {
         let from = meaning(BT2020, false, 10, hdr(transfer));
-        let way = Way::between(from.light, to.light).unwrap();
+        let conversion = Conversion::between(from.light, to.light).unwrap();
         let mut count = 0;
         for _ in 0..3000 {
             let colour = [random(100, 800), random(400, 620), random(400, 620)];
@@ -137,7 +137,10 @@ fn the_road_of_tables_is_the_way_of_the_formulas() {
             if rgb.iter().any(|v| !(0.02..1.0).contains(v)) {
                 continue;
             }
-            let exact = to.coding.encode(way.go(rgb)).map(|v| v.clamp(0.0, 1023.0));
+            let exact = to
+                .coding
+                .encode(conversion.go(rgb))
+                .map(|v| v.clamp(0.0, 1023.0));
             let got = converted(from, to, colour);
             count += 1;
             for (a, b) in got.into_iter().zip(exact) {
