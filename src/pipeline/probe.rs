@@ -18,7 +18,6 @@ use super::colour::Colour;
 use super::container::{self, Wholeness};
 use super::format;
 use super::mp4;
-use super::reading;
 use crate::error::{Failure, FailureKind};
 use crate::event::{InputSummary, display, seconds};
 use crate::job::{Length, uri_of};
@@ -209,7 +208,7 @@ fn guard(discoverer: &Discoverer, noticed: &Arc<Mutex<Noticed>>, most_pixels: u6
         decode::no_larger_than(&decode, most_pixels);
         decode::true_colours(&decode);
         decode::whole_movie(&decode);
-        for demuxer in reading::COUNTED_FROM_0 {
+        for demuxer in container::COUNTED_FROM_0 {
             let noticed = noticed.clone();
             decode::on_element(&decode, demuxer, move |demuxer| {
                 let noticed = noticed.clone();

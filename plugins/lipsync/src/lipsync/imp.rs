@@ -154,9 +154,10 @@ impl LipSync {
             state.resets = Resets::default();
             stream.frames = state.video_info.clone().map(Frames::new);
         }
-        self.counters.set_phase(Phase::Running);
         self.renew_voices(&mut stream).ok()?;
         self.declare_latency(&mut stream, &self.settings());
+        // Who sees it run may ask for the latency.
+        self.counters.set_phase(Phase::Running);
         Some(stream)
     }
 
@@ -189,6 +190,16 @@ impl LipSync {
         if let Some(stream) = stream {
             self.put_back(stream);
         }
+    }
+
+    /// Does what a flush wanted while the streaming thread has had the stream. Tells whether there was any.
+    pub(super) fn reset_as_told(&self, stream: &mut Stream) -> bool {
+        let resets = std::mem::take(&mut lock(&self.state).resets);
+        let is_any = !resets.is_empty();
+        if is_any {
+            stream.reset(&resets);
+        }
+        is_any
     }
 
     /// Makes the streaming thread give up what it does, until the interrupt is cleared.
