@@ -235,6 +235,8 @@ fn colours_stay_true_on_air() {
         let clip = clip(&desk, name, &filter, &format!("-c:v libx264 {noted}"));
         let want = seen(&clip, "", WHOLE);
         assert_alike(&want, &patches, 6.0, name);
+        // On air all is BT.709, primaries too.
+        let want = seen(&clip, "zscale=p=bt709:t=bt709:m=bt709,", WHOLE);
         let tape = recorded(&desk, &clip);
         let what = format!("{name} on air, {}", pixel_format(&tape));
         assert_alike(&seen(&tape, "", WHOLE), &want, 4.0, &what);

@@ -155,11 +155,6 @@ impl BaseTransformImpl for ColorConvert {
                 }
             }
         }
-        // Where there is nothing to choose, the base class does not ask downstream which colours it wants.
-        if other.is_fixed() {
-            let only = other.copy();
-            other.make_mut().append(only);
-        }
         Some(match filter {
             Some(filter) => filter.intersect_with_mode(&other, gst::CapsIntersectMode::First),
             None => other,
@@ -287,6 +282,16 @@ impl VideoFilterImpl for ColorConvert {
 }
 
 impl ColorConvert {
+    /// Which colours downstream takes of such pictures, if it does not take all.
+    fn wanted(&self, output: &gst::Caps) -> Option<Vec<VideoColorimetry>> {
+        let taken = self.obj().src_pad().peer_query_caps(Some(output));
+        let mut wanted = Vec::new();
+        for structure in taken.iter() {
+            wanted.extend(colours(structure.value("colorimetry").ok()?));
+        }
+        (!wanted.is_empty()).then_some(wanted)
+    }
+
     fn fixate_output(&self, input_caps: &gst::Caps, input: &VideoInfo, output: &mut gst::CapsRef) {
         let Some(structure) = output.structure_mut(0) else {
             return;
@@ -297,10 +302,14 @@ impl ColorConvert {
         let Some(planar) = format.and_then(|f| Planar::of(VideoFormat::from_string(f))) else {
             return;
         };
-        let allowed: Option<Vec<VideoColorimetry>> = structure
-            .value("colorimetry")
-            .ok()
-            .map(|value| names(value).iter().filter_map(|n| n.parse().ok()).collect());
+        let allowed = match structure.value("colorimetry") {
+            Ok(value) => Some(colours(value)),
+            // Where all else is fixed, the base class does not ask downstream.
+            Err(_) => self.wanted(&output.to_owned()),
+        };
+        let Some(structure) = output.structure_mut(0) else {
+            return;
+        };
         let own = input.colorimetry();
         let Some(mut chosen) = meaning::choose(&own, planar.bits, allowed.as_deref()) else {
             return;
@@ -326,6 +335,10 @@ impl ColorConvert {
             structure.set("colorimetry", chosen.to_string());
         }
     }
+}
+
+fn colours(value: &glib::SendValue) -> Vec<VideoColorimetry> {
+    names(value).iter().filter_map(|n| n.parse().ok()).collect()
 }
 
 /// The strings in a field, which is one or has a list of them.
