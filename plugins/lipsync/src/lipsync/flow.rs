@@ -90,6 +90,9 @@ impl LipSync {
             return self.finish(stream, &self.settings());
         };
         self.renew_voices(stream)?;
+        if self.reset_as_told(stream) {
+            return Ok(Step::Again);
+        }
         if buffer.flags().contains(gst::BufferFlags::GAP) && buffer.size() == 0 {
             self.video.drop_buffer();
             self.push_all(stream, &self.settings())?;

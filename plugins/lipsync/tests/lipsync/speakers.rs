@@ -651,7 +651,7 @@ fn a_pair() -> (Vec<gst::Sample>, tempfile::TempDir) {
         file("man.png")
     ));
     run(format!(
-        "facesource uri={portrait} ! identity eos-after=2 ! videoconvert ! pngenc ! filesink location={}",
+        "facesource uri={portrait} loop-mode=hold ! identity eos-after=2 ! videoconvert ! pngenc ! filesink location={}",
         file("woman.png")
     ));
     run(format!(
@@ -660,7 +660,7 @@ fn a_pair() -> (Vec<gst::Sample>, tempfile::TempDir) {
     ));
     let frames = run(format!(
         "facesource uri={clip} ! videoconvert ! video/x-raw,format=I420 ! identity eos-after=21 ! c. \
-         facesource uri={portrait} ! videoconvert ! videoscale ! \
+         facesource uri={portrait} loop-mode=hold ! videoconvert ! videoscale ! \
          video/x-raw,format=I420,width=300,height=300 ! identity eos-after=21 ! c.sink_1 \
          compositor name=c sink_1::xpos=450 ! video/x-raw,format=I420,width=800,height=300 ! \
          facetrack max-faces=2 face-select=leftmost ! appsink name=s sync=false"
