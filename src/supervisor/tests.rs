@@ -184,11 +184,11 @@ fn a_batch_does_not_end_while_nobody_can_say_whether_there_is_more() {
     let mut supervisor = Supervisor::new(seams, shop.begun, options(), Stop::default(), |_| {});
     // As after the last job: another start puts one back, and then the journal fails.
     supervisor.stage = Stage::LastWord;
-    injection.is_out.set(true);
+    injection.can_not_count.set(true);
     for _ in 0..3 {
         assert!(supervisor.step().unwrap().is_none());
     }
-    injection.is_out.set(false);
+    injection.can_not_count.set(false);
     for _ in 0..3 {
         assert!(supervisor.step().unwrap().is_none());
     }

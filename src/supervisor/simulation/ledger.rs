@@ -17,6 +17,8 @@ use crate::stamp::Stamp;
 #[derive(Default)]
 pub struct FaultInjection {
     pub is_out: Cell<bool>,
+    /// All else may be asked and written.
+    pub can_not_count: Cell<bool>,
     /// In a thousand calls.
     pub failures: Cell<u64>,
     pub random: RefCell<Option<Random>>,
@@ -141,7 +143,10 @@ impl<L: Ledger> Ledger for Unreliable<L> {
     }
 
     fn counts(&self, batch: i64) -> Result<Counts> {
-        self.ask(|ledger| ledger.counts(batch))
+        match self.weather.can_not_count.get() {
+            true => Err(failure()),
+            false => self.ask(|ledger| ledger.counts(batch)),
+        }
     }
 
     fn jobs(&self, batch: i64, thumbnails: bool) -> Result<Vec<JobRow>> {

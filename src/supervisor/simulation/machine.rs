@@ -109,6 +109,19 @@ pub fn machine(random: Random, disk: Rc<RefCell<Disk>>) -> Shared {
 /// Those that are dying and write the output come to their end: the lock of their file is free then.
 fn end_writers(machine: &Shared, output: &Path) {
     let mut machine = machine.borrow_mut();
+    // Of a controller that lives after all.
+    let mut writing = Vec::new();
+    for (key, process) in &machine.workers {
+        for (lease, running) in &process.jobs {
+            if running.may_publish && running.spec.output.as_deref() == Some(output) {
+                writing.push((*key, *lease));
+            }
+        }
+    }
+    for (key, lease) in writing {
+        machine.step(key, lease);
+    }
+    // Those that die of it, too.
     let dying: Vec<_> = machine
         .workers
         .iter()
@@ -121,18 +134,6 @@ fn end_writers(machine: &Shared, output: &Path) {
         .collect();
     for key in dying {
         machine.ends(key);
-    }
-    // Of a controller that lives after all.
-    let mut writing = Vec::new();
-    for (key, process) in &machine.workers {
-        for (lease, running) in &process.jobs {
-            if running.may_publish && running.spec.output.as_deref() == Some(output) {
-                writing.push((*key, *lease));
-            }
-        }
-    }
-    for (key, lease) in writing {
-        machine.step(key, lease);
     }
 }
 
