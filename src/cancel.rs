@@ -83,10 +83,13 @@ impl Cancel {
         self.0.pause.store(pause, Ordering::Relaxed);
     }
 
+    /// Whether running pipelines are to wait.
     pub fn is_paused(&self) -> bool {
         self.0.pause.load(Ordering::Relaxed)
     }
 
+    /// An error once it was cancelled: [`FailureKind::Interrupted`] by SIGINT, [`FailureKind::Terminated`]
+    /// by any other signal.
     pub fn check(&self) -> Result<(), Failure> {
         match self.0.signal.load(Ordering::Relaxed) {
             0 => Ok(()),
@@ -101,11 +104,14 @@ impl Cancel {
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<AtomicU32>);
 
+/// How far a batch has been asked to end; each is more than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shutdown {
+    /// Not at all.
     No,
     /// Nothing new is begun.
     Drain,
+    /// What runs is cancelled.
     Now,
 }
 
@@ -132,6 +138,7 @@ impl Stop {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// How far it has been asked so far.
     pub fn shutdown(&self) -> Shutdown {
         match self.0.load(Ordering::Relaxed) {
             0 => Shutdown::No,

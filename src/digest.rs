@@ -31,6 +31,7 @@ pub fn is_of(path: &Path, sha256: &str) -> bool {
     of_file(path, &Cancel::default()).is_ok_and(|found| found == sha256)
 }
 
+/// The SHA-256 of `bytes`, as 64 hexadecimal digits.
 pub fn of_bytes(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }

@@ -15,18 +15,27 @@ use serde::{Deserialize, Serialize};
 pub enum FailureKind {
     /// A defect of lipflow itself.
     Internal,
+    /// The arguments don't fit together.
     Usage,
+    /// There is no such file.
     InputMissing,
+    /// The file can't be opened or read.
     InputUnreadable,
+    /// A folder was given where a file is expected.
     InputIsFolder,
+    /// The file has no bytes.
     InputEmpty,
+    /// Neither a video nor a picture nor sound.
     NotMedia,
     /// Cut in the middle, or broken inside.
     InputDamaged,
     /// A container's header without content.
     HeaderOnly,
+    /// What is to speak has no sound.
     NoSoundTrack,
+    /// What is to show a face has no picture.
     NoPicture,
+    /// No face was found in the whole video.
     NoFace,
     /// Of several speeches one has no face that says it.
     NoSpeaker,
@@ -36,26 +45,39 @@ pub enum FailureKind {
     FormatUnsupported,
     /// Some players show or sound it wrong.
     MediaOdd,
+    /// There is no model of this name, or its weights are not there.
     ModelMissing,
+    /// The model's file is no ONNX, or the network can't be loaded.
     ModelCorrupt,
+    /// The network's inputs or outputs are not those that are needed.
     ModelShape,
+    /// ONNX Runtime was not found.
     LibraryMissing,
+    /// The execution provider can't be used on this machine.
     Provider,
     /// What was learnt of a face can not be kept or read.
     FaceFile,
+    /// The folder of the output does not exist.
     OutputFolderMissing,
+    /// The folder of the output can't be written to, or its file system lacks what is needed.
     OutputFolderReadOnly,
+    /// No room is left, by the disk, a quota or a limit to the size of files.
     DiskFull,
     /// Room there is, but not for this user.
     QuotaUsedUp,
     /// Larger than its file system or `ulimit -f` allows.
     OutputTooLarge,
+    /// The output would replace one of the inputs.
     OutputIsInput,
+    /// There is a file of the output's name that may not be replaced.
     OutputExists,
     /// The finished file did not pass the check.
     OutputWrong,
+    /// The template can't be read, or GStreamer refuses it.
     TemplateInvalid,
+    /// An element that is needed is not installed.
     PluginMissing,
+    /// Nothing moved within the limit.
     Stuck,
     /// The worker process died.
     WorkerDied,
@@ -63,11 +85,14 @@ pub enum FailureKind {
     JournalUnusable,
     /// A destination of a broadcast can not be reached.
     DestinationFailed,
+    /// Ended by SIGINT.
     Interrupted,
+    /// Ended by another signal.
     Terminated,
 }
 
 impl FailureKind {
+    /// Each of them once, in the order of their exit codes.
     pub const ALL: [Self; 38] = [
         Self::Internal,
         Self::Usage,
@@ -265,7 +290,9 @@ impl FailureKind {
 /// A job's failure: the cause, the file it is about, and what the library that met it said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub struct Failure {
+    /// The cause.
     pub kind: FailureKind,
+    /// The file it is about.
     pub file: Option<PathBuf>,
     /// What is wrong, where more is known than the kind's own words say.
     reason: Option<String>,
@@ -274,6 +301,7 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// A failure in the kind's own words, about no file.
     pub fn new(kind: FailureKind) -> Self {
         Self {
             kind,
@@ -283,10 +311,12 @@ impl Failure {
         }
     }
 
+    /// The same, about `file`.
     pub fn of(kind: FailureKind, file: &Path) -> Self {
         Self::new(kind).file(file)
     }
 
+    /// Says which file it is about.
     pub fn file(mut self, file: &Path) -> Self {
         self.file = Some(file.to_owned());
         self
@@ -320,6 +350,7 @@ impl Failure {
         self.remedy.as_deref().unwrap_or(self.kind.remedy())
     }
 
+    /// Whether somebody wanted the job to end, so that nothing is wrong with it.
     pub fn is_cancellation(&self) -> bool {
         matches!(
             self.kind,

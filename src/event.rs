@@ -29,6 +29,7 @@ pub struct Event {
     /// The job of the batch that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<i64>,
+    /// What happened.
     #[serde(flatten)]
     pub body: Body,
 }
@@ -57,24 +58,32 @@ impl Event {
     }
 }
 
+/// What happened. The key `event` says which of these it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Body {
     /// The job entered a state. `done`, `failed` and `cancelled` are announced by `result`.
-    State { state: JobState },
+    State {
+        /// The state that it is in now.
+        state: JobState,
+    },
     /// What the probe found and what will be made of it.
     Plan(Box<Plan>),
     /// How far the job is; at least one a second while it lives, also while nothing moves.
     Progress(Progress),
     /// Something is not as it should be, but the job goes on.
     Warning {
+        /// A sentence for the user.
         message: String,
         /// The element that said so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         source: Option<String>,
     },
     /// Something worth knowing.
-    Message { message: String },
+    Message {
+        /// A sentence for the user.
+        message: String,
+    },
     /// The last event of a job: how it ended.
     Result(Outcome),
     /// An attempt at a job of a batch begins.

@@ -54,6 +54,7 @@ pub enum LoopMode {
 }
 
 impl EndMode {
+    /// As on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Speech => "speech",
@@ -64,6 +65,7 @@ impl EndMode {
 }
 
 impl LoopMode {
+    /// As on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -78,9 +80,12 @@ impl LoopMode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IfExists {
+    /// The job fails.
     #[default]
     Refuse,
+    /// The file is replaced when the new one is whole.
     Overwrite,
+    /// The job is over without any work.
     Skip,
 }
 
@@ -100,6 +105,7 @@ pub enum Learn {
 /// A shift of the sound against the picture; positive is later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offset {
+    /// Nanoseconds, at most a minute either way.
     pub nanoseconds: i64,
 }
 
@@ -128,23 +134,27 @@ impl FromStr for Offset {
 /// A validated job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
+    /// A video or a picture.
     pub face: PathBuf,
-    /// Of several speeches the first.
+    /// What is said: a sound file, or a video with sound. Of several speeches the first.
     pub speech: PathBuf,
     /// Where several speak, who says what.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dialogue: Vec<Part>,
     /// Absent where the template makes no file.
     pub output: Option<PathBuf>,
+    /// Name of a built-in template, or the path of one.
     pub template: String,
     /// Values for the template's parameters, beyond those below.
     pub parameters: Vec<(String, String)>,
+    /// When the output ends.
     pub end_mode: EndMode,
     /// `None` lets [`Job::effective_loop_mode`] choose.
     pub loop_mode: Option<LoopMode>,
     /// How much of the face's video is read to learn it.
     #[serde(default)]
     pub learn: Learn,
+    /// What happens where the output is there already.
     pub if_exists: IfExists,
     /// How long a pipeline may neither move nor say that it works.
     pub stuck_after: Duration,
@@ -195,6 +205,7 @@ impl Job {
         self
     }
 
+    /// Whether there is nothing to do: the output is there and is to be left alone.
     pub fn is_to_be_skipped(&self) -> bool {
         self.if_exists == IfExists::Skip && self.output.as_ref().is_some_and(|o| o.exists())
     }

@@ -1,32 +1,32 @@
 //! The controller of lipflow: templates, jobs and the command line.
 
-pub mod application;
+pub(crate) mod application;
 pub mod batch;
 pub mod cancel;
 pub mod cli;
-pub mod clock;
+pub(crate) mod clock;
 pub mod digest;
 pub mod ending;
 pub mod error;
 pub mod event;
-pub mod faces;
+pub(crate) mod faces;
 pub mod job;
 pub mod journal;
 pub mod live;
-pub mod lock;
-pub mod path;
+pub(crate) mod lock;
+pub(crate) mod path;
 pub mod pipeline;
-pub mod plan;
-pub mod progress;
+pub(crate) mod plan;
+pub(crate) mod progress;
 pub mod publish;
 pub mod reach;
-pub mod report;
+pub(crate) mod report;
 pub mod secret;
-pub mod serve;
+pub(crate) mod serve;
 pub mod stamp;
 pub mod store;
-pub mod supervisor;
-pub mod terminal;
+pub(crate) mod supervisor;
+pub(crate) mod terminal;
 pub mod worker;
 
 use std::path::PathBuf;

@@ -1,3 +1,5 @@
+//! The program: arguments, logging, exit code; all else is the library.
+
 use std::process::ExitCode;
 
 use clap::Parser;

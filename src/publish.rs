@@ -99,6 +99,7 @@ impl Staged {
         self
     }
 
+    /// The temporary file.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -62,7 +62,7 @@ const OF_FILES: [&str; 5] = ["file", "webm", "lossless", "compare", "learn"];
 
 /// Whether the job's template is one of ours that reads and writes files only: somebody else's may do
 /// anything.
-pub fn is_of_files(job: &Job) -> bool {
+pub(crate) fn is_of_files(job: &Job) -> bool {
     OF_FILES.contains(&job.template.as_str())
 }
 
@@ -76,7 +76,7 @@ pub struct Named {
 
 impl Named {
     /// Those of a job; none where its template is somebody's own and may name any.
-    pub fn by(job: &Job) -> Option<Self> {
+    pub(crate) fn by(job: &Job) -> Option<Self> {
         if !is_of_files(job) {
             return None;
         }
@@ -98,7 +98,7 @@ impl Named {
     }
 
     /// One file that is only read.
-    pub fn file(path: &Path) -> Self {
+    pub(crate) fn file(path: &Path) -> Self {
         Self {
             read: [path.to_owned()].into(),
             write: BTreeSet::new(),
@@ -106,11 +106,11 @@ impl Named {
     }
 
     /// A folder that files are put into.
-    pub fn add_folder(&mut self, folder: &Path) {
+    pub(crate) fn add_folder(&mut self, folder: &Path) {
         self.write.insert(folder.to_owned());
     }
 
-    pub fn extend(&mut self, others: Self) {
+    pub(crate) fn extend(&mut self, others: Self) {
         self.read.extend(others.read);
         self.write.extend(others.write);
     }
@@ -143,13 +143,13 @@ fn id_of(path: &Path) -> Option<Id> {
 
 /// What a process can reach of what was named, as it is now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reach {
+pub(crate) struct Reach {
     read: BTreeMap<PathBuf, Id>,
     write: BTreeMap<PathBuf, Id>,
 }
 
 impl Reach {
-    pub fn of(named: &Named) -> Self {
+    pub(crate) fn of(named: &Named) -> Self {
         let ids = |path: &Path| Some((path.to_owned(), id_of(path)?));
         Self {
             read: named.read.iter().filter_map(|path| ids(path)).collect(),
@@ -158,7 +158,7 @@ impl Reach {
     }
 
     /// Whether all that is there of what is named can be reached.
-    pub fn covers(&self, named: &Named) -> bool {
+    pub(crate) fn covers(&self, named: &Named) -> bool {
         let is_below = |path: &Path| {
             let mut above = path.ancestors();
             above.any(|folder| {
@@ -177,7 +177,7 @@ impl Reach {
 
     /// Keeps this thread, and those that it starts, from all other files but those in `faces`, where learnt
     /// faces are kept.
-    pub fn restrict(&self, faces: Option<&Path>) -> Result<RulesetStatus, RulesetError> {
+    pub(crate) fn restrict(&self, faces: Option<&Path>) -> Result<RulesetStatus, RulesetError> {
         let read = AccessFs::from_read(KNOWN);
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let at_home = |names: &'static [&str]| {

@@ -16,6 +16,7 @@ pub enum Replace {
     Nothing,
     /// Only the file with this stamp: what was made earlier, and nobody has touched since.
     Own(Stamp),
+    /// Whatever is there.
     Anything,
 }
 
@@ -65,6 +66,7 @@ pub trait Store {
 
 /// An output that is being written. Dropped, it is gone.
 pub trait Staging {
+    /// The file as it can be read back before it has its name.
     fn path(&self) -> &Path;
 
     /// Where a sink is to write, as the UTF-8 that properties need.

@@ -74,6 +74,12 @@ fn coded(matrix: &str, range: &str, format: &str) -> (String, String) {
     (filter, noted)
 }
 
+/// The matrix that players take for pictures of this size, where only the range is noted.
+fn bare(range: &str) -> (String, String) {
+    let filter = format!("scale=out_color_matrix=bt601:out_range={range},format=yuv420p");
+    (filter, format!("-color_range {range}"))
+}
+
 /// The patches as ffmpeg shows them, those of a picture that is `zoom` times as large and begins at `left`.
 fn seen(path: &Path, before: &str, (left, zoom): (usize, f64)) -> Vec<[f64; 3]> {
     let filter = format!("select=eq(n\\,3),{before}scale=out_range=pc,format=rgb24");
@@ -163,6 +169,8 @@ fn colours_of_any_range_and_matrix_look_as_before_in_each_template() {
             coded("bt601", "pc", "yuvj420p"),
             "mjpeg -q:v 2",
         ),
+        // Nothing is said but the range.
+        ("bare.mp4", bare("pc"), "libx264"),
         ("wide.mkv", coded("bt709", "tv", "yuv420p"), "libx264"),
         ("old.mp4", coded("bt601", "tv", "yuv420p"), "libx264"),
     ];

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 
 use lipflow_fuzz::media::{self, Given};
-use lipflow_fuzz::mutate::{Random, mutate};
+use lipflow_fuzz::mutate::mutate;
 use lipflow_fuzz::targets::{ALL, Target};
 
 /// One input may take so long.
@@ -121,7 +121,7 @@ fn fuzz(target: &Target, args: &Args) -> Result<u32> {
             }
         });
     }
-    let mut random = Random(args.seed);
+    let mut random = fastrand::Rng::with_seed(args.seed);
     let (mut count, mut broken) = (0_u64, 0);
     let end = Instant::now() + Duration::from_secs(args.seconds);
     let mut run = |bytes: &[u8]| {
@@ -138,8 +138,8 @@ fn fuzz(target: &Target, args: &Args) -> Result<u32> {
     };
     inputs.iter().for_each(|bytes| run(bytes));
     while Instant::now() < end {
-        let first = &inputs[random.below(inputs.len())];
-        let other = &inputs[random.below(inputs.len())];
+        let first = random.choice(&inputs).expect("checked above");
+        let other = random.choice(&inputs).expect("checked above");
         run(&mutate(first, other, target.words, &mut random));
     }
     println!("{}: {count} inputs, {broken} broke something", target.name);

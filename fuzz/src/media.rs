@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use gst::prelude::*;
 
-use crate::mutate::{Random, mutate_media};
+use crate::mutate::mutate_media;
 
 /// How long one job may take at most: what stands still is ended after `STUCK` seconds, a few times in
 /// its phases.
@@ -38,9 +38,13 @@ const SOUNDS: [(&str, &str); 4] = [
 pub struct Given<'a> {
     /// The binary.
     pub lipflow: &'a Path,
+    /// A video of a face, of which mutants are made.
     pub face: &'a Path,
+    /// A sound file, likewise.
     pub speech: &'a Path,
+    /// Mutants in all.
     pub count: usize,
+    /// The same seed gives the same mutants.
     pub seed: u64,
     /// Where inputs that break a rule are kept.
     pub keep: &'a Path,
@@ -105,9 +109,10 @@ fn originals(folder: &Path, given: &Given<'_>) -> Result<(Vec<PathBuf>, Vec<Path
     Ok((videos, sounds))
 }
 
-/// Runs the files through batches of at most so many.
+/// Files of one batch at the most.
 const BATCH: usize = 250;
 
+/// Sends mutated media through batches of the binary; an error where one breaks a rule.
 pub fn run(given: &Given<'_>) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (videos, sounds) = originals(folder.path(), given)?;
@@ -115,7 +120,7 @@ pub fn run(given: &Given<'_>) -> Result<()> {
         !videos.is_empty() && !sounds.is_empty(),
         "no media could be made"
     );
-    let mut random = Random(given.seed);
+    let mut random = fastrand::Rng::with_seed(given.seed);
     let mut kinds = [0_u64; 4];
     for first in (0..given.count).step_by(BATCH) {
         let place = folder.path().join(format!("batch-{first}"));
@@ -123,9 +128,9 @@ pub fn run(given: &Given<'_>) -> Result<()> {
         let mut rows = Vec::new();
         let last = (first + BATCH).min(given.count);
         for n in first..last {
-            let is_video = random.below(2) == 0;
+            let is_video = random.bool();
             let from = if is_video { &videos } else { &sounds };
-            let original = &from[random.below(from.len())];
+            let original = &from[random.usize(..from.len())];
             let ending = original.extension().and_then(|e| e.to_str()).unwrap_or("");
             let path = place.join(format!("{n}.{ending}"));
             fs::write(&path, mutate_media(&fs::read(original)?, &mut random))?;

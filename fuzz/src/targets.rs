@@ -16,13 +16,17 @@ use lipflow::secret;
 use lipflow::worker::protocol::{Answer, Order};
 use sha2::{Digest, Sha256};
 
+/// Something that reads bytes.
 pub struct Target {
+    /// As on the command line, and the name of its folder in the corpus.
     pub name: &'static str,
+    /// Must come back, whatever the bytes are.
     pub run: fn(&[u8]),
     /// Words that are worth putting in.
     pub words: &'static [&'static str],
 }
 
+/// All of them.
 pub const ALL: [Target; 8] = [
     Target {
         name: "template",
@@ -175,6 +179,7 @@ pub fn list(data: &[u8]) {
     }
 }
 
+/// Manifests of models.
 pub fn manifest(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = Manifest::parse("fuzzed.toml".as_ref(), text);

@@ -11,21 +11,33 @@ use super::text;
 pub struct Row {
     /// Line of the file, from 1.
     pub line: u64,
+    /// Name of the column and its text, in the order of the list.
     pub fields: Vec<(String, String)>,
     /// Some of it is in another encoding, so that no file can be found by it.
     pub is_garbled: bool,
 }
 
+/// What is wrong with a list.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The file can't be read.
     #[error("the list can't be read: {0}")]
     Read(#[from] std::io::Error),
     #[error("line {line}: {reason}")]
-    Row { line: u64, reason: String },
+    /// A row that is no job.
+    Row {
+        /// Line of the file, from 1.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It is not a text that can be read.
     #[error(transparent)]
     Text(#[from] text::Error),
+    /// There is a header at the most.
     #[error("the list has no jobs")]
     Empty,
+    /// Its extension names no kind of list.
     #[error("a job list is .csv, .jsonl or .ndjson")]
     Kind,
 }

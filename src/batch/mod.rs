@@ -1,12 +1,12 @@
 //! Job lists, folders and patterns become the jobs of a batch. All here is decided before anything
 //! starts, and a mistake in any row is told with its place.
 
-pub mod confine;
-pub mod files;
+pub(crate) mod confine;
+pub(crate) mod files;
 pub mod identity;
 pub mod list;
 pub mod pattern;
-pub mod place;
+pub(crate) mod place;
 pub mod text;
 
 use std::collections::HashMap;

@@ -23,10 +23,13 @@ enum Part {
     Field(&'static str),
 }
 
+/// What is wrong with a pattern.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
+    /// Nothing has the name in these braces.
     #[error("`{{{0}}}` is none of {fields}", fields = FIELDS.map(|f| format!("{{{f}}}")).join(", "))]
     UnknownField(String),
+    /// A brace without its other half.
     #[error("a brace is not closed; write {{{{ for a brace in the name")]
     Open,
 }

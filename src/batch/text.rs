@@ -3,6 +3,7 @@
 /// What is wrong with a text that can't be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
+    /// A mark says UTF-16, and what follows is not.
     #[error("it is UTF-16, and a part of it can't be read")]
     BadUtf16,
 }

@@ -1,20 +1,20 @@
 //! The command line: one file per subcommand.
 
-pub mod batch;
+pub(crate) mod batch;
 mod batch_plan;
-pub mod completions;
+pub(crate) mod completions;
 mod control;
-pub mod doctor;
+pub(crate) mod doctor;
 mod face;
 mod jobs;
 mod live;
-pub mod model;
+pub(crate) mod model;
 mod options;
-pub mod pipeline;
+pub(crate) mod pipeline;
 mod prune;
-pub mod run;
-pub mod schema;
-pub mod status;
+pub(crate) mod run;
+pub(crate) mod schema;
+pub(crate) mod status;
 mod verify;
 mod worker;
 
@@ -60,6 +60,8 @@ enum Command {
 }
 
 impl Cli {
+    /// Does what the command line asks for, and gives the exit code. What is an error here has no code of
+    /// its own and is 1.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Run(args) => run::run(args),

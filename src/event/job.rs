@@ -6,21 +6,31 @@ use serde::{Deserialize, Serialize};
 use super::display;
 use crate::error::{Failure, FailureKind};
 
+/// Where a job is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobState {
+    /// It waits for a worker.
     #[default]
     Queued,
+    /// Its inputs are looked at.
     Probing,
+    /// Its face is learnt, its pipeline built, its models loaded.
     Loading,
+    /// Frames are made.
     Running,
+    /// The finished file is checked and gets its name.
     Finishing,
+    /// The output is there.
     Done,
+    /// It ended with an error.
     Failed,
+    /// Somebody ended it.
     Cancelled,
 }
 
 impl JobState {
+    /// Each of them once, in the order in which a job passes through them.
     pub const ALL: [Self; 8] = [
         Self::Queued,
         Self::Probing,
@@ -32,6 +42,7 @@ impl JobState {
         Self::Cancelled,
     ];
 
+    /// As in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -59,6 +70,7 @@ pub enum Phase {
     Learning,
     /// Building the pipeline and loading the models.
     Loading,
+    /// Frames are made.
     Running,
     /// All frames are in; the last ones are on their way out.
     Draining,
@@ -66,10 +78,12 @@ pub enum Phase {
     Verifying,
     /// Syncing and renaming it.
     Publishing,
+    /// The pipeline is taken down early, after an error or a cancellation.
     Stopping,
 }
 
 impl Phase {
+    /// As in JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Probing => "probing",
@@ -96,14 +110,17 @@ impl Phase {
     }
 }
 
+/// How far a job is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
+    /// What it is busy with.
     pub phase: Phase,
     /// Frames that have left `lipsync`.
     pub frames: u64,
     /// Absent where the frame rate varies or the length is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frames_total: Option<u64>,
+    /// Frames among these in which no face was found; they stay as they were.
     pub frames_without_face: u64,
     /// Where in the output the last frame lies.
     pub position_s: f64,
@@ -113,6 +130,7 @@ pub struct Progress {
     /// Seconds of video per second of work, since the first frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speed: Option<f64>,
+    /// Seconds that the rest will take. Absent until there is a speed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eta_s: Option<f64>,
     /// Since the job began.
@@ -130,9 +148,11 @@ pub struct Learning {
     /// Absent where the frame rate varies or the length is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frames_total: Option<u64>,
+    /// Frames among these with a face.
     pub frames_with_face: u64,
     /// Mouths that were found worth keeping.
     pub mouths: u64,
+    /// Seconds that the rest of it will take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eta_s: Option<f64>,
     /// Another process learns this face; the figures are what that one says.
@@ -140,6 +160,7 @@ pub struct Learning {
     pub waiting: bool,
 }
 
+/// How a job ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
     /// `done`, `failed` or `cancelled`.
@@ -150,14 +171,19 @@ pub struct Outcome {
     /// The output was there already and was left alone.
     #[serde(default)]
     pub skipped: bool,
+    /// Frames of the output.
     pub frames: u64,
+    /// Frames among these in which no face was found.
     pub frames_without_face: u64,
+    /// Length of the output, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_s: Option<f64>,
     /// What the job took.
     pub elapsed_s: f64,
+    /// Seconds of video per second of work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speed: Option<f64>,
+    /// Why it was not done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorReport>,
 }
@@ -178,6 +204,7 @@ impl Outcome {
         }
     }
 
+    /// What a job that failed, or was cancelled, has come to.
     pub fn of_failure(failure: &Failure, progress: &Progress) -> Self {
         let state = if failure.is_cancellation() {
             JobState::Cancelled
@@ -191,12 +218,18 @@ impl Outcome {
     }
 }
 
+/// An error as programs read it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorReport {
+    /// The cause, one of a fixed list.
     pub code: FailureKind,
+    /// What `lipflow run` ends with after this error.
     pub exit_code: u8,
+    /// What went wrong, in a sentence.
     pub reason: String,
+    /// What to do about it, in a sentence.
     pub remedy: String,
+    /// The file it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
 }

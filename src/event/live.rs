@@ -6,11 +6,14 @@ use serde::{Deserialize, Serialize};
 /// A broadcast.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LiveStatus {
+    /// Seconds since it went on air.
     pub elapsed_s: f64,
+    /// File of the face that is shown.
     pub face: String,
     /// What is being said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speaking: Option<String>,
+    /// Speech waits for `resume`.
     pub paused: bool,
     /// Speech that waits, and the rest of what is being said.
     pub queue_s: f64,
@@ -28,7 +31,9 @@ pub struct LiveStatus {
     pub response_ms: Option<f64>,
     /// How far picture and sound have been encoded.
     pub video_s: f64,
+    /// The same of the sound.
     pub sound_s: f64,
+    /// Of picture and sound together, since the status before this one.
     pub bitrate_kbps: f64,
     /// How much further sound and picture are apart, as they leave the encoders, than when they had
     /// settled. Their timestamps always belong together.
@@ -38,22 +43,29 @@ pub struct LiveStatus {
     pub clock_drift_ms: f64,
     /// What is done for each frame; less than everything where the machine can't keep up.
     pub effort: Effort,
+    /// Each destination as it was last.
     pub destinations: Vec<DestinationStatus>,
 }
 
+/// Where a broadcast goes, and how it gets there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DestinationStatus {
     /// Without what is secret in it.
     pub destination: String,
+    /// How it is.
     pub state: DestinationState,
     /// The broadcast ends without it.
     pub must: bool,
+    /// Why it is not on air.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<DestinationCause>,
+    /// The same in a sentence, with what the server or the system said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+    /// Seconds until the next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_in_s: Option<f64>,
     /// Packets that it was too slow for.
@@ -76,10 +88,12 @@ pub enum DestinationCause {
     Lost,
     /// A file that can't be written.
     File,
+    /// Something else; the reason says what.
     Other,
 }
 
 impl DestinationCause {
+    /// What to do about it, in a sentence.
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::Address => "Check the name of the host",
@@ -95,13 +109,17 @@ impl DestinationCause {
     }
 }
 
+/// How a destination is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DestinationState {
+    /// It is being reached.
     Connecting,
+    /// It takes the stream.
     OnAir,
     /// It failed and will be tried again.
     Waiting,
+    /// Nothing goes there any more.
     Ended,
 }
 
@@ -111,6 +129,7 @@ pub enum DestinationState {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Effort {
+    /// Everything, for every frame.
     #[default]
     Full,
     /// The face's points are found on every second frame.

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 pub use aloud::aloud;
 pub use key::{Form, Key, Selection};
-pub use store::{Entry, FOLDER_VARIABLE, Found, Known, LIMIT_VARIABLE, Note, Store};
+pub use store::{Entry, Found, Known, Note, Store};
 pub(crate) use store::{folder, make_folder};
 pub use stretches::Amount;
 

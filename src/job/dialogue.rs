@@ -16,7 +16,9 @@ const PICTURE: &str = "picture:";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Who {
+    /// The leftmost face.
     Left,
+    /// The rightmost face.
     Right,
     /// So many faces from the left, the leftmost being 0.
     Number(u32),
@@ -73,7 +75,9 @@ impl fmt::Display for Who {
 /// What one of several speakers says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
+    /// The face that says it.
     pub who: Who,
+    /// A sound file, or a video with sound.
     pub file: PathBuf,
 }
 
@@ -88,7 +92,9 @@ impl fmt::Display for Part {
 pub enum Said {
     /// By the face that is chosen.
     ByOne(PathBuf),
+    /// By several faces of one picture.
     BySeveral {
+        /// What each of them says.
         parts: Vec<Part>,
         /// Only this speaker is heard.
         heard: Option<Who>,
@@ -98,7 +104,9 @@ pub enum Said {
 /// What is heard where several speak: all of them, or one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sound {
+    /// All of them.
     Mix,
+    /// This one.
     Of(Who),
 }
 

@@ -12,6 +12,7 @@ use crate::error::{Failure, FailureKind};
 pub enum Length {
     /// A picture.
     Endless,
+    /// It ends after this long.
     Known(Duration),
     /// The container doesn't say.
     Unknown,
@@ -32,6 +33,7 @@ impl Length {
         }
     }
 
+    /// The length, where it is known.
     pub fn known(self) -> Option<Duration> {
         match self {
             Self::Known(duration) => Some(duration),
@@ -43,7 +45,9 @@ impl Length {
 /// The input that decides how long the output is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
+    /// The video's.
     Face,
+    /// The speech's.
     Speech,
 }
 

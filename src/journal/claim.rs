@@ -18,41 +18,64 @@ pub const DEATHS_ALLOWED: u32 = 2;
 /// One change. Those of one moment are applied together or not at all.
 #[derive(Clone, Debug)]
 pub enum Change {
+    /// The job is in this state now.
     State {
+        /// Who says so.
         lease: Lease,
+        /// One of those before `done`.
         state: JobState,
     },
+    /// How far the job is, for those who ask meanwhile.
     Progress {
+        /// Who says so.
         lease: Lease,
+        /// Its last position.
         progress: Progress,
     },
     /// The output is whole and will get its name next.
     Made {
+        /// Who says so.
         lease: Lease,
+        /// Of the output, as 64 hexadecimal digits.
         sha256: String,
         /// What the job's inputs and settings came to.
         identity: Option<String>,
     },
+    /// The attempt is over and the job is given back.
     Ended {
+        /// Whose it was.
         lease: Lease,
+        /// How it ended.
         ending: Ending,
     },
+    /// A file was read and has this digest.
     Digest {
+        /// The file.
         path: PathBuf,
+        /// What it was like when it was read.
         stamp: Stamp,
+        /// Of its content, as 64 hexadecimal digits.
         sha256: String,
     },
+    /// A file was looked at, for estimates.
     Media {
+        /// The file.
         path: PathBuf,
+        /// What it was like then.
         stamp: Stamp,
+        /// What is in it; None where it is nothing that can be played.
         media: Option<Media>,
     },
+    /// A small picture of the output, for the report.
     Thumbnail {
+        /// Whose output it is.
         lease: Lease,
+        /// A JPEG file.
         jpeg: Vec<u8>,
     },
     /// Kept for readers who come later; gets its number when it is applied.
     Event {
+        /// What happened.
         event: Event,
         /// Of the attempt that it tells of.
         lease: Option<Lease>,
@@ -63,13 +86,16 @@ pub enum Change {
 /// is the fencing token: each change names it, and one that names an old one changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Lease {
+    /// Number of the job in the ledger.
     pub job: i64,
+    /// How often the job had been claimed when this claim was made.
     pub epoch: i64,
 }
 
 /// What became of changes.
 #[derive(Debug, Default)]
 pub struct Applied {
+    /// The job that was taken, where one was asked for and due.
     pub claim: Option<Claim>,
     /// Leases that somebody else has taken over. Nothing that was said under them was applied.
     pub lost: BTreeSet<Lease>,
@@ -80,6 +106,7 @@ pub struct Applied {
 pub struct Ending {
     /// `Queued` where the job is to be tried again.
     pub state: JobState,
+    /// What the attempt came to, for those who read it later.
     pub outcome: Outcome,
     /// With `Queued`: not before so long, by the clock of the ledger.
     pub retry_after: Duration,
@@ -100,11 +127,15 @@ pub struct Ending {
 /// A job that this controller has taken.
 #[derive(Clone, Debug)]
 pub struct Claim {
+    /// Number of the job in the ledger.
     pub job: i64,
+    /// Fencing token of the claim.
     pub epoch: i64,
+    /// What is to be done.
     pub spec: Job,
     /// From 1.
     pub attempt: u32,
+    /// Workers that died of it so far.
     pub deaths: u32,
     /// It wants a worker of its own.
     pub alone: bool,
@@ -132,6 +163,7 @@ impl Change {
 }
 
 impl Claim {
+    /// What changes under this claim have to name.
     pub fn lease(&self) -> Lease {
         Lease {
             job: self.job,
@@ -155,7 +187,9 @@ impl Claim {
 /// A job whose controller has died.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orphan {
+    /// The claim that the dead controller had.
     pub lease: Lease,
+    /// The file that its worker may have been about to publish.
     pub output: PathBuf,
     /// The digest under which its output may have got its name.
     pub promised: Option<String>,

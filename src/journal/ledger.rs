@@ -59,6 +59,7 @@ pub trait Ledger {
     /// Forgets the controllers that have died and hold no jobs any more.
     fn forget_the_dead(&self) -> Result<()>;
 
+    /// How many jobs of the batch are in which state.
     fn counts(&self, batch: i64) -> Result<Counts>;
 
     /// The jobs of a batch in its order; with `thumbnails` only where they are wanted, for they are

@@ -44,26 +44,41 @@ const FILE: &str = "journal.db";
 /// How long one process waits for another to finish its transaction.
 const BUSY: Duration = Duration::from_secs(20);
 
+/// What the journal gives, or why it can't.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// Why the journal can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// There is no journal in this folder.
     #[error("there is no batch in {0}")]
     Missing(PathBuf),
     #[error("the journal in {folder} was written by a newer lipflow (version {version})")]
-    Newer { folder: PathBuf, version: i64 },
+    /// It has a version that this program doesn't know.
+    Newer {
+        /// Where it is.
+        folder: PathBuf,
+        /// The version that it has.
+        version: i64,
+    },
+    /// Its file system can't lock.
     #[error("the journal's folder is on a file system that can't lock files: {0}")]
     NoLocks(#[source] std::io::Error),
+    /// It is on this kind of network file system, on which WAL loses writes.
     #[error("the journal's folder is on {0}, where its parts would come apart")]
     Network(&'static str),
+    /// SQLite gave this journal mode and not WAL.
     #[error(
         "the journal's folder is on a file system without shared memory (`{0}` instead of WAL)"
     )]
     NoSharedMemory(String),
+    /// Its folder can't be made or read.
     #[error("the journal's folder can't be used")]
     Folder(#[from] std::io::Error),
+    /// SQLite refuses; see [`Error::may_pass`].
     #[error("the journal can't be used")]
     Database(#[from] rusqlite::Error),
+    /// Something in it is no JSON of ours.
     #[error("the journal has an entry that can't be read")]
     Entry(#[from] serde_json::Error),
 }
@@ -105,11 +120,15 @@ impl Error {
 pub struct Media {
     /// Absent for pictures, and where the container doesn't say.
     pub duration_s: Option<f64>,
+    /// It shows one picture, for as long as is asked.
     pub is_picture: bool,
+    /// Width times height.
     pub pixels: u64,
+    /// Frames a second. Absent for sound, and where the rate varies.
     pub fps: Option<f64>,
 }
 
+/// A batch's journal, open in one process. Only one that has begun something is a controller's.
 pub struct Journal {
     db: Connection,
     folder: PathBuf,
@@ -201,6 +220,7 @@ impl Journal {
         self.db.busy_timeout(Duration::ZERO).unwrap();
     }
 
+    /// Where the journal is.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

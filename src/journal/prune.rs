@@ -14,8 +14,11 @@ use super::{FILE, Journal, Result, Stamp, stamp_of, text};
 pub struct Pruned {
     /// Batches of which nobody has heard since.
     pub batches: u64,
+    /// Events of jobs.
     pub events: u64,
+    /// Attempts but the last of each job.
     pub attempts: u64,
+    /// Pictures of the report.
     pub thumbnails: u64,
     /// Jobs that are forgotten altogether.
     pub jobs: u64,

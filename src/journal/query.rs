@@ -62,6 +62,7 @@ impl Journal {
         Ok(statement.query_row([folder], |row| row.get(0))?)
     }
 
+    /// How many jobs of the batch are in which state.
     pub fn counts(&self, batch: i64) -> Result<Counts> {
         let mut statement = self.db.prepare_cached(
             "SELECT state, COUNT(*) FROM jobs WHERE batch = ?1 AND listed = 1 GROUP BY state",

@@ -8,7 +8,9 @@ use crate::store::Store;
 
 /// A job that is to be in the batch.
 pub struct Planned {
+    /// What is to be done.
     pub job: Job,
+    /// The file that it makes, which names it in the batch.
     pub output: PathBuf,
 }
 
@@ -20,6 +22,7 @@ pub struct Start<'a> {
     pub command: &'a str,
     /// The folder that all outputs are in.
     pub root: &'a Path,
+    /// In the order in which they are to be done.
     pub jobs: &'a [Planned],
     /// Do also what is done.
     pub force: bool,
@@ -32,8 +35,11 @@ pub struct Start<'a> {
 /// What the start of a batch found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Begun {
+    /// Number of the batch in the ledger.
     pub batch: i64,
+    /// Jobs of the batch.
     pub total: u64,
+    /// Jobs whose output is there, made of the same.
     pub already_done: u64,
     /// Another controller works on them.
     pub elsewhere: u64,

@@ -18,11 +18,13 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 pub enum Address {
     /// rtmp:// or rtmps://
     Rtmp(String),
+    /// srt://
     Srt(String),
     /// rtsp:// or rtsps://
     Rtsp(String),
     /// A playlist; its segments are beside it.
     Hls(PathBuf),
+    /// A recording that can be cut off anywhere.
     Matroska(PathBuf),
     /// Fragmented, so that a kill leaves what there is.
     Mp4(PathBuf),

@@ -23,6 +23,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 pub enum ControlCommand {
     /// Says the file when those before it are said.
     Say {
+        /// Sound, or a video with sound.
         file: PathBuf,
     },
     /// Ends what is being said.
@@ -31,36 +32,47 @@ pub enum ControlCommand {
     Clear,
     /// Says nothing more until `resume`; the picture goes on.
     Pause,
+    /// Goes on saying what waits.
     Resume,
     /// Shows another face.
     Face {
+        /// A video or a picture.
         file: PathBuf,
     },
     /// Sends to another destination as well.
     Add {
+        /// An address, as `--to` takes it.
         to: String,
     },
     /// Sends no more to a destination, named as `status` shows it.
     Drop {
+        /// Its address, without the key.
         to: String,
     },
+    /// Asks how the broadcast is.
     Status,
     /// Ends the broadcast.
     Stop,
 }
 
+/// The answer to a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
+    /// Whether it was done.
     pub ok: bool,
+    /// Why it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorReport>,
+    /// How the broadcast is, where that was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<LiveStatus>,
 }
 
 /// A command and where its answer goes.
 pub struct Request {
+    /// What is to be done.
     pub command: ControlCommand,
+    /// Takes one answer.
     pub reply: mpsc::SyncSender<Reply>,
 }
 
@@ -70,7 +82,7 @@ pub fn default_path() -> std::io::Result<PathBuf> {
 }
 
 /// Listens until it is dropped.
-pub struct Listener {
+pub(crate) struct Listener {
     _socket: Socket,
 }
 
@@ -125,6 +137,7 @@ fn serve(stream: &UnixStream, said: &mpsc::Sender<Notice>) {
     }
 }
 
+/// The answer to a command that can't be done.
 pub fn refused(failure: &Failure) -> Reply {
     Reply {
         ok: false,

@@ -117,10 +117,11 @@ impl Face {
             Kind::Picture => "hold",
             Kind::Video | Kind::Sound => "ping-pong",
         };
+        // What comes behind videoscale is not asked which colours it takes, so colorconvert stands there.
         let pipeline = gst::parse::launch(&format!(
             "facesource uri=file:///proc/self/fd/{} loop-mode={loop_mode} prefetch=true \
-             ! videoconvert ! video/x-raw,format={{I420,I420_10LE}} ! colorconvert \
-             ! videoscale add-borders=true ! videorate ! appsink name=frames sync=false max-buffers=4",
+             ! videoconvert ! video/x-raw,format={{I420,I420_10LE}} \
+             ! videoscale add-borders=true ! colorconvert ! videorate ! appsink name=frames sync=false max-buffers=4",
             file.as_raw_fd()
         ))
         .map_err(|e| failed(FailureKind::PluginMissing, &e.message()))?

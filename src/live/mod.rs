@@ -1,8 +1,8 @@
 //! A speaking face on air.
 //!
-//! One pipeline makes the picture ([`engine`]); what it encodes is handed to every destination ([`fan`],
-//! [`destination`]), each a pipeline of its own. Sound is pushed by the clock, 20 ms at a time, whether
-//! somebody speaks or not ([`mix`], [`speech`]); the engine takes a frame of the face ([`face`]) when it
+//! One pipeline makes the picture (`engine`); what it encodes is handed to every destination (`fan`,
+//! `destination`), each a pipeline of its own. Sound is pushed by the clock, 20 ms at a time, whether
+//! somebody speaks or not (`mix`, `speech`); the engine takes a frame of the face (`face`) when it
 //! has the sound for it. So sound and picture can't drift apart, nor from the clock.
 
 pub mod address;
@@ -14,11 +14,11 @@ mod fan;
 mod learn;
 mod mix;
 mod must;
-pub mod raw_sound;
-pub mod ready;
-pub mod shed;
-pub mod socket;
-pub mod speech;
+pub(crate) mod raw_sound;
+pub(crate) mod ready;
+pub(crate) mod shed;
+pub(crate) mod socket;
+pub(crate) mod speech;
 mod stall;
 mod studio;
 mod voice;
@@ -62,7 +62,7 @@ const TICK: Duration = Duration::from_millis(50);
 const SETTLED: Duration = Duration::from_secs(5);
 
 /// What a broadcast begins with.
-pub struct Options {
+pub(crate) struct Options {
     pub face: PathBuf,
     pub learn: Learn,
     pub size: Option<(u32, u32)>,
@@ -84,7 +84,7 @@ pub struct Options {
 }
 
 /// What the parts of a broadcast tell its main loop.
-pub enum Notice {
+pub(crate) enum Notice {
     Destination(DestinationStatus),
     Request(Request),
     /// What was asked for has been looked into, which takes a while, and somebody may wait for the answer.
@@ -94,14 +94,18 @@ pub enum Notice {
 }
 
 /// What is fit to go on air.
-pub enum Ready {
+pub(crate) enum Ready {
     Speech(Prepared),
     /// With what was learnt of it.
     Face(PathBuf, Face, Option<PathBuf>),
 }
 
 /// Broadcasts until it is stopped.
-pub fn run(mut options: Options, stop: &Stop, emit: &mut dyn FnMut(&Event)) -> Result<(), Failure> {
+pub(crate) fn run(
+    mut options: Options,
+    stop: &Stop,
+    emit: &mut dyn FnMut(&Event),
+) -> Result<(), Failure> {
     let internal = |e: std::io::Error| Failure::new(FailureKind::Internal).detail(e);
     let _socket = options.socket.take();
     check_input(&options.face)?;

@@ -7,7 +7,7 @@ use crate::event::Effort;
 
 impl Effort {
     /// Frames from one run of the mesh to the next.
-    pub fn mesh_interval(self) -> u32 {
+    pub(crate) fn mesh_interval(self) -> u32 {
         match self {
             Self::Full => 1,
             Self::HalfMesh | Self::HalfPictures => 2,
@@ -15,14 +15,14 @@ impl Effort {
     }
 
     /// Frames from one picture to the next.
-    pub fn stride(self) -> u64 {
+    pub(crate) fn stride(self) -> u64 {
         match self {
             Self::Full | Self::HalfMesh => 1,
             Self::HalfPictures => 2,
         }
     }
 
-    pub fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Full => "The machine keeps up again: everything is done for every frame",
             Self::HalfMesh => {

@@ -2,6 +2,7 @@
 
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoInfo};
 use gstlipsync::colorconvert::meaning;
+use gstlipsync::decode::range;
 use serde::{Deserialize, Serialize};
 
 /// What a decoder says of its pictures.
@@ -37,7 +38,8 @@ impl Colour {
     /// Of caps of raw pictures.
     pub fn of(caps: &gst::CapsRef) -> Option<Self> {
         caps.structure(0)?.has_name("video/x-raw").then_some(())?;
-        let info = VideoInfo::from_caps(caps).ok()?;
+        let whole = range::completed(caps);
+        let info = VideoInfo::from_caps(whole.as_deref().unwrap_or(caps)).ok()?;
         Some(Self {
             colorimetry: info.colorimetry(),
             bits: info.comp_depth(0),

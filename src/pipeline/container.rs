@@ -10,6 +10,9 @@ const FIRST_BOXES: [&[u8; 4]; 4] = [b"ftyp", b"wide", b"mdat", b"moov"];
 /// Still pictures (HEIF, AVIF) are ISO files too, but without a movie's index.
 const STILL_BRANDS: [&[u8; 4]; 4] = [b"mif1", b"msf1", b"heic", b"avif"];
 
+/// Demuxers that play from the first frame of all on, while the length that the file claims counts from 0.
+pub const COUNTED_FROM_0: [&str; 2] = ["matroskademux", "flvdemux"];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wholeness {
     /// As far as the outermost boxes tell, or of a format that has none.

@@ -29,6 +29,11 @@ pub fn head(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Refuses a file of a format that is known and that no installed element takes.
 pub fn check(head: &[u8]) -> Result<(), Failure> {
+    if is_session_description(head) {
+        return Err(Failure::new(FailureKind::NotMedia)
+            .because("this is a session description (SDP), which names streams on the network")
+            .advice("Name the video, picture or sound file itself"));
+    }
     if still::is_animated_webp(head) {
         return Err(Failure::new(FailureKind::FormatUnsupported)
             .because("this is an animated WebP picture, which nothing that is installed reads")
@@ -49,6 +54,13 @@ pub fn check(head: &[u8]) -> Result<(), Failure> {
         )),
         None => failure,
     })
+}
+
+/// RFC 8866: the version stands first, then who made it. A plugin that reads it would fetch what it names.
+fn is_session_description(head: &[u8]) -> bool {
+    let mut lines = head.split(|byte| *byte == b'\n');
+    let mut begins = |start: &[u8]| lines.next().is_some_and(|line| line.starts_with(start));
+    begins(b"v=0") && begins(b"o=")
 }
 
 fn is_read(media: &str) -> bool {
@@ -104,6 +116,14 @@ fn foreign(head: &[u8]) -> Option<Foreign> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_description_is_refused_as_that() {
+        let failure = check(b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\n").unwrap_err();
+        assert_eq!(failure.kind, FailureKind::NotMedia);
+        assert!(failure.reason().contains("SDP"), "{failure}");
+        assert!(check(b"v=0 is how a text may begin\n").is_ok());
+    }
 
     #[test]
     fn a_foreign_format_is_told_by_its_name() {

@@ -1,16 +1,16 @@
 //! Pipelines: from a template's text to elements.
 
-pub mod classify;
-pub mod colour;
-pub mod container;
-pub mod debian;
-pub mod flow;
-pub mod format;
+pub(crate) mod classify;
+pub(crate) mod colour;
+pub(crate) mod container;
+pub(crate) mod debian;
+pub(crate) mod flow;
+pub(crate) mod format;
 pub mod mp4;
-pub mod probe;
-pub mod reading;
-pub mod runner;
-pub mod sample;
+pub(crate) mod probe;
+pub(crate) mod reading;
+pub(crate) mod runner;
+pub(crate) mod sample;
 pub mod template;
-pub mod thumbnail;
-pub mod verify;
+pub(crate) mod thumbnail;
+pub(crate) mod verify;

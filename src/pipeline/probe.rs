@@ -1,12 +1,15 @@
 //! What is in an input, found out without decoding more than its first moments.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gst_pbutils::prelude::*;
-use gst_pbutils::{Discoverer, DiscovererInfo, DiscovererResult, DiscovererVideoInfo};
+use gst_pbutils::{
+    Discoverer, DiscovererInfo, DiscovererResult, DiscovererStreamInfo, DiscovererVideoInfo,
+};
 use gstlipsync::decode::{self, still};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +18,6 @@ use super::colour::Colour;
 use super::container::{self, Wholeness};
 use super::format;
 use super::mp4;
-use super::reading;
 use crate::error::{Failure, FailureKind};
 use crate::event::{InputSummary, display, seconds};
 use crate::job::{Length, uri_of};
@@ -206,7 +208,7 @@ fn guard(discoverer: &Discoverer, noticed: &Arc<Mutex<Noticed>>, most_pixels: u6
         decode::no_larger_than(&decode, most_pixels);
         decode::true_colours(&decode);
         decode::whole_movie(&decode);
-        for demuxer in reading::COUNTED_FROM_0 {
+        for demuxer in container::COUNTED_FROM_0 {
             let noticed = noticed.clone();
             decode::on_element(&decode, demuxer, move |demuxer| {
                 let noticed = noticed.clone();
@@ -367,14 +369,22 @@ fn read(info: &DiscovererInfo) -> Probe {
         kind,
         format: describe(info),
         duration,
-        videos: videos.iter().filter(|v| !v.is_image()).count(),
-        sounds: info.audio_streams().len(),
+        videos: count(videos.iter().filter(|v| !v.is_image())),
+        sounds: count(info.audio_streams().iter()),
         video: video.map(|v| read_video(v, kind)),
         audio: audio.map(|a| Audio {
             rate: a.sample_rate(),
             channels: a.channels(),
         }),
     }
+}
+
+/// How many streams these are: one whose caps a parser has changed is there twice.
+fn count<'a, T: IsA<DiscovererStreamInfo> + 'a>(streams: impl Iterator<Item = &'a T>) -> usize {
+    streams
+        .map(|stream| stream.upcast_ref().stream_id())
+        .collect::<BTreeSet<_>>()
+        .len()
 }
 
 fn is_transport_stream(info: &DiscovererInfo) -> bool {

@@ -29,7 +29,7 @@ pub fn sample(path: &Path, duration: Length, cancel: &Cancel) -> Result<Sample, 
         |e: gst::glib::Error| Failure::new(FailureKind::PluginMissing).detail(e.message());
     let pipeline = gst::parse::launch(
         "uridecodebin name=source \
-         ! videoconvert ! video/x-raw,format=I420 ! facetrack \
+         ! videoconvert ! video/x-raw,format=I420 ! videoflip video-direction=auto ! facetrack \
          ! appsink name=sink sync=false max-buffers=1",
     )
     .map_err(internal)?

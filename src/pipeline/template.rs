@@ -24,7 +24,7 @@
 //!
 //! A template can say something for each of several speakers: see [`each`].
 
-pub mod check;
+pub(crate) mod check;
 mod each;
 mod error;
 mod param;
@@ -73,8 +73,11 @@ const BUILTIN: [(&str, &str); 15] = [
 /// A line and a column of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// As the template was named.
     pub file: String,
+    /// From 1.
     pub line: usize,
+    /// Characters, from 1.
     pub column: usize,
 }
 
@@ -89,6 +92,7 @@ impl std::fmt::Display for Place {
 pub struct Values(BTreeMap<String, String>);
 
 impl Values {
+    /// None yet.
     pub fn new() -> Self {
         Self::default()
     }
@@ -99,10 +103,12 @@ impl Values {
         self
     }
 
+    /// Sets `name` to `value`, in place of what it was.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.0.insert(name.into(), value.into());
     }
 
+    /// What `name` was set to.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -161,6 +167,7 @@ impl Template {
         }
     }
 
+    /// The template in the file at `path`.
     pub fn load_file(path: &Path) -> Result<Self, TemplateError> {
         let text = std::fs::read_to_string(path).map_err(|source| TemplateError::Unreadable {
             path: path.into(),
@@ -182,14 +189,17 @@ impl Template {
         TEMPLATES.iter()
     }
 
+    /// Its name: without folder and extension.
     pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// The first line of its header.
     pub fn title(&self) -> &str {
         &self.title
     }
 
+    /// The rest of its header, a paragraph.
     pub fn about(&self) -> &str {
         &self.about
     }
@@ -199,10 +209,12 @@ impl Template {
         format!("{:?}\n{}", self.params, self.text)
     }
 
+    /// Its parameters, in the order of their declarations.
     pub fn params(&self) -> &[Param] {
         &self.params
     }
 
+    /// The parameter of that name.
     pub fn param(&self, name: &str) -> Option<&Param> {
         self.params.iter().find(|p| p.name == name)
     }

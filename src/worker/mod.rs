@@ -3,9 +3,9 @@
 mod attempt;
 mod learning;
 mod lengths;
-pub mod limits;
-pub mod look;
-pub mod process;
+pub(crate) mod limits;
+pub(crate) mod look;
+pub(crate) mod process;
 pub mod protocol;
 pub mod start;
 mod tracker;
@@ -33,7 +33,7 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 const CANCEL_LIMIT: Duration = Duration::from_secs(12);
 
 /// Whoever ordered the job and has a say in it.
-pub struct Context {
+pub(crate) struct Context {
     /// Called when the inputs have been found fit, before work on them begins; gives the digest of the
     /// face, where it knows it.
     pub begin: Option<Begin>,
@@ -57,18 +57,24 @@ impl Default for Context {
     }
 }
 
-pub type Begin = Box<dyn FnOnce(&Job, &Cancel) -> Result<Option<String>, Failure> + Send>;
-pub type Gate = Box<dyn FnOnce(Made) -> Result<(), Failure> + Send>;
+pub(crate) type Begin = Box<dyn FnOnce(&Job, &Cancel) -> Result<Option<String>, Failure> + Send>;
+pub(crate) type Gate = Box<dyn FnOnce(Made) -> Result<(), Failure> + Send>;
 
 /// The finished output, by its content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
+    /// As 64 hexadecimal digits.
     pub sha256: String,
 }
 
 /// Runs the job in a thread of its own and gives its events to `emit`, never more than a second
 /// apart. The last one is the result, which is returned too.
-pub fn run(job: Job, context: Context, cancel: &Cancel, emit: &mut dyn FnMut(Body)) -> Outcome {
+pub(crate) fn run(
+    job: Job,
+    context: Context,
+    cancel: &Cancel,
+    emit: &mut dyn FnMut(Body),
+) -> Outcome {
     let (sender, receiver) = mpsc::channel();
     let begin = Instant::now();
     emit(JobState::Queued.into());

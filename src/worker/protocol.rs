@@ -14,14 +14,19 @@ use crate::journal::{Lease, Media};
 use crate::pipeline::probe::{Probe, Role};
 use crate::stamp::Stamp;
 
+/// What the supervisor wants; the key `order` says which of these it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]
 pub enum Order {
+    /// Begin a job. Its events, and an answer [`Answer::Ended`], follow.
     Run {
+        /// Under which its answers are given.
         lease: Lease,
+        /// What is to be done.
         spec: Box<Job>,
         /// Digests of the inputs, where they are known already.
         face_digest: Option<String>,
+        /// The same of the speech.
         speech_digest: Option<String>,
         /// The stamp of what was made earlier under the output's name; nothing else is replaced.
         #[serde(default)]
@@ -29,32 +34,43 @@ pub enum Order {
     },
     /// The journal has it: the output may get its name.
     Publish {
+        /// The one that [`Answer::Made`] was under.
         lease: Lease,
     },
+    /// End a job.
     Cancel {
+        /// Of the attempt.
         lease: Lease,
     },
     /// All pipelines wait, or go on.
     Pause {
+        /// Wait, or go on.
         pause: bool,
     },
     /// Says what is in a file.
     Probe {
+        /// The file.
         path: PathBuf,
+        /// What it is to be: only what that needs is asked of it.
         role: Role,
     },
     /// Says all that is in a file, or what is wrong with it.
     Look {
+        /// The file.
         path: PathBuf,
+        /// What it is to be.
         role: Role,
     },
     /// Makes a small picture of a video.
     Thumbnail {
+        /// The job whose output it is.
         job: i64,
+        /// The video.
         path: PathBuf,
     },
 }
 
+/// What a worker says; the key `answer` says which of these it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Answer {
@@ -62,43 +78,64 @@ pub enum Answer {
     Alive,
     /// Of a job, with the time at which it happened.
     Event {
+        /// Of the attempt.
         lease: Lease,
+        /// What happened.
         event: Event,
     },
     /// Inputs have been read once.
     Digested {
+        /// Each file once.
         digests: Vec<Digest>,
     },
     /// The output is whole and waits for [`Order::Publish`].
     Made {
+        /// Of the attempt.
         lease: Lease,
+        /// The output by its content.
         made: Made,
         /// What the job's inputs and settings came to.
         identity: Option<String>,
     },
+    /// The attempt is over. The last answer of a job.
     Ended {
+        /// Of the attempt.
         lease: Lease,
+        /// How it ended.
         outcome: Outcome,
         /// Of the published file.
         stamp: Option<Stamp>,
     },
+    /// What is in the file of [`Order::Probe`].
     Probed {
+        /// The file.
         path: PathBuf,
+        /// What it was like when it was looked at; None where it can't be found.
         stamp: Option<Stamp>,
+        /// What is in it; None where it is nothing that can be played.
         media: Option<Media>,
     },
+    /// What is in the file of [`Order::Look`].
     Looked {
+        /// What is in it, or why it can't be used.
         found: Result<Probe, Failure>,
     },
+    /// The picture of [`Order::Thumbnail`].
     Thumbnail {
+        /// Number of the job.
         job: i64,
+        /// A JPEG file; None where none could be made.
         jpeg: Option<Vec<u8>>,
     },
 }
 
+/// A file and its content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Digest {
+    /// The file.
     pub path: PathBuf,
+    /// What it was like when it was read.
     pub stamp: Stamp,
+    /// Of its content, as 64 hexadecimal digits.
     pub sha256: String,
 }

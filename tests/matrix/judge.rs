@@ -20,11 +20,12 @@ const COLOUR: f64 = 16.0;
 /// What became of it, each fault as a sentence.
 pub fn judge(case: &Case) -> Verdict {
     let folder = tempfile::tempdir().expect("a folder");
-    let faults = try_judge(case, folder.path()).unwrap_or_else(|fault| vec![fault]);
+    let mut told = String::new();
+    let faults = try_judge(case, folder.path(), &mut told).unwrap_or_else(|fault| vec![fault]);
     if faults.is_empty() {
         return Verdict::Right;
     }
-    match limits::known(case, &faults) {
+    match limits::known(case, &told) {
         Some(why) => Verdict::Told(why.to_owned()),
         None => Verdict::Wrong(faults.join("; ")),
     }
@@ -36,7 +37,8 @@ fn patiently(case: &Case, command: &mut Command) -> Result<Output, String> {
     finish_within(command, Duration::from_secs_f64(seconds))
 }
 
-fn try_judge(case: &Case, folder: &Path) -> Result<Vec<String>, String> {
+/// `told` gets what lipflow says of the job.
+fn try_judge(case: &Case, folder: &Path, told: &mut String) -> Result<Vec<String>, String> {
     let not_made = |e| format!("the input can't be made: {e}");
     let face = make::picture(case, folder).map_err(not_made)?;
     let speech = make::speech(case.sound, case.speech_seconds(), folder).map_err(not_made)?;
@@ -53,11 +55,11 @@ fn try_judge(case: &Case, folder: &Path) -> Result<Vec<String>, String> {
         command.args(["--end-mode", "video", "--loop-mode", "none"]);
     }
     let result = patiently(case, &mut command)?;
+    *told = stderr(&result);
     let mut faults = Vec::new();
     faults.extend(reader(case, &face, &input, case.begin == Begin::Trimmed));
     if !result.status.success() {
-        let said = stderr(&result);
-        let last = said.lines().last().unwrap_or("nothing").to_owned();
+        let last = told.lines().last().unwrap_or("nothing");
         faults.push(format!("exit {:?}: {last}", result.status.code()));
         return Ok(faults);
     }

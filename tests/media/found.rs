@@ -55,23 +55,19 @@ fn a_trimmed_picture_comes_to_its_end() {
     assert!((duration(&output, "v") - 1.52).abs() < 0.001);
 }
 
-/// `qtdemux` reads the box for some codecs only.
+/// `qtdemux` reads the box for some codecs only, and `pngparse` forgets it.
 #[test]
 fn the_shape_of_pixels_is_kept_whatever_the_codec() {
     let files = Files::new();
-    let clip = files.face(
-        "wide.mov",
-        &["-vf", "setsar=4/3", "-c:v", "qtrle", "-t", "0.4"],
-    );
     let speech = files.speech("s.wav", &[]);
-    let output = files.made(&clip, &speech, "o.mp4", &AS_VIDEO);
-    let shape = [
-        "-select_streams",
-        "v",
-        "-show_entries",
-        "stream=sample_aspect_ratio",
-    ];
-    assert_eq!(ffprobe(&output, &shape), ["4:3"]);
+    for codec in ["qtrle", "png"] {
+        let wide = ["-vf", "setsar=4/3", "-c:v", codec, "-t", "0.4"];
+        let clip = files.face(&format!("{codec}.mov"), &wide);
+        let output = files.made(&clip, &speech, &format!("{codec}.mp4"), &AS_VIDEO);
+        let shape = ["-show_entries", "stream=sample_aspect_ratio"];
+        let shape = [&["-select_streams", "v"], &shape[..]].concat();
+        assert_eq!(ffprobe(&output, &shape), ["4:3"], "{codec}");
+    }
 }
 
 /// Nothing is missing of a file whose clock does not begin at 0, and the plan does not count what is not there.
@@ -125,7 +121,7 @@ fn the_last_frame_lasts_its_time_and_the_rate_is_true() {
     let clip = files.face("jitter.mp4", &jitter);
     let output = files.made(&clip, &speech, "o.mp4", &AS_VIDEO);
     assert_eq!(frame_times(&output).len(), 30);
-    assert!((duration(&output, "v") - duration(&clip, "v")).abs() < 0.002);
+    assert!((duration(&output, "v") - duration(&clip, "v")).abs() < 0.004);
     let counted = ["-count_frames", "-show_entries", "stream=nb_read_frames"];
     let counted = [&["-select_streams", "v"], &counted[..]].concat();
     assert_eq!(ffprobe(&output, &counted), ["30"]);
@@ -141,4 +137,71 @@ fn the_last_frame_lasts_its_time_and_the_rate_is_true() {
     assert_eq!(ffprobe(&output, &rate), ["25/1"]);
     let result = finish(lipflow().arg("verify").arg(&output));
     assert!(result.status.success(), "{result:?}");
+}
+
+/// All frames of an animation are shown, the first too; and the last of a file of which a decoder makes a rate
+/// up lasts as long as the others.
+#[test]
+fn every_frame_of_a_file_without_a_rate_is_shown_for_its_time() {
+    let files = Files::new();
+    let speech = files.speech("s.wav", &[]);
+    let ten = "setpts=N/10/TB";
+    let gif = files.face("f.gif", &["-frames:v", "12", "-vf", ten, "-r", "10"]);
+    let wmv = [
+        "-frames:v",
+        "12",
+        "-vf",
+        ten,
+        "-r",
+        "10",
+        "-c:v",
+        "wmv2",
+        "-an",
+    ];
+    let wmv = files.face("f.wmv", &wmv);
+    for (clip, name) in [(gif, "gif.mp4"), (wmv, "wmv.mp4")] {
+        let output = files.made(&clip, &speech, name, &AS_VIDEO);
+        // Frames of 100 ms are sent three times, for the mouth to move.
+        assert_eq!(frame_times(&output).len(), 36, "{name}");
+        let lasts = duration(&output, "v");
+        assert!((lasts - 1.2).abs() < 0.005, "{name}: {lasts} s");
+    }
+}
+
+/// A stream whose caps a parser corrects is one stream, and faces are looked for in the picture as it stands.
+#[test]
+fn the_plan_counts_each_track_once_and_looks_at_the_upright_picture() {
+    let files = Files::new();
+    let speech = files.speech("s.wav", &[]);
+    let full = "scale=out_range=pc,format=yuv420p,transpose=clock";
+    let full = ["-an", "-vf", full, "-color_range", "pc", "-c:v", "libx264"];
+    let stored = files.face("stored.mp4", &full);
+    let clip = files.desk.file("turned.mp4");
+    let turned = [
+        "-i",
+        text(&stored),
+        "-c",
+        "copy",
+        "-metadata:s:v:0",
+        "rotate=90",
+    ];
+    crate::tools::ffmpeg(&turned, &clip);
+    let mut run = crate::run_support::run(&clip, &speech, files.desk.file("o.mp4"));
+    let said = stderr(&finish(run.arg("--dry-run")));
+    assert!(said.contains("full range, turned by"), "{said}");
+    assert!(!said.contains("tracks of picture"), "{said}");
+    assert!(said.contains("faces    in 8 of 8 frames"), "{said}");
+}
+
+/// That the demuxer estimates the time behind a longer gap in a transport stream is told.
+#[test]
+fn a_long_gap_in_a_transport_stream_is_told() {
+    let files = Files::new();
+    let speech = files.speech("s.wav", &[]);
+    let slow = ["-an", "-frames:v", "3", "-vf", "setpts=N/TB", "-r", "1"];
+    let clip = files.face("slow.ts", &[&slow[..], &["-c:v", "libx264"]].concat());
+    let mut run = crate::run_support::run(&clip, &speech, files.desk.file("o.mp4"));
+    let said = stderr(&finish(&mut run));
+    assert!(said.contains("when it goes on is an estimate"), "{said}");
+    assert!(said.contains("ffmpeg -i IN"), "{said}");
 }

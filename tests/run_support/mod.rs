@@ -8,8 +8,10 @@ pub mod batch;
 pub mod schema;
 
 use std::ffi::OsStr;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -128,17 +130,41 @@ pub fn finish_within(command: &mut Command, limit: Duration) -> Result<Output, S
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    // Read meanwhile: more than a pipe holds would stop it.
+    let stdout = read_all(child.stdout.take());
+    let stderr = read_all(child.stderr.take());
     let begin = Instant::now();
-    // What is written meanwhile fits in the pipes: these jobs are short.
-    while child.try_wait().unwrap().is_none() {
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break Some(status);
+        }
         if begin.elapsed() > limit {
             child.kill().unwrap();
-            let output = child.wait_with_output().unwrap();
-            return Err(format!("it did not end: {}", stderr(&output)));
+            child.wait().unwrap();
+            break None;
         }
         std::thread::sleep(Duration::from_millis(10));
-    }
-    Ok(child.wait_with_output().unwrap())
+    };
+    let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
+    let Some(status) = status else {
+        let said = String::from_utf8_lossy(&stderr);
+        return Err(format!("it did not end: {said}"));
+    };
+    Ok(Output {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+fn read_all(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        bytes
+    })
 }
 
 pub fn stderr(output: &Output) -> String {

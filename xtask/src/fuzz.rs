@@ -13,7 +13,8 @@ pub struct Args {
     /// How long each target is run
     #[arg(long, default_value_t = 30)]
     seconds: u64,
-    /// Mutated media files that go through batches; a thousand take about ten minutes
+    /// Mutated media files that are looked at; those that may work, and some of the others, go through
+    /// batches. A thousand take about ten minutes
     #[arg(long, default_value_t = 200)]
     media: usize,
     /// Only these targets

@@ -11,6 +11,7 @@ use gstlipsync::isobmff::track::{Kind, Track};
 /// One track as it is played.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
+    /// Picture or sound.
     pub kind: Kind,
     /// Begin and end of each frame, or packet of sound, in the order in which they are shown.
     pub frames: Vec<(Duration, Duration)>,

@@ -21,9 +21,6 @@ use crate::error::{Failure, FailureKind};
 /// Containers that count in milliseconds are off by as much at both ends.
 pub const ROUNDING: Duration = Duration::from_millis(2);
 
-/// Demuxers that play from the first frame of all on, while the length that the file claims counts from 0.
-pub const COUNTED_FROM_0: [&str; 2] = ["matroskademux", "flvdemux"];
-
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reading {
     /// In words; absent for a stream without a container.

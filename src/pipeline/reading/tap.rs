@@ -12,10 +12,11 @@ use std::time::Duration;
 use gst::prelude::*;
 use gstlipsync::decode;
 
-use super::{COUNTED_FROM_0, Kind, Picture, Reading, Shown, Sound, Stream};
+use super::{Kind, Picture, Reading, Shown, Sound, Stream};
 use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
 use crate::pipeline::classify::Files;
+use crate::pipeline::container::COUNTED_FROM_0;
 use crate::pipeline::probe::rotation_of;
 use crate::pipeline::runner::{self, Watch};
 

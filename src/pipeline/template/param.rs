@@ -5,19 +5,29 @@ use std::path::Path;
 /// What a parameter takes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
+    /// A whole number.
     Int {
+        /// The least that it may be.
         min: i64,
+        /// The most that it may be.
         max: i64,
     },
+    /// A number.
     Float {
+        /// The least that it may be.
         min: f64,
+        /// The most that it may be.
         max: f64,
     },
+    /// `true` or `false`.
     Bool,
+    /// Two whole numbers, as in `30000/1001`.
     Fraction,
     /// A span of time, signed: `250ms`, `-1.5s`, `2min`, `1:02:03.5`, or a number of nanoseconds.
     Time,
+    /// One of these words.
     Choice(Vec<String>),
+    /// Any text.
     String,
     /// A file name, as it is.
     Path,
@@ -112,19 +122,24 @@ impl std::fmt::Display for Kind {
 /// One declared parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Param {
+    /// As in `${name}`.
     pub name: String,
+    /// What it takes.
     pub kind: Kind,
     /// What it is when no value is set.
     pub default: Default,
+    /// A sentence for who sets it.
     pub help: String,
 }
 
+/// What a parameter is when no value is set.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Default {
     /// A value must be set.
     Required,
     /// The property is left out, so that the element's own default holds.
     LeftOut,
+    /// This, written as a value is.
     Value(String),
 }
 

@@ -1,29 +1,22 @@
-//! Numbers that a seed decides (splitmix64, Steele et al. 2014).
+//! Numbers that a seed decides.
 
 use std::time::Duration;
 
-pub struct Random(u64);
+pub struct Random(fastrand::Rng);
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(fastrand::Rng::with_seed(seed))
     }
 
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// From 0 to `n - 1`.
+    /// From 0 to `n - 1`; 0 where there is nothing to choose from.
     pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n.max(1)
+        self.0.u64(..n.max(1))
     }
 
+    /// Both ends are possible.
     pub fn between(&mut self, from: u64, to: u64) -> u64 {
-        from + self.below(to - from + 1)
+        self.0.u64(from..=to)
     }
 
     /// True so many times in a thousand.

@@ -10,7 +10,6 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::ground::{Ground, Row};
 use super::kills::{Tally, hashes, inspect, output, write_list};
-use super::random::Random;
 use super::running::{Next, Running, kill};
 use super::{Extent, Findings};
 
@@ -30,7 +29,7 @@ pub fn run(ground: &Ground, extent: &Extent, seed: u64) -> Result<Findings> {
     );
     let expected = hashes(&place, extent.jobs)?;
 
-    let mut random = Random(seed | 1);
+    let mut random = fastrand::Rng::with_seed(seed);
     let mut tally = Tally::default();
     let (mut killed, mut asked) = (0, 0);
     while killed + asked < extent.moments {
@@ -53,8 +52,8 @@ pub fn run(ground: &Ground, extent: &Extent, seed: u64) -> Result<Findings> {
                 all.push(running);
             }
             // Somewhere in the work of one of them.
-            let index = random.below(all.len() as u64) as usize;
-            let moment = Instant::now() + Duration::from_millis(random.below(900));
+            let index = random.usize(..all.len());
+            let moment = Instant::now() + Duration::from_millis(random.u64(..900));
             let is_over = loop {
                 match all[index].next(moment) {
                     Next::Event(_) => {}
@@ -66,7 +65,7 @@ pub fn run(ground: &Ground, extent: &Extent, seed: u64) -> Result<Findings> {
                 break;
             }
             let gone = all.swap_remove(index);
-            if random.below(2) == 0 {
+            if random.bool() {
                 kill(gone.pid());
                 killed += 1;
             } else {
@@ -75,7 +74,7 @@ pub fn run(ground: &Ground, extent: &Extent, seed: u64) -> Result<Findings> {
                 processes.push(gone.pid());
                 processes.iter().for_each(|pid| terminate(*pid));
                 asked += 1;
-                if random.below(3) == 0 {
+                if random.u8(..3) == 0 {
                     std::thread::sleep(Duration::from_millis(300));
                     processes.into_iter().for_each(kill);
                 }

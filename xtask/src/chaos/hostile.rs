@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::ground::{self, Ground, Row};
-use super::random::Random;
 use super::running::Running;
 use super::{Extent, Findings};
 use crate::table::Limit;
@@ -179,19 +178,19 @@ fn hostile(ground: &Ground, place: &Path, listener: &TcpListener) -> Result<Vec<
 
 /// Good faces with a few bytes changed. What comes of them is open, but not that something does.
 fn mutated(ground: &Ground, place: &Path, count: usize, seed: u64) -> Result<Vec<PathBuf>> {
-    let mut random = Random(seed | 1);
+    let mut random = fastrand::Rng::with_seed(seed);
     let mut paths = Vec::new();
     for n in 0..count {
         let (face, _) = ground.inputs(n);
         let mut bytes = fs::read(face)?;
-        for _ in 0..1 + random.below(12) {
+        for _ in 0..1 + random.u8(..12) {
             // Where the rest is described, as often as anywhere.
-            let range = match random.below(2) {
+            let range = match random.u8(..2) {
                 0 => bytes.len().min(4096),
                 _ => bytes.len(),
             };
-            let at = random.below(range as u64) as usize;
-            bytes[at] = random.below(256) as u8;
+            let at = random.usize(..range);
+            bytes[at] = random.u8(..);
         }
         let path = place.join(format!("in/{n}.mp4"));
         fs::write(&path, bytes)?;

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use fastrand::Rng;
 
 use super::ground::{self, Ground, Row};
-use super::random::Random;
 use super::running::{Finished, Next, Running, kill};
 use super::{Extent, Findings};
 use crate::table::Limit;
@@ -44,25 +44,25 @@ struct Moment {
     wait: Duration,
 }
 
-impl Random {
-    fn moment(&mut self) -> Moment {
-        let target = match self.below(3) {
+impl Moment {
+    fn random(random: &mut Rng) -> Self {
+        let target = match random.u8(..3) {
             0 => Target::Supervisor,
             1 => Target::Worker,
             _ => Target::All,
         };
         // Half of them anywhere, half of them where something is about to happen.
-        if self.below(2) == 0 {
-            Moment {
+        if random.bool() {
+            Self {
                 target,
                 after: None,
-                wait: Duration::from_millis(self.below(LONGEST_WAIT)),
+                wait: Duration::from_millis(random.u64(..LONGEST_WAIT)),
             }
         } else {
-            Moment {
+            Self {
                 target,
-                after: Some(ANNOUNCED[self.below(ANNOUNCED.len() as u64) as usize]),
-                wait: Duration::from_micros(self.below(30_000)),
+                after: Some(ANNOUNCED[random.usize(..ANNOUNCED.len())]),
+                wait: Duration::from_micros(random.u64(..30_000)),
             }
         }
     }
@@ -81,7 +81,7 @@ pub fn run(ground: &Ground, extent: &Extent, seed: u64) -> Result<Findings> {
     }
     let hashes = hashes(&place, extent.jobs)?;
 
-    let mut random = Random(seed | 1);
+    let mut random = Rng::with_seed(seed);
     let mut tally = Tally::default();
     let mut moments = extent.moments;
     while moments > 0 {
@@ -172,23 +172,25 @@ pub fn hashes(place: &Path, jobs: usize) -> Result<BTreeMap<usize, String>> {
 fn round(
     ground: &Ground,
     place: &Path,
-    random: &mut Random,
+    random: &mut Rng,
     moments: &mut usize,
     tally: &mut Tally,
 ) -> Result<Finished> {
+    // A job whose worker is killed twice is set aside, as it should be, and the journal remembers that from
+    // start to start: not these.
+    let mut wounded = HashSet::new();
     loop {
         tally.starts += 1;
         let mut running = Running::start(ground, "kills", &mut batch(ground, place))?;
-        // A job whose worker is killed twice is set aside, as it should be: not these.
-        let mut wounded = HashSet::new();
         loop {
             if *moments == 0 {
                 return running.finish();
             }
-            let moment = random.moment();
+            let moment = Moment::random(random);
             if !wait(&mut running, moment) {
                 return running.finish();
             }
+            wounded.extend(running.deaths.drain());
             let killed = strike(&running, moment.target, random, &mut wounded);
             match killed {
                 None => continue,
@@ -234,14 +236,13 @@ fn wait(running: &mut Running, moment: Moment) -> bool {
 fn strike(
     running: &Running,
     target: Target,
-    random: &mut Random,
+    random: &mut Rng,
     wounded: &mut HashSet<i64>,
 ) -> Option<Target> {
     let mut children = running.children();
     match target {
         Target::Worker => {
-            let count = children.len() as u64;
-            let victim = *children.get(random.below(count.max(1)) as usize)?;
+            let victim = *random.choice(&children)?;
             let jobs = running.workers.get(&victim).cloned().unwrap_or_default();
             if !wounded.is_disjoint(&jobs) {
                 return None;
@@ -251,10 +252,16 @@ fn strike(
         }
         Target::Supervisor => kill(running.pid()),
         Target::All => {
+            // Whoever is first. One that sees its workers die has time to write that down.
+            let jobs: HashSet<i64> = running.workers.values().flatten().copied().collect();
+            let first = random.usize(..=children.len());
             children.push(running.pid());
-            // Whoever is first.
-            let first = random.below(children.len() as u64) as usize;
-            children.rotate_left(first);
+            if wounded.is_disjoint(&jobs) {
+                children.rotate_left(first);
+                wounded.extend(jobs);
+            } else {
+                children.reverse();
+            }
             children.into_iter().for_each(kill);
         }
     }
@@ -318,8 +325,10 @@ mod tests {
     #[test]
     fn moments_are_the_same_for_the_same_seed_and_spread() {
         let moments = |seed| {
-            let mut random = Random(seed);
-            (0..300).map(|_| random.moment()).collect::<Vec<_>>()
+            let mut random = Rng::with_seed(seed);
+            (0..300)
+                .map(|_| Moment::random(&mut random))
+                .collect::<Vec<_>>()
         };
         let shown = |seed| format!("{:?}", moments(seed));
         assert_eq!(shown(7), shown(7));

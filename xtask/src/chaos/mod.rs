@@ -10,7 +10,6 @@ mod many;
 mod material;
 mod poison;
 mod quota;
-mod random;
 mod running;
 
 use anyhow::{Result, bail};

@@ -27,6 +27,8 @@ pub struct Running<'a> {
     pub is_held_back: bool,
     /// Which jobs are in which worker, by process id.
     pub workers: HashMap<i32, HashSet<i64>>,
+    /// Jobs of which a worker has died, as the batch says.
+    pub deaths: HashSet<i64>,
     /// Outputs by job.
     pub outputs: HashMap<i64, String>,
     pub results: Vec<Value>,
@@ -83,6 +85,7 @@ impl<'a> Running<'a> {
             last: None,
             is_held_back: false,
             workers: HashMap::new(),
+            deaths: HashSet::new(),
             outputs: HashMap::new(),
             results: Vec::new(),
         })
@@ -135,6 +138,9 @@ impl<'a> Running<'a> {
             Some(kind @ ("result" | "retry")) => {
                 for jobs in self.workers.values_mut() {
                     jobs.remove(&job);
+                }
+                if event["error"]["code"] == "worker-died" {
+                    self.deaths.insert(job);
                 }
                 if kind == "result" {
                     self.results.push(event.clone());

@@ -68,6 +68,7 @@ impl MelStream {
         }
     }
 
+    /// What it computes.
     pub fn spec(&self) -> &MelSpec {
         &self.spec
     }

@@ -15,6 +15,7 @@ const LOST: f32 = 0.1;
 /// Energy of what is too quiet to tell: -70 dB.
 const QUIET: f32 = 1e-7;
 
+/// Mixes channels down to one, as the loudest of them asks for.
 #[derive(Debug, Default)]
 pub struct Mixdown {
     /// Mean square of each channel, and of their mean.

@@ -43,6 +43,7 @@ pub enum Padding {
     /// The signal mirrored at its first and last sample.
     #[default]
     Reflect,
+    /// Silence.
     Zero,
 }
 
@@ -50,6 +51,7 @@ pub enum Padding {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Spectrum {
+    /// The square root of the power.
     #[default]
     Magnitude,
     /// The square of the magnitude, as in Whisper.
@@ -64,21 +66,29 @@ pub enum Spectrum {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MelSpec {
+    /// Hz.
     pub sample_rate: u32,
+    /// Samples of an FFT.
     pub n_fft: usize,
     /// Samples from column to column.
     pub hop: usize,
     /// Length of the Hann window in samples; centred in the `n_fft` samples where it is shorter.
     pub window: usize,
+    /// Rows of the spectrogram.
     pub bands: usize,
     /// Hz.
     pub f_min: f64,
     /// Hz.
     pub f_max: f64,
+    /// Where the bands are.
     pub scale: Scale,
+    /// How much a band weighs.
     pub norm: Norm,
+    /// How bands overlap.
     pub filters: Filters,
+    /// What stands before the first sample and after the last.
     pub padding: Padding,
+    /// What of the FFT is summed.
     pub spectrum: Spectrum,
     /// White noise that is heard beneath all sound, before it and after it: its rms in dB against
     /// full scale. None where absent.
@@ -91,9 +101,13 @@ pub struct MelSpec {
     /// highest magnitude so far, at least 0.1, is taken instead, so that the columns equal the
     /// reference's from the loudest sample on and are louder before it.
     pub peak_normalise: bool,
+    /// See the formula above.
     pub log_multiplier: f64,
+    /// See the formula above.
     pub log_offset: f64,
+    /// See the formula above; values below become this.
     pub log_floor: f64,
+    /// See the formula above: no value is farther from 0.
     pub clamp: f64,
 }
 
@@ -128,7 +142,9 @@ impl Default for MelSpec {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{key}` {reason}")]
 pub struct SpecError {
+    /// The key in the `[mel]` table.
     pub key: &'static str,
+    /// What is wrong with its value, as the end of a sentence.
     pub reason: String,
 }
 
@@ -225,6 +241,7 @@ impl MelSpec {
         }
     }
 
+    /// Columns per second: `sample_rate / hop`.
     pub fn columns_per_second(&self) -> f64 {
         f64::from(self.sample_rate) / self.hop as f64
     }

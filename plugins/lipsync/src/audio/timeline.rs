@@ -60,6 +60,7 @@ impl Timeline {
         }
     }
 
+    /// The spectrogram that is kept.
     pub fn spec(&self) -> &MelSpec {
         self.mel.spec()
     }

@@ -40,7 +40,9 @@ const JUMP: f32 = 6.0;
 /// What a frame asks of its mouth.
 #[derive(Clone, Debug)]
 pub struct Ask {
+    /// The mouth that the speech wants.
     pub shape: Shape,
+    /// How the head is held and lit in the frame that it is for.
     pub held: Held,
     /// Only mouths of this scene are of the same person for sure.
     pub scene: u32,

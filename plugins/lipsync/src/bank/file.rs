@@ -84,19 +84,26 @@ impl Header {
 /// What a face file says of its face.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
+    /// Frames that were looked at.
     pub frames: u64,
+    /// Frames among these with a face.
     pub frames_with_face: u64,
     /// Of the source that was looked at.
     #[serde(serialize_with = "seconds")]
     pub duration: Duration,
+    /// Mouths in the bank.
     pub mouths: usize,
+    /// Size of the file.
     pub bytes: u64,
+    /// Of the source's frames, in pixels.
     pub width: u32,
+    /// Of the source's frames, in pixels.
     pub height: u32,
     /// Pixels between the eyes, in the middle of all mouths.
     pub eyes: f32,
     /// Least and most of what was seen, in units of the distance between the eyes.
     pub opening: [f32; 2],
+    /// Least and most width of the mouth, in the same unit.
     pub width_range: [f32; 2],
     /// In degrees.
     pub yaw: [f32; 2],
@@ -104,7 +111,9 @@ pub struct Summary {
     pub sharp: f32,
     /// Share of the mouths that are hidden or oddly lit.
     pub occluded: f32,
+    /// Mouths whose lips touch.
     pub closed_mouths: usize,
+    /// Mouths that are open wide enough for any vowel.
     pub open_mouths: usize,
     /// Scenes with mouths to choose from; those of another may be another person's.
     pub scenes: usize,
@@ -236,6 +245,7 @@ impl FaceFile {
         self.header.layout()
     }
 
+    /// The bank, in the order of time.
     pub fn mouths(&self) -> &[Mouth] {
         &self.mouths
     }
@@ -286,6 +296,7 @@ impl FaceFile {
             .count()
     }
 
+    /// What the file says of its face, in figures.
     pub fn summary(&self) -> Summary {
         let all = |value: fn(&Look) -> f32| {
             let mut values: Vec<f32> = self.mouths.iter().map(|m| value(&m.look)).collect();

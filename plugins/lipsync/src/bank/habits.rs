@@ -57,6 +57,7 @@ impl Default for Habits {
 }
 
 impl Habits {
+    /// The habits that these mouths show.
     pub fn of(mouths: &[&Mouth]) -> Self {
         let usual = Self::default();
         let mut closed: Vec<f32> = widths(mouths, |shape| shape.opening < TOUCHING);

@@ -45,6 +45,7 @@ pub struct Learner {
 }
 
 impl Learner {
+    /// Keeps mouths of up to `max_bytes` together.
     pub fn new(max_bytes: u64) -> Self {
         Self {
             max_bytes,
@@ -62,14 +63,17 @@ impl Learner {
         }
     }
 
+    /// Frames that were looked at.
     pub fn frames_seen(&self) -> u64 {
         self.frames_seen
     }
 
+    /// Frames among these with a face.
     pub fn frames_with_face(&self) -> u64 {
         self.frames_with_face
     }
 
+    /// The mouths that are kept so far.
     pub fn mouths(&self) -> &[Mouth] {
         &self.mouths
     }

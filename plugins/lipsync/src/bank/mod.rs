@@ -28,18 +28,44 @@ pub use points::{FramePoints, fingerprint, steadied};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("the face file {path} can't be read: {reason}")]
-    Unreadable { path: PathBuf, reason: String },
+    /// It can't be opened or read.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// It does not begin as a face file does.
     #[error("{0} is not a face file")]
     Foreign(PathBuf),
     #[error(
         "the face file {path} is of version {found}, and this is version {}: it has to be made anew",
         VERSION
     )]
-    Version { path: PathBuf, found: u32 },
+    /// Another version of lipflow wrote it.
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version that it has.
+        found: u32,
+    },
     #[error("the face file {path} is damaged ({reason}): it has to be made anew")]
-    Damaged { path: PathBuf, reason: String },
+    /// Its sha256 or its numbers are wrong.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     #[error("the face file {path} can't be written: {reason}")]
-    Unwritable { path: PathBuf, reason: String },
+    /// It can't be written, and nothing of it is left.
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// There is nothing that could be written.
     #[error("nothing was learnt: no frame shows a face")]
     NoFace,
 }

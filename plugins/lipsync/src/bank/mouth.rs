@@ -33,6 +33,7 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// The shape of these lips.
     pub fn of(lips: &Lips) -> Self {
         let [top, .., bottom] = lips.contours(lips.centre);
         let opening = lips.gap * lips.parted;
@@ -64,6 +65,7 @@ pub fn unreached(own: f32, asked: f32) -> f32 {
 /// How a face is held and lit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Held {
+    /// How far the head is turned.
     pub pose: Pose,
     /// Pixels between the eyes.
     pub unit: f32,
@@ -90,13 +92,17 @@ impl Held {
 pub struct Look {
     /// Number of the frame in the source, and its time there in nanoseconds.
     pub frame: u64,
+    /// Time stamp of its frame in the source, in nanoseconds.
     pub time: u64,
+    /// How it is shaped.
     pub shape: Shape,
+    /// How the head is held and lit.
     pub held: Held,
     /// Mean change of brightness from pixel to pixel around the lips, as a part of the brightness.
     pub sharpness: f32,
     /// Where touching lips meet, and where the lips of an open mouth end, against the mesh.
     pub line: [f32; 3],
+    /// Where the lips of an open mouth end, above and below, against the mesh.
     pub ends: [[f32; 3]; 2],
     /// Number of the scene: mouths of another may be another person's.
     pub scene: u32,
@@ -107,11 +113,14 @@ pub struct Look {
 /// Samples of a mouth's channels, in the file or in memory.
 #[derive(Clone, Debug)]
 pub enum Pixels {
+    /// In memory.
     Owned(Arc<[u8]>),
+    /// Part of a mapped file.
     Mapped(Arc<Mmap>, Range<usize>),
 }
 
 impl Pixels {
+    /// The samples, packed.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Owned(bytes) => bytes,
@@ -123,10 +132,13 @@ impl Pixels {
 /// One mouth.
 #[derive(Clone, Debug)]
 pub struct Mouth {
+    /// What was measured of it.
     pub look: Look,
+    /// The points of the face in its frame.
     pub mesh: Arc<Mesh>,
     /// Which part of the source's picture the pixels are.
     pub region: Region,
+    /// Its samples; [`copy`] says in which order.
     pub pixels: Pixels,
 }
 

@@ -118,8 +118,11 @@ pub fn same(a: &Fingerprint, b: &Fingerprint) -> bool {
 pub struct FramePoints {
     /// In the source, in nanoseconds.
     pub time: u64,
+    /// Confidence of the face, 0 to 1.
     pub score: f32,
+    /// Tells the frame from another of the same time.
     pub print: Fingerprint,
+    /// The points of the face.
     pub mesh: Mesh,
 }
 
@@ -127,6 +130,7 @@ pub struct FramePoints {
 pub const FRAME_LEN: usize = 8 + 4 + CELLS * CELLS + MESH_LEN;
 
 impl FramePoints {
+    /// Appends the frame's entry to `to`.
     pub fn pack(&self, to: &mut Vec<u8>) {
         to.extend(self.time.to_le_bytes());
         to.extend(self.score.to_le_bytes());
@@ -134,6 +138,7 @@ impl FramePoints {
         pack(&self.mesh, to);
     }
 
+    /// The inverse of [`Self::pack`]; `None` where the bytes hold no finite mesh.
     pub fn unpack(bytes: &[u8]) -> Option<Self> {
         let score = f32::from_le_bytes(bytes.get(8..12)?.try_into().ok()?);
         Some(Self {

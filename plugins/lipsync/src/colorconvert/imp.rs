@@ -155,6 +155,11 @@ impl BaseTransformImpl for ColorConvert {
                 }
             }
         }
+        // Where there is nothing to choose, the base class does not ask downstream which colours it wants.
+        if other.is_fixed() {
+            let only = other.copy();
+            other.make_mut().append(only);
+        }
         Some(match filter {
             Some(filter) => filter.intersect_with_mode(&other, gst::CapsIntersectMode::First),
             None => other,

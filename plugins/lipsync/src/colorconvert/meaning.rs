@@ -10,7 +10,9 @@ use crate::colour::{Coding, Light, Meaning, Primaries, Transfer};
 /// A format that is converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planar {
+    /// The format.
     pub format: VideoFormat,
+    /// Bits of a sample.
     pub bits: u32,
     /// The same of the other number of bits.
     pub twin: VideoFormat,
@@ -20,6 +22,7 @@ const fn planar(format: VideoFormat, bits: u32, twin: VideoFormat) -> Planar {
     Planar { format, bits, twin }
 }
 
+/// All formats that are converted.
 pub const PLANAR: [Planar; 6] = [
     planar(VideoFormat::I420, 8, VideoFormat::I42010le),
     planar(VideoFormat::Y42b, 8, VideoFormat::I42210le),
@@ -30,6 +33,7 @@ pub const PLANAR: [Planar; 6] = [
 ];
 
 impl Planar {
+    /// The entry of `format`; `None` where it passes as it is.
     pub fn of(format: VideoFormat) -> Option<Self> {
         PLANAR.into_iter().find(|p| p.format == format)
     }
@@ -59,6 +63,7 @@ pub fn without_brightness(structure: &mut gst::StructureRef) {
     structure.remove_fields(["mastering-display-info", "content-light-level"]);
 }
 
+/// What samples of `bits` bits mean; `peak` is the brightest that a PQ picture was made for, in cd/m².
 pub fn meaning(colorimetry: &VideoColorimetry, bits: u32, peak: f32) -> Meaning {
     let (kr, kb) = luma(colorimetry.matrix());
     Meaning {

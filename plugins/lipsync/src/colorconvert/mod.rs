@@ -41,11 +41,14 @@ use gst::prelude::*;
 #[enum_type(name = "GstLipflowColorConvertCodec")]
 #[repr(i32)]
 pub enum Codec {
+    /// Nothing is kept from it.
     #[default]
     #[enum_value(name = "One that can say any colorimetry", nick = "any")]
     Any,
+    /// VP8, whose stream says nothing of colours.
     #[enum_value(name = "VP8: always BT.601 in limited range, 8 bits", nick = "vp8")]
     Vp8,
+    /// VP9, whose stream says matrix and range.
     #[enum_value(name = "VP9", nick = "vp9")]
     Vp9,
 }
@@ -55,7 +58,7 @@ glib::wrapper! {
         @extends gst_video::VideoFilter, gst_base::BaseTransform, gst::Element, gst::Object;
 }
 
-pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     Codec::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     gst::Element::register(
         Some(plugin),

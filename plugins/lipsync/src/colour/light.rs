@@ -23,6 +23,7 @@ type Matrix = [[f32; 3]; 3];
 #[derive(Clone, Copy, Debug)]
 pub struct Way {
     from: Transfer,
+    #[cfg(test)]
     to: Transfer,
     /// Of the source's primaries: what each adds to brightness.
     luma: [f32; 3],
@@ -44,6 +45,7 @@ impl Way {
         };
         Some(Self {
             from: from.transfer,
+            #[cfg(test)]
             to: to.transfer,
             luma: in_xyz[1],
             mix: times(inverse(to_xyz(to.primaries)), in_xyz),
@@ -51,7 +53,8 @@ impl Way {
         })
     }
 
-    /// R'G'B' of the one light as R'G'B' of the other, all 0 to 1.
+    /// R'G'B' of the one light as R'G'B' of the other, all 0 to 1: by the formulas, for tests.
+    #[cfg(test)]
     pub fn go(&self, coded: [f32; 3]) -> [f32; 3] {
         let shown = display(self.from, self.luma, coded);
         let mut rgb = self.mix.map(|row| dot(row, shown));
@@ -104,7 +107,7 @@ impl Road {
         }
     }
 
-    /// As [`Way::go`].
+    /// R'G'B' of the one light as R'G'B' of the other, all 0 to 1.
     #[inline(always)]
     pub fn go(&self, coded: [f32; 3]) -> [f32; 3] {
         let mut light = coded.map(|v| self.light.at(v));
@@ -153,6 +156,7 @@ impl Table {
 }
 
 /// What a display makes of R'G'B': of standard range 0 to 1, else in units of white.
+#[cfg(test)]
 fn display(transfer: Transfer, luma: [f32; 3], coded: [f32; 3]) -> [f32; 3] {
     match transfer {
         Transfer::Standard => coded.map(|v| v.max(0.0).powf(GAMMA)),
@@ -167,6 +171,7 @@ fn display(transfer: Transfer, luma: [f32; 3], coded: [f32; 3]) -> [f32; 3] {
 }
 
 /// R'G'B' for what a display is to show. Only standard range is ever made.
+#[cfg(test)]
 fn code(transfer: Transfer, shown: [f32; 3]) -> [f32; 3] {
     match transfer {
         Transfer::Standard => shown.map(|v| v.clamp(0.0, 1.0).powf(1.0 / GAMMA)),

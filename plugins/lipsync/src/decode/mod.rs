@@ -6,7 +6,7 @@ mod gapless;
 mod index;
 mod leftover;
 mod png;
-mod range;
+pub mod range;
 pub mod still;
 
 use std::sync::Arc;
@@ -83,6 +83,7 @@ pub fn whole_sound(decode: &gst::Element, unused: impl Fn(u64) + Send + Sync + '
 /// 16 bits in the order in which they come.
 pub fn true_colours(decode: &gst::Element) {
     on_element(decode, "qtdemux", range::apply);
+    on_element(decode, "pngparse", png::carry_shape);
     on_element(decode, "pngdec", png::apply);
 }
 

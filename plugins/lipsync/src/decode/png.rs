@@ -1,9 +1,9 @@
 //! PNG pictures.
 //!
-//! `pngdec` of GStreamer 1.22 does not give on the shape of the pixels that a container has told it. Of 16 bits
-//! and three or four channels it makes others:
-//! it writes them two bytes after where they belong, and where there is an alpha channel, behind the others: it
-//! says ARGB64, and its memory has a stray number, then RGBA.
+//! `pngparse` and `pngdec` of GStreamer 1.22 do not give on the shape of the pixels that a container has told
+//! them. Pixels of 16 bits and three or four channels `pngdec` writes two bytes after where they belong, and
+//! where there is an alpha channel, behind the others: it says ARGB64, and its memory has a stray number, then
+//! RGBA.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -34,6 +34,24 @@ pub fn apply(decoder: &gst::Element) {
         }
         gst::PadProbeReturn::Ok
     });
+    carry_shape(decoder);
+    src.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let kind = kind.load(Ordering::Relaxed);
+        if matches!(kind, RGB | GREY_ALPHA | RGBA)
+            && let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data
+            && let Ok(mut map) = buffer.make_mut().map_writable()
+        {
+            mend(&mut map, kind);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Has an element give on the shape of the pixels that it was told.
+pub fn carry_shape(element: &gst::Element) {
+    let (Some(sink), Some(src)) = (element.static_pad("sink"), element.static_pad("src")) else {
+        return;
+    };
     let asked = sink.downgrade();
     src.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(gst::PadProbeData::Event(event)) = &mut info.data
@@ -46,16 +64,6 @@ pub fn apply(decoder: &gst::Element) {
             shaped.make_mut().set("pixel-aspect-ratio", shape);
             let seqnum = event.seqnum();
             *event = gst::event::Caps::builder(&shaped).seqnum(seqnum).build();
-        }
-        gst::PadProbeReturn::Ok
-    });
-    src.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let kind = kind.load(Ordering::Relaxed);
-        if matches!(kind, RGB | GREY_ALPHA | RGBA)
-            && let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data
-            && let Ok(mut map) = buffer.make_mut().map_writable()
-        {
-            mend(&mut map, kind);
         }
         gst::PadProbeReturn::Ok
     });

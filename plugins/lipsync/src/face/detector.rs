@@ -30,6 +30,7 @@ const MAX_ENLARGEMENT: f32 = 2.0;
 /// A face in a picture, in frame pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Detection {
+    /// The box around the face, in frame pixels.
     pub bounds: Rect,
     /// Confidence, 0 to 1.
     pub score: f32,

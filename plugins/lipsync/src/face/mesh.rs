@@ -29,7 +29,9 @@ const EYE_CORNERS: [usize; 2] = [33, 263];
 /// The square that the network looks at, in frame pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Roi {
+    /// Its middle, in frame pixels.
     pub centre: [f32; 2],
+    /// Length of a side, in frame pixels.
     pub side: f32,
     /// How far the face is turned in the picture plane, in radians.
     pub angle: f32,
@@ -120,6 +122,7 @@ impl Mesher {
         })
     }
 
+    /// The network.
     pub fn session(&self) -> &Session {
         &self.session
     }

@@ -2,16 +2,16 @@
 //!
 //! Coordinates are continuous frame pixels: (0, 0) is the top left corner of the first pixel.
 
-pub mod colour;
-pub mod cut;
+pub(crate) mod colour;
+pub(crate) mod cut;
 pub mod detector;
 pub mod lips;
 pub mod mesh;
-pub mod one_euro;
+pub(crate) mod one_euro;
 pub mod pose;
-pub mod selection;
+pub(crate) mod selection;
 mod track;
-pub mod tracker;
+pub(crate) mod tracker;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +25,7 @@ pub const MESH_POINTS: usize = 468;
 /// What can go wrong with the face models.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
+    /// The file does not exist.
     #[error(
         "the face model {0} does not exist. Run `cargo xtask setup`, or give the path of another"
     )]
@@ -32,15 +33,26 @@ pub enum Error {
     #[error(
         "the face model {path} can't be loaded: {reason}. Run `cargo xtask setup` for one that can, or give the path of another"
     )]
-    Corrupt { path: PathBuf, reason: String },
+    /// ONNX Runtime can't load the file.
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+    /// A network whose inputs or outputs are not those of this model.
     #[error(
         "{path} is not a {wanted}: {reason}. Run `cargo xtask setup` for one that is, or give the path of another"
     )]
     WrongModel {
+        /// The file.
         path: PathBuf,
+        /// What it should be, as `face detector`.
         wanted: &'static str,
+        /// Which shape is wrong.
         reason: String,
     },
+    /// ONNX Runtime itself, or an execution provider.
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
 }
@@ -62,6 +74,7 @@ impl Mesh {
 pub struct Face {
     /// Stays with the person while they are followed.
     pub id: u32,
+    /// The box around the face in frame pixels: of its points where they are followed.
     pub bounds: Rect,
     /// Confidence, 0 to 1.
     pub score: f32,

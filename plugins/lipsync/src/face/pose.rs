@@ -21,6 +21,7 @@ pub struct Pose {
 }
 
 impl Pose {
+    /// The pose that the mesh's eyes, nose and mouth tell.
     pub fn of(mesh: &Mesh) -> Self {
         let between = |[a, b]: [usize; 2]| -> [f32; 3] {
             std::array::from_fn(|i| mesh.0[b][i] - mesh.0[a][i])

@@ -61,6 +61,10 @@ pub fn connect(
         on_element.update(|inner| inner.times = Times::WithInventedGaps);
     });
     let on_element = status.clone();
+    decode::on_element(decode, "tsdemux", move |_| {
+        on_element.update(|inner| inner.is_without_gap = true);
+    });
+    let on_element = status.clone();
     decode::on_element(decode, "avdemux_gif", move |demuxer| {
         let status = on_element.clone();
         demuxer.connect_pad_added(move |_, pad| {

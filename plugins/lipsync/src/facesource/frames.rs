@@ -18,8 +18,14 @@ pub const DEFAULT_PERIOD: ClockTime = ClockTime::from_mseconds(40);
 const FASTEST: gst::Fraction = gst::Fraction::from_integer(480);
 const SHORTEST: ClockTime = ClockTime::from_nseconds(1_000_000_000 / 480);
 
+/// Containers count in milliseconds.
+const ROUNDING: ClockTime = ClockTime::from_mseconds(2);
+
 /// Demuxers invent no longer gaps than this.
 const LONGEST_INVENTED: ClockTime = ClockTime::from_seconds(2);
+
+/// The demuxer of transport streams estimates what time it is behind a longer gap.
+const LONGEST_TRUE: ClockTime = ClockTime::from_mseconds(500);
 
 /// When a frame is in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +76,8 @@ pub struct Frames {
     read: usize,
     last_period: Option<ClockTime>,
     shortest_period: Option<ClockTime>,
+    /// All periods were the same.
+    is_steady: bool,
     /// Where the demuxer's times are wrong: those that the frames of the file got in the first pass. In
     /// later ones, frames are told by their number.
     known: Vec<Span>,
@@ -86,6 +94,7 @@ impl Frames {
             read: 0,
             last_period: None,
             shortest_period: None,
+            is_steady: true,
             known: Vec::new(),
             invented: ClockTime::ZERO,
         }
@@ -124,7 +133,14 @@ impl Frames {
     pub fn set_last_period(&mut self, period: ClockTime) {
         self.last_period = Some(period);
         let shortest = self.shortest_period.unwrap_or(period);
+        self.is_steady &= period <= shortest + ROUNDING && shortest <= period + ROUNDING;
         self.shortest_period = Some(shortest.min(period));
+    }
+
+    /// How long all frames lasted so far, where they did for the same time.
+    fn steady_period(&self) -> Option<ClockTime> {
+        let (last, shortest) = self.last_period.zip(self.shortest_period)?;
+        self.is_steady.then_some(last.min(shortest + ROUNDING))
     }
 
     /// How long a frame lasts of which nothing is said: as long as the one before it, if that was no gap.
@@ -254,6 +270,9 @@ impl Frames {
                 }
             }
         }
+        if before.is_some_and(|b| frame.span.start.saturating_sub(b.start) > LONGEST_TRUE) {
+            self.reader.tell_of_gap();
+        }
         self.read += 1;
         Ok(Some(frame))
     }
@@ -269,6 +288,8 @@ impl Frames {
         };
         let told = buffer.pts().and_then(|pts| self.reader.told_duration(pts));
         let duration = told
+            // A decoder that is told no rate makes one up.
+            .or(self.steady_period())
             .or(buffer.duration())
             .filter(|duration| *duration >= SHORTEST)
             .or_else(|| claimed_rate(&caps).and_then(as_rate).map(Rate::period))

@@ -104,6 +104,19 @@ impl ObjectImpl for FaceSource {
 impl GstObjectImpl for FaceSource {}
 
 impl ElementImpl for FaceSource {
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        // gst-launch-1.0 misses an error that comes before it listens, and would wait for ever.
+        let is_unset = self.settings.lock().unwrap().uri.is_none();
+        if transition == gst::StateChange::ReadyToPaused && is_unset {
+            let _ = self.fail(&Error::NoUri, Vec::new());
+            return Err(gst::StateChangeError);
+        }
+        self.parent_change_state(transition)
+    }
+
     fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
         static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
             gst::subclass::ElementMetadata::new(

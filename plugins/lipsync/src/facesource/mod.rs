@@ -19,7 +19,8 @@
 //!
 //! On the way back of `ping-pong`, a second decoder reads the file from one key frame to the next, the
 //! last first, and what it decodes is kept until it is shown: up to `cache-memory` bytes in memory, then up
-//! to `cache-file` bytes in a temporary file without a name (in `$TMPDIR`, else `/var/tmp`). So each
+//! to `cache-file` bytes in a temporary file without a name (in `$TMPDIR`, else `/var/tmp`), which leaves 1 GiB
+//! of the disk free. So each
 //! frame is decoded once in each direction; where key frames are so far from each other that neither has
 //! room, those that did not fit are decoded again. What comes next is decoded while frames are shown,
 //! with `prefetch` also before the end of the file, so that a live stream does not stall when it turns.
@@ -123,7 +124,7 @@ glib::wrapper! {
         @extends gst_base::PushSrc, gst_base::BaseSrc, gst::Element, gst::Object;
 }
 
-pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     Background::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     LoopMode::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     gst::Element::register(

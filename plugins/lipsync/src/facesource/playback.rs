@@ -208,8 +208,7 @@ impl Playback {
     }
 
     fn step_forwards(&mut self) -> Result<Step, Stop> {
-        let before = self.ahead.as_ref().map(|frame| frame.span);
-        while let Some(next) = self.frames.next(before)? {
+        while let Some(next) = self.next_of_file()? {
             self.first_start.get_or_insert(next.span.start);
             let start = next.span.start;
             if let Some(mut frame) = self.ahead.replace(next) {
@@ -234,6 +233,12 @@ impl Playback {
             (1, _) => self.step(),
             _ => Ok(Step::Show(frame)),
         }
+    }
+
+    /// The next frame of the file, after the one that is held back.
+    fn next_of_file(&mut self) -> Result<Option<Frame>, Stop> {
+        let before = self.ahead.as_ref().map(|frame| frame.span);
+        self.frames.next(before)
     }
 
     /// At the end of a pass: what comes after its last frame.

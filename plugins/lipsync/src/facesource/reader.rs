@@ -112,6 +112,7 @@ impl Reader {
         decoder::connect(&decode, &convert, most_pixels, &status)?;
         if let Some(pad) = convert.static_pad("sink") {
             let on_alpha = status.clone();
+            decode::range::complete(&pad);
             decode::alpha::flatten(&pad, wanted.background, move || {
                 let remark = format!(
                     "{} can be seen through: a plain colour is laid behind it, which `background` chooses",
@@ -354,6 +355,18 @@ impl Reader {
     /// What the frames' times are worth, known with the first frame.
     pub fn times(&self) -> Times {
         self.status.inner.lock().unwrap().times.clone()
+    }
+
+    /// Tells once that the times behind a gap in a transport stream are not exact.
+    pub fn tell_of_gap(&self) {
+        let mut inner = self.status.inner.lock().unwrap();
+        if std::mem::take(&mut inner.is_without_gap) {
+            inner.remarks.push(format!(
+                "{} is a transport stream in which the picture stands still for more than half a second: when it \
+                 goes on is an estimate. Make it exact with `ffmpeg -i IN -c copy OUT.mp4`",
+                self.status.name
+            ));
+        }
     }
 
     /// How long the frame at that time lasts, if it is the last one that was read so far.

@@ -38,6 +38,8 @@ pub struct Inner {
     pub has_video: bool,
     pub cut: bool,
     pub times: Times,
+    /// A transport stream, in which a gap was not met yet.
+    pub is_without_gap: bool,
     /// When the latest frame that the demuxer has given is shown, and for how long: parsers forget that.
     pub last: Option<(gst::ClockTime, gst::ClockTime)>,
     /// What the user should know, not told yet.

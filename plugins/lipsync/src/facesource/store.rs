@@ -10,6 +10,9 @@ use gst::prelude::*;
 use super::category::CAT;
 use super::frames::{Frame, Span};
 
+/// A disk is not filled beyond this: others write there, the result first of all.
+const LEFT_FREE: u64 = 1 << 30;
+
 /// How much may be kept, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -162,6 +165,9 @@ impl Spill {
             none => none.insert(tempfile::tempfile_in(folder())?),
         };
         let found = self.free.iter().position(|piece| piece.size == size);
+        if found.is_none() && !has_room(file, size as u64)? {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let at = found.map_or(
             Piece {
                 offset: self.end,
@@ -238,6 +244,14 @@ fn pool_of(size: usize) -> io::Result<gst::BufferPool> {
     pool.set_config(config).map_err(io::Error::other)?;
     pool.set_active(true).map_err(io::Error::other)?;
     Ok(pool)
+}
+
+/// Whether the disk has room for so much more.
+fn has_room(file: &File, size: u64) -> io::Result<bool> {
+    let about = rustix::fs::fstatvfs(file)?;
+    let free = about.f_bavail.saturating_mul(about.f_frsize);
+    // A device, as in a test, has no size.
+    Ok(about.f_blocks == 0 || free >= size.saturating_add(LEFT_FREE))
 }
 
 /// Where large temporary files belong: often `/tmp` is memory.

@@ -7,23 +7,32 @@ const CONTAINERS: [&[u8; 4]; 6] = [b"moov", b"trak", b"edts", b"mdia", b"minf", 
 /// An index of many hours has a few megabytes.
 const LARGEST_INDEX: u64 = 256 << 20;
 
+/// A box and what is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
+    /// The four characters of its type.
     pub kind: [u8; 4],
+    /// Its content.
     pub body: Body,
 }
 
+/// What is in a box.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
+    /// Boxes.
     Children(Vec<Node>),
+    /// Anything else, without the box's header.
     Data(Vec<u8>),
 }
 
 /// Where a box lies in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// The four characters of its type.
     pub kind: [u8; 4],
+    /// Byte of the file at which its header begins.
     pub start: u64,
+    /// Byte behind its last one.
     pub end: u64,
     /// Where its content begins.
     pub content: u64,
@@ -102,6 +111,7 @@ fn children(mut data: &[u8]) -> Option<Vec<Node>> {
 }
 
 impl Node {
+    /// A box without boxes in it.
     pub fn leaf(kind: &[u8; 4], data: Vec<u8>) -> Self {
         Self {
             kind: *kind,
@@ -109,6 +119,7 @@ impl Node {
         }
     }
 
+    /// The box as it stands in a file, with its header.
     pub fn write(&self) -> Vec<u8> {
         let content = match &self.body {
             Body::Children(nodes) => nodes.iter().flat_map(Node::write).collect(),
@@ -120,6 +131,7 @@ impl Node {
         bytes
     }
 
+    /// The boxes in it; none where it holds data.
     pub fn children(&self) -> &[Node] {
         match &self.body {
             Body::Children(nodes) => nodes,
@@ -144,6 +156,7 @@ impl Node {
         }
     }
 
+    /// The same, to be changed.
     pub fn data_mut(&mut self, path: &[&[u8; 4]]) -> Option<&mut Vec<u8>> {
         match (path, &mut self.body) {
             ([], Body::Data(data)) => Some(data),
@@ -154,6 +167,7 @@ impl Node {
         }
     }
 
+    /// The boxes in it, to be changed; none where it holds data.
     pub fn children_mut(&mut self) -> &mut [Node] {
         match &mut self.body {
             Body::Children(nodes) => nodes,
@@ -162,10 +176,12 @@ impl Node {
     }
 }
 
+/// The big-endian number at byte `at`; `None` beyond the end.
 pub fn u32_at(data: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(*data.get(at..)?.first_chunk()?))
 }
 
+/// The big-endian number at byte `at`; `None` beyond the end.
 pub fn u64_at(data: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(*data.get(at..)?.first_chunk()?))
 }

@@ -5,9 +5,12 @@ use super::boxes::{Node, u32_at, u64_at};
 /// More samples than a day of 120 frames a second are not believed.
 const MOST_SAMPLES: u64 = 16_000_000;
 
+/// What a track carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Pictures.
     Video,
+    /// Sound.
     Audio,
 }
 
@@ -20,14 +23,18 @@ pub struct Edit {
     pub media_time: Option<u64>,
 }
 
+/// The times of one track.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Track {
+    /// What it carries.
     pub kind: Kind,
+    /// Units a second of all its times but those of [`Edit::duration`].
     pub timescale: u32,
     /// Of samples in decoding order: how long after the one before it each is decoded.
     pub deltas: Vec<u32>,
     /// How much later each is shown; empty where all are shown when they are decoded.
     pub offsets: Vec<i32>,
+    /// The edit list; empty where there is none, and then all of the media is shown from its beginning.
     pub edits: Vec<Edit>,
 }
 
@@ -70,6 +77,7 @@ impl Track {
         })
     }
 
+    /// Length of all samples together, in units of [`Self::timescale`].
     pub fn media_duration(&self) -> u64 {
         self.deltas.iter().copied().map(u64::from).sum()
     }

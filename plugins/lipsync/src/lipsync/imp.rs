@@ -76,6 +76,7 @@ use super::progress::{self, Counters, Phase, Reporter};
 use super::properties;
 use super::settings::Settings;
 use super::stream::{Resets, Stream};
+use crate::model::Model;
 use crate::runtime::{Interrupt, lock};
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -153,9 +154,10 @@ impl LipSync {
             state.resets = Resets::default();
             stream.frames = state.video_info.clone().map(Frames::new);
         }
-        self.counters.set_phase(Phase::Running);
         self.renew_voices(&mut stream).ok()?;
         self.declare_latency(&mut stream, &self.settings());
+        // Who sees it run may ask for the latency.
+        self.counters.set_phase(Phase::Running);
         Some(stream)
     }
 
@@ -332,6 +334,13 @@ impl ElementImpl for LipSync {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        // gst-launch-1.0 misses an error that comes before it listens, and would wait for ever.
+        if transition == gst::StateChange::ReadyToPaused
+            && let Err(error) = Model::resolve(self.settings().model_file.as_deref())
+        {
+            loader::post_error(&self.obj(), &error);
+            return Err(gst::StateChangeError);
+        }
         let obj = self.obj();
         // The base class would wait for it for ever.
         if transition == gst::StateChange::ReadyToPaused

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use gst::glib;
 use gst::prelude::*;
@@ -14,6 +15,9 @@ use crate::runtime::{self, Interrupt, Loader};
 
 /// Name of the progress category in PROGRESS messages.
 const CODE: &str = "load-model";
+
+/// An error is not told before: gst-launch-1.0 misses those that come before it listens.
+const FIRST_ERROR: Duration = Duration::from_millis(200);
 
 /// A model on its way.
 pub type ModelLoader = Loader<Box<Animator>>;
@@ -44,6 +48,7 @@ fn load(
         gst::ProgressType::Start,
         &format!("Loading {name}"),
     );
+    let begin = Instant::now();
     match Animator::load(settings, interrupt) {
         Ok(animator) => {
             if let Some(element) = element.upgrade() {
@@ -57,6 +62,7 @@ fn load(
             Some(animator)
         }
         Err(error) => {
+            std::thread::sleep(FIRST_ERROR.saturating_sub(begin.elapsed()));
             if let Some(element) = element.upgrade() {
                 post_error(&element, &error);
             }

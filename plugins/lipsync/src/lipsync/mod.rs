@@ -39,7 +39,7 @@ glib::wrapper! {
         @extends gst_base::AggregatorPad, gst::Pad, gst::Object;
 }
 
-pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     gst::Element::register(
         Some(plugin),
         "lipsync",

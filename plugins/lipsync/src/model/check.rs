@@ -12,8 +12,11 @@ pub struct CheckReport {
     pub model: String,
     /// Absent where no manifest says it and the shapes do not tell.
     pub kind: Option<Kind>,
+    /// Inputs of the network, in its own order.
     pub inputs: Vec<TensorInfo>,
+    /// Outputs of the network, in its own order.
     pub outputs: Vec<TensorInfo>,
+    /// What the manifest, or the kind, asks for.
     pub expected: Vec<Expected>,
     /// Why the model does not fit; empty if it does.
     pub reasons: Vec<String>,
@@ -31,6 +34,7 @@ pub struct Expected {
 }
 
 impl CheckReport {
+    /// Whether the network can be used.
     pub fn fits(&self) -> bool {
         self.reasons.is_empty()
     }

@@ -81,14 +81,17 @@ impl Generator {
         }
     }
 
+    /// The spectrogram that it hears.
     pub fn mel(&self) -> &MelSpec {
         &self.inner.network.mel
     }
 
+    /// What its manifest says of it.
     pub fn spec(&self) -> &GeneratorSpec {
         &self.inner.network.spec
     }
 
+    /// The network.
     pub fn session(&self) -> &Arc<Session> {
         &self.inner.network.session
     }
@@ -104,10 +107,12 @@ impl Generator {
         self.batch.frames.filled
     }
 
+    /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// Whether nothing more fits in.
     pub fn is_full(&self) -> bool {
         self.len() == self.batch_size()
     }

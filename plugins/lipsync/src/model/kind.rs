@@ -13,6 +13,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// As in a manifest.
     pub fn name(self) -> &'static str {
         match self {
             Self::Generator => "generator",

@@ -13,25 +13,33 @@ use crate::audio::MelSpec;
 /// A manifest that was read and found sound.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
+    /// Name of the model.
     pub name: String,
+    /// Terms of the weights, as SPDX or in words.
     pub licence: String,
     /// Where the network comes from, for people.
     pub source: String,
     /// The ONNX file, relative to the manifest's folder.
     pub file: PathBuf,
+    /// The spectrogram that the network, or its front end, hears.
     pub mel: MelSpec,
     /// What hears the speech before the network does.
     pub front: Option<FrontSpec>,
+    /// The network itself.
     pub network: NetworkSpec,
 }
 
+/// The table of the kind's own.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NetworkSpec {
+    /// A `[generator]` table.
     Generator(GeneratorSpec),
+    /// A `[mouth-shape]` table.
     MouthShape(MouthShapeSpec),
 }
 
 impl NetworkSpec {
+    /// What it makes of the speech.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Generator(_) => Kind::Generator,
@@ -58,6 +66,7 @@ pub struct GeneratorSpec {
     pub columns: usize,
     /// Order of the colour channels.
     pub channels: Channels,
+    /// Copies of the crop in the face input.
     pub packing: Packing,
     /// Rows of the crop from here on are zeroed in the masked copy; by default its lower half.
     pub masked_from_row: Option<usize>,
@@ -73,11 +82,14 @@ pub struct GeneratorSpec {
     pub constants: BTreeMap<String, f32>,
 }
 
+/// Order of the colour channels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Channels {
+    /// Blue, green, red.
     #[default]
     Bgr,
+    /// Red, green, blue.
     Rgb,
 }
 
@@ -93,6 +105,7 @@ pub enum Packing {
 }
 
 impl Packing {
+    /// Channels of the face input.
     pub fn channels(self) -> usize {
         match self {
             Self::MaskedThenFull => 6,
@@ -105,10 +118,15 @@ impl Packing {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct BoxPadding {
+    /// Above the face, in [`Self::unit`].
     pub top: f32,
+    /// Below the face, in [`Self::unit`].
     pub bottom: f32,
+    /// To the left of the face, in [`Self::unit`].
     pub left: f32,
+    /// To the right of the face, in [`Self::unit`].
     pub right: f32,
+    /// What the four lengths are in.
     pub unit: PaddingUnit,
 }
 
@@ -124,6 +142,7 @@ impl Default for BoxPadding {
     }
 }
 
+/// Unit of a [`BoxPadding`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PaddingUnit {
@@ -134,10 +153,13 @@ pub enum PaddingUnit {
     Box,
 }
 
+/// Names of a generator's inputs.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct GeneratorInputs {
+    /// Of the mel columns.
     pub mel: Option<String>,
+    /// Of the face crop.
     pub face: Option<String>,
 }
 
@@ -249,6 +271,7 @@ impl Manifest {
         })
     }
 
+    /// What the network makes of the speech.
     pub fn kind(&self) -> Kind {
         self.network.kind()
     }

@@ -51,13 +51,17 @@ pub struct Model {
 /// Where a network comes from.
 #[derive(Clone, Debug)]
 pub enum Weights {
+    /// Built into the binary.
     Embedded(&'static [u8]),
+    /// In this file.
     File(PathBuf),
 }
 
 /// A network that is ready to run.
 pub enum Network {
+    /// Paints the lower face.
     Generator(Generator),
+    /// Gives the parameters of a mouth.
     MouthShape(Box<MouthShape>),
 }
 
@@ -310,6 +314,7 @@ fn front_of(manifest: &Manifest, name: &str, folder: &Path) -> Result<Option<Pat
 }
 
 impl Network {
+    /// What it makes of the speech.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Generator(_) => Kind::Generator,

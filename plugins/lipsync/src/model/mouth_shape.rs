@@ -83,14 +83,17 @@ impl MouthShape {
         )
     }
 
+    /// The spectrogram that it hears.
     pub fn mel(&self) -> &MelSpec {
         &self.mel
     }
 
+    /// What its manifest says of it.
     pub fn spec(&self) -> &MouthShapeSpec {
         &self.spec
     }
 
+    /// The network.
     pub fn session(&self) -> &Arc<Session> {
         &self.session
     }

@@ -34,6 +34,7 @@ pub struct FrontSpec {
     /// Names of the input, `[1, bands, columns * rows]`, and of the output, `[1, rows, features]`,
     /// where the shapes do not tell.
     pub input: Option<String>,
+    /// See [`Self::input`].
     pub output: Option<String>,
 }
 
@@ -62,8 +63,11 @@ impl FrontSpec {
 pub struct WholeSpec {
     /// The ONNX file, relative to the manifest's folder.
     pub file: PathBuf,
+    /// Columns, or rows of a front end, before the one it speaks of that it sees.
     pub context_before: usize,
+    /// The same after that one. They are latency.
     pub context_after: usize,
+    /// Columns that it is evaluated on at once.
     pub block: usize,
 }
 
@@ -80,6 +84,7 @@ pub struct MouthShapeSpec {
     pub context: usize,
     /// or of the past and of the future, where these differ. What it sees of the future is latency.
     pub context_before: Option<usize>,
+    /// See [`Self::context_before`].
     pub context_after: Option<usize>,
     /// The network is evaluated on blocks of so many columns.
     pub block: usize,

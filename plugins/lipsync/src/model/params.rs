@@ -34,12 +34,19 @@ pub const JAW_OF_OPENING: f32 = 0.663;
 /// rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct MouthParams {
+    /// [`Parameter::Opening`].
     pub opening: f32,
+    /// [`Parameter::Width`].
     pub width: f32,
+    /// [`Parameter::Tuck`].
     pub tuck: f32,
+    /// [`Parameter::Press`].
     pub press: f32,
+    /// [`Parameter::Raise`].
     pub raise: f32,
+    /// [`Parameter::Jaw`].
     pub jaw: f32,
+    /// [`Parameter::Tongue`].
     pub tongue: f32,
 }
 

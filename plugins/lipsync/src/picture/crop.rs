@@ -81,10 +81,6 @@ impl Tensor {
     pub fn len(&self) -> usize {
         self.width * self.height * 3
     }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 /// Fills `out` (at least [`Tensor::len`] values) with the crop. Outside the picture its edge is

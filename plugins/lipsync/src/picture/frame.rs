@@ -20,6 +20,7 @@ pub struct Channel {
     pub sub_x: u8,
     /// log2 of the vertical subsampling.
     pub sub_y: u8,
+    /// Bits of a sample, and how it is stored.
     pub depth: Depth,
 }
 
@@ -53,7 +54,14 @@ pub enum Colour {
     /// Channels are R, G, B, 0 to 255.
     Rgb,
     /// Channels are Y', Cb, Cr with the luma coefficients of the picture's matrix.
-    Yuv { kr: f32, kb: f32, full_range: bool },
+    Yuv {
+        /// What red adds to luma.
+        kr: f32,
+        /// What blue adds to luma.
+        kb: f32,
+        /// Luma reaches from 0 to 255, and not from 16 to 235.
+        full_range: bool,
+    },
 }
 
 impl Colour {
@@ -112,9 +120,13 @@ impl Colour {
 /// The memory layout and meaning of a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Layout {
+    /// Pixels of a row.
     pub width: usize,
+    /// Rows.
     pub height: usize,
+    /// Where the samples of each channel are.
     pub channels: [Channel; 3],
+    /// What the channels mean.
     pub colour: Colour,
 }
 
@@ -142,7 +154,9 @@ impl Layout {
 /// A picture that is only read.
 #[derive(Clone, Copy)]
 pub struct Frame<'a> {
+    /// Where the samples are.
     pub layout: Layout,
+    /// The planes; those that a format lacks are empty.
     pub planes: [&'a [u8]; 3],
 }
 
@@ -210,7 +224,9 @@ impl Frame<'_> {
 
 /// A picture that is drawn into. Planes that the layout does not name are empty.
 pub struct FrameMut<'a> {
+    /// Where the samples are.
     pub layout: Layout,
+    /// The planes; those that a format lacks are empty.
     pub planes: [&'a mut [u8]; 3],
 }
 

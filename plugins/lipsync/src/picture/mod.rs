@@ -2,19 +2,23 @@
 //!
 //! Coordinates are continuous frame pixels: (0, 0) is the top left corner of the first pixel.
 
-pub mod crop;
+pub(crate) mod crop;
 pub mod frame;
-pub mod outline;
-pub mod patch;
-pub mod sample;
-pub mod smooth;
+pub(crate) mod outline;
+pub(crate) mod patch;
+pub(crate) mod sample;
+pub(crate) mod smooth;
 
 /// An upright rectangle in frame pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rect {
+    /// Of the left edge.
     pub x: f32,
+    /// Of the upper edge.
     pub y: f32,
+    /// To the right edge.
     pub width: f32,
+    /// To the lower edge.
     pub height: f32,
 }
 
@@ -39,10 +43,12 @@ impl Rect {
         }
     }
 
+    /// The point in the middle.
     pub fn centre(&self) -> [f32; 2] {
         [self.x + self.width / 2.0, self.y + self.height / 2.0]
     }
 
+    /// Width times height.
     pub fn area(&self) -> f32 {
         self.width.max(0.0) * self.height.max(0.0)
     }
@@ -69,9 +75,13 @@ impl Rect {
 /// The rectangle of pixels that a drawing may have changed; everything outside is as it was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Region {
+    /// Of the first column.
     pub x: usize,
+    /// Of the first row.
     pub y: usize,
+    /// Columns.
     pub width: usize,
+    /// Rows.
     pub height: usize,
 }
 
@@ -84,10 +94,12 @@ impl Region {
         height: 0,
     };
 
+    /// Whether no pixel is in it.
     pub fn is_empty(&self) -> bool {
         self.width == 0 || self.height == 0
     }
 
+    /// Whether the pixel is in it.
     pub fn contains(&self, x: usize, y: usize) -> bool {
         (self.x..self.x + self.width).contains(&x) && (self.y..self.y + self.height).contains(&y)
     }

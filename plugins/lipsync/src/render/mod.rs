@@ -3,7 +3,7 @@
 
 mod arches;
 mod bend;
-pub mod blend;
+pub(crate) mod blend;
 mod complexion;
 mod grain;
 mod interior;

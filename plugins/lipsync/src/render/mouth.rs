@@ -135,6 +135,7 @@ struct Seen {
 }
 
 impl MouthRenderer {
+    /// Knows nothing of a person yet.
     pub fn new() -> Self {
         Self::default()
     }

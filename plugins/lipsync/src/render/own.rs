@@ -21,20 +21,25 @@ use crate::picture::sample::{Sample, by_depth};
 /// What is asked of a mouth, in units of the distance between the eyes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wanted {
+    /// Distance between the inner edges of the lips, in units of the distance between the eyes.
     pub opening: f32,
+    /// Distance between the corners, in the same unit.
     pub width: f32,
 }
 
 /// A mouth to draw, and how much of it is seen where there are several.
 #[derive(Clone, Copy)]
 pub struct Layer<'a> {
+    /// What is laid in.
     pub mouth: &'a Mouth,
+    /// How much of it is seen, 0 to 1.
     pub share: f32,
 }
 
 /// The face that is drawn on.
 #[derive(Clone, Copy)]
 pub struct Target<'a> {
+    /// The points of the face in the frame that is drawn into.
     pub mesh: &'a Mesh,
     /// How the samples of the mouths' source lie, and what they mean.
     pub source: &'a Layout,

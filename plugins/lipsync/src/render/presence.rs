@@ -5,6 +5,7 @@ const HELD: f32 = 0.3;
 /// Seconds in which a mouth gives way to the source's own and comes back.
 const FADE: f32 = 0.2;
 
+/// How much a face is there, from frame to frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Presence {
     share: f32,

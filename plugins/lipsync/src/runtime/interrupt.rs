@@ -45,6 +45,7 @@ impl Interrupt {
         }
     }
 
+    /// Whether somebody wants the run to end.
     pub fn is_raised(&self) -> bool {
         self.raised.load(SeqCst)
     }

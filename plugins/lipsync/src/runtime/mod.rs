@@ -20,6 +20,7 @@ use std::sync::{Mutex, MutexGuard};
 /// What can go wrong between a model file and a result.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
+    /// The library is in none of these places.
     #[error(
         "ONNX Runtime was not found. Looked at: {}. Run `cargo xtask setup`, or set {LIBRARY_PATH_VARIABLE} to the path of libonnxruntime.so",
         .0.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
@@ -28,15 +29,41 @@ pub enum Error {
     #[error(
         "{path} is not a usable ONNX Runtime: {reason}. Run `cargo xtask setup` for one that is"
     )]
-    LibraryUnusable { path: PathBuf, reason: String },
+    /// The library can't be loaded, or is too old.
+    LibraryUnusable {
+        /// The library's file.
+        path: PathBuf,
+        /// What the loader said.
+        reason: String,
+    },
+    /// There is no such file.
     #[error("model {0} does not exist. Check the path, or see `lipflow model list`")]
     ModelMissing(PathBuf),
     #[error("model {path} can't be loaded: {reason}. Check it with `lipflow model check`")]
-    ModelCorrupt { path: PathBuf, reason: String },
+    /// The file is no network that can be loaded.
+    ModelCorrupt {
+        /// The network's file.
+        path: PathBuf,
+        /// What ONNX Runtime said.
+        reason: String,
+    },
     #[error("execution provider {provider} can't be used: {reason}. Choose another, or `auto`")]
-    Provider { provider: String, reason: String },
+    /// The execution provider can't be used here, or there is none of the name.
+    Provider {
+        /// What was asked for.
+        provider: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     #[error("inference with {model} failed: {reason}")]
-    Inference { model: String, reason: String },
+    /// A run failed.
+    Inference {
+        /// The network's file.
+        model: String,
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+    /// A run was ended by its [`Interrupt`].
     #[error("inference was interrupted")]
     Interrupted,
 }

@@ -13,13 +13,18 @@ pub enum Provider {
     /// CUDA where it works, else the CPU.
     #[default]
     Auto,
+    /// The processor.
     Cpu,
+    /// An NVIDIA GPU.
     Cuda,
+    /// An NVIDIA GPU, by way of TensorRT.
     TensorRt,
+    /// What OpenVINO finds.
     OpenVino,
 }
 
 impl Provider {
+    /// Each of them once.
     pub const ALL: [Self; 5] = [
         Self::Auto,
         Self::Cpu,
@@ -28,6 +33,7 @@ impl Provider {
         Self::OpenVino,
     ];
 
+    /// As the property `execution-provider` takes it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",

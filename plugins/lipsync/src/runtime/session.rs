@@ -18,11 +18,13 @@ use super::{Error, Interrupt, environment, lock};
 /// How a session is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
+    /// Where the network runs.
     pub provider: Provider,
     /// Index of the accelerator.
     pub device: u32,
     /// Threads within one operation; 0 lets ONNX Runtime choose.
     pub threads: u32,
+    /// Whether others may run it too.
     pub sharing: Sharing,
 }
 
@@ -66,14 +68,18 @@ impl Default for Options {
 /// An input or output of a network: its name and its shape, -1 where a dimension is free.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorInfo {
+    /// Name in the network.
     pub name: String,
+    /// Its dimensions; -1 where one is free.
     pub shape: Vec<i64>,
+    /// What its numbers are.
     pub element: ElementType,
 }
 
 /// What a tensor is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementType {
+    /// Single precision.
     F32,
     /// Half precision: converted on the way in and out.
     F16,
@@ -82,6 +88,7 @@ pub enum ElementType {
 }
 
 impl TensorInfo {
+    /// Whether it can be filled or read.
     pub fn is_float(&self) -> bool {
         self.element != ElementType::Other
     }
@@ -100,12 +107,15 @@ struct Network {
 /// same threads are no faster than one after the other.
 pub struct Session {
     network: Turns<Network>,
+    /// Inputs in the network's own order.
     pub inputs: Vec<TensorInfo>,
+    /// Outputs in the network's own order.
     pub outputs: Vec<TensorInfo>,
     /// The provider that was picked.
     pub provider: Provider,
     /// Why it is not CUDA, where that was tried first.
     pub fallback: Option<String>,
+    /// The file, as errors name it.
     pub path: PathBuf,
 }
 

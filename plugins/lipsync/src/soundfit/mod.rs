@@ -53,7 +53,7 @@ glib::wrapper! {
     pub struct SoundFit(ObjectSubclass<imp::SoundFit>) @extends gst::Element, gst::Object;
 }
 
-pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     gst::Element::register(
         Some(plugin),
         "soundfit",

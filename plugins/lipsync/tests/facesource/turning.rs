@@ -54,10 +54,10 @@ fn whatever_can_be_kept_the_order_is_the_same() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("face.mp4");
     let frame = WIDTH * HEIGHT * 3 / 2;
-    for frames in [2, 3, 58, 107] {
+    for frames in [2, 3, 40] {
         clip(&path, "25/1", ONE_KEY, &vec![40; frames]);
         let expected = forth_and_back(frames, 4 * frames);
-        for (memory, file) in [(0, 0), (3, 0), (0, 4), (7, 30), (0, 1000)] {
+        for (memory, file) in [(0, 0), (3, 4), (7, 30), (0, 1000)] {
             for prefetch in [false, true] {
                 let settings = format!(
                     "loop-mode=ping-pong prefetch={prefetch} cache-memory={} cache-file={}",

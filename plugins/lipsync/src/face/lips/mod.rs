@@ -1,8 +1,8 @@
 //! The face's own frame, and the lips and jaw of a mesh measured in it.
 
-pub mod edge;
-pub mod fit;
-pub mod line;
+pub(crate) mod edge;
+pub(crate) mod fit;
+pub(crate) mod line;
 
 pub use fit::{Offset, solve};
 
@@ -61,6 +61,7 @@ impl HeadFrame {
         Some((frame, flat / unit))
     }
 
+    /// A point of the picture in local coordinates.
     pub fn to_local(self, [x, y]: [f32; 2]) -> [f32; 2] {
         self.direction([x - self.origin[0], y - self.origin[1]])
     }
@@ -71,6 +72,7 @@ impl HeadFrame {
         [(x * c + y * s) / self.unit, (y * c - x * s) / self.unit]
     }
 
+    /// A local point in pixels of the picture.
     pub fn to_pixel(self, [x, y]: [f32; 2]) -> [f32; 2] {
         let [dx, dy] = self.vector([x, y]);
         [self.origin[0] + dx, self.origin[1] + dy]
@@ -92,6 +94,7 @@ fn middle(mesh: &Mesh, [a, b]: [usize; 2]) -> [f32; 3] {
 /// the corners, whatever the mesh says.
 #[derive(Clone, Debug)]
 pub struct Lips {
+    /// The coordinates that everything here is measured in.
     pub frame: HeadFrame,
     /// How much the turn of the head shortens widths, 0 to 1.
     pub foreshortening: f32,
@@ -101,7 +104,9 @@ pub struct Lips {
     outer_lower: Curve,
     /// x of the left corner, the middle of the lips, the right corner.
     pub left: f32,
+    /// Local x of the middle of the lips.
     pub centre: f32,
+    /// Local x of the right corner.
     pub right: f32,
     /// Distance of the corners, undoing the turn of the head.
     pub width: f32,
@@ -113,6 +118,7 @@ pub struct Lips {
     pub parted: f32,
     /// y of the nose's base.
     pub nose: f32,
+    /// The point of the chin.
     pub chin: [f32; 2],
     /// How far below the straight line between its corners an open mouth would close, in the middle.
     sag: f32,
@@ -137,6 +143,7 @@ const TRIM: f32 = 0.008;
 const MOST_OFF: f32 = 0.09;
 
 impl Lips {
+    /// Measures the lips of `mesh`; `None` where its points do not make a face.
     pub fn of(mesh: &Mesh) -> Option<Self> {
         let (frame, foreshortening) = HeadFrame::of(mesh)?;
         let local = |i: usize| frame.to_local([mesh.0[i][0], mesh.0[i][1]]);
