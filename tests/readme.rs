@@ -89,13 +89,12 @@ fn the_gst_launch_lines_of_the_readme_run_and_draw() {
         env!("CARGO_MANIFEST_DIR"),
         "/plugins/lipsync/tests/models/generator_8.onnx"
     );
-    let face = format!("file://{}/face.mp4", folder.path().display());
     for line in lines {
         // What no test machine has.
         let text = line
             .replace(
                 "v4l2src",
-                &format!("facesource uri={face} ! identity sync=true"),
+                "facesource uri=file:///tmp/face.mp4 ! identity sync=true",
             )
             .replace("autoaudiosrc", "audiotestsrc is-live=true num-buffers=60")
             .replace("autovideosink", "fakesink")
