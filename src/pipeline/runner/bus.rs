@@ -143,6 +143,18 @@ mod tests {
             .field("inference-time", 7_u64)
             .field("render-time", 8_u64)
             .field("phase", "draining")
+            .field("most-faces", 3_u64)
+            .field(
+                "speakers",
+                gst::Array::new(
+                    [("audio_1", 20_u64), ("audio_0", 30_u64)].map(|(pad, frames)| {
+                        gst::Structure::builder("speaker")
+                            .field("pad", pad)
+                            .field("frames", frames)
+                            .build()
+                    }),
+                ),
+            )
             .build();
         let bin = gst::Bin::new();
         let message = gst::message::Element::builder(structure).src(&bin).build();
@@ -156,7 +168,14 @@ mod tests {
         };
         assert_eq!(
             interpret(&message, bin.upcast_ref(), &Files::default()),
-            Meaning::Reports(vec![Report::Phase(Phase::Draining), Report::Counts(counts)])
+            Meaning::Reports(vec![
+                Report::Phase(Phase::Draining),
+                Report::Counts(counts),
+                Report::Speakers(Speakers {
+                    frames: vec![30, 20],
+                    most_faces: 3,
+                }),
+            ])
         );
     }
 
