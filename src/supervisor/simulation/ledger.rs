@@ -143,7 +143,7 @@ impl<L: Ledger> Ledger for Unreliable<L> {
     }
 
     fn counts(&self, batch: i64) -> Result<Counts> {
-        match self.weather.can_not_count.get() {
+        match self.injection.can_not_count.get() {
             true => Err(failure()),
             false => self.ask(|ledger| ledger.counts(batch)),
         }

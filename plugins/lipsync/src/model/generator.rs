@@ -13,7 +13,7 @@ use crate::runtime::{Interrupt, Provider, Session, Sharing, lock};
 /// A network of kind `generator`, with the batch that is being filled for it.
 ///
 /// The network is always run at one batch size: a short batch is filled up with zeros, so that no
-/// accelerator meets a shape it has not seen. Where streams share its runs (see [`super::scheduler`]), each
+/// accelerator meets a shape it has not seen. Where streams share its runs (see `scheduler`), each
 /// gives single faces, and on the CPU only those that are there are run.
 pub struct Generator {
     inner: Arc<Inner>,
