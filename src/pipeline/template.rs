@@ -22,7 +22,7 @@
 //!
 //! Both are checked when a template is loaded, for every parameter and whatever its value.
 //!
-//! A template can say something for each of several speakers: see [`each`].
+//! A template can say something for each of several speakers: see `each.rs`.
 
 pub(crate) mod check;
 mod each;
