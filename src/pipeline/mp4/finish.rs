@@ -268,11 +268,11 @@ mod tests {
         assert_eq!(picture.deltas, [40, 40, 50]);
         picture.deltas = vec![40; 3];
         // The last that is shown is decoded before another one.
-        picture.offsets = vec![40, 80, 40];
+        picture.offsets = vec![40, 100, 40];
         lengthen(&mut picture, 200);
-        assert_eq!(picture.deltas, [40, 80, 40]);
-        assert_eq!(picture.offsets, [40, 80, 0]);
-        assert_eq!(picture.shown_at().collect::<Vec<_>>(), [40, 120, 120]);
+        assert_eq!(picture.deltas, [40, 60, 40]);
+        assert_eq!(picture.offsets, [40, 100, 20]);
+        assert_eq!(picture.shown_at().collect::<Vec<_>>(), [40, 140, 120]);
     }
 
     #[test]

@@ -228,8 +228,11 @@ mod tests {
             play(&left_and_right(), &[(0, &faces)]),
             [[vec![8], vec![9]]]
         );
-        let middle = [(A, Whose::Position(1)), (B, Whose::Position(-4))];
-        assert_eq!(play(&middle, &[(0, &faces)]), [[vec![7], vec![]]]);
+        let middle = [(A, Whose::Position(1)), (B, Whose::Position(-3))];
+        assert_eq!(play(&middle, &[(0, &faces)]), [[vec![7], vec![8]]]);
+        // A fourth from the right is not there yet, so nobody knows who is the second from the left.
+        let more = [(A, Whose::Position(1)), (B, Whose::Position(-4))];
+        assert_eq!(play(&more, &[(0, &faces)]), [[vec![], vec![]]]);
     }
 
     #[test]

@@ -77,7 +77,13 @@ impl Rig {
         frames: Vec<gst::Buffer>,
         speech: Vec<gst::Buffer>,
     ) -> Result<Vec<gst::Sample>, gst::message::Message> {
-        self.pipeline.set_state(gst::State::Playing).unwrap();
+        if self.pipeline.set_state(gst::State::Playing).is_err() {
+            // What can't start says why.
+            let bus = self.pipeline.bus().unwrap();
+            let told = bus.timed_pop_filtered(LIMIT, &[gst::MessageType::Error]);
+            self.pipeline.set_state(gst::State::Null).unwrap();
+            return Err(told.expect("a start that fails tells a reason"));
+        }
         let feed = |source: &gst_app::AppSrc, buffers: Vec<gst::Buffer>| {
             let source = source.clone();
             std::thread::spawn(move || {
