@@ -232,7 +232,8 @@ mod tests {
         assert_eq!(play(&middle, &[(0, &faces)]), [[vec![7], vec![8]]]);
         // A fourth from the right is not there yet, so nobody knows who is the second from the left.
         let more = [(A, Whose::Position(1)), (B, Whose::Position(-4))];
-        assert_eq!(play(&more, &[(0, &faces)]), [[vec![], vec![]]]);
+        let nobody: [Vec<u32>; 2] = Default::default();
+        assert_eq!(play(&more, &[(0, &faces)]), [nobody]);
     }
 
     #[test]
