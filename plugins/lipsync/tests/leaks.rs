@@ -1,6 +1,7 @@
 //! Nothing of GStreamer's is left when pipelines are gone: its own tracer looks.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
@@ -53,8 +54,23 @@ fn play_all() {
     for _ in 0..rounds.parse().unwrap() {
         everything();
     }
+    wait_for_threads();
     // SAFETY: nothing of GStreamer is used after this, in a process that ends here.
     unsafe { gst::deinit() };
+}
+
+/// Until the number of threads has not changed for a second: some pipelines are taken down beside the one
+/// that let go of them, and the tracer must not end before.
+fn wait_for_threads() {
+    let count = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let begun = Instant::now();
+    let mut last = (count(), Instant::now());
+    while last.1.elapsed() < Duration::from_secs(1) && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(20));
+        if count() != last.0 {
+            last = (count(), Instant::now());
+        }
+    }
 }
 
 fn everything() {
