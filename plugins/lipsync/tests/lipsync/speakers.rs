@@ -426,7 +426,6 @@ fn a_pad_that_nobody_speaks_into_is_an_error() {
     let stage = Stage::new("", &["audio_0"]);
     let pad = stage.lipsync.request_pad_simple("audio_%u").unwrap();
     assert_eq!(pad.name(), "audio_1");
-    assert!(stage.lipsync.request_pad_simple("audio_1").is_none());
     assert_eq!(pad.property::<i32>("position"), 1);
     stage.pipeline.set_state(gst::State::Playing).unwrap();
     stage.video.push_buffer(feed(all).remove(0)).unwrap();
