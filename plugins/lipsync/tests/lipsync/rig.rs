@@ -84,18 +84,7 @@ impl Rig {
             self.pipeline.set_state(gst::State::Null).unwrap();
             return Err(told.expect("a start that fails tells a reason"));
         }
-        let feed = |source: &gst_app::AppSrc, buffers: Vec<gst::Buffer>| {
-            let source = source.clone();
-            std::thread::spawn(move || {
-                for buffer in buffers {
-                    if source.push_buffer(buffer).is_err() {
-                        return;
-                    }
-                }
-                let _ = source.end_of_stream();
-            })
-        };
-        let threads = [feed(&self.video, frames), feed(&self.audio, speech)];
+        let threads = [feed_all(&self.video, frames), feed_all(&self.audio, speech)];
         let result = self.collect();
         self.pipeline.set_state(gst::State::Null).unwrap();
         for thread in threads {
@@ -122,6 +111,34 @@ impl Rig {
             assert!(waited < LIMIT, "stalled after {} frames", samples.len());
         }
     }
+}
+
+/// Gives the source all of that, in a thread of its own.
+pub fn feed_all(
+    source: &gst_app::AppSrc,
+    buffers: Vec<gst::Buffer>,
+) -> std::thread::JoinHandle<()> {
+    let source = source.clone();
+    std::thread::spawn(move || {
+        for buffer in buffers {
+            if source.push_buffer(buffer).is_err() {
+                return;
+            }
+        }
+        let _ = source.end_of_stream();
+    })
+}
+
+/// Lets the source be sought in, and hold what a test gives it.
+pub fn make_seekable(source: &gst_app::AppSrc) {
+    source.set_stream_type(gst_app::AppStreamType::Seekable);
+    source.set_max_buffers(200);
+    source.set_max_bytes(0);
+    source.set_callbacks(
+        gst_app::AppSrcCallbacks::builder()
+            .seek_data(|_, _| true)
+            .build(),
+    );
 }
 
 pub fn frame(number: u64) -> gst::Buffer {

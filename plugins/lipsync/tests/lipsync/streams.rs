@@ -314,14 +314,7 @@ fn a_flush_starts_the_streams_anew() {
     let rig = Rig::new("look-ahead=5");
     rig.video.set_caps(real[0].caps_owned().as_ref());
     for source in [&rig.video, &rig.audio] {
-        source.set_stream_type(gst_app::AppStreamType::Seekable);
-        source.set_max_buffers(200);
-        source.set_max_bytes(0);
-        source.set_callbacks(
-            gst_app::AppSrcCallbacks::builder()
-                .seek_data(|_, _| true)
-                .build(),
-        );
+        make_seekable(source);
     }
     rig.pipeline.set_state(gst::State::Playing).unwrap();
     let feed = |frames: std::ops::Range<usize>| {
