@@ -81,7 +81,7 @@ impl Named {
             return None;
         }
         let mut named = Self::default();
-        named.read.extend([job.face.clone(), job.speech.clone()]);
+        named.read.extend(job.inputs().map(Path::to_owned));
         named
             .read
             .extend(job.parameter("face-file").map(Into::into));
@@ -117,12 +117,8 @@ impl Named {
 
     /// Of a folder that is not there yet, the nearest above it that is.
     fn folders(&self) -> impl Iterator<Item = &Path> {
-        let there = |folder: &PathBuf| id_of(folder).is_some();
-        let nearest = move |folder: &'_ PathBuf| there(folder);
-        self.write.iter().filter_map(move |folder| {
-            let mut above = folder.ancestors();
-            above.find(|folder| nearest(&folder.to_path_buf()))
-        })
+        let folders = self.write.iter();
+        folders.filter_map(|folder| folder.ancestors().find(|above| id_of(above).is_some()))
     }
 }
 
