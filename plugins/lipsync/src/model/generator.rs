@@ -260,10 +260,7 @@ impl Batch {
                 filled => member.paint(filled, mels, faces, outputs, stop),
             };
         }
-        for start in (0..frames.filled).step_by(*network_batch) {
-            network.run(frames, start, *network_batch, stop)?;
-        }
-        Ok(())
+        network.run_all(frames, *network_batch, stop)
     }
 
     /// The new faces after a run, in the order in which they were added, each planar
@@ -314,10 +311,7 @@ impl Network {
             if runs_what_is_there {
                 return network.run(frames, 0, frames.filled, Some(stop));
             }
-            let starts = (0..frames.filled).step_by(network_batch);
-            starts
-                .into_iter()
-                .try_for_each(|start| network.run(frames, start, network_batch, Some(stop)))
+            network.run_all(frames, network_batch, Some(stop))
         };
         let scheduler = Scheduler::start(batch, self.sizes(), Box::new(run)).ok()?;
         let scheduler = Arc::new(scheduler);
@@ -327,6 +321,17 @@ impl Network {
             scheduler: Arc::downgrade(&scheduler),
         });
         Some(scheduler.join())
+    }
+
+    /// Runs on all that were added, `n` frames at once.
+    fn run_all(
+        &self,
+        frames: &mut Gathered,
+        n: usize,
+        stop: Option<&Interrupt>,
+    ) -> Result<(), Error> {
+        let mut starts = (0..frames.filled).step_by(n);
+        starts.try_for_each(|start| self.run(frames, start, n, stop))
     }
 
     /// Runs on `n` frames from `start` on; those that were not added are zeros.
