@@ -35,7 +35,7 @@ use gst_video::{VideoCapsBuilder, VideoFrameRef, VideoInfo};
 
 use crate::bank::{self, Learner};
 use crate::runtime::lock;
-use crate::{roi, source_time, video};
+use crate::{property, roi, source_time, video};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -119,9 +119,7 @@ impl ObjectImpl for FaceLearn {
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         let mut settings = lock(&self.settings);
         let set = match pspec.name() {
-            "location" => value.get::<Option<String>>().map(|path| {
-                settings.location = path.filter(|path| !path.is_empty()).map(PathBuf::from);
-            }),
+            "location" => property::path(value).map(|path| settings.location = path),
             "source-id" => value
                 .get::<Option<String>>()
                 .map(|id| settings.source_id = id.unwrap_or_default()),
@@ -135,11 +133,7 @@ impl ObjectImpl for FaceLearn {
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         let settings = lock(&self.settings);
         match pspec.name() {
-            "location" => settings
-                .location
-                .as_ref()
-                .map(|path| path.to_string_lossy().into_owned())
-                .to_value(),
+            "location" => property::path_value(settings.location.as_deref()),
             "source-id" => settings.source_id.to_value(),
             _ => settings.max_bytes.to_value(),
         }

@@ -176,15 +176,12 @@ impl BaseTransformImpl for FaceTrack {
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         let state = std::mem::take(&mut *lock(&self.state));
-        if let Some(loader) = &state.loader {
-            loader.cancel();
-            if !loader.join() {
-                gst::debug!(
-                    CAT,
-                    imp = self,
-                    "The models are still being loaded; the thread goes on"
-                );
-            }
+        if state.loader.as_ref().is_some_and(|loader| !loader.end()) {
+            gst::debug!(
+                CAT,
+                imp = self,
+                "The models are still being loaded; the thread goes on"
+            );
         }
         // What was counted may be asked for afterwards.
         lock(&self.state).stats = state.stats;

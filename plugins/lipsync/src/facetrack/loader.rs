@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gst::glib;
-use gst::prelude::*;
 
 use super::FaceTrack;
 use super::settings::Settings;
 use crate::face::Error;
 use crate::face::tracker::Models;
+use crate::loading::progress;
 use crate::runtime::{self, Interrupt, Loader};
 
 /// Begins to load what `settings` name. `interrupt` ends waits and runs.
@@ -50,17 +50,6 @@ fn loaded(models: &Models) -> String {
         text.push_str(&format!(" ({reason})"));
     }
     text
-}
-
-fn progress(element: &glib::WeakRef<FaceTrack>, kind: gst::ProgressType, text: &str) {
-    let Some(element) = element.upgrade() else {
-        return;
-    };
-    let message = gst::message::Progress::builder(kind, "load-model", text)
-        .src(&element)
-        .build();
-    // Without a bus nobody wants to know.
-    let _ = element.post_message(message);
 }
 
 /// Tells the bus what went wrong with the models, for people and for machines.

@@ -12,6 +12,7 @@ use crate::face::mesh::{self, Mesher};
 use crate::face::selection::Select;
 use crate::face::tracker::{Models, Options};
 use crate::face::{self, Error};
+use crate::property;
 use crate::runtime::{self, Interrupt, Sharing};
 
 #[derive(Clone)]
@@ -119,15 +120,9 @@ impl Settings {
             }
             "device" => self.device = value.get()?,
             "threads" => self.threads = value.get()?,
-            "model-instance-id" => {
-                let name = value.get::<Option<String>>()?;
-                self.model_instance_id = name.filter(|name| !name.is_empty());
-            }
+            "model-instance-id" => self.model_instance_id = property::text(value)?,
             "smooth" => self.smooth = value.get()?,
-            "face-file" => {
-                let path = value.get::<Option<String>>()?;
-                self.face_file = path.filter(|path| !path.is_empty()).map(PathBuf::from);
-            }
+            "face-file" => self.face_file = property::path(value)?,
             "detector-model" => self.detector_model = value.get()?,
             "mesh-model" => self.mesh_model = value.get()?,
             _ => {}
@@ -149,11 +144,7 @@ impl Settings {
             "threads" => self.threads.to_value(),
             "model-instance-id" => self.model_instance_id.to_value(),
             "smooth" => self.smooth.to_value(),
-            "face-file" => self
-                .face_file
-                .as_ref()
-                .map(|path| path.to_string_lossy().into_owned())
-                .to_value(),
+            "face-file" => property::path_value(self.face_file.as_deref()),
             "detector-model" => self.detector_model.to_value(),
             "mesh-model" => self.mesh_model.to_value(),
             _ => return None,
@@ -164,105 +155,99 @@ impl Settings {
 pub(super) fn properties() -> Vec<glib::ParamSpec> {
     let default = Settings::default();
     vec![
-                glib::ParamSpecEnum::builder_with_default("face-select", default.face_select)
-                    .nick("Face selection")
-                    .blurb("Which face is followed; the choice stays with the person while they are seen or remembered")
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("face-index")
-                    .nick("Face index")
-                    .blurb("The face that face-select=index follows, counted from the left, the leftmost being 0")
-                    .default_value(default.face_index)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("max-faces")
-                    .nick("Maximum of faces")
-                    .blurb("How many faces are followed with their mesh; others get a box only")
-                    .minimum(1)
-                    .maximum(64)
-                    .default_value(default.max_faces)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("redetect-interval")
-                    .nick("Redetection interval")
-                    .blurb("Frames between runs of the detector while the faces are followed (0 = only when one is lost)")
-                    .default_value(default.redetect_interval)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecFloat::builder("min-score")
-                    .nick("Minimum score")
-                    .blurb("Least confidence of the detector that counts as a face")
-                    .minimum(0.0)
-                    .maximum(1.0)
-                    .default_value(default.min_score)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("detector-size")
-                    .nick("Detector size")
-                    .blurb("Long side in pixels of the picture that the detector sees; 640 finds smaller faces at four times the cost")
-                    .minimum(64)
-                    .maximum(1920)
-                    .default_value(default.detector_size)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("mesh-interval")
-                    .nick("Mesh interval")
-                    .blurb("Frames from one run of the mesh to the next; in between the points move on with the face (1 = every frame, more for slow machines)")
-                    .minimum(1)
-                    .maximum(30)
-                    .default_value(default.mesh_interval)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecBoolean::builder("smooth")
-                    .nick("Smooth")
-                    .blurb("Steady the points against the noise of the mesh; off for facelearn, which does so with what comes after too")
-                    .default_value(default.smooth)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecString::builder("face-file")
-                    .nick("Face file")
-                    .blurb("What facelearn has learnt of this video: frames in it need no network; all others are looked at as without it")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("execution-provider")
-                    .nick("Execution provider")
-                    .blurb("Where the networks run: auto, cpu, cuda, tensorrt or openvino. One that is asked for and fails is an error")
-                    .default_value(default.execution_provider.as_str())
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("device")
-                    .nick("Device")
-                    .blurb("Index of the accelerator")
-                    .maximum(i32::MAX as u32)
-                    .default_value(default.device)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("model-instance-id")
-                    .nick("Model instance")
-                    .blurb("Elements of this process with the same name here share the loaded networks, and take turns (unset = networks of its own)")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("threads")
-                    .nick("Threads")
-                    .blurb("Threads per network (0 = as many as ONNX Runtime thinks fit)")
-                    .maximum(256)
-                    .default_value(default.threads)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("detector-model")
-                    .nick("Detector model")
-                    .blurb("Path of the face detector, a YuNet in ONNX with free height and width (unset = the one that set-up installed)")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("mesh-model")
-                    .nick("Mesh model")
-                    .blurb("Path of the face mesh of 468 points in ONNX (unset = the one that set-up installed)")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-                    .nick("Statistics")
-                    .blurb("Since the start: frames, frames-with-face, frames-without-face, detector-runs, detector-time (ns), mesh-runs, mesh-time (ns)")
-                    .read_only()
-                    .build(),
-            ]
+        glib::ParamSpecEnum::builder_with_default("face-select", default.face_select)
+            .nick("Face selection")
+            .blurb("Which face is followed; the choice stays with the person while they are seen or remembered")
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("face-index")
+            .nick("Face index")
+            .blurb("The face that face-select=index follows, counted from the left, the leftmost being 0")
+            .default_value(default.face_index)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("max-faces")
+            .nick("Maximum of faces")
+            .blurb("How many faces are followed with their mesh; others get a box only")
+            .minimum(1)
+            .maximum(64)
+            .default_value(default.max_faces)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("redetect-interval")
+            .nick("Redetection interval")
+            .blurb("Frames between runs of the detector while the faces are followed (0 = only when one is lost)")
+            .default_value(default.redetect_interval)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecFloat::builder("min-score")
+            .nick("Minimum score")
+            .blurb("Least confidence of the detector that counts as a face")
+            .minimum(0.0)
+            .maximum(1.0)
+            .default_value(default.min_score)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("detector-size")
+            .nick("Detector size")
+            .blurb("Long side in pixels of the picture that the detector sees; 640 finds smaller faces at four times the cost")
+            .minimum(64)
+            .maximum(1920)
+            .default_value(default.detector_size)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("mesh-interval")
+            .nick("Mesh interval")
+            .blurb("Frames from one run of the mesh to the next; in between the points move on with the face (1 = every frame, more for slow machines)")
+            .minimum(1)
+            .maximum(30)
+            .default_value(default.mesh_interval)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoolean::builder("smooth")
+            .nick("Smooth")
+            .blurb("Steady the points against the noise of the mesh; off for facelearn, which does so with what comes after too")
+            .default_value(default.smooth)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecString::builder("face-file")
+            .nick("Face file")
+            .blurb("What facelearn has learnt of this video: frames in it need no network; all others are looked at as without it")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecString::builder("execution-provider")
+            .nick("Execution provider")
+            .blurb("Where the networks run: auto, cpu, cuda, tensorrt or openvino. One that is asked for and fails is an error")
+            .default_value(default.execution_provider.as_str())
+            .mutable_ready()
+            .build(),
+        property::device(default.device),
+        glib::ParamSpecString::builder("model-instance-id")
+            .nick("Model instance")
+            .blurb("Elements of this process with the same name here share the loaded networks, and take turns (unset = networks of its own)")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("threads")
+            .nick("Threads")
+            .blurb("Threads per network (0 = as many as ONNX Runtime thinks fit)")
+            .maximum(256)
+            .default_value(default.threads)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecString::builder("detector-model")
+            .nick("Detector model")
+            .blurb("Path of the face detector, a YuNet in ONNX with free height and width (unset = the one that set-up installed)")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecString::builder("mesh-model")
+            .nick("Mesh model")
+            .blurb("Path of the face mesh of 468 points in ONNX (unset = the one that set-up installed)")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb("Since the start: frames, frames-with-face, frames-without-face, detector-runs, detector-time (ns), mesh-runs, mesh-time (ns)")
+            .read_only()
+            .build(),
+    ]
 }

@@ -11,6 +11,7 @@ use gst_base::subclass::prelude::*;
 use super::category::CAT;
 use super::properties;
 use super::settings::{Settings, VoiceSettings, Whose};
+use crate::property;
 use crate::runtime::lock;
 
 /// The farthest position that can be asked for: `facetrack` follows no more faces.
@@ -116,7 +117,7 @@ impl Properties {
         match name {
             "position" => self.position = value.get()?,
             "track" => self.track = u32::try_from(value.get::<i32>()?).ok(),
-            "picture" => self.picture = properties::path(value)?.map(Arc::from),
+            "picture" => self.picture = property::path(value)?.map(Arc::from),
             _ => properties::set_voice(Arc::make_mut(&mut self.voice), name, value)?,
         }
         self.choose();
@@ -127,7 +128,7 @@ impl Properties {
         Some(match name {
             "position" => self.position.to_value(),
             "track" => self.track.map_or(-1, |track| track as i32).to_value(),
-            "picture" => properties::path_value(self.picture.as_deref()),
+            "picture" => property::path_value(self.picture.as_deref()),
             _ => return properties::get_voice(&self.voice, name),
         })
     }

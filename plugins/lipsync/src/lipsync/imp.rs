@@ -419,15 +419,12 @@ impl AggregatorImpl for LipSync {
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         // Dropped outside the lock: it joins the reporting thread.
         let state = std::mem::take(&mut *lock(&self.state));
-        if let Some(loader) = &state.loader {
-            loader.cancel();
-            if !loader.join() {
-                gst::debug!(
-                    CAT,
-                    imp = self,
-                    "The model is still being loaded; its thread goes on"
-                );
-            }
+        if state.loader.as_ref().is_some_and(|loader| !loader.end()) {
+            gst::debug!(
+                CAT,
+                imp = self,
+                "The model is still being loaded; its thread goes on"
+            );
         }
         drop(state);
         self.parent_stop()

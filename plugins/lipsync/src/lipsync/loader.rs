@@ -5,16 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use gst::glib;
-use gst::prelude::*;
 
 use super::LipSync;
 use super::animator::{Animator, error_kind, error_path};
 use super::settings::Settings;
+use crate::loading::progress;
 use crate::model;
 use crate::runtime::{self, Interrupt, Loader};
-
-/// Name of the progress category in PROGRESS messages.
-const CODE: &str = "load-model";
 
 /// An error is not told before: gst-launch-1.0 misses those that come before it listens.
 const FIRST_ERROR: Duration = Duration::from_millis(200);
@@ -71,16 +68,6 @@ fn load(
             None
         }
     }
-}
-
-fn progress(element: &glib::WeakRef<LipSync>, kind: gst::ProgressType, text: &str) {
-    let Some(element) = element.upgrade() else {
-        return;
-    };
-    let message = gst::message::Progress::builder(kind, CODE, text)
-        .src(&element)
-        .build();
-    let _ = element.post_message(message);
 }
 
 /// Says once in a process that the default model could be a better one.

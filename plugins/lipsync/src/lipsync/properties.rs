@@ -1,13 +1,12 @@
 //! The element's properties, and the settings behind them.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gst::glib;
 use gst::prelude::*;
 
-use super::settings::Settings;
-use super::settings::VoiceSettings;
+use super::settings::{Settings, VoiceSettings};
+use crate::property::{self, path, path_value};
 use crate::runtime::Provider;
 
 /// All properties; `stats` is the element's own.
@@ -25,13 +24,7 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             .default_value(default.execution_provider.as_str())
             .mutable_ready()
             .build(),
-        glib::ParamSpecUInt::builder("device")
-            .nick("Device")
-            .blurb("Index of the accelerator")
-            .maximum(i32::MAX as u32)
-            .default_value(default.device)
-            .mutable_ready()
-            .build(),
+        property::device(default.device),
         glib::ParamSpecUInt::builder("threads")
             .nick("Threads")
             .blurb("Threads of the model on the CPU (0 = one for the embedded model, all cores for a generator)")
@@ -121,17 +114,6 @@ pub fn face_file() -> glib::ParamSpec {
         .build()
 }
 
-/// A path that a property was set to, if any.
-pub fn path(value: &glib::Value) -> Result<Option<PathBuf>, Box<dyn std::error::Error>> {
-    let path = value.get::<Option<String>>()?;
-    Ok(path.filter(|path| !path.is_empty()).map(PathBuf::from))
-}
-
-pub fn path_value(path: Option<&Path>) -> glib::Value {
-    path.map(|path| path.to_string_lossy().into_owned())
-        .to_value()
-}
-
 /// Sets what a property stands for that the element and each pad have.
 pub fn set_voice(
     voice: &mut VoiceSettings,
@@ -172,10 +154,7 @@ pub fn set(
         "device" => settings.device = value.get()?,
         "threads" => settings.threads = value.get()?,
         "batch-size" => settings.batch_size = value.get()?,
-        "model-instance-id" => {
-            let name = value.get::<Option<String>>()?;
-            settings.model_instance_id = name.filter(|name| !name.is_empty());
-        }
+        "model-instance-id" => settings.model_instance_id = property::text(value)?,
         "passthrough" => settings.passthrough = value.get()?,
         "end-mode" => settings.end_mode = value.get()?,
         "look" => settings.look = value.get()?,

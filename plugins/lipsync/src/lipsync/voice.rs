@@ -8,8 +8,7 @@ use gst_base::prelude::*;
 
 use super::audio_pad;
 use super::cast::{Silent, VoiceId};
-use super::settings::Settings;
-use super::settings::VoiceSettings;
+use super::settings::{Settings, VoiceSettings};
 use crate::audio::mixdown::Mixdown;
 use crate::audio::{MelSpec, Timeline};
 

@@ -93,15 +93,21 @@ impl<T: Send + 'static> Loader<T> {
         }
     }
 
+    /// Nobody wants it any more. False: the thread goes on with what can't be ended.
+    pub fn end(&self) -> bool {
+        self.cancel();
+        self.join()
+    }
+
     /// Makes [`Self::take`] return at once.
-    pub fn cancel(&self) {
+    fn cancel(&self) {
         *lock(&self.shared.outcome) = Outcome::Cancelled;
         self.shared.changed.notify_all();
     }
 
     /// Waits for the thread, after [`Self::cancel`]. ONNX Runtime crashes where a process ends while
     /// it loads; a large model may take longer than anybody waits, and is left alone then: false.
-    pub fn join(&self) -> bool {
+    fn join(&self) -> bool {
         let waited = lock(&self.working).recv_timeout(PATIENCE);
         if waited == Err(mpsc::RecvTimeoutError::Timeout) {
             return false;
