@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
+use super::events::change_segments;
+
 /// A decoder gives its first sample so much later than the encoder took it in.
 const DECODER_DELAY: u64 = 529;
 
@@ -39,15 +41,8 @@ pub fn apply(parser: &gst::Element) {
         }
         gst::PadProbeReturn::Remove
     });
-    src.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
-            && let gst::EventView::Segment(segment) = event.view()
-            && let Some(trim) = *found.lock().unwrap()
-            && let Some(cut) = trim.segment(segment)
-        {
-            *event = cut;
-        }
-        gst::PadProbeReturn::Ok
+    change_segments(&src, move |segment| {
+        (*found.lock().unwrap())?.segment(segment)
     });
 }
 

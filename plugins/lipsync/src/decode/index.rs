@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use gst::prelude::*;
 
 use super::editlist::{self, Trim, time};
+use super::events::{change_caps, change_segments, shaped};
 use crate::isobmff::boxes::{self, Node, put, u32_at};
 use crate::isobmff::track::{Kind, Track};
 
@@ -53,22 +54,10 @@ pub fn apply(demuxer: &gst::Element) {
         }
         if let Some(trim) = of_pad(pad, "audio_", &found.trims) {
             // The segment is sent after the pad was added.
-            change_events(pad, move |event| match event.view() {
-                gst::EventView::Segment(segment) => trim.segment(segment),
-                _ => None,
-            });
+            change_segments(pad, move |segment| trim.segment(segment));
         }
         if let Some(aspect) = of_pad(pad, "video_", &found.aspects) {
-            change_events(pad, move |event| match event.view() {
-                gst::EventView::Caps(caps) => {
-                    let mut shaped = caps.caps_owned();
-                    let changed = shaped.make_mut();
-                    changed.set("pixel-aspect-ratio", aspect);
-                    let event = gst::event::Caps::builder(&shaped).seqnum(event.seqnum());
-                    Some(event.build())
-                }
-                _ => None,
-            });
+            change_caps(pad, move |caps| Some(shaped(caps, aspect)));
         }
     });
 }
@@ -77,20 +66,6 @@ pub fn apply(demuxer: &gst::Element) {
 fn of_pad<T: Copy>(pad: &gst::Pad, kind: &str, known: &[Option<T>]) -> Option<T> {
     let number: usize = pad.name().strip_prefix(kind)?.parse().ok()?;
     known.get(number).copied().flatten()
-}
-
-fn change_events(
-    pad: &gst::Pad,
-    change: impl Fn(&gst::Event) -> Option<gst::Event> + Send + Sync + 'static,
-) {
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
-            && let Some(changed) = change(event)
-        {
-            *event = changed;
-        }
-        gst::PadProbeReturn::Ok
-    });
 }
 
 /// Lets the pad say that the file lasts so long.

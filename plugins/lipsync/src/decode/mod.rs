@@ -2,6 +2,7 @@
 
 pub mod alpha;
 mod editlist;
+mod events;
 mod gapless;
 mod index;
 mod leftover;

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use gst::prelude::*;
 
+use super::events::{change_caps, shaped};
+
 /// Of PNG's header: colour type, with bits of a channel in the byte before.
 const COLOUR_TYPE: usize = 25;
 const RGB: u8 = 2;
@@ -53,19 +55,10 @@ pub fn carry_shape(element: &gst::Element) {
         return;
     };
     let asked = sink.downgrade();
-    src.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
-            && let gst::EventView::Caps(caps) = event.view()
-            && let Some(told) = asked.upgrade().and_then(|sink| sink.current_caps())
-            && let Some(shape) = told.structure(0)
-            && let Ok(shape) = shape.get::<gst::Fraction>("pixel-aspect-ratio")
-        {
-            let mut shaped = caps.caps_owned();
-            shaped.make_mut().set("pixel-aspect-ratio", shape);
-            let seqnum = event.seqnum();
-            *event = gst::event::Caps::builder(&shaped).seqnum(seqnum).build();
-        }
-        gst::PadProbeReturn::Ok
+    change_caps(&src, move |caps| {
+        let told = asked.upgrade()?.current_caps()?;
+        let aspect = told.structure(0)?.get("pixel-aspect-ratio").ok()?;
+        Some(shaped(caps, aspect))
     });
 }
 

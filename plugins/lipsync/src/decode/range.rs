@@ -11,20 +11,12 @@ use gst::prelude::*;
 use gst_video::{VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoColorimetry};
 use gst_video::{VideoFormat, VideoFormatInfo, VideoTransferFunction};
 
+use super::events::change_caps;
+
 /// Leaves the range of the pictures that a demuxer will give to their streams.
 pub fn apply(demuxer: &gst::Element) {
     demuxer.connect_pad_added(|_, pad| {
-        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
-            if let Some(gst::PadProbeData::Event(event)) = &mut info.data
-                && let gst::EventView::Caps(caps) = event.view()
-                && let Some(open) = without_range(caps.caps())
-            {
-                *event = gst::event::Caps::builder(&open)
-                    .seqnum(event.seqnum())
-                    .build();
-            }
-            gst::PadProbeReturn::Ok
-        });
+        change_caps(pad, without_range);
     });
 }
 
@@ -50,26 +42,20 @@ fn without_range(caps: &gst::CapsRef) -> Option<gst::Caps> {
         told.transfer(),
         told.primaries(),
     );
+    Some(with_colours(caps, &open))
+}
+
+fn with_colours(caps: &gst::CapsRef, colours: &VideoColorimetry) -> gst::Caps {
     let mut caps = caps.to_owned();
     for structure in caps.make_mut().iter_mut() {
-        structure.set("colorimetry", open.to_string());
+        structure.set("colorimetry", colours.to_string());
     }
-    Some(caps)
+    caps
 }
 
 /// Fills in what the colours of decoded pictures that come to `pad` are lacking.
 pub fn complete(pad: &gst::Pad) {
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
-        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
-            && let gst::EventView::Caps(caps) = event.view()
-            && let Some(whole) = completed(caps.caps())
-        {
-            *event = gst::event::Caps::builder(&whole)
-                .seqnum(event.seqnum())
-                .build();
-        }
-        gst::PadProbeReturn::Ok
-    });
+    change_caps(pad, completed);
 }
 
 /// Of raw pictures with a range and no matrix, those with the usual one of their size.
@@ -96,11 +82,7 @@ pub fn completed(caps: &gst::CapsRef) -> Option<gst::Caps> {
         known => known,
     };
     let whole = VideoColorimetry::new(told.range(), usual.matrix(), transfer, primaries);
-    let mut caps = caps.to_owned();
-    for structure in caps.make_mut().iter_mut() {
-        structure.set("colorimetry", whole.to_string());
-    }
-    Some(caps)
+    Some(with_colours(caps, &whole))
 }
 
 #[cfg(test)]
