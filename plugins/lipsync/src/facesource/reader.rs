@@ -50,6 +50,7 @@ pub struct Reader {
     monitor: Arc<Monitor>,
     coded: Arc<Coded>,
     uri: String,
+    most: Most,
 }
 
 /// What there is at this moment.
@@ -60,11 +61,20 @@ enum Look {
     NotYet(Duration),
 }
 
+/// The most that is read of a file.
+#[derive(Clone, Copy)]
+pub struct Most {
+    pub pixels: u64,
+    pub frames: u64,
+    pub duration: gst::ClockTime,
+    pub streams: u64,
+}
+
 /// What the frames may be.
 #[derive(Clone)]
 pub struct Wanted {
     pub caps: gst::Caps,
-    pub most_pixels: u64,
+    pub most: Most,
     pub even_size: bool,
     /// R'G'B' of what is behind transparent pictures.
     pub background: [u8; 3],
@@ -108,8 +118,8 @@ impl Reader {
         };
         last.link(&sink)?;
 
-        let most_pixels = wanted.most_pixels;
-        decoder::connect(&decode, &convert, most_pixels, &status)?;
+        let most_pixels = wanted.most.pixels;
+        decoder::connect(&decode, &convert, &wanted.most, &status)?;
         if let Some(pad) = convert.static_pad("sink") {
             let on_alpha = status.clone();
             decode::range::complete(&pad);
@@ -196,6 +206,7 @@ impl Reader {
             monitor,
             coded,
             uri: uri.to_owned(),
+            most: wanted.most,
         })
     }
 
@@ -341,6 +352,11 @@ impl Reader {
     pub fn is_seekable(&self) -> bool {
         let mut query = gst::query::Seeking::new(gst::Format::Time);
         self.pipeline.query(&mut query) && query.result().0
+    }
+
+    /// What bounds its frames; nothing does of what comes over the network, which may never end.
+    pub fn most(&self) -> Option<Most> {
+        decode::is_file(&self.uri).then_some(self.most)
     }
 
     /// Whether another reader gets the same: not of a pipe.
