@@ -3,6 +3,7 @@
 mod length;
 mod limits;
 
+pub use super::reading::fps_of;
 pub use limits::Limits;
 
 use std::collections::BTreeSet;
@@ -110,10 +111,6 @@ impl Probe {
             channels: self.audio.map(|a| a.channels),
         }
     }
-}
-
-pub fn fps_of((numerator, denominator): (u32, u32)) -> f64 {
-    f64::from(numerator) / f64::from(denominator)
 }
 
 /// Looks into a file and refuses what can't play its role.

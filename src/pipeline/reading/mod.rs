@@ -183,6 +183,11 @@ pub fn rotation_of(orientation: &str) -> u32 {
         .unwrap_or(0)
 }
 
+/// A rate as a number.
+pub fn fps_of((numerator, denominator): (u32, u32)) -> f64 {
+    f64::from(numerator) / f64::from(denominator)
+}
+
 fn index(path: &Path) -> Result<Option<Vec<mp4::Shown>>, Failure> {
     mp4::timeline(path).map_err(|e| Failure::of(FailureKind::InputUnreadable, path).detail(e))
 }

@@ -10,7 +10,7 @@ use gst::prelude::*;
 use super::category::CAT;
 use super::error::Error;
 use super::inspect::{Facts, inspect};
-use super::reader::Most;
+use super::settings::Most;
 use super::status::{Status, Times};
 use crate::decode;
 

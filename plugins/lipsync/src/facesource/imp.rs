@@ -14,7 +14,7 @@ use super::error::{Error, display_name};
 use super::frames::{Frame, as_rate, claimed_rate};
 use super::monitor::Monitor;
 use super::playback::{Playback, Step};
-use super::reader::{Most, Reader, Stop, Wanted};
+use super::reader::{Reader, Stop, Wanted};
 use super::schedule::{Rate, Schedule, Slot};
 use super::settings::{self, Settings};
 use crate::repeat::times_sent;
@@ -258,12 +258,7 @@ impl FaceSource {
         let (caps, monitor) = (self.wanted_caps(), self.monitor.clone());
         let wanted = Wanted {
             caps,
-            most: Most {
-                pixels: settings.max_pixels,
-                frames: settings.max_frames,
-                duration: settings.max_duration,
-                streams: settings.max_streams,
-            },
+            most: settings.most(),
             even_size: settings.even_size,
             background: settings.background.rgb(),
         };

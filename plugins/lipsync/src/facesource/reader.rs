@@ -17,6 +17,7 @@ use super::decoder::{self, check_file, check_size};
 use super::error::{self, Error, Stage};
 use super::inspect::Facts;
 use super::monitor::{Flushing, Monitor};
+use super::settings::Most;
 use super::status::{Inner, Status, Times};
 use super::upright::{exif_direction, insert_crop, insert_flip, turn_when_tagged};
 use crate::decode;
@@ -59,15 +60,6 @@ enum Look {
     There(Option<gst::Sample>),
     /// Worth another look after a report, or after so long.
     NotYet(Duration),
-}
-
-/// The most that is read of a file.
-#[derive(Clone, Copy)]
-pub struct Most {
-    pub pixels: u64,
-    pub frames: u64,
-    pub duration: gst::ClockTime,
-    pub streams: u64,
 }
 
 /// What the frames may be.

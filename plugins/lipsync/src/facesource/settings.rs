@@ -45,7 +45,25 @@ impl Default for Settings {
     }
 }
 
+/// The most that is read of a file.
+#[derive(Clone, Copy)]
+pub struct Most {
+    pub pixels: u64,
+    pub frames: u64,
+    pub duration: gst::ClockTime,
+    pub streams: u64,
+}
+
 impl Settings {
+    pub fn most(&self) -> Most {
+        Most {
+            pixels: self.max_pixels,
+            frames: self.max_frames,
+            duration: self.max_duration,
+            streams: self.max_streams,
+        }
+    }
+
     pub fn set(
         &mut self,
         property: &str,
