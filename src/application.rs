@@ -97,6 +97,7 @@ impl Batch {
             ledger: journal.clone(),
             store: Rc::new(LocalStore),
             hands: Box::new(Processes::new(
+                journal.folder().to_owned(),
                 Arc::new(LocalStore),
                 Arc::new(recover_aside),
             )),

@@ -22,6 +22,7 @@ mod memory;
 mod policy;
 mod processes;
 mod progress;
+mod publisher;
 mod record;
 mod waiting;
 mod watch;
