@@ -14,7 +14,7 @@ mod staging;
 pub use disk::{free_space, output_failure};
 pub use leftovers::{leftovers_of, remove_leftovers_of, wait_for_writers};
 pub use local::LocalStore;
-pub(crate) use staging::{Mount, StagingFolder, move_plain, publish_staged};
+pub(crate) use staging::{StagingFolder, move_plain, publish_staged};
 pub use staging::{remove_staged, staged_leftovers};
 
 use std::fs::{self, File, OpenOptions};

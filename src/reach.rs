@@ -15,7 +15,7 @@ use landlock::{
 use serde::{Deserialize, Serialize};
 
 use crate::job::{Job, folder_of};
-use crate::publish::Mount;
+use crate::mount::Mount;
 
 /// What Linux 6.2 can refuse; an older kernel refuses less of it.
 const KNOWN: ABI = ABI::V3;

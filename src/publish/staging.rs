@@ -4,13 +4,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use serde::{Deserialize, Serialize};
 
 use super::{give_name, is_still_at, output_failure};
 use crate::error::{Failure, FailureKind};
@@ -23,38 +19,6 @@ const FOLDER: &str = "staging";
 const MOST: u32 = 10_000;
 /// No two folders of a process have the same name: an old one that is removed late is not a new one.
 static NEXT: AtomicU64 = AtomicU64::new(0);
-
-/// Where files can be moved from one folder to another: a disk, or a part of it, as it was mounted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Mount {
-    /// Parts of a disk (btrfs) are mounted as one and have numbers of their own.
-    device: (u32, u32),
-    number: u64,
-}
-
-impl Mount {
-    /// That of a file or folder; none where there is none, or the kernel is older than Linux 5.8.
-    pub(crate) fn of(path: &Path) -> Option<Self> {
-        let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
-        let mut found = MaybeUninit::<libc::statx>::zeroed();
-        // SAFETY: `path` ends with a zero byte, and `found` is large enough for what is written to it.
-        let result = unsafe {
-            libc::statx(
-                libc::AT_FDCWD,
-                path.as_ptr(),
-                0,
-                libc::STATX_MNT_ID,
-                found.as_mut_ptr(),
-            )
-        };
-        // SAFETY: all of it is numbers, for which zeros are fine, too.
-        let found = unsafe { found.assume_init() };
-        (result == 0 && found.stx_mask & libc::STATX_MNT_ID != 0).then_some(Self {
-            device: (found.stx_dev_major, found.stx_dev_minor),
-            number: found.stx_mnt_id,
-        })
-    }
-}
 
 /// A folder that one worker writes in. Dropped, it is gone with all that is in it.
 ///
@@ -243,16 +207,5 @@ mod tests {
         assert_eq!(fs::read_to_string(&target).unwrap(), "whole");
         publish("2", &Replace::Anything).unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "other");
-    }
-
-    #[test]
-    fn folders_of_one_mount_are_told_from_others() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("a")).unwrap();
-        let here = Mount::of(folder.path());
-        assert!(here.is_some());
-        assert_eq!(Mount::of(&folder.path().join("a")), here);
-        assert_ne!(Mount::of(Path::new("/proc")), here);
-        assert_eq!(Mount::of(&folder.path().join("none")), None);
     }
 }
