@@ -9,8 +9,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use run_support::batch::{
-    LIMIT, batch, events, left_over, outputs, short_jobs, short_speech, signal, start, wait,
-    wait_for, wait_until_moving,
+    LIMIT, SLOW, batch, events, left_over, made, outputs, short_jobs, short_speech, signal,
+    slow_jobs, start, wait, wait_for, wait_until_moving,
 };
 use run_support::{TestDir, face, finish, lipflow, schema, stderr};
 use serde_json::Value;
@@ -20,14 +20,7 @@ fn a_batch_makes_all_and_a_second_start_makes_nothing() {
     let dir = TestDir::new();
     let output = finish(short_jobs(&dir, 3).args(["--progress", "json", "--zip", "all.zip"]));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let expected = [
-        ".lipflow",
-        "0.mp4",
-        "1.mp4",
-        "2.mp4",
-        "manifest.json",
-        "report.html",
-    ];
+    let expected = made(3);
     assert_eq!(outputs(&dir), expected);
     assert!(dir.file("all.zip").is_file());
 
@@ -181,15 +174,7 @@ fn a_batch_that_is_killed_goes_on_where_it_was() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stderr(&output);
     assert!(!text.contains(" 0 of them done already"), "{text}");
-    let expected = [
-        ".lipflow",
-        "0.mp4",
-        "1.mp4",
-        "2.mp4",
-        "3.mp4",
-        "manifest.json",
-        "report.html",
-    ];
+    let expected = made(4);
     assert_eq!(outputs(&dir), expected, "nothing temporary is left");
 }
 
@@ -277,12 +262,7 @@ fn a_job_is_cancelled_from_another_terminal() {
 #[test]
 fn a_worker_that_dies_is_replaced_and_its_job_is_tried_again() {
     let dir = TestDir::new();
-    let template = dir.template_with("identity sleep-time=50000");
-    let (child, mut reader) = start(
-        short_jobs(&dir, 2)
-            .args(["--progress", "json", "--template"])
-            .arg(template),
-    );
+    let (child, mut reader) = start(&mut slow_jobs(&dir, 2));
     let started = wait_for(&mut reader, |event| event["event"] == "started");
     wait_until_moving(&mut reader);
     let worker = started["worker"].as_i64().unwrap() as i32;
@@ -300,7 +280,7 @@ fn a_worker_that_dies_is_replaced_and_its_job_is_tried_again() {
 #[test]
 fn a_program_that_is_deleted_goes_on() {
     let dir = TestDir::new();
-    let template = dir.template_with("identity sleep-time=50000");
+    let template = dir.template_with(SLOW);
     let own = dir.file("lipflow");
     fs::copy(env!("CARGO_BIN_EXE_lipflow"), &own).unwrap();
     short_jobs(&dir, 2);
@@ -388,15 +368,7 @@ fn two_controllers_share_a_batch() {
     };
     let counts = (done(&first), done(&second));
     assert_eq!(counts.0 + counts.1, 4, "{counts:?}");
-    let expected = [
-        ".lipflow",
-        "0.mp4",
-        "1.mp4",
-        "2.mp4",
-        "3.mp4",
-        "manifest.json",
-        "report.html",
-    ];
+    let expected = made(4);
     assert_eq!(outputs(&dir), expected);
 }
 

@@ -13,8 +13,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use run_support::batch::{
-    LIMIT, batch, outputs, short_jobs, short_speech, signal, start, wait, wait_for,
-    wait_until_moving,
+    LIMIT, SLOW, batch, outputs, short_jobs, short_speech, signal, slow_jobs, start, wait,
+    wait_for, wait_until_moving,
 };
 use run_support::{TestDir, face, finish, lipflow, speech, stderr};
 use rusqlite::Connection;
@@ -87,12 +87,7 @@ fn a_list_that_grows_keeps_what_is_done() {
 #[test]
 fn a_job_that_was_taken_over_is_given_up_and_not_published_twice() {
     let dir = TestDir::new();
-    let template = dir.template_with("identity sleep-time=50000");
-    let (child, mut reader) = start(
-        short_jobs(&dir, 1)
-            .args(["--progress", "json", "--template"])
-            .arg(template),
-    );
+    let (child, mut reader) = start(&mut slow_jobs(&dir, 1));
     wait_until_moving(&mut reader);
     // As another controller does that holds this one for dead.
     let journal = Connection::open(dir.file("out/.lipflow/journal.db")).unwrap();
@@ -118,12 +113,7 @@ fn a_job_that_was_taken_over_is_given_up_and_not_published_twice() {
 #[test]
 fn a_service_manager_that_ends_the_whole_group_loses_no_file() {
     let dir = TestDir::new();
-    let template = dir.template_with("identity sleep-time=50000");
-    let (child, mut reader) = start(
-        short_jobs(&dir, 2)
-            .args(["--progress", "json", "--template"])
-            .arg(template),
-    );
+    let (child, mut reader) = start(&mut slow_jobs(&dir, 2));
     let started = wait_for(&mut reader, |event| event["event"] == "started");
     wait_until_moving(&mut reader);
     kill(started["worker"].as_i64().unwrap(), libc::SIGTERM);
@@ -167,7 +157,7 @@ fn nohup_holds() {
 /// A batch whose two workers have a long job and a short one each; `None` where they share them otherwise.
 fn two_workers_that_take_turns() -> Option<(TestDir, Child, BufReader<ChildStdout>, Vec<i64>)> {
     let dir = TestDir::new();
-    let template = dir.template_with("identity sleep-time=50000");
+    let template = dir.template_with(SLOW);
     let sound = short_speech(&dir);
     let mut list = "face,speech,output\n".to_owned();
     // The first and the last are six times as long as the others.
@@ -228,7 +218,7 @@ fn an_interrupt_does_not_wait_for_a_job_that_waits_for_a_worker() {
 #[test]
 fn a_program_that_can_not_start_sets_nothing_aside() {
     let dir = TestDir::new();
-    let template = dir.template_with("identity sleep-time=50000");
+    let template = dir.template_with(SLOW);
     let own = dir.file("lipflow");
     let good = env!("CARGO_BIN_EXE_lipflow");
     fs::copy(good, &own).unwrap();

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -128,30 +128,68 @@ fn a_disk_that_fills_up() {
     assert!(text.contains("the disk is full"), "{text}");
 }
 
+/// A worker that takes its orders from the test.
+struct Worker {
+    process: Child,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    /// One that may reach these files.
+    fn that_reaches(files: &Value) -> Self {
+        let mut command = lipflow();
+        command.arg("worker");
+        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = pipes.spawn().unwrap();
+        let mut worker = Self {
+            orders: process.stdin.take().unwrap(),
+            answers: BufReader::new(process.stdout.take().unwrap()),
+            process,
+        };
+        worker.order(&json!({"memory": null, "no_network": true, "files": files}));
+        worker
+    }
+
+    fn order(&mut self, order: &Value) {
+        writeln!(self.orders, "{order}").unwrap();
+    }
+
+    fn answer(&mut self) -> Value {
+        let mut line = String::new();
+        let read = self.answers.read_line(&mut line).unwrap();
+        assert!(read > 0, "the worker ended");
+        serde_json::from_str(&line).unwrap()
+    }
+
+    fn end(self) {
+        drop(self.orders);
+        let mut process = self.process;
+        process.wait().unwrap();
+    }
+}
+
+/// A file or folder as a worker's limits name it.
+fn named(paths: &[&Path]) -> Value {
+    let ids = paths.iter().map(|path| {
+        let metadata = fs::metadata(path).unwrap();
+        let id = json!([metadata.dev(), metadata.ino()]);
+        (path.to_str().unwrap().to_owned(), id)
+    });
+    Value::Object(ids.collect())
+}
+
 /// What a worker that may reach `files` finds in `path`.
 fn looked_into(path: &Path, files: Value) -> Value {
-    let mut worker = lipflow();
-    let mut worker = worker
-        .arg("worker")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut orders = worker.stdin.take().unwrap();
-    let confinement = json!({"memory": null, "no_network": true, "files": files});
-    let order = json!({"order": "look", "path": path, "role": "face"});
-    writeln!(orders, "{confinement}\n{order}").unwrap();
-    let mut reader = BufReader::new(worker.stdout.take().unwrap());
+    let mut worker = Worker::that_reaches(&files);
+    worker.order(&json!({"order": "look", "path": path, "role": "face"}));
     let found = loop {
-        let mut line = String::new();
-        assert!(reader.read_line(&mut line).unwrap() > 0, "the worker ended");
-        let answer: Value = serde_json::from_str(&line).unwrap();
+        let answer = worker.answer();
         if answer["answer"] == "looked" {
             break answer["found"].clone();
         }
     };
-    drop(orders);
-    worker.wait().unwrap();
+    worker.end();
     found
 }
 
@@ -167,9 +205,7 @@ fn a_worker_reads_what_its_jobs_name_and_nothing_else() {
     }
     let nothing = looked_into(&own, json!({"read": {}, "write": {}}));
     assert_eq!(nothing["Err"]["kind"], "input-unreadable", "{nothing}");
-    let metadata = fs::metadata(&own).unwrap();
-    let read = json!({ own.to_str().unwrap(): [metadata.dev(), metadata.ino()] });
-    let found = looked_into(&own, json!({"read": read, "write": {}}));
+    let found = looked_into(&own, json!({"read": named(&[&own]), "write": {}}));
     assert!(found["Ok"].is_object(), "{found}");
 }
 
@@ -231,25 +267,8 @@ fn outputs_on_another_disk_than_the_journal_are_made_there() {
 
 /// What becomes of a job whose output is another's, in a worker that may make `own`.
 fn overwritten(own: &Path, other: &Path, staged: Option<&Path>) -> Value {
-    let mut worker = lipflow();
-    let mut worker = worker
-        .arg("worker")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut orders = worker.stdin.take().unwrap();
-    let id = |path: &Path| {
-        let metadata = fs::metadata(path).unwrap();
-        [metadata.dev(), metadata.ino()]
-    };
-    let read = json!({
-        face().to_str().unwrap(): id(&face()),
-        speech().to_str().unwrap(): id(&speech()),
-    });
-    let write = json!({ own.to_str().unwrap(): id(own) });
-    let files = json!({"read": read, "write": write});
-    let confinement = json!({"memory": null, "no_network": true, "files": files});
+    let read = named(&[&face(), &speech()]);
+    let mut worker = Worker::that_reaches(&json!({"read": read, "write": named(&[own])}));
     let spec = json!({
         "face": face(), "speech": speech(), "output": other, "template": "file",
         "parameters": [], "end_mode": "speech", "loop_mode": null, "learn": "off",
@@ -257,25 +276,17 @@ fn overwritten(own: &Path, other: &Path, staged: Option<&Path>) -> Value {
         "dry_run": false
     });
     let lease = json!({"job": 1, "epoch": 1});
-    let order = json!({"order": "run", "lease": lease, "spec": spec, "staged": staged});
-    writeln!(orders, "{confinement}\n{order}").unwrap();
-    let mut reader = BufReader::new(worker.stdout.take().unwrap());
+    worker.order(&json!({"order": "run", "lease": lease, "spec": spec, "staged": staged}));
     let outcome = loop {
-        let mut line = String::new();
-        assert!(reader.read_line(&mut line).unwrap() > 0, "the worker ended");
-        let answer: Value = serde_json::from_str(&line).unwrap();
+        let answer = worker.answer();
         match answer["answer"].as_str() {
             Some("ended") => break answer["outcome"].clone(),
             // Whoever works on it says that all may have their names.
-            Some("made") => {
-                let order = json!({"order": "publish", "lease": lease});
-                writeln!(orders, "{order}").unwrap();
-            }
+            Some("made") => worker.order(&json!({"order": "publish", "lease": lease})),
             _ => {}
         }
     };
-    drop(orders);
-    worker.wait().unwrap();
+    worker.end();
     outcome
 }
 

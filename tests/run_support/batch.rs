@@ -24,6 +24,27 @@ pub fn short_jobs(dir: &TestDir, count: usize) -> Command {
     batch(dir)
 }
 
+/// The same in a template that takes a while over each frame, with events to be read.
+pub fn slow_jobs(dir: &TestDir, count: usize) -> Command {
+    let template = dir.template_with(SLOW);
+    let mut command = short_jobs(dir, count);
+    command.args(["--progress", "json", "--template"]);
+    command.arg(template);
+    command
+}
+
+/// Makes 20 frames a second.
+pub const SLOW: &str = "identity sleep-time=50000";
+
+/// What is in the folder of the outputs when so many were made.
+pub fn made(count: usize) -> Vec<String> {
+    let others = [".lipflow", "manifest.json", "report.html"].map(str::to_owned);
+    let mut names: Vec<_> = (0..count).map(|n| format!("{n}.mp4")).collect();
+    names.extend(others);
+    names.sort();
+    names
+}
+
 /// The first half second of a real speech.
 pub fn short_speech(dir: &TestDir) -> PathBuf {
     let mut bytes = fs::read(speech()).unwrap();
