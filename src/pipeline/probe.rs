@@ -17,7 +17,6 @@ use gst_pbutils::{
     Discoverer, DiscovererInfo, DiscovererResult, DiscovererStreamInfo, DiscovererVideoInfo,
 };
 use gstlipsync::decode::{self, still};
-use gstlipsync::heifdec;
 use serde::{Deserialize, Serialize};
 
 use super::classify;
@@ -442,10 +441,11 @@ fn read(info: &DiscovererInfo) -> Probe {
 
 /// How many streams these are: one whose caps a parser has changed is there twice.
 fn count<'a, T: IsA<DiscovererStreamInfo> + 'a>(streams: impl Iterator<Item = &'a T>) -> usize {
-    streams
-        .map(|stream| stream.upcast_ref().stream_id())
-        .collect::<BTreeSet<_>>()
-        .len()
+    let ids: Vec<_> = streams.map(|s| s.upcast_ref().stream_id()).collect();
+    tracing::debug!("streams {ids:?}");
+    // What comes of a parser may have none.
+    let named: BTreeSet<_> = ids.iter().flatten().collect();
+    named.len().max(usize::from(!ids.is_empty()))
 }
 
 fn is_transport_stream(info: &DiscovererInfo) -> bool {
@@ -482,11 +482,21 @@ fn read_video(video: &DiscovererVideoInfo, kind: Kind) -> Video {
     }
 }
 
+/// What people call a format of which GStreamer has no description.
+fn name_of(caps: &gst::CapsRef) -> Option<&'static str> {
+    match caps.structure(0)?.name().as_str() {
+        "image/gst-libav-gif" => Some("GIF"),
+        "image/heif" => Some("HEIC"),
+        "image/avif" => Some("AVIF"),
+        _ => None,
+    }
+}
+
 fn describe(info: &DiscovererInfo) -> String {
     let mut parts = Vec::new();
     for stream in info.stream_list() {
         let Some(caps) = stream.caps() else { continue };
-        if let Some(name) = heifdec::name(&caps) {
+        if let Some(name) = name_of(&caps) {
             parts.push(name.to_owned());
         } else if caps.is_fixed() {
             parts.push(gst_pbutils::pb_utils_get_codec_description(&caps).to_string());

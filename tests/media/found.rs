@@ -1,6 +1,6 @@
 //! Kinds that the full matrix has found, each with the smallest input that has it.
 
-use crate::run_support::{finish, lipflow, stderr};
+use crate::run_support::{finish, lipflow, run, stderr};
 use crate::tools::{Files, duration, ffprobe, frame_times, text};
 
 /// As long as the picture.
@@ -204,4 +204,27 @@ fn a_long_gap_in_a_transport_stream_is_told() {
     let said = stderr(&finish(&mut run));
     assert!(said.contains("when it goes on is an estimate"), "{said}");
     assert!(said.contains("ffmpeg -i IN"), "{said}");
+}
+
+/// What comes of some parsers has no name in GStreamer's report, and was counted beside what goes in.
+#[test]
+fn one_track_of_hevc_is_one() {
+    let files = Files::new();
+    let arguments = [
+        "-t",
+        "0.4",
+        "-an",
+        "-pix_fmt",
+        "yuv420p10le",
+        "-c:v",
+        "libx265",
+    ];
+    let colours = "log-level=none:colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc";
+    let arguments = [&arguments[..], &["-tag:v", "hvc1", "-x265-params", colours]].concat();
+    let clip = files.face("f.mp4", &arguments);
+    let speech = files.speech("s.wav", &["-t", "0.4"]);
+    let mut job = run(&clip, &speech, files.desk.file("o.mp4"));
+    let result = finish(job.arg("--dry-run"));
+    let said = stderr(&result) + &String::from_utf8_lossy(&result.stdout);
+    assert!(said.contains("HLG") && !said.contains("tracks"), "{said}");
 }
