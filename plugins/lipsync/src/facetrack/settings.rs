@@ -239,13 +239,10 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
             .blurb("Elements of this process with the same name here share the loaded networks, and take turns (unset = networks of its own)")
             .mutable_ready()
             .build(),
-        glib::ParamSpecUInt::builder("threads")
-            .nick("Threads")
-            .blurb("Threads per network (0 = as many as ONNX Runtime thinks fit)")
-            .maximum(256)
-            .default_value(default.threads)
-            .mutable_ready()
-            .build(),
+        property::threads(
+            default.threads,
+            "Threads per network (0 = as many as ONNX Runtime thinks fit)",
+        ),
         glib::ParamSpecString::builder("detector-model")
             .nick("Detector model")
             .blurb("Path of the face detector, a YuNet in ONNX with free height and width (unset = the one that set-up installed)")
