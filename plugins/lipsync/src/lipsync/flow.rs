@@ -76,6 +76,10 @@ impl LipSync {
 
     /// Takes one frame further, if it and its speech are there.
     fn step(&self, stream: &mut Stream) -> Result<Step, gst::FlowError> {
+        if self.reset_as_told(stream) {
+            // What was peeked at before the flush stays at the heads of the pads up to the end of this call.
+            return Ok(Step::NeedData);
+        }
         let Some(buffer) = self.video.peek_buffer() else {
             if !self.video.is_eos() {
                 return Ok(Step::NeedData);
@@ -83,9 +87,6 @@ impl LipSync {
             return self.finish(stream, &self.settings());
         };
         self.renew_voices(stream)?;
-        if self.reset_as_told(stream) {
-            return Ok(Step::Again);
-        }
         if buffer.flags().contains(gst::BufferFlags::GAP) && buffer.size() == 0 {
             self.video.drop_buffer();
             self.push_all(stream, &self.settings())?;

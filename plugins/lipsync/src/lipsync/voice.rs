@@ -28,9 +28,10 @@ pub struct Voice {
     pub frames: Arc<AtomicU64>,
     /// Why it moves no face, if that was told already.
     pub told: Option<Silent>,
-    /// The buffer at the pad's head was taken already. It stays on the pad until more speech is
-    /// needed: GstAggregator only calls when every pad has something.
-    head_taken: bool,
+    /// The buffer at the pad's head that was taken already. It stays on the pad until more speech is
+    /// needed: GstAggregator only calls when every pad has something. It is known by itself, as a
+    /// flush may have put another one in its place.
+    taken: Option<gst::Buffer>,
     /// No more will come.
     pub finished: bool,
     samples: Vec<f32>,
@@ -52,7 +53,7 @@ impl Voice {
             timeline: Timeline::new(mel),
             frames,
             told: None,
-            head_taken: false,
+            taken: None,
             finished: false,
             samples: Vec::new(),
             mixed: Vec::new(),
@@ -125,7 +126,7 @@ impl Voice {
 
     /// As new, for a flush or a new stream.
     pub fn reset(&mut self) {
-        self.head_taken = false;
+        self.taken = None;
         self.finished = false;
         self.mixdown = Mixdown::default();
         self.timeline.reset();
@@ -133,12 +134,14 @@ impl Voice {
 
     /// The buffer that follows those that were taken.
     pub fn take_buffer(&mut self) -> Option<gst::Buffer> {
-        if std::mem::take(&mut self.head_taken) {
+        let mut head = self.pad.peek_buffer()?;
+        if self.taken.as_ref().map(|taken| taken.as_ptr()) == Some(head.as_ptr()) {
             self.pad.drop_buffer();
+            self.taken = None;
+            head = self.pad.peek_buffer()?;
         }
-        let buffer = self.pad.peek_buffer();
-        self.head_taken = buffer.is_some();
-        buffer
+        self.taken = Some(head.clone());
+        Some(head)
     }
 
     pub fn name(&self) -> gst::glib::GString {
