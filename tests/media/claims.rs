@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::run_support::{Desk, finish, run, stderr};
+use crate::run_support::{TestDir, finish, run, stderr};
 use crate::tools::{Files, ffmpeg, text};
 
 /// Numbers like those of a damaged or a malicious file.
 const BILLION: u32 = 1_000_000_000;
 
 /// A copy of the file in which `bytes` stand so far behind the first `mark`.
-fn claiming(desk: &Desk, file: &Path, name: &str, claims: &[(&[u8], usize, &[u8])]) -> PathBuf {
+fn claiming(desk: &TestDir, file: &Path, name: &str, claims: &[(&[u8], usize, &[u8])]) -> PathBuf {
     let mut content = std::fs::read(file).unwrap();
     for (mark, behind, bytes) in claims {
         let at = content.windows(mark.len()).position(|w| w == *mark);

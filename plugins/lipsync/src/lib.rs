@@ -29,9 +29,11 @@ pub mod runtime;
 mod soundfit;
 pub(crate) mod source_time;
 mod speechsource;
+pub(crate) mod sync;
 pub mod video;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
+    runtime::forbid_telemetry();
     facetrack::register(plugin)?;
     lipsync::register(plugin)?;
     facesource::register(plugin)?;

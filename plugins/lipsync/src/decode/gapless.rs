@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use gst::prelude::*;
 
 use super::events::change_segments;
+use crate::sync::lock;
 
 /// A decoder gives its first sample so much later than the encoder took it in.
 const DECODER_DELAY: u64 = 529;
@@ -41,16 +42,14 @@ pub fn apply(parser: &gst::Element) {
         };
         let trim = buffer.map_readable().ok().and_then(|map| of_head(&map));
         match trim {
-            Some(trim) => *note.lock().unwrap() = Some(trim),
+            Some(trim) => *lock(&note) = Some(trim),
             // Looked for in what comes first; a seek brings other parts of the file.
             None if buffer.offset() == 0 => return gst::PadProbeReturn::Ok,
             None => {}
         }
         gst::PadProbeReturn::Remove
     });
-    change_segments(&src, move |segment| {
-        (*found.lock().unwrap())?.segment(segment)
-    });
+    change_segments(&src, move |segment| (*lock(&found))?.segment(segment));
 }
 
 impl Trim {

@@ -8,7 +8,7 @@ use gst::ClockTime;
 use gst::prelude::*;
 
 use super::on_any_element;
-use crate::runtime::lock;
+use crate::sync::lock;
 
 /// Most pixels of a picture, or of a video's frame, that are decoded unless somebody asks for more: 8K,
 /// and any photograph of a telephone as it usually takes them.

@@ -13,6 +13,7 @@ use super::inspect::{Facts, inspect};
 use super::settings::Most;
 use super::status::{Status, Times};
 use crate::decode;
+use crate::sync::lock;
 
 /// Has the decoder's picture go into `convert`, and `status` know of it.
 pub fn connect(
@@ -50,7 +51,7 @@ pub fn connect(
     });
     let on_end = status.clone();
     decode.connect_no_more_pads(move |_| {
-        if on_end.inner.lock().unwrap().has_video {
+        if lock(&on_end.inner).has_video {
             return;
         }
         on_end.fail(Error::NoPicture {
@@ -69,7 +70,7 @@ pub fn connect(
     decode::on_element(decode, "avdemux_gif", move |demuxer| {
         let status = on_element.clone();
         demuxer.connect_pad_added(move |_, pad| {
-            if let Times::Given(durations) = &status.inner.lock().unwrap().times {
+            if let Times::Given(durations) = &lock(&status.inner).times {
                 end_after(pad, durations.len());
             }
         });
@@ -147,7 +148,7 @@ fn watch_last(demuxer: &gst::Element, status: &Arc<Status>) {
             if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data
                 && let (Some(pts), Some(lasts)) = (buffer.pts(), buffer.duration())
             {
-                let mut inner = status.inner.lock().unwrap();
+                let mut inner = lock(&status.inner);
                 if inner.last.is_none_or(|(at, _)| at <= pts) {
                     inner.last = Some((pts, lasts));
                 }

@@ -21,6 +21,7 @@ use super::settings::Most;
 use super::status::{Inner, Status, Times};
 use super::upright::{exif_direction, insert_crop, insert_flip, turn_when_tagged};
 use crate::decode;
+use crate::sync::lock;
 
 /// Frames decoded ahead.
 const READ_AHEAD: u32 = 4;
@@ -236,7 +237,7 @@ impl Reader {
 
     fn look(&self) -> Result<Look, Stop> {
         let (busy, failure, has_video, cut) = {
-            let inner = self.status.inner.lock().unwrap();
+            let inner = lock(&self.status.inner);
             (
                 inner.busy,
                 inner.failure.clone(),
@@ -270,7 +271,7 @@ impl Reader {
 
     /// Whether opening, or a seek, is under way.
     pub fn is_busy(&self) -> bool {
-        self.status.inner.lock().unwrap().busy
+        lock(&self.status.inner).busy
     }
 
     /// Whether any thread of the pipeline is still running. decodebin swallows the error of a
@@ -333,7 +334,7 @@ impl Reader {
 
     fn reposition(&self, go: impl FnOnce(&gst::Pipeline, &Status) + Send + 'static) {
         let (pipeline, status) = (self.pipeline.clone(), self.status.clone());
-        status.inner.lock().unwrap().busy = true;
+        lock(&status.inner).busy = true;
         in_background(&self.status, move || {
             go(&pipeline, &status);
             status.update(|inner| inner.busy = false);
@@ -362,12 +363,12 @@ impl Reader {
 
     /// What the frames' times are worth, known with the first frame.
     pub fn times(&self) -> Times {
-        self.status.inner.lock().unwrap().times.clone()
+        lock(&self.status.inner).times.clone()
     }
 
     /// Tells once that the times behind a gap in a transport stream are not exact.
     pub fn tell_of_gap(&self) {
-        let mut inner = self.status.inner.lock().unwrap();
+        let mut inner = lock(&self.status.inner);
         if std::mem::take(&mut inner.is_without_gap) {
             inner.remarks.push(format!(
                 "{} is a transport stream in which the picture stands still for more than half a second: when it \
@@ -379,7 +380,7 @@ impl Reader {
 
     /// How long the frame at that time lasts, if it is the last one that was read so far.
     pub fn told_duration(&self, pts: gst::ClockTime) -> Option<gst::ClockTime> {
-        let last = self.status.inner.lock().unwrap().last;
+        let last = lock(&self.status.inner).last;
         last.filter(|(at, _)| *at == pts).map(|(_, lasts)| lasts)
     }
 
@@ -394,7 +395,7 @@ impl Reader {
 
     /// Whether the file is a picture, not a video.
     pub fn is_picture(&self) -> bool {
-        let inner = self.status.inner.lock().unwrap();
+        let inner = lock(&self.status.inner);
         let is_image = inner
             .file_type
             .as_deref()
@@ -410,12 +411,12 @@ impl Reader {
 
     /// What the user should know of the file, each thing once.
     pub fn take_remarks(&self) -> Vec<String> {
-        std::mem::take(&mut self.status.inner.lock().unwrap().remarks)
+        std::mem::take(&mut lock(&self.status.inner).remarks)
     }
 
     /// What the application needs to offer the user an installation.
     pub fn missing_plugins(&self) -> Vec<gst::Structure> {
-        self.status.inner.lock().unwrap().missing.clone()
+        lock(&self.status.inner).missing.clone()
     }
 }
 
@@ -424,7 +425,7 @@ impl Drop for Reader {
         if let Some(bus) = self.pipeline.bus() {
             bus.unset_sync_handler();
         }
-        self.status.inner.lock().unwrap().closed = true;
+        lock(&self.status.inner).closed = true;
         let (sender, closed) = std::sync::mpsc::channel();
         let pipeline = self.pipeline.clone();
         in_background(&self.status, move || {
@@ -463,7 +464,7 @@ fn callbacks(monitor: &Arc<Monitor>) -> AppSinkCallbacks {
 }
 
 fn start(pipeline: &gst::Pipeline, status: &Status) {
-    let is_closed = || status.inner.lock().unwrap().closed;
+    let is_closed = || lock(&status.inner).closed;
     if is_closed() {
         return;
     }

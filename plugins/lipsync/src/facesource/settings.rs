@@ -172,6 +172,7 @@ pub fn properties() -> Vec<glib::ParamSpec> {
         glib::ParamSpecUInt64::builder("longest-frame")
             .nick("Longest frame")
             .blurb("A frame that stays for longer than this, in nanoseconds, is sent several times, so that a mouth can move meanwhile (0 = as the file)")
+            .maximum(gst::ClockTime::MAX.nseconds())
             .default_value(defaults.longest_frame.nseconds())
             .mutable_ready()
             .build(),

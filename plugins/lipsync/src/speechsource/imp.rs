@@ -7,6 +7,7 @@ use gst_audio::{AudioCapsBuilder, AudioInfo, AudioLayout};
 
 use super::retime::Retime;
 use crate::decode::{self, limits};
+use crate::sync::lock;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -109,7 +110,7 @@ impl ObjectImpl for SpeechSource {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = self.settings.lock().unwrap();
+        let mut settings = lock(&self.settings);
         let result = match pspec.name() {
             "uri" => value.get().map(|v| settings.uri = v),
             "track" => value.get().map(|v| settings.track = v),
@@ -125,7 +126,7 @@ impl ObjectImpl for SpeechSource {
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        let settings = self.settings.lock().unwrap();
+        let settings = lock(&self.settings);
         match pspec.name() {
             "uri" => settings.uri.to_value(),
             "track" => settings.track.to_value(),
@@ -214,7 +215,7 @@ impl BinImpl for SpeechSource {}
 
 impl SpeechSource {
     fn open(&self) -> Result<(), glib::BoolError> {
-        let settings = self.settings.lock().unwrap().clone();
+        let settings = lock(&self.settings).clone();
         let uri = settings.uri.unwrap_or_default();
         let decode = gst::ElementFactory::make("uridecodebin")
             .property("uri", &uri)
@@ -228,14 +229,14 @@ impl SpeechSource {
         obj.add_many([&decode, &convert, &resample, &filter])?;
         gst::Element::link_many([&convert, &resample, &filter])?;
         self.src.set_target(filter.static_pad("src").as_ref())?;
-        *self.state.lock().unwrap() = State {
+        *lock(&self.state) = State {
             chain: Some(Chain { convert, filter }),
             ..State::default()
         };
         let weak = self.downgrade();
         decode::on_element(&decode, "mpegpsdemux", move |_| {
             if let Some(source) = weak.upgrade() {
-                source.state.lock().unwrap().invents_gaps = true;
+                lock(&source.state).invents_gaps = true;
             }
         });
         let (weak, most) = (self.downgrade(), settings.max_streams);
@@ -273,7 +274,7 @@ impl SpeechSource {
         let weak = self.downgrade();
         decode.connect_pad_added(move |_, pad| {
             if let Some(source) = weak.upgrade() {
-                source.state.lock().unwrap().tracks.push(pad.clone());
+                lock(&source.state).tracks.push(pad.clone());
             }
         });
         let weak = self.downgrade();
@@ -286,7 +287,7 @@ impl SpeechSource {
     }
 
     fn close(&self) {
-        *self.state.lock().unwrap() = State::default();
+        *lock(&self.state) = State::default();
         let obj = self.obj();
         let _ = self.src.set_target(None::<&gst::Pad>);
         for element in obj.children() {
@@ -298,7 +299,7 @@ impl SpeechSource {
     /// Links the track that was asked for; data waits until then.
     fn choose(&self) {
         let (wanted, longest) = {
-            let settings = self.settings.lock().unwrap();
+            let settings = lock(&self.settings);
             let is_file = settings.uri.as_deref().is_some_and(decode::is_file);
             (
                 settings.track,
@@ -306,7 +307,7 @@ impl SpeechSource {
             )
         };
         let (pad, convert, filter, count, suspicious) = {
-            let state = self.state.lock().unwrap();
+            let state = lock(&self.state);
             let Some(chain) = &state.chain else { return };
             let chosen = match usize::try_from(wanted) {
                 Ok(number) => state.tracks.get(number),
@@ -373,7 +374,7 @@ impl SpeechSource {
     }
 
     fn refuse(&self, reason: &str, remedy: &str, kind: &str) {
-        let uri = self.settings.lock().unwrap().uri.clone();
+        let uri = lock(&self.settings).uri.clone();
         gst::element_imp_error!(
             self,
             gst::StreamError::WrongType,
@@ -408,7 +409,7 @@ fn retime(pad: &gst::Pad, suspicious: bool) {
     let state = Mutex::new((None::<AudioInfo>, Retime::default()));
     let wanted = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_BOTH;
     pad.add_probe(wanted, move |_, info| {
-        let mut state = state.lock().unwrap();
+        let mut state = lock(&state);
         let (format, retime) = &mut *state;
         match &mut info.data {
             Some(gst::PadProbeData::Event(event)) => match event.view() {
