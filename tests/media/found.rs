@@ -219,8 +219,10 @@ fn one_track_of_hevc_is_one() {
         "-c:v",
         "libx265",
     ];
-    let colours = "log-level=none:colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc";
-    let arguments = [&arguments[..], &["-tag:v", "hvc1", "-x265-params", colours]].concat();
+    let colours = "-color_range tv -color_primaries bt2020 -color_trc arib-std-b67 \
+                   -colorspace bt2020nc -tag:v hvc1 -x265-params log-level=none";
+    let colours: Vec<&str> = colours.split_whitespace().collect();
+    let arguments = [&arguments[..], &colours].concat();
     let clip = files.face("f.mp4", &arguments);
     let speech = files.speech("s.wav", &["-t", "0.4"]);
     let mut job = run(&clip, &speech, files.desk.file("o.mp4"));
