@@ -170,7 +170,10 @@ fn look(path: &Path, role: Role, limits: &Limits) -> Result<Probe, Failure> {
     ) {
         (_, Some(track)) => track.frames,
         (Some(stream), None) if role == Role::Face => {
-            stream.times.iter().map(|t| (t.start, t.end)).collect()
+            let stays = stream.times.iter().zip(stream.stays());
+            stays
+                .map(|(shown, stays)| (shown.start, shown.start + stays))
+                .collect()
         }
         _ => Vec::new(),
     };

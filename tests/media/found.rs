@@ -230,3 +230,21 @@ fn one_track_of_hevc_is_one() {
     let said = stderr(&result) + &String::from_utf8_lossy(&result.stdout);
     assert!(said.contains("HLG") && !said.contains("tracks"), "{said}");
 }
+
+/// Copied into Matroska, the frames of a variable rate are said to last as long as in the mean, and the last one is
+/// so much longer than the encoder's, which decodes others after it.
+#[test]
+fn a_last_frame_that_is_longer_than_the_others_is_shown_for_its_time() {
+    let files = Files::new();
+    let gap = "select='lt(n,10)+gt(n,30)'";
+    let whole = files.face("gap.mp4", &["-vf", gap, "-vsync", "vfr", "-c:v", "libx264"]);
+    let clip = files.desk.file("gap.mkv");
+    crate::tools::ffmpeg(&["-i", text(&whole), "-c", "copy"], &clip);
+    let speech = files.speech("s.wav", &[]);
+    for mode in ["none", "ping-pong"] {
+        let name = format!("{mode}.mp4");
+        let output = files.made(&clip, &speech, &name, &["--loop-mode", mode]);
+        let [picture, sound] = ["v", "a"].map(|stream| duration(&output, stream));
+        assert!((picture - sound).abs() < 0.002, "{picture} {sound}");
+    }
+}
