@@ -99,6 +99,11 @@ impl Kind {
 }
 
 impl Probe {
+    /// Whether it is a video that stands still.
+    pub fn is_of_one_frame(&self) -> bool {
+        matches!(self.lasting[..], [(_, 1)])
+    }
+
     pub fn summary(&self, path: &Path) -> InputSummary {
         InputSummary {
             file: display(path),
@@ -177,14 +182,20 @@ fn look(path: &Path, role: Role, limits: &Limits) -> Result<Probe, Failure> {
         }
         _ => Vec::new(),
     };
+    // A rate of one picture is GStreamer's guess.
+    let is_still_gif = frames.len() == 1 && head.starts_with(b"GIF8");
     let probe = Probe {
         duration: match is_believed {
             true => duration,
             false => length::of_stream(read.as_ref(), duration, is_told),
         },
-        video: probe.video.map(|video| Video {
-            colour: noticed.decoded,
-            ..measured(video, &frames)
+        video: probe.video.map(|video| {
+            let video = measured(video, &frames);
+            Video {
+                colour: noticed.decoded,
+                fps: video.fps.filter(|_| !is_still_gif),
+                ..video
+            }
         }),
         lasting: lasting(&frames),
         ..probe

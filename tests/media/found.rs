@@ -22,6 +22,15 @@ fn a_video_or_a_gif_of_one_picture_is_held_at_a_rate_of_pictures() {
         let output = files.made(clip, &speech, name, &[]);
         let frames = frame_times(&output).len();
         assert!((14..=19).contains(&frames), "{name}: {frames} frames");
+        let begin = std::time::Instant::now();
+        let planned = files.desk.file(format!("planned.{name}"));
+        let result = finish(run(clip, &speech, planned).arg("--dry-run"));
+        let said = stderr(&result) + &String::from_utf8_lossy(&result.stdout);
+        assert!(
+            said.contains(&format!("{frames} frames")),
+            "{frames}: {said}"
+        );
+        assert!(begin.elapsed().as_secs() < 4, "{:?}", begin.elapsed());
     }
 }
 
