@@ -144,7 +144,7 @@ fn mistakes_are_told_before_anything_starts() {
         ("face,speech\na.mp4,s.wav\n", "line 2: it has no output"),
         (
             "face,speech,output,speed\na.mp4,s.wav,o.mp4,2\n",
-            "line 2: `speed` is none of",
+            "line 1: `speed` is no column of a list",
         ),
         ("face,speech,output\n", "no jobs"),
     ];
