@@ -17,6 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, FailureKind};
+use crate::provenance::Marks;
 use files::{check_output, is_same_file};
 
 /// Parameters of templates that say how many threads work. They change nothing of what is made.
@@ -162,6 +163,9 @@ pub struct Job {
     pub graph: Option<PathBuf>,
     /// Only find out what would be done.
     pub dry_run: bool,
+    /// What says in the output that it is synthetic.
+    #[serde(default, skip_serializing_if = "Marks::is_empty")]
+    pub marks: Marks,
 }
 
 impl Job {
@@ -255,6 +259,7 @@ mod tests {
             stuck_after: Duration::from_secs(30),
             graph: None,
             dry_run: false,
+            marks: Marks::default(),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::event::{Plan, display, seconds};
 use crate::job::{self, Job, Length, Limit, LoopMode};
 use crate::pipeline::probe::{self, Kind, Probe, Role};
 use crate::pipeline::template::{self, Template, TemplateError, Values, nanoseconds};
+use crate::provenance;
 
 /// What `facesource` gives a picture.
 const PICTURE_FPS: (u32, u32) = (25, 1);
@@ -53,6 +54,9 @@ pub fn prepare(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
     }
     if let Some(output) = &job.output {
         check_extension(template.name(), output)?;
+        if job.marks.aigc.is_some() {
+            provenance::check_output(output)?;
+        }
     }
     prepare_with(template, job, &probe::probe_within, cancel)
 }

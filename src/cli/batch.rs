@@ -126,7 +126,7 @@ fn worker_memory(text: &str) -> Result<u64, String> {
 impl BatchArgs {
     /// The batch as the arguments say it, and why some of it can't be in a journal.
     fn plan(&self) -> Result<(Plan, Vec<Failure>), Failure> {
-        let mut options = self.options.clone();
+        let mut options = self.options.configured()?;
         options.place_files(&|file| normalised(Path::new(file)).display().to_string());
         let mut left_out = Vec::new();
         let jobs = match &self.list {

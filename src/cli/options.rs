@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::marks::MarkOptions;
 use crate::batch::confine::{is_model_file, is_template_file};
 use crate::error::{Failure, FailureKind};
 use crate::job::{EndMode, IfExists, Job, Learn, LoopMode, Offset, Speeches, TEMPLATE};
@@ -33,6 +34,8 @@ pub struct JobOptions {
     face: FaceOptions,
     #[command(flatten)]
     length: LengthOptions,
+    #[command(flatten)]
+    marks: MarkOptions,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -116,7 +119,7 @@ impl FromStr for FaceChoice {
 
 impl JobOptions {
     /// What [`set`](Self::set) knows; `set.NAME` besides.
-    pub const NAMES: [&str; 9] = [
+    pub const NAMES: [&str; 13] = [
         "template",
         "model",
         "stuck-after",
@@ -126,7 +129,18 @@ impl JobOptions {
         "av-offset",
         "end-mode",
         "loop-mode",
+        "label",
+        "label-seconds",
+        "aigc-producer",
+        "consent",
     ];
+
+    /// With what the configuration says, where the command line does not.
+    pub fn configured(&self) -> Result<Self, Failure> {
+        let mut options = self.clone();
+        options.marks.configure()?;
+        Ok(options)
+    }
 
     /// Sets the option of that name, as the command line would.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
@@ -150,6 +164,9 @@ impl JobOptions {
             "av-offset" => self.face.av_offset = Some(value.parse()?),
             "end-mode" => self.length.end_mode = EndMode::from_str(value, false)?,
             "loop-mode" => self.length.loop_mode = Some(LoopMode::from_str(value, false)?),
+            "label" | "label-seconds" | "aigc-producer" | "consent" => {
+                self.marks.set(name, value)?
+            }
             _ => match name.strip_prefix("set.") {
                 Some(parameter) if !parameter.is_empty() => {
                     self.settings.push((parameter.into(), value.into()));
@@ -211,6 +228,7 @@ impl JobOptions {
         if let Some(offset) = self.face.av_offset {
             set("audio-offset", offset.nanoseconds.to_string());
         }
+        let marks = self.marks.marks(&mut set)?;
         check_settings(&self.settings)?;
         for (name, value) in &self.settings {
             // Where a stream goes may have its key in it.
@@ -242,6 +260,7 @@ impl JobOptions {
             stuck_after: Duration::from_secs(self.stuck_after),
             graph: None,
             dry_run: false,
+            marks,
         };
         Ok(match several {
             Some((parts, heard)) => job.spoken_by(parts, heard.as_ref()),
@@ -318,6 +337,10 @@ mod tests {
             ("av-offset", "-40ms"),
             ("end-mode", "video"),
             ("loop-mode", "hold"),
+            ("label", "zh"),
+            ("label-seconds", "2.5"),
+            ("aigc-producer", "A Company"),
+            ("consent", "contract 7"),
         ];
         let mut line = vec!["lipflow".to_owned()];
         let mut options = Line::parse_from(["lipflow"]).options;

@@ -18,6 +18,8 @@ use crate::pipeline::reading;
 use crate::pipeline::runner::{self, Counts, Report, Speakers, Watch};
 use crate::pipeline::verify::{self, Expected};
 use crate::plan::{Prepared, estimate, prepare, speakers, template_failure};
+use crate::provenance::record::{self, Input, Record};
+use crate::provenance::{self, Marks};
 use crate::publish;
 use crate::secret;
 use crate::store::{Replace, Staging};
@@ -96,11 +98,18 @@ impl<'a> Attempt<'a> {
                 duration,
             };
             let watch = Watch::of(job);
+            let marks = self.mark(job, staged.path(), output)?;
             let found = verify::verify(&staged.location(), output, expected, &watch, self.cancel)?;
             self.tracker.progress.position_s = seconds(found.video.duration);
-            if let Some(gate) = context.gate {
+            if context.gate.is_some() || marks.is_some() {
                 let sha256 = digest::of_file(staged.path(), self.cancel)?;
-                gate(Made { sha256 })?;
+                if let Some((marks, inputs)) = marks {
+                    let record = Record::of(job, output, sha256.clone(), inputs, &marks);
+                    record.write(output, &*context.store)?;
+                }
+                if let Some(gate) = context.gate {
+                    gate(Made { sha256 })?;
+                }
             }
             self.enter(Phase::Publishing);
             self.cancel.check()?;
@@ -138,6 +147,33 @@ impl<'a> Attempt<'a> {
             self.report(report);
         })?;
         Ok((counts, tail))
+    }
+
+    /// Has the staged file say that it is synthetic, as far as that is asked for. Gives what a record of it
+    /// is made of, where one is.
+    fn mark(
+        &self,
+        job: &Job,
+        staged: &Path,
+        output: &Path,
+    ) -> Result<Option<(Marks, Vec<Input>)>, Failure> {
+        if job.marks.is_empty() {
+            return Ok(None);
+        }
+        let mut marks = job.marks.clone();
+        let inputs = record::inputs_of(job, self.cancel)?;
+        if let Some(aigc) = &mut marks.aigc {
+            if aigc.produce_id.is_empty() {
+                aigc.produce_id = record::number(job, &inputs);
+            }
+            provenance::write(staged, aigc).map_err(|e| e.failure(output))?;
+            let found = provenance::read(staged).map_err(|e| e.failure(output))?;
+            if found != Some(aigc.json()) {
+                return Err(Failure::of(FailureKind::OutputWrong, output)
+                    .detail("the metadata is not in it"));
+            }
+        }
+        Ok(marks.record.then_some((marks, inputs)))
     }
 
     /// What the counts at the end say of the inputs; gives the length of what was made.

@@ -3,7 +3,8 @@
 //! `facetrack` finds faces and attaches them to buffers, `lipsync` draws the mouth that the speech
 //! asks for, `facesource` gives a picture or a video as an endless face, `facelearn` learns a face
 //! from its video, `speechsource` gives the sound of a file, `soundfit` makes the sound exactly as long as
-//! the picture, and `colorconvert` brings pictures to the range and colours that downstream takes.
+//! the picture, `colorconvert` brings pictures to the range and colours that downstream takes, and
+//! `labeloverlay` writes onto them that they are synthetic.
 
 pub mod audio;
 pub mod bank;
@@ -15,6 +16,8 @@ mod facelearn;
 mod facesource;
 mod facetrack;
 pub mod isobmff;
+pub mod label;
+mod labeloverlay;
 mod lipsync;
 mod loading;
 pub mod model;
@@ -37,6 +40,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     colorconvert::register(plugin)?;
     soundfit::register(plugin)?;
     speechsource::register(plugin)?;
+    labeloverlay::register(plugin)?;
     Ok(())
 }
 
