@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::{Failure, FailureKind};
-use crate::provenance::aigc::Aigc;
+use crate::marks::Aigc;
 
 const FILE: &str = "lipflow.toml";
 const VARIABLE: &str = "LIPFLOW_CONFIG";

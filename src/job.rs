@@ -4,10 +4,16 @@
 mod dialogue;
 mod files;
 mod length;
+mod marks;
+mod options;
 
 pub use dialogue::{Part, Sound, Speeches, Who};
 pub use files::{check_input, check_output_name, folder_of, uri_of};
+pub(crate) use files::{is_model_file, is_template_file};
 pub use length::{Length, Limit, is_cut_short, output_length};
+pub use marks::LabelOptions;
+pub(crate) use options::FaceChoice;
+pub use options::{JobOptions, parse_setting};
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,7 +23,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, FailureKind};
-use crate::provenance::Marks;
+use crate::marks::Marks;
 use files::{check_output, is_same_file};
 
 /// Parameters of templates that say how many threads work. They change nothing of what is made.

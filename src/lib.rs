@@ -1,6 +1,6 @@
 //! The controller of lipflow: templates, jobs and the command line.
 
-pub(crate) mod application;
+pub mod application;
 pub mod batch;
 pub mod cancel;
 pub mod cli;
@@ -15,6 +15,8 @@ pub mod job;
 pub mod journal;
 pub mod live;
 pub(crate) mod lock;
+pub mod marks;
+pub(crate) mod mount;
 pub(crate) mod path;
 pub mod pipeline;
 pub(crate) mod plan;

@@ -45,6 +45,9 @@ pub trait Store {
     /// Removes what dead writers left for the output.
     fn remove_leftovers(&self, output: &Path);
 
+    /// Removes what dead controllers' workers left below the journal's folder.
+    fn remove_staged(&self, state: &Path);
+
     /// Waits, not for ever, until nobody that may be dead already commits the output any more.
     fn wait_for_writers(&self, output: &Path);
 
@@ -71,6 +74,10 @@ pub trait Staging {
 
     /// Where a sink is to write, as the UTF-8 that properties need.
     fn location(&self) -> String;
+
+    /// Has a text be in a file beside the output, under its name and that ending, before the output has its
+    /// name. What is there is replaced.
+    fn put_beside(&self, ending: &str, text: &str) -> Result<(), Failure>;
 
     /// Gives the file its name, for good.
     fn commit(self: Box<Self>) -> Result<(), Failure>;

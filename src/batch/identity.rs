@@ -12,8 +12,8 @@ use crate::cancel::Cancel;
 use crate::digest;
 use crate::job::Learn;
 use crate::job::{Job, THREADS};
+use crate::marks::Aigc;
 use crate::pipeline::template::Template;
-use crate::provenance::aigc::Aigc;
 use crate::stamp::Stamp;
 use crate::sync::lock;
 

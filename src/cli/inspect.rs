@@ -13,7 +13,7 @@ use crate::digest;
 use crate::error::{Failure, FailureKind};
 use crate::event::display;
 use crate::job::check_input;
-use crate::provenance::aigc::Aigc;
+use crate::marks::Aigc;
 use crate::provenance::record::{self, Record};
 use crate::provenance::{self, seen};
 use crate::terminal::plain;

@@ -9,7 +9,6 @@ mod face;
 mod inspect;
 mod jobs;
 mod live;
-mod marks;
 pub(crate) mod model;
 mod options;
 pub(crate) mod pipeline;
@@ -113,14 +112,6 @@ fn print(text: &str) -> std::io::Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
-    }
-}
-
-/// Splits `NAME=VALUE`, as `--set` takes it.
-fn parse_setting(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
-        _ => Err(format!("`{text}` is not NAME=VALUE")),
     }
 }
 

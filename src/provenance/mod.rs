@@ -1,7 +1,6 @@
 //! What says that an output is synthetic, to programs: written into the file before anybody sees it, and
 //! read back. What says it to people is drawn (`labeloverlay`).
 
-pub mod aigc;
 mod ebml;
 mod matroska;
 mod mp4;
@@ -12,34 +11,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Failure, FailureKind};
-use aigc::Aigc;
+use crate::marks::Aigc;
 
 /// Name of the member in a file's metadata, after GB 45438-2025, Annex E.
 const KEY: &str = "AIGC";
-
-/// What an output is to carry besides picture and sound.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Marks {
-    /// Metadata after GB 45438-2025. Without a number of the content, the job's own is put in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aigc: Option<Aigc>,
-    /// Where it is noted that the person agrees.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consent: Option<String>,
-    /// A record is written beside the output.
-    #[serde(default)]
-    pub record: bool,
-}
-
-impl Marks {
-    /// Nothing is asked for.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
 
 /// What keeps metadata from being written or read.
 #[derive(Debug, thiserror::Error)]

@@ -4,17 +4,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Marks;
-use super::aigc::Aigc;
 use crate::cancel::Cancel;
 use crate::digest;
 use crate::error::{Failure, FailureKind};
 use crate::job::Job;
-use crate::publish::output_failure;
-use crate::store::{Replace, Store};
+use crate::marks::{Aigc, Marks};
+use crate::path::with_ending;
 
 /// What the name of a record has behind that of its output.
-const ENDING: &str = ".provenance.json";
+pub const ENDING: &str = ".provenance.json";
 
 /// All that is noted of an output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,16 +54,22 @@ pub struct Input {
     pub sha256: String,
 }
 
-/// Where the record of an output is.
-pub fn path_of(output: &Path) -> PathBuf {
-    let mut name = output.file_name().unwrap_or_default().to_owned();
-    name.push(ENDING);
-    output.with_file_name(name)
+/// Refuses an output whose record would take the place of something that is no record of it.
+pub fn check_place(output: &Path) -> Result<(), Failure> {
+    let path = with_ending(output, ENDING);
+    let name = output.file_name().map(Path::new);
+    match read(output) {
+        Ok(None) => Ok(()),
+        Ok(Some(old)) if Some(old.output.as_path()) == name => Ok(()),
+        Ok(Some(_)) | Err(_) => Err(Failure::of(FailureKind::OutputExists, &path)
+            .because("a file that is no record of the output is where its record goes")
+            .advice("Move it away, or choose another name for the output")),
+    }
 }
 
 /// The record beside an output, if there is one.
 pub fn read(output: &Path) -> Result<Option<Record>, Failure> {
-    let path = path_of(output);
+    let path = with_ending(output, ENDING);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -126,21 +130,6 @@ impl Record {
             aigc: marks.aigc.clone(),
             consent: marks.consent.clone(),
         }
-    }
-
-    /// Writes it beside the output. What is there may only be an older record of the same output.
-    pub fn write(&self, output: &Path, store: &dyn Store) -> Result<(), Failure> {
-        let path = path_of(output);
-        if path.exists()
-            && !read(output).is_ok_and(|old| old.is_some_and(|o| o.output == self.output))
-        {
-            return Err(Failure::of(FailureKind::OutputExists, &path)
-                .because("a file that is no record is where the record goes")
-                .advice("Move it away, or choose another name for the output"));
-        }
-        let staged = store.stage(&path, Replace::Anything)?;
-        std::fs::write(staged.path(), self.json()).map_err(|e| output_failure(&path, &e))?;
-        staged.commit()
     }
 
     /// As it is written.

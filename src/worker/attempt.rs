@@ -11,6 +11,7 @@ use crate::digest;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, JobState, Outcome, Phase, display, seconds};
 use crate::job::{Job, Limit};
+use crate::marks::Marks;
 use crate::pipeline::classify::Files;
 use crate::pipeline::flow::Tail;
 use crate::pipeline::mp4;
@@ -18,8 +19,8 @@ use crate::pipeline::reading;
 use crate::pipeline::runner::{self, Counts, Report, Speakers, Watch};
 use crate::pipeline::verify::{self, Expected};
 use crate::plan::{Prepared, estimate, prepare, speakers, template_failure};
+use crate::provenance;
 use crate::provenance::record::{self, Input, Record};
-use crate::provenance::{self, Marks};
 use crate::publish;
 use crate::secret;
 use crate::store::{Replace, Staging};
@@ -74,8 +75,11 @@ impl<'a> Attempt<'a> {
         };
         // First, because learning a face takes long, and whether the output can be written does not.
         let replace = Replace::of(job, context.replaces);
+        if let Some(output) = job.output.as_ref().filter(|_| job.marks.record) {
+            record::check_place(output)?;
+        }
         let staged = match &job.output {
-            Some(output) => Some(context.store.stage(output, replace)?),
+            Some(output) => Some((context.stage)(output, replace)?),
             None => None,
         };
         let face_file = self.learn_face(job, &prepared, face_digest)?;
@@ -103,12 +107,13 @@ impl<'a> Attempt<'a> {
             self.tracker.progress.position_s = seconds(found.video.duration);
             if context.gate.is_some() || marks.is_some() {
                 let sha256 = digest::of_file(staged.path(), self.cancel)?;
-                if let Some((marks, inputs)) = marks {
-                    let record = Record::of(job, output, sha256.clone(), inputs, &marks);
-                    record.write(output, &*context.store)?;
-                }
+                let record = marks
+                    .map(|(marks, inputs)| Record::of(job, output, sha256.clone(), inputs, &marks));
                 if let Some(gate) = context.gate {
                     gate(Made { sha256 })?;
+                }
+                if let Some(record) = record {
+                    staged.put_beside(record::ENDING, &record.json())?;
                 }
             }
             self.enter(Phase::Publishing);

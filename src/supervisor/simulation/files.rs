@@ -105,6 +105,8 @@ impl Store for SimulatedStore {
             .retain(|_, (of, is_written)| of != output || *is_written);
     }
 
+    fn remove_staged(&self, _: &Path) {}
+
     fn wait_for_writers(&self, output: &Path) {
         (self.end_writers)(output);
     }
@@ -188,6 +190,10 @@ impl Staging for Written {
 
     fn location(&self) -> String {
         self.output.display().to_string()
+    }
+
+    fn put_beside(&self, _ending: &str, _text: &str) -> Result<(), Failure> {
+        Ok(())
     }
 
     fn commit(self: Box<Self>) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::sync::{LazyLock, Mutex};
 
 use cosmic_text::{Attrs, Buffer, Color, FontSystem, Metrics, Shaping, SwashCache};
 
-use crate::runtime::lock;
+use crate::sync::lock;
 
 /// Space around the text, as a share of its height.
 const PADDING: f32 = 0.45;

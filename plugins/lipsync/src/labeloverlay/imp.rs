@@ -12,7 +12,7 @@ use crate::face::{Face, lips};
 use crate::label::{self, LEAST_HEIGHT, LEAST_OPACITY, Mask, Place};
 use crate::picture::Rect;
 use crate::property;
-use crate::runtime::lock;
+use crate::sync::lock;
 use crate::{roi, video};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {

@@ -6,8 +6,7 @@ use clap::Args;
 
 use crate::config::{Config, Metadata, Provenance};
 use crate::error::{Failure, FailureKind};
-use crate::provenance::Marks;
-use crate::provenance::aigc::Aigc;
+use crate::marks::{Aigc, Marks};
 
 /// Takes the label away that the configuration asks for.
 const NO_LABEL: &str = "off";
