@@ -156,13 +156,27 @@ impl Prepared {
         let fps = probe::fps_of(self.fps()?);
         let duration = self.length.known()?;
         let times = match self.asked_fps {
-            Some(_) => 1,
-            None => {
-                let period = gst::ClockTime::from_nseconds((1e9 / fps) as u64);
-                repeat::times_sent(period, self.longest_frame)
-            }
+            Some(_) => 1.0,
+            None => self.times_sent(fps),
         };
-        Some((duration.as_secs_f64() * fps * times as f64 - 1e-6).ceil() as u64)
+        Some((duration.as_secs_f64() * fps * times - 1e-6).ceil() as u64)
+    }
+
+    /// How often a frame of the face is sent, in the mean.
+    fn times_sent(&self, fps: f64) -> f64 {
+        let sent = |millis: u64| {
+            let time = gst::ClockTime::from_mseconds(millis);
+            repeat::times_sent(time, self.longest_frame)
+        };
+        let lasting = self.face.lasting.iter();
+        let lasting = lasting.map(|&(millis, count)| (sent(millis.into()), u64::from(count)));
+        let (all, frames) = lasting.fold((0, 0), |(all, frames), (times, count)| {
+            (all + times * count, frames + count)
+        });
+        match frames {
+            0 => sent((1000.0 / fps) as u64) as f64,
+            frames => all as f64 / frames as f64,
+        }
     }
 
     /// Bits a channel of the output's picture, where the template says them.

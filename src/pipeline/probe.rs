@@ -2,11 +2,12 @@
 
 mod length;
 mod limits;
+mod noted;
 
 pub use super::reading::fps_of;
 pub use limits::Limits;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -17,7 +18,6 @@ use gst_pbutils::{
     Discoverer, DiscovererInfo, DiscovererResult, DiscovererStreamInfo, DiscovererVideoInfo,
 };
 use gstlipsync::decode::{self, still};
-use gstlipsync::heifdec;
 use serde::{Deserialize, Serialize};
 
 use super::classify;
@@ -58,6 +58,9 @@ pub struct Probe {
     /// How many tracks of picture there are, without covers, and how many of sound.
     pub videos: usize,
     pub sounds: usize,
+    /// Of a video whose frames are known: milliseconds that frames last, and how many last so long.
+    #[serde(default)]
+    pub lasting: Vec<(u32, u32)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,7 +148,7 @@ fn look(path: &Path, role: Role, limits: &Limits) -> Result<Probe, Failure> {
     }
     let (probe, noticed) = discover(path, limits)?;
     let tracks = index.and_then(|index| index.timeline()).unwrap_or_default();
-    let noted = length::noted(path).filter(|_| role == Role::Speech);
+    let noted = noted::length(path).filter(|_| role == Role::Speech);
     let duration = match (
         noted.or_else(|| own_duration(&tracks, role)),
         probe.duration,
@@ -157,12 +160,33 @@ fn look(path: &Path, role: Role, limits: &Limits) -> Result<Probe, Failure> {
         (None, other) => other,
     };
     let is_told = noted.is_some() || !tracks.is_empty() || noticed.tells_length();
+    let is_believed = length::is_believed(path, duration, is_told);
+    let lacks_index = role == Role::Face && probe.kind == Kind::Video && tracks.is_empty();
+    let read = (lacks_index || !is_believed).then(|| length::read(path, role));
+    let read = read.flatten();
+    let frames = match (
+        &read,
+        tracks.into_iter().find(|t| t.kind == mp4::Kind::Video),
+    ) {
+        (_, Some(track)) => track.frames,
+        (Some(stream), None) if role == Role::Face => {
+            let stays = stream.times.iter().zip(stream.stays());
+            stays
+                .map(|(shown, stays)| (shown.start, shown.start + stays))
+                .collect()
+        }
+        _ => Vec::new(),
+    };
     let probe = Probe {
-        duration: length::measured(path, role, duration, is_told),
+        duration: match is_believed {
+            true => duration,
+            false => length::of_stream(read.as_ref(), duration, is_told),
+        },
         video: probe.video.map(|video| Video {
             colour: noticed.decoded,
-            ..measured(video, &tracks)
+            ..measured(video, &frames)
         }),
+        lasting: lasting(&frames),
         ..probe
     };
     if let Some(video) = probe.video {
@@ -316,13 +340,12 @@ fn note_begin(pad: &gst::Pad, noticed: &Arc<Mutex<Noticed>>) {
     });
 }
 
-/// The rate in a header is a claim. An index of frames tells how many there are; where there is none, a
-/// rate that no camera has is the unit in which the container counts time.
-fn measured(video: Video, tracks: &[mp4::Shown]) -> Video {
+/// The rate in a header is a claim. The frames tell how many there are; where they are not known, a rate that no
+/// camera has is the unit in which the container counts time.
+fn measured(video: Video, frames: &[(Duration, Duration)]) -> Video {
     const FASTEST: f64 = 480.0;
-    let frames = tracks.iter().find(|t| t.kind == mp4::Kind::Video);
-    let counted = match frames.map(|track| &track.frames[..]) {
-        Some(frames @ [(begin, _), .., (_, end)]) => {
+    let counted = match frames {
+        [(begin, _), .., (_, end)] => {
             let thousandths = u32::try_from(frames.len().saturating_mul(1000)).ok();
             let millis = u32::try_from((*end - *begin).as_millis()).ok();
             thousandths.zip(millis.filter(|m| *m > 0))
@@ -337,6 +360,15 @@ fn measured(video: Video, tracks: &[mp4::Shown]) -> Video {
         (claimed, None) => claimed.filter(|fps| fps_of(*fps) <= FASTEST),
     };
     Video { fps, ..video }
+}
+
+fn lasting(frames: &[(Duration, Duration)]) -> Vec<(u32, u32)> {
+    let mut lasting = BTreeMap::new();
+    for (begin, end) in frames {
+        let millis = (end.saturating_sub(*begin).as_secs_f64() * 1000.0).round() as u32;
+        *lasting.entry(millis).or_insert(0) += 1;
+    }
+    lasting.into_iter().collect()
 }
 
 /// How long the track lasts that plays the role: the file itself lasts as long as the longest, and from 0
@@ -432,6 +464,7 @@ fn read(info: &DiscovererInfo) -> Probe {
         duration,
         videos: count(videos.iter().filter(|v| !v.is_image())),
         sounds: count(info.audio_streams().iter()),
+        lasting: Vec::new(),
         video: video.map(|v| read_video(v, kind)),
         audio: audio.map(|a| Audio {
             rate: a.sample_rate(),
@@ -442,10 +475,11 @@ fn read(info: &DiscovererInfo) -> Probe {
 
 /// How many streams these are: one whose caps a parser has changed is there twice.
 fn count<'a, T: IsA<DiscovererStreamInfo> + 'a>(streams: impl Iterator<Item = &'a T>) -> usize {
-    streams
-        .map(|stream| stream.upcast_ref().stream_id())
-        .collect::<BTreeSet<_>>()
-        .len()
+    let ids: Vec<_> = streams.map(|s| s.upcast_ref().stream_id()).collect();
+    tracing::debug!("streams {ids:?}");
+    // What comes of a parser may have none.
+    let named: BTreeSet<_> = ids.iter().flatten().collect();
+    named.len().max(usize::from(!ids.is_empty()))
 }
 
 fn is_transport_stream(info: &DiscovererInfo) -> bool {
@@ -482,11 +516,21 @@ fn read_video(video: &DiscovererVideoInfo, kind: Kind) -> Video {
     }
 }
 
+/// What people call a format of which GStreamer has no description.
+fn name_of(caps: &gst::CapsRef) -> Option<&'static str> {
+    match caps.structure(0)?.name().as_str() {
+        "image/gst-libav-gif" => Some("GIF"),
+        "image/heif" => Some("HEIC"),
+        "image/avif" => Some("AVIF"),
+        _ => None,
+    }
+}
+
 fn describe(info: &DiscovererInfo) -> String {
     let mut parts = Vec::new();
     for stream in info.stream_list() {
         let Some(caps) = stream.caps() else { continue };
-        if let Some(name) = heifdec::name(&caps) {
+        if let Some(name) = name_of(&caps) {
             parts.push(name.to_owned());
         } else if caps.is_fixed() {
             parts.push(gst_pbutils::pb_utils_get_codec_description(&caps).to_string());
@@ -522,6 +566,7 @@ mod tests {
             audio: (kind == Kind::Sound).then_some(audio),
             videos: usize::from(kind == Kind::Video),
             sounds: usize::from(kind == Kind::Sound),
+            lasting: Vec::new(),
         }
     }
 

@@ -83,6 +83,8 @@ fn a_claimed_length_without_the_bytes_for_it_is_measured() {
     let mp3 = files.speech("s.mp3", &["-t", "1.2"]);
     lasts(&plan(&dry_run(&clip, &mp3, &[]))["speech"], 1.2);
     let frames = BILLION.to_be_bytes();
+    let adpcm = files.speech("a.wav", &["-t", "1.2", "-c:a", "adpcm_ms"]);
+    lasts(&plan(&dry_run(&clip, &adpcm, &[]))["speech"], 1.22);
     let mp3 = claiming(desk, &mp3, "y.mp3", &[(b"Info", 8, &frames)]);
     lasts(&plan(&dry_run(&clip, &mp3, &[]))["speech"], 1.25);
     // The job itself has nothing to complain of.
