@@ -70,6 +70,10 @@ pub enum Order {
         path: PathBuf,
         /// What it is to be.
         role: Role,
+        /// A larger picture is refused.
+        most_pixels: u64,
+        /// Some of a face is decoded, too.
+        decodes: bool,
     },
     /// Makes a small picture of a video.
     Thumbnail {
