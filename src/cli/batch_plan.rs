@@ -15,7 +15,7 @@ use crate::error::Failure;
 use crate::event::JobState;
 use crate::job::{Job, folder_of};
 use crate::journal::{Journal, Planned};
-use crate::pipeline::probe::{Probe, Role};
+use crate::pipeline::probe::{Limits, Probe, Role};
 use crate::plan::{Look, estimate};
 use crate::progress::{clock, megabytes};
 use crate::publish::free_space;
@@ -31,8 +31,8 @@ enum Finding {
     CanNot(Failure),
 }
 
-/// A file, what it is for, and the most pixels that it may have.
-type Question = (PathBuf, Role, u64);
+/// A file, what it is for, and how much there may be of it.
+type Question = (PathBuf, Role, Limits);
 /// What was found, once it is known.
 type Answer = Arc<OnceLock<Result<Probe, Failure>>>;
 
@@ -48,10 +48,10 @@ impl Probes {
     fn in_workers(jobs: &[Planned]) -> Self {
         let inputs = jobs.iter().flat_map(|planned| planned.job.inputs());
         let lookers = Lookers::at(Named::files(inputs));
-        Self::by(move |file, role, most_pixels| lookers.probe(file, role, most_pixels))
+        Self::by(move |file, role, limits| lookers.probe(file, role, limits))
     }
 
-    fn by(look: impl Fn(&Path, Role, u64) -> Result<Probe, Failure> + Sync + 'static) -> Self {
+    fn by(look: impl Fn(&Path, Role, &Limits) -> Result<Probe, Failure> + Sync + 'static) -> Self {
         Self {
             answers: Mutex::default(),
             look: Box::new(look),
@@ -59,16 +59,15 @@ impl Probes {
     }
 
     /// Who asks while another one looks waits for what it finds.
-    fn of(&self, file: &Path, role: Role, most_pixels: u64) -> Result<Probe, Failure> {
+    fn of(&self, file: &Path, role: Role, limits: &Limits) -> Result<Probe, Failure> {
         let slot = {
             let mut slots = lock(&self.answers);
             slots
-                .entry((file.to_owned(), role, most_pixels))
+                .entry((file.to_owned(), role, *limits))
                 .or_default()
                 .clone()
         };
-        slot.get_or_init(|| (self.look)(file, role, most_pixels))
-            .clone()
+        slot.get_or_init(|| (self.look)(file, role, limits)).clone()
     }
 }
 
@@ -159,7 +158,7 @@ fn look(job: &Job, probes: &Probes) -> Finding {
     }
     let probed = estimate::of_job(
         &there,
-        &|file, role, most_pixels| probes.of(file, role, most_pixels),
+        &|file, role, limits| probes.of(file, role, limits),
         &Cancel::default(),
     );
     match probed {
@@ -222,22 +221,22 @@ mod tests {
     #[test]
     fn each_file_is_looked_at_once_however_many_ask() {
         static LOOKS: AtomicUsize = AtomicUsize::new(0);
-        fn look(file: &Path, _: Role, _: u64) -> Result<Probe, Failure> {
+        fn look(file: &Path, _: Role, _: &Limits) -> Result<Probe, Failure> {
             LOOKS.fetch_add(1, Ordering::Relaxed);
             std::thread::sleep(std::time::Duration::from_millis(20));
             Err(Failure::of(crate::error::FailureKind::InputEmpty, file))
         }
-        let probes = Probes::by(look);
+        let (probes, limits) = (Probes::by(look), Limits::default());
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    let found = probes.of(Path::new("face.mp4"), Role::Face, 100);
+                    let found = probes.of(Path::new("face.mp4"), Role::Face, &limits);
                     assert!(found.is_err());
                 });
             }
         });
         assert_eq!(LOOKS.load(Ordering::Relaxed), 1);
-        let _ = probes.of(Path::new("face.mp4"), Role::Speech, 100);
+        let _ = probes.of(Path::new("face.mp4"), Role::Speech, &limits);
         assert_eq!(LOOKS.load(Ordering::Relaxed), 2);
     }
 

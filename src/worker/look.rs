@@ -9,7 +9,6 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
-use gstlipsync::decode;
 use serde::Serialize;
 
 use super::limits::{Confinement, usual_memory};
@@ -17,7 +16,7 @@ use super::protocol::{Answer, Order};
 use super::start;
 use crate::error::{Failure, FailureKind};
 use crate::job::uri_of;
-use crate::pipeline::probe::{self, Probe, Role};
+use crate::pipeline::probe::{self, Limits, Probe, Role};
 use crate::reach::{Named, Reach};
 use crate::sync::lock;
 
@@ -33,7 +32,7 @@ pub fn in_worker(path: &Path, role: Role) -> Result<Probe, Failure> {
     let order = Order::Look {
         path: path.to_owned(),
         role,
-        most_pixels: decode::MOST_PIXELS,
+        limits: Limits::default(),
         decodes: true,
     };
     looker.ask(&order, path, LIMIT)?
@@ -57,7 +56,7 @@ impl Lookers {
     }
 
     /// What is in the file. One that takes down its worker is refused like any other that can't be used.
-    pub fn probe(&self, path: &Path, role: Role, most_pixels: u64) -> Result<Probe, Failure> {
+    pub fn probe(&self, path: &Path, role: Role, limits: &Limits) -> Result<Probe, Failure> {
         let idle = lock(&self.idle).pop();
         let mut looker = match idle {
             Some(looker) => looker,
@@ -66,7 +65,7 @@ impl Lookers {
         let order = Order::Look {
             path: path.to_owned(),
             role,
-            most_pixels,
+            limits: *limits,
             decodes: false,
         };
         let found = looker.ask(&order, path, LIMIT)?;
@@ -170,10 +169,10 @@ impl Drop for Looker {
 pub(super) fn look(
     path: &Path,
     role: Role,
-    most_pixels: u64,
+    limits: &Limits,
     decodes: bool,
 ) -> Result<Probe, Failure> {
-    let probe = probe::probe_within(path, role, most_pixels)?;
+    let probe = probe::probe_within(path, role, limits)?;
     if role == Role::Face && decodes {
         decode_some(path)?;
     }
@@ -230,7 +229,7 @@ mod tests {
         let order = Order::Look {
             path: path.to_owned(),
             role: Role::Face,
-            most_pixels: 1,
+            limits: Limits::default(),
             decodes: false,
         };
         let mut looker = Looker::start(command, &Named::default()).unwrap();
@@ -269,7 +268,7 @@ mod tests {
             ..Lookers::at(Named::default())
         };
         let kinds = ["a", "b", "c"].map(|file| {
-            let found = lookers.probe(Path::new(file), Role::Face, 1);
+            let found = lookers.probe(Path::new(file), Role::Face, &Limits::default());
             found.unwrap_err().kind
         });
         use FailureKind::{NoPicture, WorkerDied};

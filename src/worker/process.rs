@@ -177,11 +177,11 @@ pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
             Order::Look {
                 path,
                 role,
-                most_pixels,
+                limits,
                 decodes,
             } => {
                 drop(running);
-                let found = look::look(&path, role, most_pixels, decodes);
+                let found = look::look(&path, role, &limits, decodes);
                 answers.send(&Answer::Looked { found });
             }
             Order::Thumbnail { job, path } => {

@@ -25,6 +25,17 @@ pub(crate) fn path_value(path: Option<&Path>) -> glib::Value {
 }
 
 /// Of an element that runs networks.
+pub(crate) fn threads(default: u32, blurb: &str) -> glib::ParamSpec {
+    glib::ParamSpecUInt::builder("threads")
+        .nick("Threads")
+        .blurb(blurb)
+        .maximum(256)
+        .default_value(default)
+        .mutable_ready()
+        .build()
+}
+
+/// Of an element that runs networks.
 pub(crate) fn device(default: u32) -> glib::ParamSpec {
     glib::ParamSpecUInt::builder("device")
         .nick("Device")

@@ -13,7 +13,12 @@
 //! for a region that is there still and about where the points are, in a picture that looks there as
 //! it did: elements that turn a picture may drop the regions or leave them where they were. A detector that gives points may also put
 //! them into the region's parameters as `points`.
+//!
+//! Built with the feature `analytics`, for GStreamer 1.24 or newer, faces are objects of GstAnalytics too, and
+//! objects of type `face` that other elements attach are faces: see [`analytics`].
 
+#[cfg(feature = "analytics")]
+mod analytics;
 mod likeness;
 
 use std::sync::Once;
@@ -61,6 +66,8 @@ pub fn attach(buffer: &mut gst::BufferRef, faces: &[Face], info: &VideoInfo) {
         .iter()
         .filter_map(|face| Some((face.id, face.mesh.as_ref()?)));
     attach_points(buffer, followed, info);
+    #[cfg(feature = "analytics")]
+    analytics::attach(buffer, faces);
 }
 
 fn attach_points<'a>(
@@ -152,7 +159,8 @@ fn read(buffer: &gst::BufferRef, now: Option<Size>) -> Vec<Face> {
     register();
     let points = gst::meta::CustomMeta::from_buffer(buffer, POINTS_META).ok();
     let points = points.as_ref().map(|meta| meta.structure());
-    buffer
+    #[cfg_attr(not(feature = "analytics"), allow(unused_mut))]
+    let mut faces: Vec<Face> = buffer
         .iter_meta::<VideoRegionOfInterestMeta>()
         .filter(|meta| meta.roi_type() == ROI_TYPE)
         .map(|meta| {
@@ -182,7 +190,10 @@ fn read(buffer: &gst::BufferRef, now: Option<Size>) -> Vec<Face> {
                 mesh,
             }
         })
-        .collect()
+        .collect();
+    #[cfg(feature = "analytics")]
+    analytics::complete(&mut faces, buffer);
+    faces
 }
 
 /// Whether the buffer has points of faces that no region tells the place of any more.

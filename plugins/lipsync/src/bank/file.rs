@@ -28,7 +28,7 @@ use crate::picture::{
     frame::{Channel, Colour, Frame, Layout},
     sample::Depth,
 };
-use crate::runtime::lock;
+use crate::sync::lock;
 
 /// Changes with the format, and with what is learnt: older files are made anew.
 pub const VERSION: u32 = 4;

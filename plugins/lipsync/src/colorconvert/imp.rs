@@ -12,6 +12,7 @@ use gst_video::{VideoColorimetry, VideoFormat, VideoFrameRef, VideoInfo};
 use super::Codec;
 use super::meaning::{self, PLANAR, Planar};
 use crate::colour::convert::{Converter, Size, Source, Target};
+use crate::sync::lock;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -82,7 +83,7 @@ impl ObjectImpl for ColorConvert {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = self.settings.lock().unwrap();
+        let mut settings = lock(&self.settings);
         let result = match pspec.name() {
             "depth" => value.get().map(|v| settings.depth = v),
             "codec" => value.get().map(|v| settings.codec = v),
@@ -95,8 +96,8 @@ impl ObjectImpl for ColorConvert {
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         match pspec.name() {
-            "depth" => self.settings.lock().unwrap().depth.to_value(),
-            "codec" => self.settings.lock().unwrap().codec.to_value(),
+            "depth" => lock(&self.settings).depth.to_value(),
+            "codec" => lock(&self.settings).codec.to_value(),
             _ => pspec.default_value().clone(),
         }
     }
@@ -145,7 +146,7 @@ impl BaseTransformImpl for ColorConvert {
         caps: &gst::Caps,
         filter: Option<&gst::Caps>,
     ) -> Option<gst::Caps> {
-        let depth = self.settings.lock().unwrap().most_bits();
+        let depth = lock(&self.settings).most_bits();
         let mut other = gst::Caps::new_empty();
         {
             let other = other.make_mut();
@@ -227,7 +228,7 @@ impl VideoFilterImpl for ColorConvert {
             }
         );
         self.obj().set_passthrough(converter.is_none());
-        *self.converter.lock().unwrap() = converter.map(Arc::new);
+        *lock(&self.converter) = converter.map(Arc::new);
         Ok(())
     }
 
@@ -236,7 +237,7 @@ impl VideoFilterImpl for ColorConvert {
         from: &VideoFrameRef<&gst::BufferRef>,
         to: &mut VideoFrameRef<&mut gst::BufferRef>,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let converter = self.converter.lock().unwrap().clone();
+        let converter = lock(&self.converter).clone();
         let Some(converter) = converter else {
             return Err(gst::FlowError::NotNegotiated);
         };
@@ -314,7 +315,7 @@ impl ColorConvert {
         let Some(mut chosen) = meaning::choose(&own, planar.bits, allowed.as_deref()) else {
             return;
         };
-        if self.settings.lock().unwrap().codec == Codec::Vp8 {
+        if lock(&self.settings).codec == Codec::Vp8 {
             chosen = meaning::in_bt601(&chosen);
         }
         if chosen == own {

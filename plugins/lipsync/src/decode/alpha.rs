@@ -7,6 +7,7 @@ use gst_video::prelude::*;
 use gst_video::{VideoFlags, VideoFormatInfo, VideoFrameRef, VideoInfo, VideoPackFlags};
 
 use crate::colorconvert::meaning;
+use crate::sync::lock;
 
 /// Lays what comes to `pad` over a colour, R'G'B', and calls `told` when something was seen through for the
 /// first time.
@@ -15,7 +16,7 @@ pub fn flatten(pad: &gst::Pad, background: [u8; 3], told: impl Fn() + Send + Syn
     let is_told = Mutex::new(false);
     let kinds = gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER;
     pad.add_probe(kinds, move |_, info| {
-        let mut layer = layer.lock().unwrap();
+        let mut layer = lock(&layer);
         match &mut info.data {
             Some(gst::PadProbeData::Event(event)) => {
                 if let gst::EventView::Caps(caps) = event.view() {
@@ -25,7 +26,7 @@ pub fn flatten(pad: &gst::Pad, background: [u8; 3], told: impl Fn() + Send + Syn
             Some(gst::PadProbeData::Buffer(buffer)) => {
                 if let Some(layer) = &mut *layer
                     && layer.flatten(buffer.make_mut())
-                    && !std::mem::replace(&mut *is_told.lock().unwrap(), true)
+                    && !std::mem::replace(&mut *lock(&is_told), true)
                 {
                     told();
                 }

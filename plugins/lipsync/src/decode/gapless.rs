@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use gst::prelude::*;
 
 use super::events::change_segments;
+use crate::sync::lock;
 
 /// A decoder gives its first sample so much later than the encoder took it in.
 const DECODER_DELAY: u64 = 529;
@@ -18,6 +19,13 @@ const DECODER_DELAY: u64 = 529;
 struct Trim {
     start: gst::ClockTime,
     stop: gst::ClockTime,
+}
+
+/// How long the sound is of a file that has this at its beginning, or behind its tag; nothing where it doesn't
+/// say.
+pub fn length(head: &[u8]) -> Option<gst::ClockTime> {
+    let trim = of_head(head)?;
+    trim.stop.checked_sub(trim.start)
 }
 
 /// Cuts what `parser`, which has not begun to work, would leave.
@@ -34,16 +42,14 @@ pub fn apply(parser: &gst::Element) {
         };
         let trim = buffer.map_readable().ok().and_then(|map| of_head(&map));
         match trim {
-            Some(trim) => *note.lock().unwrap() = Some(trim),
+            Some(trim) => *lock(&note) = Some(trim),
             // Looked for in what comes first; a seek brings other parts of the file.
             None if buffer.offset() == 0 => return gst::PadProbeReturn::Ok,
             None => {}
         }
         gst::PadProbeReturn::Remove
     });
-    change_segments(&src, move |segment| {
-        (*found.lock().unwrap())?.segment(segment)
-    });
+    change_segments(&src, move |segment| (*lock(&found))?.segment(segment));
 }
 
 impl Trim {
@@ -110,8 +116,8 @@ fn of_head(data: &[u8]) -> Option<Trim> {
     })
 }
 
-/// Behind a tag of ID3v2, where there is one.
-fn start_of_sound(data: &[u8]) -> usize {
+/// The byte of a file behind its tag of ID3v2, where there is one.
+pub fn start_of_sound(data: &[u8]) -> usize {
     match *data {
         [b'I', b'D', b'3', _, _, _, a, b, c, d, ..] => {
             let digits = [a, b, c, d].map(usize::from);

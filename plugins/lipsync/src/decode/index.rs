@@ -16,6 +16,7 @@ use super::editlist::{self, Trim, time};
 use super::events::{change_caps, change_segments, shaped};
 use crate::isobmff::boxes::{self, Node, put, u32_at};
 use crate::isobmff::track::{Kind, Track};
+use crate::sync::lock;
 
 /// What was found in an index.
 #[derive(Default)]
@@ -43,12 +44,12 @@ pub fn apply(demuxer: &gst::Element) {
             if let Some(changed) = changed {
                 *buffer = changed;
             }
-            *on_index.lock().unwrap() = found;
+            *lock(&on_index) = found;
         }
         gst::PadProbeReturn::Ok
     });
     demuxer.connect_pad_added(move |_, pad| {
-        let found = found.lock().unwrap();
+        let found = lock(&found);
         if let Some(claimed) = found.claimed {
             answer(pad, claimed);
         }

@@ -6,7 +6,6 @@
 //! log size in strides) and five points (relative to the cell in strides).
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::{Error, Rect, load};
 use crate::picture::crop::{Affine, Order, Tensor, sample};
@@ -40,7 +39,7 @@ pub struct Detection {
 
 /// A loaded YuNet.
 pub struct Detector {
-    session: Arc<Session>,
+    session: Session,
     /// Where cls, obj, bbox and kps of each stride stand among the outputs.
     outputs: [[usize; 4]; 3],
     tensor: Vec<f32>,
@@ -84,6 +83,11 @@ impl Detector {
             outputs,
             tensor: Vec::new(),
         })
+    }
+
+    /// The network.
+    pub fn session(&self) -> &Session {
+        &self.session
     }
 
     /// The faces with at least `min_score`, best first. `size` is the long side that the picture

@@ -3,7 +3,6 @@
 //! Kartynnik et al., "Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs" (2019).
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::detector::Detection;
 use super::{Error, MESH_POINTS, Mesh, load};
@@ -82,7 +81,7 @@ impl Roi {
 
 /// A loaded face mesh network.
 pub struct Mesher {
-    session: Arc<Session>,
+    session: Session,
     /// Where the points and the presence stand among the outputs.
     outputs: [usize; 2],
     tensor: Vec<f32>,

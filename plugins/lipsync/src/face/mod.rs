@@ -14,7 +14,6 @@ mod track;
 pub(crate) mod tracker;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 pub use crate::picture::Rect;
 use crate::runtime::{self, Options, Provider, Session, Sharing};
@@ -30,6 +29,14 @@ pub enum Error {
         "the face model {0} does not exist. Run `cargo xtask setup`, or give the path of another"
     )]
     Missing(PathBuf),
+    #[error("the face model {path} can't be read: {reason}. Check the path and its permissions")]
+    /// The file can't be opened or read.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
     #[error(
         "the face model {path} can't be loaded: {reason}. Run `cargo xtask setup` for one that can, or give the path of another"
     )]
@@ -54,7 +61,7 @@ pub enum Error {
     },
     /// ONNX Runtime itself, or an execution provider.
     #[error(transparent)]
-    Runtime(#[from] runtime::Error),
+    Runtime(runtime::Error),
 }
 
 /// The face mesh: x and y in frame pixels, z (towards the viewer is negative) in the same scale.
@@ -91,10 +98,22 @@ pub const OPTIONS: Options = Options {
     sharing: Sharing::Own,
 };
 
-fn load(path: &Path, options: Options) -> Result<Arc<Session>, Error> {
-    runtime::load(path, options).map_err(|e| match e {
-        runtime::Error::ModelMissing(path) => Error::Missing(path),
-        runtime::Error::ModelCorrupt { path, reason } => Error::Corrupt { path, reason },
-        other => other.into(),
-    })
+impl From<runtime::Error> for Error {
+    fn from(error: runtime::Error) -> Self {
+        match error {
+            runtime::Error::ModelMissing(path) => Self::Missing(path),
+            runtime::Error::ModelUnreadable { path, reason } => Self::Unreadable { path, reason },
+            runtime::Error::ModelCorrupt { path, reason } => Self::Corrupt { path, reason },
+            other => Self::Runtime(other),
+        }
+    }
+}
+
+/// Whether a face model is where it is looked for.
+pub(crate) fn check_file(path: &Path) -> Result<(), Error> {
+    Ok(runtime::check_file(path)?)
+}
+
+fn load(path: &Path, options: Options) -> Result<Session, Error> {
+    Ok(runtime::load(path, options)?)
 }

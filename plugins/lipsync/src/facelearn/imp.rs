@@ -34,7 +34,7 @@ use gst_base::subclass::prelude::*;
 use gst_video::{VideoCapsBuilder, VideoFrameRef, VideoInfo};
 
 use crate::bank::{self, Learner};
-use crate::runtime::lock;
+use crate::sync::lock;
 use crate::{property, roi, source_time, video};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {

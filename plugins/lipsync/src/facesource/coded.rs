@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use crate::runtime::lock;
+use crate::sync::lock;
 
 /// Counts coded frames, and notes the times of key frames for whoever takes them.
 #[derive(Default)]

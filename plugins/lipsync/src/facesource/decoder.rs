@@ -10,14 +10,16 @@ use gst::prelude::*;
 use super::category::CAT;
 use super::error::Error;
 use super::inspect::{Facts, inspect};
+use super::settings::Most;
 use super::status::{Status, Times};
 use crate::decode;
+use crate::sync::lock;
 
 /// Has the decoder's picture go into `convert`, and `status` know of it.
 pub fn connect(
     decode: &gst::Element,
     convert: &gst::Element,
-    most_pixels: u64,
+    most: &Most,
     status: &Arc<Status>,
 ) -> Result<(), glib::BoolError> {
     let into = convert
@@ -49,7 +51,7 @@ pub fn connect(
     });
     let on_end = status.clone();
     decode.connect_no_more_pads(move |_| {
-        if on_end.inner.lock().unwrap().has_video {
+        if lock(&on_end.inner).has_video {
             return;
         }
         on_end.fail(Error::NoPicture {
@@ -68,7 +70,7 @@ pub fn connect(
     decode::on_element(decode, "avdemux_gif", move |demuxer| {
         let status = on_element.clone();
         demuxer.connect_pad_added(move |_, pad| {
-            if let Times::Given(durations) = &status.inner.lock().unwrap().times {
+            if let Times::Given(durations) = &lock(&status.inner).times {
                 end_after(pad, durations.len());
             }
         });
@@ -77,6 +79,15 @@ pub fn connect(
         let status = status.clone();
         decode::on_element(decode, demuxer, move |demuxer| watch_last(demuxer, &status));
     }
+    let (most_streams, on_excess) = (most.streams, status.clone());
+    decode::limits::no_more_streams_than(decode, most_streams, move || {
+        on_excess.fail(Error::Beyond {
+            name: on_excess.name.clone(),
+            excess: format!("has more than {most_streams} streams"),
+            property: "max-streams",
+        });
+    });
+    let most_pixels = most.pixels;
     // Anything but the picture stays as it is in the file: exposed, so that it is known to be there,
     // but not decoded.
     let on_type = status.clone();
@@ -137,7 +148,7 @@ fn watch_last(demuxer: &gst::Element, status: &Arc<Status>) {
             if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data
                 && let (Some(pts), Some(lasts)) = (buffer.pts(), buffer.duration())
             {
-                let mut inner = status.inner.lock().unwrap();
+                let mut inner = lock(&status.inner);
                 if inner.last.is_none_or(|(at, _)| at <= pts) {
                     inner.last = Some((pts, lasts));
                 }

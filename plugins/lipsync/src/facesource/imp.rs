@@ -18,6 +18,7 @@ use super::reader::{Reader, Stop, Wanted};
 use super::schedule::{Rate, Schedule, Slot};
 use super::settings::{self, Settings};
 use crate::repeat::times_sent;
+use crate::sync::lock;
 use crate::video::FORMATS;
 
 /// For a picture, and for a held frame of a video that has no rate.
@@ -69,7 +70,7 @@ impl ObjectImpl for FaceSource {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let result = self.settings.lock().unwrap().set(pspec.name(), value);
+        let result = lock(&self.settings).set(pspec.name(), value);
         if let Err(e) = result {
             gst::error!(CAT, imp = self, "property {}: {e}", pspec.name());
         }
@@ -78,7 +79,7 @@ impl ObjectImpl for FaceSource {
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         match pspec.name() {
             "stats" => {
-                let state = self.state.lock().unwrap();
+                let state = lock(&self.state);
                 gst::Structure::builder("facesource-stats")
                     .field("frames", state.frames)
                     .field("decoded", state.decoded)
@@ -87,7 +88,7 @@ impl ObjectImpl for FaceSource {
                     .to_value()
             }
             name => {
-                let value = self.settings.lock().unwrap().get(name);
+                let value = lock(&self.settings).get(name);
                 value.unwrap_or_else(|| pspec.default_value().clone())
             }
         }
@@ -109,7 +110,7 @@ impl ElementImpl for FaceSource {
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         // gst-launch-1.0 misses an error that comes before it listens, and would wait for ever.
-        let is_unset = self.settings.lock().unwrap().uri.is_none();
+        let is_unset = lock(&self.settings).uri.is_none();
         if transition == gst::StateChange::ReadyToPaused && is_unset {
             let _ = self.fail(&Error::NoUri, Vec::new());
             return Err(gst::StateChangeError);
@@ -148,14 +149,14 @@ impl ElementImpl for FaceSource {
 
 impl BaseSrcImpl for FaceSource {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
-        *self.stream.lock().unwrap() = None;
-        *self.state.lock().unwrap() = State::default();
+        *lock(&self.stream) = None;
+        *lock(&self.state) = State::default();
         self.monitor.set_flushing(false);
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        let stream = self.stream.lock().unwrap().take();
+        let stream = lock(&self.stream).take();
         drop(stream);
         Ok(())
     }
@@ -192,7 +193,7 @@ impl BaseSrcImpl for FaceSource {
         };
         let start = segment.start();
         segment.set_time(start);
-        self.state.lock().unwrap().seek = start;
+        lock(&self.state).seek = start;
         true
     }
 
@@ -200,7 +201,7 @@ impl BaseSrcImpl for FaceSource {
         if let gst::QueryViewMut::Duration(q) = query.view_mut()
             && q.format() == gst::Format::Time
         {
-            let duration = self.state.lock().unwrap().duration;
+            let duration = lock(&self.state).duration;
             if let Some(duration) = duration {
                 q.set(duration);
             }
@@ -221,7 +222,7 @@ impl PushSrcImpl for FaceSource {
         _buffer: Option<&mut gst::BufferRef>,
     ) -> Result<CreateSuccess, gst::FlowError> {
         // Taken out, so that no lock is held while waiting for the reader.
-        let stream = self.stream.lock().unwrap().take();
+        let stream = lock(&self.stream).take();
         let mut stream = match stream {
             Some(stream) => stream,
             None => self.open().map_err(|e| self.fail(&e, Vec::new()))?,
@@ -231,7 +232,7 @@ impl PushSrcImpl for FaceSource {
             Err(Stop::Failed(_)) => stream.playback.reader().missing_plugins(),
             _ => Vec::new(),
         };
-        *self.stream.lock().unwrap() = Some(stream);
+        *lock(&self.stream) = Some(stream);
         match result {
             Ok(Some(buffer)) => Ok(CreateSuccess::NewBuffer(buffer)),
             Ok(None) => Err(gst::FlowError::Eos),
@@ -243,7 +244,7 @@ impl PushSrcImpl for FaceSource {
 
 impl FaceSource {
     fn open(&self) -> Result<Stream, Error> {
-        let settings = self.settings.lock().unwrap().clone();
+        let settings = lock(&self.settings).clone();
         let uri = settings.uri.clone().ok_or(Error::NoUri)?;
         let scheme = uri.split_once(':').map(|(scheme, _)| scheme);
         if scheme.is_none_or(|s| {
@@ -258,7 +259,7 @@ impl FaceSource {
         let (caps, monitor) = (self.wanted_caps(), self.monitor.clone());
         let wanted = Wanted {
             caps,
-            most_pixels: settings.max_pixels,
+            most: settings.most(),
             even_size: settings.even_size,
             background: settings.background.rgb(),
         };
@@ -297,7 +298,7 @@ impl FaceSource {
     }
 
     fn next_buffer(&self, stream: &mut Stream) -> Result<Option<gst::Buffer>, Stop> {
-        if let Some(start) = self.state.lock().unwrap().seek.take()
+        if let Some(start) = lock(&self.state).seek.take()
             && (stream.output.is_some() || stream.start != start)
         {
             if stream.output.take().is_some() || stream.playback.is_jumping() {
@@ -311,12 +312,12 @@ impl FaceSource {
                 && let Some(slot) = schedule.next_slot()
                 && let Some(buffer) = send(&mut stream.frame, slot)
             {
-                self.state.lock().unwrap().frames += 1;
+                lock(&self.state).frames += 1;
                 return Ok(Some(buffer));
             }
             let step = stream.playback.step()?;
             {
-                let mut state = self.state.lock().unwrap();
+                let mut state = lock(&self.state);
                 state.loops = stream.playback.turns();
                 state.decoded = stream.playback.decoded();
             }
@@ -336,7 +337,7 @@ impl FaceSource {
                     let duration = schedule.period().unwrap_or(frame.span.duration);
                     schedule.show(duration);
                     stream.frame = Some(frame.buffer);
-                    self.state.lock().unwrap().duration = Some(duration);
+                    lock(&self.state).duration = Some(duration);
                 }
                 Step::Hold(frame) => {
                     let own = claimed_rate(&frame.caps).unwrap_or(DEFAULT_RATE);
@@ -362,7 +363,7 @@ impl FaceSource {
                     None => {
                         if stream.settings.loop_mode == LoopMode::None {
                             let duration = stream.playback.reader().duration();
-                            self.state.lock().unwrap().duration = duration;
+                            lock(&self.state).duration = duration;
                         }
                         let landed = stream.playback.landed().unwrap_or_default();
                         Schedule::new(rate, stream.start)
@@ -456,7 +457,7 @@ impl FaceSource {
             // Without a bus nobody wants to know.
             let _ = obj.post_message(message);
         }
-        let uri = self.settings.lock().unwrap().uri.clone();
+        let uri = lock(&self.settings).uri.clone();
         let details = gst::Structure::builder("facesource-error")
             .field("kind", error.kind())
             .field("uri", uri.unwrap_or_default())

@@ -3,6 +3,8 @@
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
+use crate::sync::{lock, wait_while_for};
+
 /// The wait was called off: the element flushes or stops.
 #[derive(Debug, Clone, Copy)]
 pub struct Flushing;
@@ -22,18 +24,18 @@ struct Inner {
 
 impl Monitor {
     pub fn notify(&self) {
-        self.inner.lock().unwrap().reports += 1;
+        lock(&self.inner).reports += 1;
         self.changed.notify_all();
     }
 
     pub fn set_flushing(&self, flushing: bool) {
-        self.inner.lock().unwrap().flushing = flushing;
+        lock(&self.inner).flushing = flushing;
         self.changed.notify_all();
     }
 
     /// The number of reports so far, to give to [`Monitor::wait`].
     pub fn reports(&self) -> Result<u64, Flushing> {
-        let inner = self.inner.lock().unwrap();
+        let inner = lock(&self.inner);
         if inner.flushing {
             return Err(Flushing);
         }
@@ -42,11 +44,10 @@ impl Monitor {
 
     /// Waits until there are more than `seen` reports, at most `limit`; false where none came.
     pub fn wait(&self, seen: u64, limit: Duration) -> Result<bool, Flushing> {
-        let inner = self.inner.lock().unwrap();
-        let (inner, _) = self
-            .changed
-            .wait_timeout_while(inner, limit, |i| !i.flushing && i.reports == seen)
-            .unwrap();
+        let inner = lock(&self.inner);
+        let inner = wait_while_for(&self.changed, inner, limit, |inner| {
+            !inner.flushing && inner.reports == seen
+        });
         if inner.flushing {
             return Err(Flushing);
         }

@@ -17,9 +17,11 @@ use super::decoder::{self, check_file, check_size};
 use super::error::{self, Error, Stage};
 use super::inspect::Facts;
 use super::monitor::{Flushing, Monitor};
+use super::settings::Most;
 use super::status::{Inner, Status, Times};
 use super::upright::{exif_direction, insert_crop, insert_flip, turn_when_tagged};
 use crate::decode;
+use crate::sync::lock;
 
 /// Frames decoded ahead.
 const READ_AHEAD: u32 = 4;
@@ -50,6 +52,7 @@ pub struct Reader {
     monitor: Arc<Monitor>,
     coded: Arc<Coded>,
     uri: String,
+    most: Most,
 }
 
 /// What there is at this moment.
@@ -64,7 +67,7 @@ enum Look {
 #[derive(Clone)]
 pub struct Wanted {
     pub caps: gst::Caps,
-    pub most_pixels: u64,
+    pub most: Most,
     pub even_size: bool,
     /// R'G'B' of what is behind transparent pictures.
     pub background: [u8; 3],
@@ -108,8 +111,8 @@ impl Reader {
         };
         last.link(&sink)?;
 
-        let most_pixels = wanted.most_pixels;
-        decoder::connect(&decode, &convert, most_pixels, &status)?;
+        let most_pixels = wanted.most.pixels;
+        decoder::connect(&decode, &convert, &wanted.most, &status)?;
         if let Some(pad) = convert.static_pad("sink") {
             let on_alpha = status.clone();
             decode::range::complete(&pad);
@@ -196,6 +199,7 @@ impl Reader {
             monitor,
             coded,
             uri: uri.to_owned(),
+            most: wanted.most,
         })
     }
 
@@ -233,7 +237,7 @@ impl Reader {
 
     fn look(&self) -> Result<Look, Stop> {
         let (busy, failure, has_video, cut) = {
-            let inner = self.status.inner.lock().unwrap();
+            let inner = lock(&self.status.inner);
             (
                 inner.busy,
                 inner.failure.clone(),
@@ -267,7 +271,7 @@ impl Reader {
 
     /// Whether opening, or a seek, is under way.
     pub fn is_busy(&self) -> bool {
-        self.status.inner.lock().unwrap().busy
+        lock(&self.status.inner).busy
     }
 
     /// Whether any thread of the pipeline is still running. decodebin swallows the error of a
@@ -330,7 +334,7 @@ impl Reader {
 
     fn reposition(&self, go: impl FnOnce(&gst::Pipeline, &Status) + Send + 'static) {
         let (pipeline, status) = (self.pipeline.clone(), self.status.clone());
-        status.inner.lock().unwrap().busy = true;
+        lock(&status.inner).busy = true;
         in_background(&self.status, move || {
             go(&pipeline, &status);
             status.update(|inner| inner.busy = false);
@@ -341,6 +345,11 @@ impl Reader {
     pub fn is_seekable(&self) -> bool {
         let mut query = gst::query::Seeking::new(gst::Format::Time);
         self.pipeline.query(&mut query) && query.result().0
+    }
+
+    /// What bounds its frames; nothing does of what comes over the network, which may never end.
+    pub fn most(&self) -> Option<Most> {
+        decode::is_file(&self.uri).then_some(self.most)
     }
 
     /// Whether another reader gets the same: not of a pipe.
@@ -354,12 +363,12 @@ impl Reader {
 
     /// What the frames' times are worth, known with the first frame.
     pub fn times(&self) -> Times {
-        self.status.inner.lock().unwrap().times.clone()
+        lock(&self.status.inner).times.clone()
     }
 
     /// Tells once that the times behind a gap in a transport stream are not exact.
     pub fn tell_of_gap(&self) {
-        let mut inner = self.status.inner.lock().unwrap();
+        let mut inner = lock(&self.status.inner);
         if std::mem::take(&mut inner.is_without_gap) {
             inner.remarks.push(format!(
                 "{} is a transport stream in which the picture stands still for more than half a second: when it \
@@ -371,7 +380,7 @@ impl Reader {
 
     /// How long the frame at that time lasts, if it is the last one that was read so far.
     pub fn told_duration(&self, pts: gst::ClockTime) -> Option<gst::ClockTime> {
-        let last = self.status.inner.lock().unwrap().last;
+        let last = lock(&self.status.inner).last;
         last.filter(|(at, _)| *at == pts).map(|(_, lasts)| lasts)
     }
 
@@ -386,7 +395,7 @@ impl Reader {
 
     /// Whether the file is a picture, not a video.
     pub fn is_picture(&self) -> bool {
-        let inner = self.status.inner.lock().unwrap();
+        let inner = lock(&self.status.inner);
         let is_image = inner
             .file_type
             .as_deref()
@@ -402,12 +411,12 @@ impl Reader {
 
     /// What the user should know of the file, each thing once.
     pub fn take_remarks(&self) -> Vec<String> {
-        std::mem::take(&mut self.status.inner.lock().unwrap().remarks)
+        std::mem::take(&mut lock(&self.status.inner).remarks)
     }
 
     /// What the application needs to offer the user an installation.
     pub fn missing_plugins(&self) -> Vec<gst::Structure> {
-        self.status.inner.lock().unwrap().missing.clone()
+        lock(&self.status.inner).missing.clone()
     }
 }
 
@@ -416,7 +425,7 @@ impl Drop for Reader {
         if let Some(bus) = self.pipeline.bus() {
             bus.unset_sync_handler();
         }
-        self.status.inner.lock().unwrap().closed = true;
+        lock(&self.status.inner).closed = true;
         let (sender, closed) = std::sync::mpsc::channel();
         let pipeline = self.pipeline.clone();
         in_background(&self.status, move || {
@@ -455,7 +464,7 @@ fn callbacks(monitor: &Arc<Monitor>) -> AppSinkCallbacks {
 }
 
 fn start(pipeline: &gst::Pipeline, status: &Status) {
-    let is_closed = || status.inner.lock().unwrap().closed;
+    let is_closed = || lock(&status.inner).closed;
     if is_closed() {
         return;
     }

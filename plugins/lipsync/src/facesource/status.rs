@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::category::CAT;
 use super::error::Error;
 use super::monitor::Monitor;
+use crate::sync::lock;
 
 /// What the reader's own threads report.
 pub struct Status {
@@ -58,7 +59,7 @@ pub struct Failure {
 
 impl Status {
     pub fn update(&self, change: impl FnOnce(&mut Inner)) {
-        change(&mut self.inner.lock().unwrap());
+        change(&mut lock(&self.inner));
         self.monitor.notify();
     }
 
@@ -83,7 +84,7 @@ impl Status {
         match message.view() {
             gst::MessageView::Error(e) => {
                 gst::debug!(CAT, "reader: {} ({:?})", e.error(), e.debug());
-                let recognised = self.inner.lock().unwrap().file_type.is_some();
+                let recognised = lock(&self.inner).file_type.is_some();
                 let error = e.error();
                 self.fail_with(
                     Error::classify(&self.name, &error, recognised),
@@ -105,7 +106,7 @@ impl Status {
 
     /// What to tell, given all that is known of the file.
     pub fn verdict(&self, error: Error) -> Error {
-        let inner = self.inner.lock().unwrap();
+        let inner = lock(&self.inner);
         let name = self.name.clone();
         if let Error::NoPicture { .. } | Error::MissingCodec { .. } | Error::Damaged { .. } = error
             && let Some(missing) = inner.missing.first()

@@ -35,7 +35,9 @@ use super::settings::{self, Settings};
 use crate::bank::FaceFile;
 use crate::face::tracker::{Models, Options, Tracker};
 use crate::face::{Error, Face};
-use crate::runtime::{Interrupt, Loader, lock};
+use crate::loading::{self, Fault};
+use crate::runtime::{Interrupt, Loader};
+use crate::sync::lock;
 use crate::{roi, source_time, video};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -159,7 +161,7 @@ impl ElementImpl for FaceTrack {
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
             // Here and not in start(), whose errors can't carry details.
-            gst::StateChange::ReadyToPaused => self.begin()?,
+            gst::StateChange::ReadyToPaused => self.prepare()?,
             // The pads wait for the streaming thread, which may wait for the models or run them.
             gst::StateChange::PausedToReady => self.interrupt.raise(),
             _ => {}
@@ -173,6 +175,16 @@ impl BaseTransformImpl for FaceTrack {
         gst_base::subclass::BaseTransformMode::AlwaysInPlace;
     const PASSTHROUGH_ON_SAME_CAPS: bool = false;
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        self.interrupt.clear();
+        // With a face file the networks are loaded when they are first needed.
+        let is_learnt = lock(&self.state).learnt.is_some();
+        if !is_learnt {
+            self.start_loader()?;
+        }
+        Ok(())
+    }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         let state = std::mem::take(&mut *lock(&self.state));
@@ -298,7 +310,7 @@ impl BaseTransformImpl for FaceTrack {
                 gst::debug!(CAT, imp = self, "Interrupted: {e}");
                 return gst::FlowError::Flushing;
             }
-            loader::post_error(&self.obj(), &e);
+            Fault::from(e).post(&*self.obj());
             gst::FlowError::Error
         })?;
         remove_covered(buffer, &faces);
@@ -332,47 +344,41 @@ impl Stats {
 }
 
 impl FaceTrack {
-    /// Opens the face file, or else begins to load the networks.
-    fn begin(&self) -> Result<(), gst::StateChangeError> {
-        self.interrupt.clear();
-        let face_file = lock(&self.settings).face_file.clone();
-        let learnt = face_file.and_then(|path| match FaceFile::shared(&path) {
-            Ok(learnt) => Some(learnt),
-            Err(error) => {
-                gst::element_imp_warning!(
-                    self,
-                    gst::ResourceError::Read,
-                    ("{error}. The faces are found without it"),
-                    ["property face-file"]
-                );
-                None
-            }
-        });
-        // With a face file the networks are loaded when they are first needed.
-        let loader = match learnt {
-            Some(_) => None,
-            None => Some(self.start_loader().map_err(|_| gst::StateChangeError)?),
-        };
+    /// Opens the face file, or else looks whether there are networks.
+    fn prepare(&self) -> Result<(), gst::StateChangeError> {
+        let settings = lock(&self.settings).clone();
+        let learnt = settings
+            .face_file
+            .as_ref()
+            .and_then(|path| match FaceFile::shared(path) {
+                Ok(learnt) => Some(learnt),
+                Err(error) => {
+                    gst::element_imp_warning!(
+                        self,
+                        gst::ResourceError::Read,
+                        ("{error}. The faces are found without it"),
+                        ["property face-file"]
+                    );
+                    None
+                }
+            });
+        if learnt.is_none() {
+            loading::refuse(&*self.obj(), loader::check(&settings))?;
+        }
         *lock(&self.state) = State {
-            loader,
             learnt,
             ..State::default()
         };
         Ok(())
     }
 
-    fn start_loader(&self) -> Result<Arc<Loader<Models>>, gst::FlowError> {
+    /// Begins to load the networks.
+    fn start_loader(&self) -> Result<Arc<Loader<Models>>, gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
-        let loader = loader::start(self.obj().downgrade(), settings, self.interrupt.clone());
-        let loader = loader.map_err(|e| {
-            gst::element_imp_error!(
-                self,
-                gst::ResourceError::Failed,
-                ("No thread could be started for the face models: {e}. Close other programs")
-            );
-            gst::FlowError::Error
-        })?;
-        Ok(Arc::new(loader))
+        let loader = loader::start(&self.obj(), settings, self.interrupt.clone())?;
+        let loader = Arc::new(loader);
+        lock(&self.state).loader = Some(loader.clone());
+        Ok(loader)
     }
 
     /// The tracker, to work with; waits for the networks.
@@ -380,11 +386,10 @@ impl FaceTrack {
         let loader = lock(&self.state).loader.clone();
         let loader = match loader {
             Some(loader) => loader,
-            None => {
-                let loader = self.start_loader()?;
-                lock(&self.state).loader = Some(loader.clone());
-                loader
-            }
+            None => self.start_loader().map_err(|error| {
+                self.post_error_message(error);
+                gst::FlowError::Error
+            })?,
         };
         match loader.take() {
             Some(models) => Ok(Tracker::new(models)),

@@ -13,7 +13,7 @@ use crate::face::selection::Select;
 use crate::face::tracker::{Models, Options};
 use crate::face::{self, Error};
 use crate::property;
-use crate::runtime::{self, Interrupt, Sharing};
+use crate::runtime::{self, Interrupt, Provider, Sharing};
 
 #[derive(Clone)]
 pub(super) struct Settings {
@@ -31,8 +31,8 @@ pub(super) struct Settings {
     model_instance_id: Option<String>,
     smooth: bool,
     pub face_file: Option<PathBuf>,
-    detector_model: Option<String>,
-    mesh_model: Option<String>,
+    detector_model: Option<PathBuf>,
+    mesh_model: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -76,16 +76,28 @@ impl Settings {
         }
     }
 
+    /// Where the detector and the mesh are.
+    pub fn model_files(&self) -> [PathBuf; 2] {
+        let path = |chosen: &Option<PathBuf>, file: &str| {
+            let chosen = chosen.clone();
+            chosen.unwrap_or_else(|| runtime::data_dir().join("models").join(file))
+        };
+        [
+            path(&self.detector_model, detector::FILE),
+            path(&self.mesh_model, mesh::FILE),
+        ]
+    }
+
+    /// The execution provider, if there is one of that name.
+    pub fn provider(&self) -> Result<Provider, Error> {
+        Ok(self.execution_provider.parse()?)
+    }
+
     /// Loads the models, or takes those that the process has loaded already. `stop` ends their runs.
     pub fn load(&self, stop: Arc<Interrupt>) -> Result<Models, Error> {
-        let path = |chosen: &Option<String>, file: &str| {
-            chosen.as_ref().map_or_else(
-                || runtime::data_dir().join("models").join(file),
-                PathBuf::from,
-            )
-        };
+        let [detector, mesh] = self.model_files();
         let options = runtime::Options {
-            provider: self.execution_provider.parse()?,
+            provider: self.provider()?,
             device: self.device,
             threads: self.threads,
             sharing: match &self.model_instance_id {
@@ -94,8 +106,8 @@ impl Settings {
             },
         };
         Ok(Models {
-            detector: Detector::load(&path(&self.detector_model, detector::FILE), options)?,
-            mesher: Mesher::load(&path(&self.mesh_model, mesh::FILE), options)?,
+            detector: Detector::load(&detector, options)?,
+            mesher: Mesher::load(&mesh, options)?,
             stop,
         })
     }
@@ -123,8 +135,8 @@ impl Settings {
             "model-instance-id" => self.model_instance_id = property::text(value)?,
             "smooth" => self.smooth = value.get()?,
             "face-file" => self.face_file = property::path(value)?,
-            "detector-model" => self.detector_model = value.get()?,
-            "mesh-model" => self.mesh_model = value.get()?,
+            "detector-model" => self.detector_model = property::path(value)?,
+            "mesh-model" => self.mesh_model = property::path(value)?,
             _ => {}
         }
         Ok(())
@@ -145,8 +157,8 @@ impl Settings {
             "model-instance-id" => self.model_instance_id.to_value(),
             "smooth" => self.smooth.to_value(),
             "face-file" => property::path_value(self.face_file.as_deref()),
-            "detector-model" => self.detector_model.to_value(),
-            "mesh-model" => self.mesh_model.to_value(),
+            "detector-model" => property::path_value(self.detector_model.as_deref()),
+            "mesh-model" => property::path_value(self.mesh_model.as_deref()),
             _ => return None,
         })
     }
@@ -227,13 +239,10 @@ pub(super) fn properties() -> Vec<glib::ParamSpec> {
             .blurb("Elements of this process with the same name here share the loaded networks, and take turns (unset = networks of its own)")
             .mutable_ready()
             .build(),
-        glib::ParamSpecUInt::builder("threads")
-            .nick("Threads")
-            .blurb("Threads per network (0 = as many as ONNX Runtime thinks fit)")
-            .maximum(256)
-            .default_value(default.threads)
-            .mutable_ready()
-            .build(),
+        property::threads(
+            default.threads,
+            "Threads per network (0 = as many as ONNX Runtime thinks fit)",
+        ),
         glib::ParamSpecString::builder("detector-model")
             .nick("Detector model")
             .blurb("Path of the face detector, a YuNet in ONNX with free height and width (unset = the one that set-up installed)")

@@ -15,6 +15,7 @@ use super::progress::Counters;
 use super::settings::{DEFAULT_BATCH, Settings};
 use super::voice::Voice;
 use crate::audio::MelSpec;
+use crate::loading;
 use crate::model::{self, Kind, Model, Network};
 use crate::runtime::{self, Interrupt, Sharing};
 
@@ -22,8 +23,7 @@ use crate::runtime::{self, Interrupt, Sharing};
 pub struct Animator {
     mel: MelSpec,
     backend: Backend,
-    provider: runtime::Provider,
-    fallback: Option<String>,
+    place: String,
     batch: usize,
     lookahead: gst::ClockTime,
     /// The front end without which the default model is not the best one.
@@ -62,11 +62,8 @@ impl Animator {
         let mut network = model.open(options, settings.look.into(), batch)?;
         network.warm_up(None)?;
         let mel = network.mel().clone();
-        let provider = network.session().provider;
-        if let Some(reason) = &network.session().fallback {
-            gst::info!(CAT, "The model runs on the CPU: {reason}");
-        }
-        let fallback = network.session().fallback.clone();
+        let place = loading::place(network.sessions());
+        gst::info!(CAT, "{} runs on {place}", model.name());
         let lookahead = gst::ClockTime::from_nseconds(network.look_ahead_ns());
         let (backend, batch) = match network {
             // Its network runs ahead in blocks of its own; holding frames back would gain nothing.
@@ -83,21 +80,16 @@ impl Animator {
         Ok(Self {
             mel,
             backend,
-            provider,
-            fallback,
+            place,
             batch,
             lookahead,
             lacking: model.lacking().map(Path::to_owned),
         })
     }
 
-    pub fn provider(&self) -> runtime::Provider {
-        self.provider
-    }
-
-    /// Why the provider is not the first that `auto` tried.
-    pub fn fallback(&self) -> Option<&str> {
-        self.fallback.as_deref()
+    /// What the model runs on, for people.
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// Frames that are drawn at once.
@@ -193,36 +185,5 @@ impl Animator {
             }
         }
         Ok(drawn)
-    }
-}
-
-/// The word for `error` in the details of a message, for programs.
-pub fn error_kind(error: &model::Error) -> &'static str {
-    match error {
-        model::Error::Missing(_)
-        | model::Error::WeightsMissing { .. }
-        | model::Error::FrontMissing { .. } => "model-missing",
-        model::Error::Unreadable { .. } => "model-unreadable",
-        model::Error::Corrupt { .. } => "model-corrupt",
-        model::Error::Mismatch(_) | model::Error::Output { .. } => "model-shape",
-        model::Error::ManifestSyntax { .. } | model::Error::ManifestValue { .. } => {
-            "model-manifest"
-        }
-        model::Error::Runtime(error) => error.word(),
-    }
-}
-
-/// The file that `error` is about.
-pub fn error_path(error: &model::Error) -> Option<&Path> {
-    match error {
-        model::Error::Missing(path)
-        | model::Error::WeightsMissing { weights: path, .. }
-        | model::Error::FrontMissing { front: path, .. }
-        | model::Error::Unreadable { path, .. }
-        | model::Error::Corrupt { path, .. }
-        | model::Error::ManifestSyntax { path, .. }
-        | model::Error::ManifestValue { path, .. } => Some(path),
-        model::Error::Runtime(error) => error.path(),
-        _ => None,
     }
 }

@@ -12,7 +12,7 @@ use super::category::CAT;
 use super::properties;
 use super::settings::{Settings, VoiceSettings, Whose};
 use crate::property;
-use crate::runtime::lock;
+use crate::sync::lock;
 
 /// The farthest position that can be asked for: `facetrack` follows no more faces.
 const MOST_POSITIONS: i32 = 63;

@@ -10,6 +10,7 @@ use super::imp::LipSync;
 use super::latency::{Latency, USUAL_FRAME};
 use super::settings::{EndMode, Settings};
 use super::stream::Stream;
+use crate::sync::lock;
 
 impl LipSync {
     /// Frames that wait to be drawn besides the one in work.
@@ -43,14 +44,14 @@ impl LipSync {
             latency.least,
             latency.most
         );
-        crate::runtime::lock(&self.state).latency = Some(latency);
+        lock(&self.state).latency = Some(latency);
         self.obj().set_latency(latency.least, latency.least);
     }
 
     /// Corrects what the base class answers: it knows of no maximum below the minimum.
     pub(super) fn answer_latency(&self, query: &mut gst::query::Latency) {
         let (live, min, max) = query.result();
-        let latency = crate::runtime::lock(&self.state).latency;
+        let latency = lock(&self.state).latency;
         if let Some((latency, max)) = latency.zip(max) {
             let max = max.saturating_sub(latency.least - latency.most);
             gst::debug!(CAT, imp = self, "Latency: live {live}, {min} to {max}");

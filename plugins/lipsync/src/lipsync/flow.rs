@@ -9,11 +9,12 @@ use gst_base::prelude::*;
 use super::category::CAT;
 use super::held::{Held, Release};
 use super::imp::LipSync;
-use super::loader::post_error;
 use super::progress::Phase;
 use super::settings::{EndMode, Settings};
 use super::stream::Stream;
 use super::voice::Voice;
+use crate::loading::Fault;
+use crate::sync::lock;
 use crate::{facetrack, roi, video};
 
 /// What to do after one step.
@@ -40,7 +41,7 @@ impl LipSync {
     /// When the frame that goes on next must do so at the latest, without the latency: no frame, no
     /// deadline.
     pub(super) fn deadline(&self) -> Option<gst::ClockTime> {
-        let waiting = crate::runtime::lock(&self.state).oldest;
+        let waiting = lock(&self.state).oldest;
         waiting.or_else(|| {
             let head = self.video.peek_buffer()?;
             let segment = self.video.segment();
@@ -329,7 +330,7 @@ impl LipSync {
                     gst::debug!(CAT, imp = self, "Interrupted: {error}");
                     return gst::FlowError::Flushing;
                 }
-                post_error(&self.obj(), &error);
+                Fault::from(error).post(&*self.obj());
                 gst::FlowError::Error
             })?;
         }
@@ -362,7 +363,7 @@ impl LipSync {
 
     /// Gives what is held before the stream changes its nature.
     pub(super) fn drain(&self) {
-        let Some(mut stream) = crate::runtime::lock(&self.state).stream.take() else {
+        let Some(mut stream) = lock(&self.state).stream.take() else {
             return;
         };
         let result = self.push_all(&mut stream, &self.settings());

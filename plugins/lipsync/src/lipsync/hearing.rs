@@ -16,12 +16,24 @@ use super::settings::{Settings, Whose};
 use super::stream::Stream;
 use super::voice::{SAMPLE_RATE, Voice};
 use crate::face::Face;
+use crate::loading::Fault;
 use crate::video;
 
 /// Nanoseconds as samples of the speech, rounded to the nearest.
 fn samples(ns: i64) -> i64 {
     let scaled = i128::from(ns) * i128::from(SAMPLE_RATE) + 500_000_000;
     scaled.div_euclid(1_000_000_000) as i64
+}
+
+/// What is wrong with the picture of a face.
+fn fault_of(path: &Path, error: portrait::Error) -> Fault {
+    let kind = match error {
+        portrait::Error::Face(error) => return error.into(),
+        portrait::Error::Unreadable { .. } => "not-media",
+        portrait::Error::NoFace { .. } => "picture-without-face",
+    };
+    let about = "property picture of a pad audio_%u";
+    Fault::new(gst::ResourceError::Read, &error, kind, Some(path), about)
 }
 
 impl LipSync {
@@ -52,31 +64,12 @@ impl LipSync {
             if let Whose::Picture(path) = &voice.settings(&settings).whose {
                 gst::info!(CAT, obj = voice.pad, "Whoever looks like {path:?} speaks");
                 portraits.read(path).map_err(|error| {
-                    self.post_portrait_error(path, &error);
+                    fault_of(path, error).post(&*self.obj());
                     gst::FlowError::Error
                 })?;
             }
         }
         Ok(())
-    }
-
-    fn post_portrait_error(&self, path: &Path, error: &portrait::Error) {
-        let kind = match error {
-            portrait::Error::Unreadable { .. } => "not-media",
-            portrait::Error::NoFace { .. } => "picture-without-face",
-            portrait::Error::Face(_) => "model-missing",
-        };
-        let details = gst::Structure::builder("details")
-            .field("kind", kind)
-            .field("path", path.display().to_string())
-            .build();
-        gst::element_imp_error!(
-            self,
-            gst::ResourceError::Read,
-            ("{error}"),
-            ["property picture of a pad audio_%u"],
-            details: details
-        );
     }
 
     /// Takes speech from the pads until there is enough for the frame at `time`. False: wait for more.

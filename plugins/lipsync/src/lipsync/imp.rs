@@ -78,8 +78,9 @@ use super::properties;
 use super::settings::Settings;
 use super::stream::{Resets, Stream};
 use super::voice::SAMPLE_RATE;
-use crate::model::Model;
-use crate::runtime::{Interrupt, lock};
+use crate::loading;
+use crate::runtime::Interrupt;
+use crate::sync::lock;
 
 /// Name of the template of the pads that can be requested.
 const SPEAKERS: &str = "audio_%u";
@@ -325,14 +326,10 @@ impl ElementImpl for LipSync {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
-        // gst-launch-1.0 misses an error that comes before it listens, and would wait for ever.
-        if transition == gst::StateChange::ReadyToPaused
-            && let Err(error) = Model::resolve(self.settings().model_file.as_deref())
-        {
-            loader::post_error(&self.obj(), &error);
-            return Err(gst::StateChangeError);
-        }
         let obj = self.obj();
+        if transition == gst::StateChange::ReadyToPaused {
+            loading::refuse(&*obj, loader::check(&self.settings()))?;
+        }
         // The base class would wait for it for ever.
         if transition == gst::StateChange::ReadyToPaused
             && !self.audio.is_linked()
@@ -401,13 +398,13 @@ impl AggregatorImpl for LipSync {
             gst::error_msg!(gst::ResourceError::Failed, ["Can't start a thread: {e}"])
         };
         let weak = self.obj().downgrade();
-        let reporter = Reporter::start(weak.clone(), self.counters.clone()).map_err(failed)?;
+        let reporter = Reporter::start(weak, self.counters.clone()).map_err(failed)?;
         self.interrupt.clear();
         for told in [&self.has_warned, &self.has_told_of_channels] {
             told.store(false, Relaxed);
         }
         self.have_pads_changed.store(true, Release);
-        let loader = loader::start(weak, settings, self.interrupt.clone()).map_err(failed)?;
+        let loader = loader::start(&self.obj(), settings, self.interrupt.clone())?;
         *lock(&self.state) = State {
             loader: Some(Arc::new(loader)),
             _reporter: Some(reporter),

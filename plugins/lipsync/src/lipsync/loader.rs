@@ -1,73 +1,48 @@
-//! Loads the model beside the streaming threads, so that the bus can speak meanwhile.
+//! Loads the model beside the streaming threads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
-use gst::glib;
+use gst::prelude::*;
 
 use super::LipSync;
-use super::animator::{Animator, error_kind, error_path};
+use super::animator::Animator;
 use super::settings::Settings;
-use crate::loading::progress;
-use crate::model;
-use crate::runtime::{self, Interrupt, Loader};
-
-/// An error is not told before: gst-launch-1.0 misses those that come before it listens.
-const FIRST_ERROR: Duration = Duration::from_millis(200);
+use crate::loading::{self, Fault};
+use crate::model::{self, Model};
+use crate::runtime::{self, Interrupt, Loader, Provider};
 
 /// A model on its way.
 pub type ModelLoader = Loader<Box<Animator>>;
 
-/// Begins to load what `settings` name. `interrupt` ends waits and runs.
-pub fn start(
-    element: glib::WeakRef<LipSync>,
-    settings: Arc<Settings>,
-    interrupt: Arc<Interrupt>,
-) -> std::io::Result<ModelLoader> {
-    let stop = interrupt.clone();
-    Loader::start("lipsync-load", interrupt, move || {
-        load(&element, &settings, &stop).map(Box::new)
-    })
+/// What is known at once of what `settings` name.
+pub fn check(settings: &Settings) -> Result<(), Fault> {
+    Model::resolve(settings.model_file.as_deref())?;
+    settings.execution_provider.parse::<Provider>()?;
+    runtime::environment()?;
+    Ok(())
 }
 
-fn load(
-    element: &glib::WeakRef<LipSync>,
-    settings: &Settings,
-    interrupt: &Arc<Interrupt>,
-) -> Option<Animator> {
+/// Begins to load what `settings` name. `interrupt` ends waits and runs.
+pub fn start(
+    element: &LipSync,
+    settings: Arc<Settings>,
+    interrupt: Arc<Interrupt>,
+) -> Result<ModelLoader, gst::ErrorMessage> {
     let name = settings.model_file.as_deref().map_or_else(
         || "the embedded model".to_string(),
         |path| path.display().to_string(),
     );
-    progress(
-        element,
-        gst::ProgressType::Start,
-        &format!("Loading {name}"),
-    );
-    let begin = Instant::now();
-    match Animator::load(settings, interrupt) {
-        Ok(animator) => {
-            if let Some(element) = element.upgrade() {
-                warn_of_lacking(&element, &animator);
-            }
-            let mut text = format!("Loaded {name} on {}", animator.provider().name());
-            if let Some(reason) = animator.fallback() {
-                text.push_str(&format!(" ({reason})"));
-            }
-            progress(element, gst::ProgressType::Complete, &text);
-            Some(animator)
+    let weak = element.downgrade();
+    let stop = interrupt.clone();
+    loading::start(element, "lipsync-load", name, interrupt, move || {
+        let animator = Animator::load(&settings, &stop)?;
+        if let Some(element) = weak.upgrade() {
+            warn_of_lacking(&element, &animator);
         }
-        Err(error) => {
-            std::thread::sleep(FIRST_ERROR.saturating_sub(begin.elapsed()));
-            if let Some(element) = element.upgrade() {
-                post_error(&element, &error);
-            }
-            let text = format!("Could not load {name}");
-            progress(element, gst::ProgressType::Error, &text);
-            None
-        }
-    }
+        let place = animator.place().to_owned();
+        Ok::<_, model::Error>((Box::new(animator), place))
+    })
 }
 
 /// Says once in a process that the default model could be a better one.
@@ -87,50 +62,4 @@ fn warn_of_lacking(element: &LipSync, animator: &Animator) {
             front.display()
         )
     );
-}
-
-/// Tells the bus what went wrong with the model, for people and for machines.
-pub fn post_error(element: &LipSync, error: &model::Error) {
-    use runtime::Error::{Inference, Interrupted, LibraryNotFound, LibraryUnusable, Provider};
-
-    let details = gst::Structure::builder("details")
-        .field("kind", error_kind(error))
-        .field_if_some("path", error_path(error).map(|p| p.display().to_string()))
-        .build();
-    match error {
-        model::Error::Missing(_)
-        | model::Error::WeightsMissing { .. }
-        | model::Error::FrontMissing { .. } => gst::element_error!(
-            element,
-            gst::ResourceError::NotFound,
-            ("{error}"),
-            ["property model-file"],
-            details: details
-        ),
-        model::Error::Runtime(LibraryNotFound(_) | LibraryUnusable { .. } | Provider { .. }) => {
-            gst::element_error!(
-                element,
-                gst::LibraryError::Init,
-                ("{error}"),
-                ["property execution-provider"],
-                details: details
-            )
-        }
-        model::Error::Runtime(Inference { .. } | Interrupted) | model::Error::Output { .. } => {
-            gst::element_error!(
-                element,
-                gst::StreamError::Failed,
-                ("{error}"),
-                ["inference"],
-                details: details
-            )
-        }
-        _ => gst::element_error!(
-            element,
-            gst::ResourceError::OpenRead,
-            ("{error}"),
-            ["property model-file"],
-            details: details
-        ),
-    }
 }

@@ -11,7 +11,7 @@ use super::frames::Frames;
 use super::imp::LipSync;
 use super::progress::Phase;
 use super::stream::Resets;
-use crate::runtime::lock;
+use crate::sync::lock;
 
 impl LipSync {
     pub(super) fn video_event(&self, pad: &gst_base::AggregatorPad, event: gst::Event) -> bool {

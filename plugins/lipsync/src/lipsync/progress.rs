@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use gst::glib;
 use gst::prelude::*;
 
-use crate::runtime::lock;
+use crate::sync::{lock, wait_while_for};
 
 /// Time between two messages.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -138,11 +138,8 @@ impl Reporter {
                     post(&element, &counters);
                     drop(element);
                     let (stopped, wake) = &*shared;
-                    let guard = stopped.lock().unwrap_or_else(|e| e.into_inner());
-                    let Ok((guard, _)) = wake.wait_timeout_while(guard, INTERVAL, |s| !*s) else {
-                        return;
-                    };
-                    if *guard {
+                    let guard = lock(stopped);
+                    if *wait_while_for(wake, guard, INTERVAL, |stopped| !*stopped) {
                         return;
                     }
                 }
@@ -156,7 +153,7 @@ impl Reporter {
 
 impl Drop for Reporter {
     fn drop(&mut self) {
-        *self.stop.0.lock().unwrap_or_else(|e| e.into_inner()) = true;
+        *lock(&self.stop.0) = true;
         self.stop.1.notify_all();
         if let Some(thread) = self.thread.take() {
             // The last reference to the element may be the thread's own.

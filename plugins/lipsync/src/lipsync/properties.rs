@@ -25,13 +25,10 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             .mutable_ready()
             .build(),
         property::device(default.device),
-        glib::ParamSpecUInt::builder("threads")
-            .nick("Threads")
-            .blurb("Threads of the model on the CPU (0 = one for the embedded model, all cores for a generator)")
-            .maximum(1024)
-            .default_value(default.threads)
-            .mutable_ready()
-            .build(),
+        property::threads(
+            default.threads,
+            "Threads of the model on the CPU (0 = one for the embedded model, all cores for a generator)",
+        ),
         glib::ParamSpecUInt::builder("batch-size")
             .nick("Batch size")
             .blurb("Frames that a generator draws at once (0 = 4, or what the model insists on)")

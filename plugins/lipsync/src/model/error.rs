@@ -100,6 +100,7 @@ impl From<runtime::Error> for Error {
     fn from(error: runtime::Error) -> Self {
         match error {
             runtime::Error::ModelMissing(path) => Self::Missing(path),
+            runtime::Error::ModelUnreadable { path, reason } => Self::Unreadable { path, reason },
             runtime::Error::ModelCorrupt { path, reason } => Self::Corrupt {
                 path,
                 reason: reason.trim_end_matches('.').into(),

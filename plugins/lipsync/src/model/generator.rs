@@ -8,7 +8,8 @@ use super::manifest::{GeneratorSpec, Packing};
 use super::scheduler::{Gathered, Member, Scheduler, Sizes};
 use super::{Error, duration_ns};
 use crate::audio::{MelSpec, Timeline};
-use crate::runtime::{Interrupt, Provider, Session, Sharing, lock};
+use crate::runtime::{Interrupt, Provider, Session, Sharing};
+use crate::sync::lock;
 
 /// A network of kind `generator`, with the batch that is being filled for it.
 ///
@@ -33,7 +34,7 @@ struct Inner {
 
 /// What runs.
 struct Network {
-    session: Arc<Session>,
+    session: Session,
     mel: MelSpec,
     spec: GeneratorSpec,
     bound: GeneratorBinding,
@@ -49,7 +50,7 @@ pub struct Batch {
 
 impl Generator {
     pub(super) fn new(
-        session: Arc<Session>,
+        session: Session,
         mel: MelSpec,
         spec: GeneratorSpec,
         bound: GeneratorBinding,
@@ -92,7 +93,7 @@ impl Generator {
     }
 
     /// The network.
-    pub fn session(&self) -> &Arc<Session> {
+    pub fn session(&self) -> &Session {
         &self.inner.network.session
     }
 
@@ -295,7 +296,7 @@ impl Network {
         let is_same = |shared: &&Shared| {
             let network = &shared.network;
             shared.batch == batch
-                && Arc::ptr_eq(&network.session, &self.session)
+                && network.session.is_same(&self.session)
                 && (&network.mel, &network.spec, &network.bound)
                     == (&self.mel, &self.spec, &self.bound)
         };

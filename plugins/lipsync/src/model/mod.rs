@@ -12,10 +12,8 @@ mod mouth_spec;
 mod params;
 mod scheduler;
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 pub use builtin::{DEFAULT, bundled, embedded, weights_dir};
 pub use check::{CheckReport, Expected};
@@ -210,7 +208,7 @@ impl Model {
         Ok(report)
     }
 
-    fn load(&self, options: Options, look: Look) -> Result<Arc<Session>, Error> {
+    fn load(&self, options: Options, look: Look) -> Result<Session, Error> {
         let (weights, name) = match (&self.whole, look) {
             (Some(whole), Look::Whole) => (whole, format!("{}-whole", self.name)),
             _ => (&self.stream, self.name.clone()),
@@ -265,8 +263,8 @@ type Fit = Result<(Bound, CheckReport), Box<CheckReport>>;
 
 /// Sessions whose inputs and outputs are known.
 struct Bound {
-    session: Arc<Session>,
-    front: Option<(FrontSpec, Arc<Session>)>,
+    session: Session,
+    front: Option<(FrontSpec, Session)>,
     mel: MelSpec,
     binding: Binding,
 }
@@ -331,11 +329,20 @@ impl Network {
     }
 
     /// The session it runs on; other networks may share it.
-    pub fn session(&self) -> &Arc<Session> {
+    pub fn session(&self) -> &Session {
         match self {
             Self::Generator(network) => network.session(),
             Self::MouthShape(network) => network.session(),
         }
+    }
+
+    /// The session it runs on, and that of its front end.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        let front = match self {
+            Self::Generator(_) => None,
+            Self::MouthShape(network) => network.front(),
+        };
+        [self.session()].into_iter().chain(front)
     }
 
     /// The columns that a frame at running time `ns` is made of.
@@ -364,19 +371,9 @@ impl Network {
     }
 }
 
-/// Checks that `path` is a file that can be opened.
+/// Whether `path` is a file that can be read.
 fn readable(path: &Path) -> Result<(), Error> {
-    let unreadable = |reason: String| Error::Unreadable {
-        path: path.into(),
-        reason,
-    };
-    match File::open(path).and_then(|file| file.metadata()) {
-        Ok(about) if about.is_dir() => Err(unreadable("it is a folder".into())),
-        Ok(about) if about.len() == 0 => Err(unreadable("it is empty".into())),
-        Ok(_) => Ok(()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Error::Missing(path.into())),
-        Err(e) => Err(unreadable(e.to_string())),
-    }
+    Ok(runtime::check_file(path)?)
 }
 
 /// Nanoseconds that `samples` last, rounded up.

@@ -1,7 +1,6 @@
 //! Networks that turn speech into the parameters of a mouth.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::bind::MouthShapeBinding;
 use super::mouth_spec::{FrontSpec, MouthShapeSpec};
@@ -23,8 +22,8 @@ const CACHED_BLOCKS: usize = 4;
 /// The network gives as many rows as it was given, of which those of the block are used, or the
 /// block's alone, as one whose convolutions do not pad.
 pub struct MouthShape {
-    session: Arc<Session>,
-    front: Option<(FrontSpec, Arc<Session>)>,
+    session: Session,
+    front: Option<(FrontSpec, Session)>,
     /// Mel columns to a row.
     stride: usize,
     rows: Grid,
@@ -47,8 +46,8 @@ struct Block {
 
 impl MouthShape {
     pub(super) fn new(
-        session: Arc<Session>,
-        front: Option<(FrontSpec, Arc<Session>)>,
+        session: Session,
+        front: Option<(FrontSpec, Session)>,
         mel: MelSpec,
         spec: MouthShapeSpec,
         bound: MouthShapeBinding,
@@ -93,8 +92,13 @@ impl MouthShape {
         &self.spec
     }
 
+    /// The session of the front end.
+    pub fn front(&self) -> Option<&Session> {
+        self.front.as_ref().map(|(_, session)| session)
+    }
+
     /// The network.
-    pub fn session(&self) -> &Arc<Session> {
+    pub fn session(&self) -> &Session {
         &self.session
     }
 

@@ -9,7 +9,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Error;
-use crate::runtime::{self, Interrupt, Wake, lock};
+use crate::runtime::{self, Interrupt, Wake};
+use crate::sync::{lock, wait, wait_for};
 
 /// How long a face waits for those of other streams: half a frame at the usual 25 a second.
 const TIMEOUT: Duration = Duration::from_millis(20);
@@ -236,14 +237,8 @@ impl Shared {
         limit: Option<Duration>,
     ) -> MutexGuard<'a, State> {
         match limit {
-            Some(limit) => {
-                let waited = self.changed.wait_timeout(state, limit);
-                waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0
-            }
-            None => {
-                let waited = self.changed.wait(state);
-                waited.unwrap_or_else(|poisoned| poisoned.into_inner())
-            }
+            Some(limit) => wait_for(&self.changed, state, limit),
+            None => wait(&self.changed, state),
         }
     }
 

@@ -1,13 +1,16 @@
 //! Things that are dear to make: the same key gives the same thing, and what nobody uses any more is
 //! kept for a while, because the next job wants the same.
 
-use std::hash::Hash;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use super::lock;
+use crate::sync::lock;
 
 /// So many things are kept that nobody uses.
 const KEPT_UNUSED: usize = 4;
+
+/// For so long one is kept that nobody uses.
+pub const KEPT_FOR: Duration = Duration::from_secs(60);
 
 /// How a key wants its thing.
 pub trait Shared {
@@ -19,23 +22,31 @@ pub trait Shared {
 /// at once make one; nobody else waits for it.
 type Slot<T> = Arc<Mutex<Option<Arc<T>>>>;
 
+struct Place<K, T> {
+    key: K,
+    slot: Slot<T>,
+    /// Since when nobody has been seen to use it.
+    unused: Option<Instant>,
+}
+
 pub struct Cache<K, T> {
     /// Those that were asked for last come last.
-    slots: Mutex<Vec<(K, Slot<T>)>>,
+    places: Mutex<Vec<Place<K, T>>>,
 }
 
 impl<K, T> Default for Cache<K, T> {
     fn default() -> Self {
         Self {
-            slots: Mutex::default(),
+            places: Mutex::default(),
         }
     }
 }
 
-impl<K: Eq + Hash + Clone + Shared, T> Cache<K, T> {
+impl<K: Eq + Clone + Shared, T> Cache<K, T> {
     /// The thing of `key`, made if there is none to be had.
     pub fn get<E>(&self, key: &K, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
         let slot = self.slot(key);
+        drop(self.sweep(Instant::now()));
         let mut slot = lock(&slot);
         if let Some(thing) = &*slot {
             return Ok(thing.clone());
@@ -45,25 +56,48 @@ impl<K: Eq + Hash + Clone + Shared, T> Cache<K, T> {
         Ok(thing)
     }
 
-    /// The place for it; the oldest that nobody uses make room.
     fn slot(&self, key: &K) -> Slot<T> {
-        let mut slots = lock(&self.slots);
-        let found = slots
+        let mut places = lock(&self.places);
+        let found = places
             .iter()
-            .position(|(other, slot)| other == key && (key.is_shared() || is_unused(slot)));
+            .position(|place| place.key == *key && (key.is_shared() || is_unused(&place.slot)));
         let place = match found {
-            Some(index) => slots.remove(index),
-            None => (key.clone(), Slot::default()),
+            Some(index) => places.remove(index),
+            None => Place {
+                key: key.clone(),
+                slot: Slot::default(),
+                unused: None,
+            },
         };
-        let slot = place.1.clone();
-        slots.push(place);
-        let mut unused = slots.iter().filter(|(_, slot)| is_unused(slot)).count();
-        slots.retain(|(_, slot)| {
-            let goes = unused > KEPT_UNUSED && is_unused(slot);
-            unused -= usize::from(goes);
-            !goes
-        });
+        let slot = place.slot.clone();
+        places.push(place);
         slot
+    }
+
+    /// Takes out what nobody has used for [`KEPT_FOR`], and the oldest where there are too many. Says also when
+    /// there will be more, if any.
+    pub fn sweep(&self, now: Instant) -> (Vec<Arc<T>>, Option<Instant>) {
+        let mut places = lock(&self.places);
+        for place in places.iter_mut() {
+            place.unused = match is_unused(&place.slot) {
+                true => place.unused.or(Some(now)),
+                false => None,
+            };
+        }
+        let mut surplus = places.iter().filter(|place| place.unused.is_some()).count();
+        surplus = surplus.saturating_sub(KEPT_UNUSED);
+        let goes = |place: &mut Place<K, T>| {
+            let Some(since) = place.unused else {
+                return false;
+            };
+            let goes = surplus > 0 || now >= since + KEPT_FOR;
+            surplus = surplus.saturating_sub(1);
+            goes
+        };
+        let gone = places.extract_if(.., goes);
+        let freed = gone.filter_map(|place| lock(&place.slot).take()).collect();
+        let next = places.iter().filter_map(|place| place.unused).min();
+        (freed, next.map(|since| since + KEPT_FOR))
     }
 }
 
@@ -87,7 +121,7 @@ mod tests {
     use super::*;
 
     /// A name, and whether it is shared.
-    #[derive(Clone, PartialEq, Eq, Hash)]
+    #[derive(Clone, PartialEq, Eq)]
     struct Key(u32, bool);
 
     impl Shared for Key {
@@ -120,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_uses_is_freed_in_the_end() {
+    fn of_what_nobody_uses_little_is_kept() {
         let (cache, made) = (Cache::default(), AtomicUsize::new(0));
         let used = get(&cache, &Key(0, true), &made);
         let first = Arc::downgrade(&get(&cache, &Key(1, true), &made));
@@ -128,8 +162,28 @@ mod tests {
             get(&cache, &Key(name, true), &made);
         }
         assert!(first.upgrade().is_none());
-        assert!(lock(&cache.slots).len() <= KEPT_UNUSED + 2);
+        assert!(lock(&cache.places).len() <= KEPT_UNUSED + 2);
         assert!(Arc::ptr_eq(&used, &get(&cache, &Key(0, true), &made)));
+    }
+
+    #[test]
+    fn what_nobody_uses_is_freed_after_a_while() {
+        let (cache, made) = (Cache::default(), AtomicUsize::new(0));
+        let used = get(&cache, &Key(0, true), &made);
+        let unused = Arc::downgrade(&get(&cache, &Key(1, true), &made));
+        let begin = Instant::now();
+        assert_eq!(cache.sweep(begin).1, Some(begin + KEPT_FOR));
+        // Whoever takes it has it for as long as they like.
+        let again = get(&cache, &Key(1, true), &made);
+        assert_eq!(cache.sweep(begin + 2 * KEPT_FOR).1, None);
+        drop(again);
+        let later = begin + 3 * KEPT_FOR;
+        assert_eq!(cache.sweep(later).1, Some(later + KEPT_FOR));
+        assert!(unused.upgrade().is_some());
+        assert_eq!(cache.sweep(later + KEPT_FOR).1, None);
+        assert!(unused.upgrade().is_none());
+        assert!(Arc::ptr_eq(&used, &get(&cache, &Key(0, true), &made)));
+        assert_eq!(made.load(SeqCst), 2);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use ort::session::RunOptions;
 
-use super::lock;
+use crate::sync::lock;
 
 /// Where a thread waits that looks at an [`Interrupt`].
 pub trait Wake: Send + Sync {

@@ -4,9 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::Error;
+use crate::sync::lock;
 
 /// Overrides where the library is looked for.
 pub const LIBRARY_PATH_VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// Where it is set, the library neither keeps nor sends what it notices of its use.
+const NO_TELEMETRY_VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
 
 const FILE_NAME: &str = "libonnxruntime.so";
 
@@ -47,13 +51,24 @@ pub fn candidates() -> Vec<PathBuf> {
     found
 }
 
+/// Has the library leave the users alone. Microsoft's own builds open a store in the cache folder, and the way
+/// to a server, when an environment is made; one can switch that off only afterwards, or by a variable.
+pub fn forbid_telemetry() {
+    if std::env::var_os(NO_TELEMETRY_VARIABLE).is_none() {
+        // SAFETY: called while the plugin is loaded, before it has any thread. A program that reads its
+        // environment in another thread at that moment, other than through Rust, would have to load its plugins
+        // before.
+        unsafe { std::env::set_var(NO_TELEMETRY_VARIABLE, "1") };
+    }
+}
+
 /// The process's ONNX Runtime. The first call loads the library; a failure is not remembered, so
 /// that a long-lived process can be mended without a restart.
 pub fn environment() -> Result<ort::environment::Environment, Error> {
     static ENVIRONMENT: OnceLock<ort::environment::Environment> = OnceLock::new();
     static LOADING: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
-    let _one_at_a_time = LOADING.lock().unwrap_or_else(|e| e.into_inner());
+    let _one_at_a_time = lock(&LOADING);
     if let Some(environment) = ENVIRONMENT.get() {
         return Ok(environment.clone());
     }

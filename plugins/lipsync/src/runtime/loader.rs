@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::interrupt::{Interrupt, Wake};
-use super::lock;
+use crate::sync::{lock, wait};
 
 /// The longest that an element waits for a load that nobody wants any more.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -78,8 +78,7 @@ impl<T: Send + 'static> Loader<T> {
     pub fn take(&self) -> Option<T> {
         let mut outcome = lock(&self.shared.outcome);
         while matches!(*outcome, Outcome::Loading) && !self.interrupt.is_raised() {
-            let waited = self.shared.changed.wait(outcome);
-            outcome = waited.unwrap_or_else(|e| e.into_inner());
+            outcome = wait(&self.shared.changed, outcome);
         }
         if self.interrupt.is_raised() {
             return None;

@@ -1,6 +1,7 @@
 //! ONNX Runtime: finding and loading the library, and sessions that belong to the process.
 
 mod cache;
+mod content;
 mod interrupt;
 mod library;
 mod loader;
@@ -8,14 +9,15 @@ mod provider;
 mod session;
 mod turn;
 
+pub(crate) use content::check_file;
 pub use interrupt::{Interrupt, Wake};
+pub(crate) use library::forbid_telemetry;
 pub use library::{LIBRARY_PATH_VARIABLE, candidates, data_dir, environment};
 pub use loader::Loader;
 pub use provider::Provider;
 pub use session::{ElementType, Options, Session, Sharing, TensorInfo, load, load_bytes};
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
 
 /// What can go wrong between a model file and a result.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -39,6 +41,14 @@ pub enum Error {
     /// There is no such file.
     #[error("model {0} does not exist. Check the path, or see `lipflow model list`")]
     ModelMissing(PathBuf),
+    #[error("model {path} can't be read: {reason}. Check the path and its permissions")]
+    /// The file can't be opened or read.
+    ModelUnreadable {
+        /// The network's file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
     #[error("model {path} can't be loaded: {reason}. Check it with `lipflow model check`")]
     /// The file is no network that can be loaded.
     ModelCorrupt {
@@ -69,12 +79,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// One word for programs: both elements put it into the details of their error messages.
+    /// One word for programs: the elements put it into the details of their error messages.
     pub fn word(&self) -> &'static str {
         match self {
             Self::LibraryNotFound(_) => "library-not-found",
             Self::LibraryUnusable { .. } => "library-unusable",
             Self::ModelMissing(_) => "model-missing",
+            Self::ModelUnreadable { .. } => "model-unreadable",
             Self::ModelCorrupt { .. } => "model-corrupt",
             Self::Provider { .. } => "provider",
             Self::Inference { .. } | Self::Interrupted => "inference",
@@ -86,6 +97,7 @@ impl Error {
         match self {
             Self::LibraryUnusable { path, .. }
             | Self::ModelMissing(path)
+            | Self::ModelUnreadable { path, .. }
             | Self::ModelCorrupt { path, .. } => Some(path),
             Self::LibraryNotFound(_)
             | Self::Provider { .. }
@@ -93,12 +105,4 @@ impl Error {
             | Self::Interrupted => None,
         }
     }
-}
-
-/// Locks `mutex`. Whoever panicked with it was reported already, and its content is still whole: no
-/// code here panics half-way through a change.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }

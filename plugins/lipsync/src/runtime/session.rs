@@ -1,9 +1,13 @@
 //! Sessions of the process. A network that is small is had by one element alone, so that pipelines
 //! beside each other need not wait for each other; one that is not is shared by all that ask for the
-//! same file, provider and options.
+//! same content, provider and options, whatever the file is called. What nobody has used for a minute is
+//! freed, and of what nobody uses no more than four are kept meanwhile.
 
+use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Instant;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -11,9 +15,11 @@ use ort::session::builder::SessionBuilder;
 use ort::value::{TensorElementType, TensorRef, ValueType};
 
 use super::cache::{Cache, Shared};
+use super::content::Content;
 use super::provider::{Provider, pick, register};
 use super::turn::Turns;
-use super::{Error, Interrupt, environment, lock};
+use super::{Error, Interrupt, environment};
+use crate::sync::lock;
 
 /// How a session is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,10 +109,20 @@ struct Network {
     floats: Vec<Vec<f32>>,
 }
 
+/// A network for whoever asked for it, who knows it by this path.
+#[derive(Clone)]
+pub struct Session {
+    /// There until it is dropped.
+    loaded: Option<Arc<Loaded>>,
+    /// The file, as errors name it.
+    pub path: PathBuf,
+}
+
 /// A loaded network. Runs are serialised: ONNX Runtime's `run` is thread-safe, but two runs on the
 /// same threads are no faster than one after the other.
-pub struct Session {
+pub struct Loaded {
     network: Turns<Network>,
+    content: Content,
     /// Inputs in the network's own order.
     pub inputs: Vec<TensorInfo>,
     /// Outputs in the network's own order.
@@ -115,8 +131,40 @@ pub struct Session {
     pub provider: Provider,
     /// Why it is not CUDA, where that was tried first.
     pub fallback: Option<String>,
-    /// The file, as errors name it.
-    pub path: PathBuf,
+}
+
+impl Deref for Session {
+    type Target = Loaded;
+
+    fn deref(&self) -> &Loaded {
+        self.loaded.as_ref().expect("it is there until the drop")
+    }
+}
+
+impl Session {
+    /// Whether both are one loaded network.
+    pub fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq::<Loaded>(&**self, &**other)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let left = self.loaded.take().map(|loaded| Arc::downgrade(&loaded));
+        // None has it but the cache.
+        if left.is_some_and(|loaded| loaded.strong_count() <= 1) {
+            free_in_time();
+        }
+    }
+}
+
+impl Loaded {
+    /// Why it is not CUDA, where that was tried first and nobody was told of this network yet.
+    pub fn untold_fallback(&self) -> Option<&str> {
+        static TOLD: Mutex<BTreeSet<Content>> = Mutex::new(BTreeSet::new());
+        let reason = self.fallback.as_deref()?;
+        lock(&TOLD).insert(self.content.clone()).then_some(reason)
+    }
 }
 
 impl Session {
@@ -201,31 +249,10 @@ impl Session {
 }
 
 /// What a session was made of.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 struct Key {
-    path: PathBuf,
-    /// Tells one content of the file from the next: device, inode, length, and time in ns.
-    content: [i128; 4],
+    content: Content,
     options: Options,
-}
-
-impl Key {
-    fn of_file(path: &Path, options: Options) -> Result<Self, Error> {
-        use std::os::unix::fs::MetadataExt;
-        let missing = |_| Error::ModelMissing(path.into());
-        let about = std::fs::metadata(path).map_err(missing)?;
-        let time = i128::from(about.mtime()) * 1_000_000_000 + i128::from(about.mtime_nsec());
-        Ok(Self {
-            path: std::fs::canonicalize(path).map_err(missing)?,
-            content: [
-                about.dev().into(),
-                about.ino().into(),
-                about.size().into(),
-                time,
-            ],
-            options,
-        })
-    }
 }
 
 impl Shared for Key {
@@ -235,48 +262,79 @@ impl Shared for Key {
 }
 
 /// Loads the model at `path`, or gives a session that is there already.
-pub fn load(path: &Path, options: Options) -> Result<Arc<Session>, Error> {
-    let key = Key::of_file(path, options)?;
-    SESSIONS.get(&key, || {
-        create(&key, |builder| builder.commit_from_file(path))
+pub fn load(path: &Path, options: Options) -> Result<Session, Error> {
+    load_content(path, Content::of_file(path)?, options, |builder| {
+        builder.commit_from_file(path)
     })
 }
 
 /// As [`load`], for a model that is embedded in the program; `name` stands for its path.
-pub fn load_bytes(name: &str, bytes: &[u8], options: Options) -> Result<Arc<Session>, Error> {
-    let key = Key {
-        path: Path::new("embedded").join(name),
-        content: [0, 0, bytes.len() as i128, 0],
-        options,
-    };
-    SESSIONS.get(&key, || {
-        create(&key, |builder| builder.commit_from_memory(bytes))
+pub fn load_bytes(name: &str, bytes: &[u8], options: Options) -> Result<Session, Error> {
+    let path = Path::new("embedded").join(name);
+    load_content(&path, Content::of_bytes(bytes), options, |builder| {
+        builder.commit_from_memory(bytes)
     })
 }
 
-static SESSIONS: LazyLock<Cache<Key, Session>> = LazyLock::new(Cache::default);
+static SESSIONS: LazyLock<Cache<Key, Loaded>> = LazyLock::new(Cache::default);
 
-/// Makes a session.
-fn create(
-    key: &Key,
+fn load_content(
+    path: &Path,
+    content: Content,
+    options: Options,
     commit: impl Fn(&mut SessionBuilder) -> ort::Result<ort::session::Session>,
 ) -> Result<Session, Error> {
-    let on = |provider| create_on(key, provider, &commit);
-    let (session, fallback) = pick(key.options.provider, on)?;
+    let key = Key { content, options };
+    let loaded = SESSIONS.get(&key, || {
+        let on = |provider| create_on(path, &key, provider, &commit);
+        let (loaded, fallback) = pick(options.provider, on)?;
+        Ok(Loaded { fallback, ..loaded })
+    })?;
     Ok(Session {
-        fallback,
-        ..session
+        loaded: Some(loaded),
+        path: path.into(),
     })
+}
+
+/// Has sessions freed when their time has come, in a thread that is there as long as there are any that nobody
+/// uses.
+fn free_in_time() {
+    static IS_WATCHED: Mutex<bool> = Mutex::new(false);
+
+    let mut is_watched = lock(&IS_WATCHED);
+    if *is_watched {
+        return;
+    }
+    let watch = || {
+        loop {
+            let (freed, next) = {
+                let mut is_watched = lock(&IS_WATCHED);
+                let swept = SESSIONS.sweep(Instant::now());
+                *is_watched = swept.1.is_some();
+                swept
+            };
+            // It may take a moment, in which others let go of theirs.
+            drop(freed);
+            let Some(next) = next else {
+                return;
+            };
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+    };
+    let thread = std::thread::Builder::new().name("lipsync-free".into());
+    // Without a thread they are freed when the next one is loaded.
+    *is_watched = thread.spawn(watch).is_ok();
 }
 
 fn create_on(
+    path: &Path,
     key: &Key,
     provider: Provider,
     commit: impl Fn(&mut SessionBuilder) -> ort::Result<ort::session::Session>,
-) -> Result<Session, Error> {
+) -> Result<Loaded, Error> {
     let environment = environment()?;
     let corrupt = |reason: String| Error::ModelCorrupt {
-        path: key.path.clone(),
+        path: path.into(),
         reason,
     };
     let builder = ort::session::Session::builder(&environment)
@@ -286,7 +344,8 @@ fn create_on(
         .map_err(|e| corrupt(e.to_string()))?;
     let mut builder = register(builder, provider, key.options.device)?;
     let session = commit(&mut builder).map_err(|e| corrupt(e.to_string()))?;
-    Ok(Session {
+    Ok(Loaded {
+        content: key.content.clone(),
         inputs: session.inputs().iter().map(tensor_info).collect(),
         outputs: session.outputs().iter().map(tensor_info).collect(),
         network: Turns::new(Network {
@@ -296,7 +355,6 @@ fn create_on(
         }),
         provider,
         fallback: None,
-        path: key.path.clone(),
     })
 }
 

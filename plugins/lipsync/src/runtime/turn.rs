@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex};
 
 use super::interrupt::{Interrupt, Wake};
-use super::lock;
+use crate::sync::{lock, wait};
 
 /// Keeps a thing for whose turn it is.
 pub struct Turns<T> {
@@ -57,8 +57,7 @@ impl<T: Send + 'static> Turns<T> {
                     thing: Some(thing),
                 });
             }
-            let waited = self.place.is_back.wait(thing);
-            thing = waited.unwrap_or_else(|poisoned| poisoned.into_inner());
+            thing = wait(&self.place.is_back, thing);
         }
     }
 }

@@ -7,6 +7,7 @@ use gst_audio::{AudioCapsBuilder, AudioInfo, AudioLayout};
 
 use super::picture::Picture;
 use super::track::{Placement, Track};
+use crate::sync::{lock, wait_while};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -183,14 +184,14 @@ impl ElementImpl for SoundFit {
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
-            gst::StateChange::ReadyToPaused => *self.state.lock().unwrap() = State::default(),
+            gst::StateChange::ReadyToPaused => *lock(&self.state) = State::default(),
             // Pads can't be deactivated while a thread waits in them.
             gst::StateChange::PausedToReady => self.update(|state| state.stopped = true),
             _ => (),
         }
         let result = self.parent_change_state(transition)?;
         if transition == gst::StateChange::PausedToReady {
-            *self.state.lock().unwrap() = State::default();
+            *lock(&self.state) = State::default();
         }
         Ok(result)
     }
@@ -209,7 +210,7 @@ impl SoundFit {
 
     /// Changes the state and wakes the sound that waits for it.
     fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let result = change(&mut self.state.lock().unwrap());
+        let result = change(&mut lock(&self.state));
         self.changed.notify_all();
         result
     }
@@ -301,7 +302,7 @@ impl SoundFit {
                 };
             }),
             _ if event.is_serialized() && event.type_() > gst::EventType::Segment => {
-                let mut state = self.state.lock().unwrap();
+                let mut state = lock(&self.state);
                 if state.sound.track.is_none() {
                     state.sound.pending.push(event);
                     return true;
@@ -350,7 +351,7 @@ impl SoundFit {
 
     fn sound_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let (info, segment) = {
-            let state = self.state.lock().unwrap();
+            let state = lock(&self.state);
             let info = state.sound.info.clone();
             let info = info.ok_or(gst::FlowError::NotNegotiated)?;
             (info, state.sound.segment.clone())
@@ -395,7 +396,7 @@ impl SoundFit {
         duration: Option<gst::ClockTime>,
     ) -> Result<(), gst::FlowError> {
         let (ready, running_time) = {
-            let state = self.state.lock().unwrap();
+            let state = lock(&self.state);
             let end = start + duration.unwrap_or(gst::ClockTime::ZERO);
             let running_time = state.sound.segment.to_running_time_full(end);
             (state.sound.info.is_some(), running_time)
@@ -418,7 +419,7 @@ impl SoundFit {
         let Some(start) = start else {
             return Ok(0);
         };
-        let discont = self.state.lock().unwrap().sound.discont;
+        let discont = lock(&self.state).sound.discont;
         match track.place(start, exact || discont) {
             Placement::Append => Ok(0),
             Placement::Skip(samples) => Ok(samples),
@@ -438,7 +439,7 @@ impl SoundFit {
     /// The sound has ended: silence until the picture does, too.
     fn fill_to_end(&self) -> Result<(), gst::FlowError> {
         {
-            let state = self.state.lock().unwrap();
+            let state = lock(&self.state);
             if state.sound.info.is_none() || state.sound.finished {
                 return Ok(());
             }
@@ -456,13 +457,10 @@ impl SoundFit {
     /// Waits for the picture's first frame, if need be, and starts our segment there.
     fn start_track(&self) -> Result<Track, gst::FlowError> {
         let (track, segment, pending) = {
-            let state = self.state.lock().unwrap();
-            let mut state = self
-                .changed
-                .wait_while(state, |s| {
-                    !s.is_flushing() && s.picture.origin().is_none() && !s.picture.has_ended()
-                })
-                .unwrap();
+            let state = lock(&self.state);
+            let mut state = wait_while(&self.changed, state, |s| {
+                !s.is_flushing() && s.picture.origin().is_none() && !s.picture.has_ended()
+            });
             if state.is_flushing() {
                 return Err(gst::FlowError::Flushing);
             }
@@ -495,17 +493,16 @@ impl SoundFit {
     /// Waits until the picture has covered some of the `wanted` samples; none will do where it has
     /// ended.
     fn wait_for_room(&self, wanted: u64) -> Result<u64, gst::FlowError> {
-        let state = self.state.lock().unwrap();
+        let state = lock(&self.state);
         let room = |state: &State| {
             let track = state.sound.track?;
             let room = track.room(state.picture.covered());
             let least = wanted.min(track.samples(SMALLEST_PIECE).max(1));
             (room >= least || state.picture.has_ended()).then_some(room.min(wanted))
         };
-        let state = self
-            .changed
-            .wait_while(state, |s| !s.is_flushing() && room(s).is_none())
-            .unwrap();
+        let state = wait_while(&self.changed, state, |s| {
+            !s.is_flushing() && room(s).is_none()
+        });
         if state.is_flushing() {
             return Err(gst::FlowError::Flushing);
         }
@@ -514,7 +511,7 @@ impl SoundFit {
 
     fn push_silence(&self, samples: u64) -> Result<u64, gst::FlowError> {
         let (info, track) = {
-            let state = self.state.lock().unwrap();
+            let state = lock(&self.state);
             let info = state.sound.info.clone();
             (info, state.sound.track)
         };

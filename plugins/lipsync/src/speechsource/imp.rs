@@ -6,7 +6,8 @@ use gst::subclass::prelude::*;
 use gst_audio::{AudioCapsBuilder, AudioInfo, AudioLayout};
 
 use super::retime::Retime;
-use crate::decode;
+use crate::decode::{self, limits};
+use crate::sync::lock;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -20,6 +21,8 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 struct Settings {
     uri: Option<String>,
     track: i32,
+    max_duration: gst::ClockTime,
+    max_streams: u64,
 }
 
 impl Default for Settings {
@@ -27,6 +30,8 @@ impl Default for Settings {
         Self {
             uri: None,
             track: -1,
+            max_duration: limits::MOST_DURATION,
+            max_streams: limits::MOST_STREAMS,
         }
     }
 }
@@ -85,16 +90,34 @@ impl ObjectImpl for SpeechSource {
                     .default_value(defaults.track)
                     .mutable_ready()
                     .build(),
+                glib::ParamSpecUInt64::builder("max-duration")
+                    .nick("Longest duration")
+                    .blurb("A file whose sound lasts longer than this, in nanoseconds, is an error when that is reached")
+                    .minimum(1)
+                    .default_value(defaults.max_duration.nseconds())
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt64::builder("max-streams")
+                    .nick("Most streams")
+                    .blurb("A file with more streams than this is refused before they are decoded")
+                    .minimum(1)
+                    .default_value(defaults.max_streams)
+                    .mutable_ready()
+                    .build(),
             ]
         });
         &PROPERTIES
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = self.settings.lock().unwrap();
+        let mut settings = lock(&self.settings);
         let result = match pspec.name() {
             "uri" => value.get().map(|v| settings.uri = v),
             "track" => value.get().map(|v| settings.track = v),
+            "max-duration" => value
+                .get()
+                .map(|v| settings.max_duration = gst::ClockTime::from_nseconds(v)),
+            "max-streams" => value.get().map(|v| settings.max_streams = v),
             _ => Ok(()),
         };
         if let Err(e) = result {
@@ -103,10 +126,12 @@ impl ObjectImpl for SpeechSource {
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        let settings = self.settings.lock().unwrap();
+        let settings = lock(&self.settings);
         match pspec.name() {
             "uri" => settings.uri.to_value(),
             "track" => settings.track.to_value(),
+            "max-duration" => settings.max_duration.nseconds().to_value(),
+            "max-streams" => settings.max_streams.to_value(),
             _ => pspec.default_value().clone(),
         }
     }
@@ -190,8 +215,8 @@ impl BinImpl for SpeechSource {}
 
 impl SpeechSource {
     fn open(&self) -> Result<(), glib::BoolError> {
-        let uri = self.settings.lock().unwrap().uri.clone();
-        let uri = uri.unwrap_or_default();
+        let settings = lock(&self.settings).clone();
+        let uri = settings.uri.unwrap_or_default();
         let decode = gst::ElementFactory::make("uridecodebin")
             .property("uri", &uri)
             .property("caps", gst::Caps::new_empty_simple("audio/x-raw"))
@@ -204,14 +229,24 @@ impl SpeechSource {
         obj.add_many([&decode, &convert, &resample, &filter])?;
         gst::Element::link_many([&convert, &resample, &filter])?;
         self.src.set_target(filter.static_pad("src").as_ref())?;
-        *self.state.lock().unwrap() = State {
+        *lock(&self.state) = State {
             chain: Some(Chain { convert, filter }),
             ..State::default()
         };
         let weak = self.downgrade();
         decode::on_element(&decode, "mpegpsdemux", move |_| {
             if let Some(source) = weak.upgrade() {
-                source.state.lock().unwrap().invents_gaps = true;
+                lock(&source.state).invents_gaps = true;
+            }
+        });
+        let (weak, most) = (self.downgrade(), settings.max_streams);
+        limits::no_more_streams_than(&decode, most, move || {
+            if let Some(source) = weak.upgrade() {
+                source.refuse(
+                    &format!("It has more than {most} streams, which is the most that is read"),
+                    "Take out what is needed, for example with `ffmpeg -i FILE -map 0:a:0 one.wav`, or raise max-streams",
+                    "too-large",
+                );
             }
         });
         if decode::is_file(&uri) {
@@ -239,7 +274,7 @@ impl SpeechSource {
         let weak = self.downgrade();
         decode.connect_pad_added(move |_, pad| {
             if let Some(source) = weak.upgrade() {
-                source.state.lock().unwrap().tracks.push(pad.clone());
+                lock(&source.state).tracks.push(pad.clone());
             }
         });
         let weak = self.downgrade();
@@ -252,7 +287,7 @@ impl SpeechSource {
     }
 
     fn close(&self) {
-        *self.state.lock().unwrap() = State::default();
+        *lock(&self.state) = State::default();
         let obj = self.obj();
         let _ = self.src.set_target(None::<&gst::Pad>);
         for element in obj.children() {
@@ -263,9 +298,16 @@ impl SpeechSource {
 
     /// Links the track that was asked for; data waits until then.
     fn choose(&self) {
-        let wanted = self.settings.lock().unwrap().track;
+        let (wanted, longest) = {
+            let settings = lock(&self.settings);
+            let is_file = settings.uri.as_deref().is_some_and(decode::is_file);
+            (
+                settings.track,
+                Some(settings.max_duration).filter(|_| is_file),
+            )
+        };
         let (pad, convert, filter, count, suspicious) = {
-            let state = self.state.lock().unwrap();
+            let state = lock(&self.state);
             let Some(chain) = &state.chain else { return };
             let chosen = match usize::try_from(wanted) {
                 Ok(number) => state.tracks.get(number),
@@ -291,6 +333,21 @@ impl SpeechSource {
             return;
         };
         retime(&sink, suspicious);
+        if let Some(longest) = longest {
+            let weak = self.downgrade();
+            end_after(&sink, longest, move || {
+                if let Some(source) = weak.upgrade() {
+                    source.refuse(
+                        &format!(
+                            "It lasts longer than {} s, which is the most that is read",
+                            longest.seconds()
+                        ),
+                        "Cut it, or raise max-duration",
+                        "too-large",
+                    );
+                }
+            });
+        }
         // What the first sound is, all the rest is made.
         sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
             if let Some(gst::PadProbeData::Event(event)) = &info.data
@@ -317,7 +374,7 @@ impl SpeechSource {
     }
 
     fn refuse(&self, reason: &str, remedy: &str, kind: &str) {
-        let uri = self.settings.lock().unwrap().uri.clone();
+        let uri = lock(&self.settings).uri.clone();
         gst::element_imp_error!(
             self,
             gst::StreamError::WrongType,
@@ -330,12 +387,29 @@ impl SpeechSource {
     }
 }
 
+/// Lets no sound pass that begins later, and tells `excess` of it.
+fn end_after(pad: &gst::Pad, longest: gst::ClockTime, excess: impl Fn() + Send + Sync + 'static) {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let is_late = match &info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => buffer.pts().is_some_and(|at| at > longest),
+            _ => false,
+        };
+        if !is_late {
+            return gst::PadProbeReturn::Ok;
+        }
+        excess();
+        info.data = None;
+        info.flow_res = Err(gst::FlowError::Error);
+        gst::PadProbeReturn::Handled
+    });
+}
+
 /// Puts the time stamps of the decoded sound right.
 fn retime(pad: &gst::Pad, suspicious: bool) {
     let state = Mutex::new((None::<AudioInfo>, Retime::default()));
     let wanted = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_BOTH;
     pad.add_probe(wanted, move |_, info| {
-        let mut state = state.lock().unwrap();
+        let mut state = lock(&state);
         let (format, retime) = &mut *state;
         match &mut info.data {
             Some(gst::PadProbeData::Event(event)) => match event.view() {

@@ -86,7 +86,6 @@ impl Drop for SlowFile {
 }
 
 #[test]
-#[ignore = "hung once on a loaded machine, and nobody knows yet why"]
 fn a_seek_or_a_stop_while_a_model_loads_does_not_wait_for_it() {
     init();
     let slow = SlowFile::new();

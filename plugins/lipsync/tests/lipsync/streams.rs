@@ -257,20 +257,6 @@ fn loading_is_announced_and_completed() {
 }
 
 #[test]
-fn a_missing_model_is_an_error_that_names_it() {
-    let rig = Rig::new("model-file=/nowhere/lips.onnx");
-    let Err(message) = rig.run(frames(5), speech(1.0, 1600)) else {
-        panic!("it ran without a model");
-    };
-    let gst::MessageView::Error(error) = message.view() else {
-        panic!("not an error");
-    };
-    assert!(error.error().message().contains("/nowhere/lips.onnx"));
-    let details = error.details().unwrap();
-    assert_eq!(details.get::<&str>("kind").unwrap(), "model-missing");
-}
-
-#[test]
 fn stopping_at_any_moment_is_quick() {
     let real = real_frames("I420", "identity", 1600);
     let model = concat!(

@@ -19,10 +19,46 @@ fn of_instance(file: &str, name: &str, batch: usize) -> Generator {
 fn an_instance_has_one_session() {
     let [one, same, other] =
         ["an instance", "an instance", "another"].map(|n| of_instance("generator_8.onnx", n, 4));
-    assert!(Arc::ptr_eq(one.session(), same.session()));
-    assert!(!Arc::ptr_eq(one.session(), other.session()));
+    assert!(one.session().is_same(same.session()));
+    assert!(!one.session().is_same(other.session()));
     // Each gives its frames as they come; the batch is that of all.
     assert_eq!(one.batch_size(), 1);
+}
+
+#[test]
+fn a_network_is_shared_by_its_content_whatever_its_file_is_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["one.onnx", "other.onnx"] {
+        std::fs::copy(tiny("generator_8.onnx"), path(name)).unwrap();
+    }
+    let load = |name: &str| runtime::load(&path(name), Options::default()).unwrap();
+    let [one, other] = ["one.onnx", "other.onnx"].map(load);
+    assert!(one.is_same(&other));
+    // Errors name the file that was asked for.
+    assert_eq!(other.path, path("other.onnx"));
+    std::fs::copy(tiny("generator_8_batch_1.onnx"), path("other.onnx")).unwrap();
+    assert!(!one.is_same(&load("other.onnx")));
+    assert!(one.is_same(&load("one.onnx")));
+}
+
+#[test]
+fn a_fall_back_from_the_accelerator_is_told_once_for_each_network() {
+    let auto = |threads| Options {
+        provider: runtime::Provider::Auto,
+        threads,
+        ..Options::default()
+    };
+    let load = |name: &str, threads| runtime::load(&tiny(name), auto(threads)).unwrap();
+    let first = load("generator_8_half.onnx", 1);
+    let Some(reason) = first.fallback.clone() else {
+        // It runs on the accelerator.
+        return;
+    };
+    assert_eq!(first.untold_fallback(), Some(reason.as_str()));
+    // Neither again nor for another session of it.
+    assert_eq!(first.untold_fallback(), None);
+    assert_eq!(load("generator_8_half.onnx", 2).untold_fallback(), None);
 }
 
 #[test]
