@@ -100,10 +100,10 @@ impl Named {
         Some(named)
     }
 
-    /// One file that is only read.
-    pub(crate) fn file(path: &Path) -> Self {
+    /// Files that are only read.
+    pub(crate) fn files<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
         Self {
-            read: [path.to_owned()].into(),
+            read: paths.into_iter().map(Path::to_owned).collect(),
             write: BTreeSet::new(),
         }
     }
