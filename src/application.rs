@@ -1,5 +1,18 @@
-//! A batch from its plan to its report, whoever asks for it: a command line, or a server. What has no
+//! A batch from what is asked for to its report, whoever asks: a command line, or a server. What has no
 //! terminal, arguments or exit codes in it is here; what is shown to whom is not.
+//!
+//! A [`Request`] comes to a [`Plan`]; [`Batch::begin`] enters that into the journal, and [`Batch::run`] works
+//! on it, telling each event to whoever listens. Nothing here prints.
+
+mod request;
+mod rows;
+mod work;
+
+pub use request::{Inputs, Request};
+pub use work::{Memory, Work};
+
+pub use crate::batch::files::Pairing;
+pub use crate::supervisor::Summary;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -15,10 +28,11 @@ use crate::job::Job;
 use crate::journal::{self, Begun, JobRow, Journal, Planned, Start, recover};
 use crate::publish::LocalStore;
 use crate::report::{self, zip::Zip};
-use crate::supervisor::{Options, Processes, Seams, Summary, Supervisor};
+use crate::supervisor::{Processes, Seams, Supervisor};
 
 /// A batch as it was asked for.
 pub struct Plan {
+    /// In the order in which they are to be done.
     pub jobs: Vec<Planned>,
     /// What makes two starts the same batch.
     pub source: String,
@@ -44,7 +58,9 @@ pub struct Batch {
 
 /// A batch that has ended, or was stopped.
 pub struct Ended {
+    /// How far it came.
     pub summary: Summary,
+    /// All jobs, with how they ended.
     pub jobs: Vec<JobRow>,
     /// A line about each file that was made besides the outputs.
     pub notes: Vec<String>,
@@ -52,6 +68,9 @@ pub struct Ended {
 
 impl Batch {
     /// Enters the jobs. What is wrong with the plan or its places is found out before anything begins.
+    ///
+    /// # Errors
+    /// The journal's folder or the zip file can't be used; the failure says what to do.
     pub fn begin(plan: &Plan) -> Result<Self, Failure> {
         let failed = |e: journal::Error| e.failure(&plan.state);
         let mut journal = Journal::open(&plan.state).map_err(failed)?;
@@ -73,15 +92,19 @@ impl Batch {
         })
     }
 
+    /// What the journal made of it: its number, and how many jobs were done before.
     pub fn begun(&self) -> Begun {
         self.begun
     }
 
     /// Works until all is done, or as long as `stop` lets it, and writes the report. `listen` is told
     /// each event when the journal has it, and may not take long.
+    ///
+    /// # Errors
+    /// The journal failed for good. What was made is kept, and the same plan goes on from there.
     pub fn run(
         self,
-        options: Options,
+        work: &Work,
         stop: Stop,
         listen: &dyn Fn(&Event),
     ) -> Result<Ended, journal::Error> {
@@ -97,6 +120,7 @@ impl Batch {
             ledger: journal.clone(),
             store: Rc::new(LocalStore),
             hands: Box::new(Processes::new(
+                journal.folder().to_owned(),
                 Arc::new(LocalStore),
                 Arc::new(recover_aside),
             )),
@@ -108,7 +132,7 @@ impl Batch {
                 zip.note(event);
             }
         };
-        let summary = Supervisor::new(seams, begun, options, stop, emit).run()?;
+        let summary = Supervisor::new(seams, begun, work.options(), stop, emit).run()?;
         let jobs = journal.jobs(begun.batch, true)?;
         let mut notes = report::write(&journal, &root, &summary.progress, &jobs);
         notes.extend(zip.map(|zip| zip.finish(&journal)));

@@ -39,7 +39,7 @@ pub enum FailureKind {
     NoFace,
     /// Of several speeches one has no face that says it.
     NoSpeaker,
-    /// More pixels than are decoded.
+    /// More pixels, frames, streams or time than is read.
     InputTooLarge,
     /// Whole, but of a format that nothing here decodes.
     FormatUnsupported,
@@ -203,7 +203,7 @@ impl FailureKind {
             Self::NoPicture => "the file has no picture",
             Self::NoFace => "no face was found in the whole video",
             Self::NoSpeaker => "no face says this speech",
-            Self::InputTooLarge => "the picture has more pixels than are decoded",
+            Self::InputTooLarge => "there is more in the file than is read",
             Self::MediaOdd => "some players will not play this file as it is meant",
             Self::FormatUnsupported => "nothing that is installed reads this format",
             Self::ModelMissing => "there is no such model",
@@ -246,7 +246,7 @@ impl FailureKind {
             Self::NoSoundTrack => "Choose a file that has speech in it",
             Self::NoPicture => "Choose a video or a picture of a face",
             Self::InputTooLarge => {
-                "Make it smaller, for example with `ffmpeg -i IN -vf scale=1920:-2 OUT`"
+                "Make it smaller, or allow more with --set max-pixels=, max-frames=, max-duration= or max-streams="
             }
             Self::MediaOdd => "See what `lipflow verify` says of it",
             Self::FormatUnsupported => "Convert it to PNG, JPEG, MP4 or WAV",

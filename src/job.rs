@@ -4,10 +4,14 @@
 mod dialogue;
 mod files;
 mod length;
+mod options;
 
 pub use dialogue::{Part, Sound, Speeches, Who};
 pub use files::{check_input, check_output_name, folder_of, uri_of};
+pub(crate) use files::{is_model_file, is_template_file};
 pub use length::{Length, Limit, is_cut_short, output_length};
+pub(crate) use options::FaceChoice;
+pub use options::{JobOptions, parse_setting};
 
 use std::fs;
 use std::path::PathBuf;

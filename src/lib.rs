@@ -1,6 +1,6 @@
 //! The controller of lipflow: templates, jobs and the command line.
 
-pub(crate) mod application;
+pub mod application;
 pub mod batch;
 pub mod cancel;
 pub mod cli;
@@ -14,6 +14,7 @@ pub mod job;
 pub mod journal;
 pub mod live;
 pub(crate) mod lock;
+pub(crate) mod mount;
 pub(crate) mod path;
 pub mod pipeline;
 pub(crate) mod plan;

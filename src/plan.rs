@@ -5,7 +5,6 @@ pub mod speakers;
 
 use std::path::Path;
 
-use gstlipsync::decode;
 use gstlipsync::model::Model;
 use gstlipsync::repeat;
 
@@ -13,7 +12,7 @@ use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Plan, display, seconds};
 use crate::job::{self, Job, Length, Limit, LoopMode};
-use crate::pipeline::probe::{self, Kind, Probe, Role};
+use crate::pipeline::probe::{self, Kind, Limits, Probe, Role};
 use crate::pipeline::template::{self, Template, TemplateError, Values, nanoseconds};
 
 /// What `facesource` gives a picture.
@@ -91,8 +90,8 @@ pub fn prepare_inputs(job: &Job, look: &Look<'_>, cancel: &Cancel) -> Result<Pre
     prepare_with(template, job, look, cancel)
 }
 
-/// Finds out what is in a file that is to play a role, of no more than so many pixels.
-pub type Look<'a> = dyn Fn(&Path, Role, u64) -> Result<Probe, Failure> + Sync + 'a;
+/// Finds out what is in a file that is to play a role, and refuses more than the limits allow.
+pub type Look<'a> = dyn Fn(&Path, Role, &Limits) -> Result<Probe, Failure> + Sync + 'a;
 
 fn prepare_with(
     template: Template,
@@ -100,17 +99,14 @@ fn prepare_with(
     look: &Look<'_>,
     cancel: &Cancel,
 ) -> Result<Prepared, Failure> {
-    let most_pixels = job
-        .parameter("max-pixels")
-        .and_then(|most| most.parse().ok())
-        .unwrap_or(decode::MOST_PIXELS);
+    let limits = Limits::of(job);
     // Side by side: what takes time is starting decoders.
     let (face, speeches) = std::thread::scope(|scope| {
         let speeches: Vec<_> = job
             .speeches()
-            .map(|file| scope.spawn(move || look(file, Role::Speech, most_pixels)))
+            .map(|file| scope.spawn(|| look(file, Role::Speech, &limits)))
             .collect();
-        let face = look(&job.face, Role::Face, most_pixels);
+        let face = look(&job.face, Role::Face, &limits);
         let panicked = |_| Err(Failure::new(FailureKind::Internal).detail("the probe panicked"));
         let speeches = speeches.into_iter();
         let speeches = speeches.map(|speech| speech.join().unwrap_or_else(panicked));

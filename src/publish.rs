@@ -9,10 +9,13 @@ mod disk;
 mod leftovers;
 mod local;
 mod rename;
+mod staging;
 
 pub use disk::{free_space, output_failure};
 pub use leftovers::{leftovers_of, remove_leftovers_of, wait_for_writers};
 pub use local::LocalStore;
+pub(crate) use staging::{StagingFolder, move_plain, publish_staged};
+pub use staging::{remove_staged, staged_leftovers};
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -93,6 +96,18 @@ impl Staged {
             .detail("other processes take every temporary file away"))
     }
 
+    /// Makes the file for `target` elsewhere, at a place that is this job's alone.
+    pub(crate) fn at(path: PathBuf, target: &Path, replace: Replace) -> Result<Self, Failure> {
+        let created = OpenOptions::new().write(true).create_new(true).open(&path);
+        Ok(Self {
+            file: created.map_err(|e| output_failure(target, &e))?,
+            path,
+            target: target.to_owned(),
+            replace,
+            published: false,
+        })
+    }
+
     /// Says anew whether a file of that name may be replaced.
     pub fn overwriting(mut self, overwrite: bool) -> Self {
         self.replace = all_or_nothing(overwrite);
@@ -121,17 +136,8 @@ impl Staged {
     pub fn publish(mut self) -> Result<(), Failure> {
         let failed = |e: io::Error| output_failure(&self.target, &e);
         self.file.sync_all().map_err(failed)?;
-        match &self.replace {
-            Replace::Anything => fs::rename(&self.path, &self.target),
-            Replace::Nothing => rename_no_replace(&self.path, &self.target),
-            Replace::Own(own) => rename_over(&self.path, &self.target, own),
-        }
-        .map_err(failed)?;
+        give_name(&self.path, &self.target, &self.replace).map_err(failed)?;
         self.published = true;
-        // The name is there; that it survives a power cut is beyond some file systems' promises.
-        if let Ok(folder) = File::open(folder_of(&self.target)) {
-            let _ = folder.sync_all();
-        }
         Ok(())
     }
 }
@@ -142,6 +148,20 @@ impl Drop for Staged {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Renames a file that is whole and synced.
+fn give_name(from: &Path, target: &Path, replace: &Replace) -> io::Result<()> {
+    match replace {
+        Replace::Anything => fs::rename(from, target),
+        Replace::Nothing => rename_no_replace(from, target),
+        Replace::Own(own) => rename_over(from, target, own),
+    }?;
+    // The name is there; that it survives a power cut is beyond some file systems' promises.
+    if let Ok(folder) = File::open(folder_of(target)) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
 }
 
 fn all_or_nothing(overwrite: bool) -> Replace {

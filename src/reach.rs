@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 
 use gstlipsync::runtime;
 use landlock::{
-    ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetError, RulesetStatus, path_beneath_rules,
+    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, path_beneath_rules,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::job::{Job, folder_of};
+use crate::mount::Mount;
 
 /// What Linux 6.2 can refuse; an older kernel refuses less of it.
 const KNOWN: ABI = ABI::V3;
@@ -58,7 +59,9 @@ const SETTINGS: [&str; 3] = [".local/share/gstreamer-1.0", ".config", ".local/li
 const CACHES: [&str; 3] = [".cache/gstreamer-1.0", ".nv", ".cache/nvidia"];
 
 /// Templates of ours that read and write files only.
-const OF_FILES: [&str; 5] = ["file", "webm", "lossless", "compare", "learn"];
+const OF_FILES: [&str; 6] = ["file", "webm", "lossless", "compare", "dialogue", "learn"];
+/// Their parameters that name files, beside a job's own; those of speakers have a number behind them.
+const FILE_PARAMETERS: [&str; 2] = ["face-file", "picture-"];
 
 /// Whether the job's template is one of ours that reads and writes files only: somebody else's may do
 /// anything.
@@ -70,7 +73,7 @@ pub(crate) fn is_of_files(job: &Job) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Named {
     read: BTreeSet<PathBuf>,
-    /// Folders that files are put into, which may not be there yet.
+    /// Folders of outputs, which may not be there yet.
     write: BTreeSet<PathBuf>,
 }
 
@@ -82,9 +85,9 @@ impl Named {
         }
         let mut named = Self::default();
         named.read.extend(job.inputs().map(Path::to_owned));
-        named
-            .read
-            .extend(job.parameter("face-file").map(Into::into));
+        let is_file = |name: &str| FILE_PARAMETERS.iter().any(|of| name.starts_with(of));
+        let files = job.parameters.iter().filter(|(name, _)| is_file(name));
+        named.read.extend(files.map(|(_, file)| file.into()));
         // Weights lie beside a model's manifest or its graph.
         let model = job.parameter("model").map(Path::new);
         let model = model.filter(|path| path.components().count() > 1 || path.exists());
@@ -103,11 +106,6 @@ impl Named {
             read: [path.to_owned()].into(),
             write: BTreeSet::new(),
         }
-    }
-
-    /// A folder that files are put into.
-    pub(crate) fn add_folder(&mut self, folder: &Path) {
-        self.write.insert(folder.to_owned());
     }
 
     pub(crate) fn extend(&mut self, others: Self) {
@@ -142,15 +140,56 @@ fn id_of(path: &Path) -> Option<Id> {
 pub(crate) struct Reach {
     read: BTreeMap<PathBuf, Id>,
     write: BTreeMap<PathBuf, Id>,
+    /// Outputs that are to be here are written elsewhere on it, in a folder of the worker's own.
+    #[serde(default)]
+    staged: Option<Mount>,
 }
 
 impl Reach {
-    pub(crate) fn of(named: &Named) -> Self {
-        let ids = |path: &Path| Some((path.to_owned(), id_of(path)?));
+    /// That of a process which only reads.
+    pub(crate) fn to_read(named: &Named) -> Self {
+        let ids = |path: &PathBuf| Some((path.clone(), id_of(path)?));
         Self {
-            read: named.read.iter().filter_map(|path| ids(path)).collect(),
-            write: named.folders().filter_map(ids).collect(),
+            read: named.read.iter().filter_map(ids).collect(),
+            ..Self::default()
         }
+    }
+
+    /// That of one that makes outputs. Where these can be moved to their place from the folder `state`,
+    /// their place is out of its reach.
+    pub(crate) fn to_make(named: &Named, state: &Path) -> Self {
+        let mut reach = Self {
+            staged: Mount::of(state),
+            ..Self::to_read(named)
+        };
+        let apart = named.folders().filter(|folder| !reach.stages(folder));
+        let write = apart.filter_map(|folder| Some((folder.to_owned(), id_of(folder)?)));
+        reach.write = write.collect();
+        reach
+    }
+
+    /// That of one that looks into inputs and outputs.
+    pub(crate) fn to_look(named: &Named, state: &Path) -> Self {
+        let mut reach = Self::to_make(named, state);
+        reach.read.append(&mut reach.write);
+        reach
+    }
+
+    /// Whether an output that is to be in the folder is written elsewhere first.
+    pub(crate) fn stages(&self, folder: &Path) -> bool {
+        self.staged.is_some() && Mount::of(folder) == self.staged
+    }
+
+    /// Adds a folder to read from.
+    pub(crate) fn read_in(&mut self, folder: &Path) {
+        self.read
+            .extend(id_of(folder).map(|id| (folder.to_owned(), id)));
+    }
+
+    /// Adds a folder to write in.
+    pub(crate) fn write_in(&mut self, folder: &Path) {
+        self.write
+            .extend(id_of(folder).map(|id| (folder.to_owned(), id)));
     }
 
     /// Whether all that is there of what is named can be reached.
@@ -168,7 +207,8 @@ impl Reach {
             // It is said elsewhere that it is missing.
             None => true,
         };
-        named.read.iter().all(reads) && named.folders().all(is_below)
+        let is_written = |folder: &Path| self.stages(folder) || is_below(folder);
+        named.read.iter().all(reads) && named.folders().all(is_written)
     }
 
     /// Keeps this thread, and those that it starts, from all other files but those in `faces`, where learnt
@@ -203,13 +243,21 @@ impl Reach {
             ))?
             .add_rules(path_beneath_rules(faces, AccessFs::from_all(KNOWN)))?
             .add_rules(path_beneath_rules(self.read.keys(), read))?
-            .add_rules(path_beneath_rules(
-                self.write.keys(),
-                AccessFs::from_all(KNOWN),
-            ))?
+            .add_rules(path_beneath_rules(self.write.keys(), plain_files()))?
             .restrict_self()?;
         Ok(status.ruleset)
     }
+}
+
+/// Files and folders may be made and changed, and nothing that leads elsewhere or waits.
+fn plain_files() -> BitFlags<AccessFs> {
+    AccessFs::from_all(KNOWN)
+        & !(AccessFs::Execute
+            | AccessFs::MakeSym
+            | AccessFs::MakeFifo
+            | AccessFs::MakeSock
+            | AccessFs::MakeChar
+            | AccessFs::MakeBlock)
 }
 
 /// Where plugins, models and ONNX Runtime are, as the environment says.
@@ -251,7 +299,12 @@ pub fn is_enforced() -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
+    use crate::job::Speeches;
+    use crate::pipeline::template::Template;
+    use crate::publish::StagingFolder;
 
     fn job(face: &Path, output: &Path, template: &str) -> Job {
         serde_json::from_value(serde_json::json!({
@@ -270,7 +323,7 @@ mod tests {
         fs::write(at("f.mp4"), "a face").unwrap();
         // Its folder is made later, by whoever gives the order.
         let named = Named::by(&job(&at("f.mp4"), &at("out/a/1.mp4"), "file")).unwrap();
-        let reach = Reach::of(&named);
+        let reach = Reach::to_make(&named, Path::new("/proc"));
         assert!(reach.covers(&named));
         fs::create_dir(at("out/a")).unwrap();
         assert!(reach.covers(&named));
@@ -281,7 +334,10 @@ mod tests {
         fs::rename(at("g.mp4"), at("f.mp4")).unwrap();
         assert!(!reach.covers(&named));
         let elsewhere = Named::by(&job(&at("g.mp4"), &at("1.mp4"), "file")).unwrap();
-        assert!(!Reach::of(&named).covers(&elsewhere), "another folder");
+        let reach = Reach::to_make(&named, Path::new("/proc"));
+        assert!(!reach.covers(&elsewhere), "another folder");
+        let reach = Reach::to_make(&named, folder.path());
+        assert!(reach.covers(&elsewhere), "moved there by others");
         assert_eq!(
             Named::by(&job(&at("f.mp4"), &at("1.mp4"), "own.launch")),
             None
@@ -297,7 +353,7 @@ mod tests {
         fs::write(at("f.mp4"), "a face").unwrap();
         fs::write(at("secret.txt"), "not yours").unwrap();
         let named = Named::by(&job(&at("f.mp4"), &at("out/1.mp4"), "file")).unwrap();
-        let reach = Reach::of(&named);
+        let reach = Reach::to_make(&named, Path::new("/proc"));
         let (face, secret, out) = (at("f.mp4"), at("secret.txt"), at("out/1.mp4"));
         let beside = at("2.mp4");
         let tried = std::thread::spawn(move || {
@@ -319,5 +375,83 @@ mod tests {
         assert_eq!(is_kept_away, [is_enforced; 3]);
         assert_eq!(super::is_enforced().unwrap(), is_enforced);
         assert!(fs::read(at("secret.txt")).is_ok(), "others still can");
+    }
+
+    #[test]
+    fn a_worker_reaches_neither_the_journal_nor_other_outputs() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("out/.lipflow")).unwrap();
+        fs::write(at("f.mp4"), "a face").unwrap();
+        fs::write(at("out/.lipflow/journal.db"), "the journal").unwrap();
+        fs::write(at("out/2.mp4"), "another output").unwrap();
+        let state = at("out/.lipflow");
+        let named = Named::by(&job(&at("f.mp4"), &at("out/1.mp4"), "file")).unwrap();
+        let mut reach = Reach::to_make(&named, &state);
+        let own = StagingFolder::create(&state).unwrap();
+        let others = StagingFolder::create(&state).unwrap();
+        fs::write(others.path().join("2-1"), "half").unwrap();
+        reach.write_in(own.path());
+        assert!(reach.covers(&named));
+        let (journal, other) = (at("out/.lipflow/journal.db"), at("out/2.mp4"));
+        let (mine, half) = (own.path().join("1-1"), others.path().join("2-1"));
+        let new = at("out/.lipflow/journal.db-wal");
+        let tried = std::thread::spawn(move || {
+            let status = reach.restrict(None).unwrap();
+            fs::write(&mine, "made").unwrap();
+            assert_eq!(fs::read(&mine).unwrap(), b"made");
+            let moved = mine.with_extension("moved");
+            let done = [
+                fs::read(&journal).is_ok(),
+                fs::OpenOptions::new().write(true).open(&journal).is_ok(),
+                fs::hard_link(&journal, &moved).is_ok(),
+                fs::rename(&journal, &moved).is_ok(),
+                fs::remove_file(&journal).is_ok(),
+                fs::write(&new, "a log to be replayed").is_ok(),
+                fs::read(&other).is_ok(),
+                fs::write(&other, "changed").is_ok(),
+                fs::rename(&mine, &other).is_ok(),
+                fs::read(&half).is_ok(),
+                fs::write(&half, "changed").is_ok(),
+                symlink(&journal, &moved).is_ok(),
+            ];
+            (status, done)
+        });
+        let (status, done) = tried.join().unwrap();
+        if status != RulesetStatus::NotEnforced {
+            assert_eq!(done, [false; 12]);
+            assert_eq!(fs::read(at("out/2.mp4")).unwrap(), b"another output");
+        }
+    }
+
+    #[test]
+    fn templates_of_ours_are_confined_unless_they_go_on_air() {
+        for template in Template::builtin().map(|template| template.name()) {
+            let is_on_air = ["live", "stream", "preview"]
+                .iter()
+                .any(|of| template.starts_with(of));
+            let named = Named::by(&job(Path::new("f"), Path::new("o"), template));
+            assert_eq!(named.is_none(), is_on_air, "{template}");
+        }
+    }
+
+    #[test]
+    fn all_files_of_a_dialogue_are_named() {
+        let parts = ["left=/a.wav", "picture:/anna.png=/b.wav"].map(PathBuf::from);
+        let Ok(Speeches::BySeveral { parts, heard }) = Speeches::read(&parts, None) else {
+            panic!("two speak");
+        };
+        let mut job = job(Path::new("/f.mp4"), Path::new("/o.mp4"), "file");
+        job.speech = "/a.wav".into();
+        let mut job = job.spoken_by(parts, heard.as_ref());
+        job.parameters.push(("picture-0".into(), "/ben.png".into()));
+        let named = Named::by(&job).unwrap();
+        let read: Vec<_> = named
+            .read
+            .iter()
+            .map(|path| path.to_str().unwrap())
+            .collect();
+        let all = ["/a.wav", "/anna.png", "/b.wav", "/ben.png", "/f.mp4"];
+        assert_eq!(read, all);
     }
 }

@@ -45,6 +45,9 @@ pub trait Store {
     /// Removes what dead writers left for the output.
     fn remove_leftovers(&self, output: &Path);
 
+    /// Removes what dead controllers' workers left below the journal's folder.
+    fn remove_staged(&self, state: &Path);
+
     /// Waits, not for ever, until nobody that may be dead already commits the output any more.
     fn wait_for_writers(&self, output: &Path);
 

@@ -9,27 +9,20 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use run_support::batch::{
-    LIMIT, batch, events, outputs, short_jobs, short_speech, signal, start, wait, wait_for,
-    wait_until_moving,
+    LIMIT, SLOW, batch, events, left_over, made, outputs, short_jobs, short_speech, signal,
+    slow_jobs, start, wait, wait_for, wait_until_moving,
 };
-use run_support::{Desk, face, finish, lipflow, schema, stderr};
+use run_support::{TestDir, face, finish, lipflow, schema, stderr};
 use serde_json::Value;
 
 #[test]
 fn a_batch_makes_all_and_a_second_start_makes_nothing() {
-    let desk = Desk::new();
-    let output = finish(short_jobs(&desk, 3).args(["--progress", "json", "--zip", "all.zip"]));
+    let dir = TestDir::new();
+    let output = finish(short_jobs(&dir, 3).args(["--progress", "json", "--zip", "all.zip"]));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let expected = [
-        ".lipflow",
-        "0.mp4",
-        "1.mp4",
-        "2.mp4",
-        "manifest.json",
-        "report.html",
-    ];
-    assert_eq!(outputs(&desk), expected);
-    assert!(desk.file("all.zip").is_file());
+    let expected = made(3);
+    assert_eq!(outputs(&dir), expected);
+    assert!(dir.file("all.zip").is_file());
 
     // The events follow the schema, are never a second apart, and end with the batch's result.
     let events = events(&output);
@@ -52,38 +45,38 @@ fn a_batch_makes_all_and_a_second_start_makes_nothing() {
     assert_eq!(pids.len(), 1, "one worker did all");
 
     let manifest: Value =
-        serde_json::from_slice(&fs::read(desk.file("out/manifest.json")).unwrap()).unwrap();
+        serde_json::from_slice(&fs::read(dir.file("out/manifest.json")).unwrap()).unwrap();
     let sha256 = manifest[0]["sha256"].as_str().unwrap();
     let printed = Command::new("sha256sum")
         .arg(
-            desk.file("out")
+            dir.file("out")
                 .join(manifest[0]["output"].as_str().unwrap()),
         )
         .output()
         .unwrap();
     assert!(String::from_utf8_lossy(&printed.stdout).starts_with(sha256));
-    let report = fs::read_to_string(desk.file("out/report.html")).unwrap();
+    let report = fs::read_to_string(dir.file("out/report.html")).unwrap();
     assert_eq!(report.matches("data:image/jpeg;base64,").count(), 3);
 
-    let before = fs::metadata(desk.file("out/0.mp4"))
+    let before = fs::metadata(dir.file("out/0.mp4"))
         .unwrap()
         .modified()
         .unwrap();
-    let again = finish(short_jobs(&desk, 3).args(["--progress", "plain"]));
+    let again = finish(short_jobs(&dir, 3).args(["--progress", "plain"]));
     assert_eq!(again.status.code(), Some(0));
     assert!(
         stderr(&again).contains("3 jobs, 3 of them done already"),
         "{}",
         stderr(&again)
     );
-    let after = fs::metadata(desk.file("out/0.mp4"))
+    let after = fs::metadata(dir.file("out/0.mp4"))
         .unwrap()
         .modified()
         .unwrap();
     assert_eq!(before, after);
 
     // The same content by any other time is the same job; another parameter is another.
-    let forced = finish(short_jobs(&desk, 3).args(["--set", "crf=30", "--progress", "plain"]));
+    let forced = finish(short_jobs(&dir, 3).args(["--set", "crf=30", "--progress", "plain"]));
     assert_eq!(forced.status.code(), Some(0), "{}", stderr(&forced));
     assert!(
         stderr(&forced).contains("3 jobs, 0 of them done already"),
@@ -94,18 +87,18 @@ fn a_batch_makes_all_and_a_second_start_makes_nothing() {
 
 #[test]
 fn bad_files_have_reasons_and_the_rest_is_made() {
-    let desk = Desk::new();
-    let sound = short_speech(&desk);
-    desk.write("text.mp4", "Once upon a time.\n".repeat(99));
+    let dir = TestDir::new();
+    let sound = short_speech(&dir);
+    dir.write("text.mp4", "Once upon a time.\n".repeat(99));
     let list = format!(
         "{{\"face\": {face:?}, \"speech\": {sound:?}, \"output\": \"out/a.mp4\"}}\n\
          {{\"face\": \"text.mp4\", \"speech\": {sound:?}, \"output\": \"out/b.mp4\"}}\n\
          {{\"face\": \"none.mp4\", \"speech\": {sound:?}, \"output\": \"out/c.mp4\"}}\n",
         face = face(),
     );
-    desk.write("jobs.jsonl", list);
+    dir.write("jobs.jsonl", list);
     let mut command = lipflow();
-    command.current_dir(desk.path());
+    command.current_dir(dir.path());
     command.args([
         "batch",
         "jobs.jsonl",
@@ -123,17 +116,17 @@ fn bad_files_have_reasons_and_the_rest_is_made() {
         !text.contains("Attempt 2"),
         "a bad file is not tried again: {text}"
     );
-    assert!(desk.file("out/a.mp4").is_file());
+    assert!(dir.file("out/a.mp4").is_file());
 
     let listed = finish(
         lipflow()
             .arg("jobs")
-            .arg(desk.file("out"))
+            .arg(dir.file("out"))
             .args(["--only", "failed"]),
     );
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert_eq!(listed.lines().count(), 2, "{listed}");
-    let status = finish(lipflow().arg("status").arg(desk.file("out")).arg("--json"));
+    let status = finish(lipflow().arg("status").arg(dir.file("out")).arg("--json"));
     let status: Value = serde_json::from_slice(&status.stdout).unwrap();
     assert_eq!(status["counts"]["done"], 1);
     assert_eq!(status["counts"]["failed"], 2);
@@ -142,7 +135,7 @@ fn bad_files_have_reasons_and_the_rest_is_made() {
 
 #[test]
 fn mistakes_are_told_before_anything_starts() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let cases = [
         (
             "face,speech,output\na.mp4,s.wav,o.mp4\nb.mp4,s.wav,./o.mp4\n",
@@ -156,61 +149,53 @@ fn mistakes_are_told_before_anything_starts() {
         ("face,speech,output\n", "no jobs"),
     ];
     for (list, expected) in cases {
-        desk.write("jobs.csv", list);
-        let output = finish(&mut batch(&desk));
+        dir.write("jobs.csv", list);
+        let output = finish(&mut batch(&dir));
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         assert!(stderr(&output).contains(expected), "{}", stderr(&output));
-        assert_eq!(desk.names(), ["jobs.csv"]);
+        assert_eq!(dir.names(), ["jobs.csv"]);
     }
 }
 
 #[test]
 fn a_batch_that_is_killed_goes_on_where_it_was() {
-    let desk = Desk::new();
-    let (mut child, mut reader) = start(short_jobs(&desk, 4).args(["--progress", "json"]));
+    let dir = TestDir::new();
+    let (mut child, mut reader) = start(short_jobs(&dir, 4).args(["--progress", "json"]));
     wait_for(&mut reader, |event| event["event"] == "result");
     wait_until_moving(&mut reader);
     child.kill().unwrap();
     child.wait().unwrap();
 
-    let status = finish(lipflow().arg("status").arg(desk.file("out")));
+    let status = finish(lipflow().arg("status").arg(dir.file("out")));
     let text = String::from_utf8(status.stdout).unwrap();
     assert!(text.contains("nobody works on it; go on with:\n"), "{text}");
 
-    let output = finish(short_jobs(&desk, 4).args(["--progress", "plain"]));
+    let output = finish(short_jobs(&dir, 4).args(["--progress", "plain"]));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stderr(&output);
     assert!(!text.contains(" 0 of them done already"), "{text}");
-    let expected = [
-        ".lipflow",
-        "0.mp4",
-        "1.mp4",
-        "2.mp4",
-        "3.mp4",
-        "manifest.json",
-        "report.html",
-    ];
-    assert_eq!(outputs(&desk), expected, "nothing temporary is left");
+    let expected = made(4);
+    assert_eq!(outputs(&dir), expected, "nothing temporary is left");
 }
 
 #[test]
 fn the_first_interrupt_finishes_the_file_the_second_stops_it() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let begin = |command: &mut Command| {
         let (child, mut reader) = start(command.args(["--progress", "json"]));
         wait_until_moving(&mut reader);
-        assert!(!desk.file("out/1.mp4").exists());
+        assert!(!dir.file("out/1.mp4").exists());
         (child, reader)
     };
-    let (child, mut reader) = begin(&mut short_jobs(&desk, 2));
+    let (child, mut reader) = begin(&mut short_jobs(&dir, 2));
     signal(&child, libc::SIGINT);
     wait_for(&mut reader, |event| event["event"] == "batch-result");
     assert_eq!(wait(child).status.code(), Some(130));
-    assert!(desk.file("out/0.mp4").is_file());
-    assert!(!desk.file("out/1.mp4").exists());
+    assert!(dir.file("out/0.mp4").is_file());
+    assert!(!dir.file("out/1.mp4").exists());
 
-    let template = desk.template_with("identity sleep-time=100000");
-    let mut command = short_jobs(&desk, 2);
+    let template = dir.template_with("identity sleep-time=100000");
+    let mut command = short_jobs(&dir, 2);
     command.arg("--force").arg("--template").arg(&template);
     let (child, mut reader) = begin(&mut command);
     signal(&child, libc::SIGTERM);
@@ -226,19 +211,15 @@ fn the_first_interrupt_finishes_the_file_the_second_stops_it() {
         "{:?}",
         begin.elapsed()
     );
-    let left: Vec<_> = outputs(&desk)
-        .into_iter()
-        .filter(|n| n.ends_with(".tmp"))
-        .collect();
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(left_over(&dir), [""; 0]);
 }
 
 #[test]
 fn a_job_is_cancelled_from_another_terminal() {
-    let desk = Desk::new();
-    let template = desk.template_with("identity sleep-time=200000");
+    let dir = TestDir::new();
+    let template = dir.template_with("identity sleep-time=200000");
     let (child, mut reader) = start(
-        short_jobs(&desk, 2)
+        short_jobs(&dir, 2)
             .args(["--progress", "json", "--template"])
             .arg(template),
     );
@@ -248,7 +229,7 @@ fn a_job_is_cancelled_from_another_terminal() {
     let mut cancel = lipflow();
     cancel
         .arg("cancel")
-        .arg(desk.file("out"))
+        .arg(dir.file("out"))
         .args(["--job", &job]);
     assert_eq!(finish(&mut cancel).status.code(), Some(0));
     let result = wait_for(&mut reader, |event| event["event"] == "result");
@@ -260,15 +241,15 @@ fn a_job_is_cancelled_from_another_terminal() {
         begin.elapsed()
     );
     let mut all = lipflow();
-    all.arg("cancel").arg(desk.file("out")).arg("--all");
+    all.arg("cancel").arg(dir.file("out")).arg("--all");
     finish(&mut all);
     std::io::copy(&mut reader, &mut std::io::sink()).unwrap();
     assert_eq!(wait(child).status.code(), Some(1));
     let expected = [".lipflow", "manifest.json", "report.html"];
-    assert_eq!(outputs(&desk), expected);
+    assert_eq!(outputs(&dir), expected);
 
     let mut retry = lipflow();
-    retry.arg("retry").arg(desk.file("out")).arg("--all");
+    retry.arg("retry").arg(dir.file("out")).arg("--all");
     let output = finish(&mut retry);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.starts_with("2 put back into the queue\n"), "{text}");
@@ -280,13 +261,8 @@ fn a_job_is_cancelled_from_another_terminal() {
 
 #[test]
 fn a_worker_that_dies_is_replaced_and_its_job_is_tried_again() {
-    let desk = Desk::new();
-    let template = desk.template_with("identity sleep-time=50000");
-    let (child, mut reader) = start(
-        short_jobs(&desk, 2)
-            .args(["--progress", "json", "--template"])
-            .arg(template),
-    );
+    let dir = TestDir::new();
+    let (child, mut reader) = start(&mut slow_jobs(&dir, 2));
     let started = wait_for(&mut reader, |event| event["event"] == "started");
     wait_until_moving(&mut reader);
     let worker = started["worker"].as_i64().unwrap() as i32;
@@ -303,14 +279,14 @@ fn a_worker_that_dies_is_replaced_and_its_job_is_tried_again() {
 
 #[test]
 fn a_program_that_is_deleted_goes_on() {
-    let desk = Desk::new();
-    let template = desk.template_with("identity sleep-time=50000");
-    let own = desk.file("lipflow");
+    let dir = TestDir::new();
+    let template = dir.template_with(SLOW);
+    let own = dir.file("lipflow");
     fs::copy(env!("CARGO_BIN_EXE_lipflow"), &own).unwrap();
-    short_jobs(&desk, 2);
+    short_jobs(&dir, 2);
     let (child, mut reader) = start(
         Command::new(&own)
-            .current_dir(desk.path())
+            .current_dir(dir.path())
             .env("LIPFLOW_FACES", run_support::faces())
             .args(["batch", "jobs.csv", "--min-free", "0", "--workers", "1"])
             .args(["--progress", "json", "--template"])
@@ -329,7 +305,7 @@ fn a_program_that_is_deleted_goes_on() {
 
 #[test]
 fn events_are_served_live_and_from_the_beginning() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -337,7 +313,7 @@ fn events_are_served_live_and_from_the_beginning() {
         .port();
     let address = format!("127.0.0.1:{port}");
     let (child, mut reader) =
-        start(short_jobs(&desk, 3).args(["--progress", "json", "--serve-events", &address]));
+        start(short_jobs(&dir, 3).args(["--progress", "json", "--serve-events", &address]));
     wait_for(&mut reader, |event| event["event"] == "result");
     let ask = |header: &str| {
         let mut stream = std::net::TcpStream::connect(&address).unwrap();
@@ -374,9 +350,9 @@ fn events_are_served_live_and_from_the_beginning() {
 
 #[test]
 fn two_controllers_share_a_batch() {
-    let desk = Desk::new();
-    let mut first = short_jobs(&desk, 4);
-    let mut second = batch(&desk);
+    let dir = TestDir::new();
+    let mut first = short_jobs(&dir, 4);
+    let mut second = batch(&dir);
     let start = |command: &mut Command| {
         let command = command.args(["--progress", "json"]);
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -392,25 +368,17 @@ fn two_controllers_share_a_batch() {
     };
     let counts = (done(&first), done(&second));
     assert_eq!(counts.0 + counts.1, 4, "{counts:?}");
-    let expected = [
-        ".lipflow",
-        "0.mp4",
-        "1.mp4",
-        "2.mp4",
-        "3.mp4",
-        "manifest.json",
-        "report.html",
-    ];
-    assert_eq!(outputs(&desk), expected);
+    let expected = made(4);
+    assert_eq!(outputs(&dir), expected);
 }
 
 #[test]
 fn a_dry_run_tells_and_does_nothing() {
-    let desk = Desk::new();
-    let mut command = short_jobs(&desk, 2);
+    let dir = TestDir::new();
+    let mut command = short_jobs(&dir, 2);
     fs::write(
-        desk.file("jobs.csv"),
-        fs::read_to_string(desk.file("jobs.csv")).unwrap() + "none.mp4,short.wav,out/x.mp4\n",
+        dir.file("jobs.csv"),
+        fs::read_to_string(dir.file("jobs.csv")).unwrap() + "none.mp4,short.wav,out/x.mp4\n",
     )
     .unwrap();
     let output = finish(command.arg("--dry-run"));
@@ -421,16 +389,16 @@ fn a_dry_run_tells_and_does_nothing() {
         "{text}"
     );
     assert!(text.contains("none.mp4: there is no such file"), "{text}");
-    assert!(!Path::new(&desk.file("out")).exists());
+    assert!(!Path::new(&dir.file("out")).exists());
 }
 
 #[test]
 fn nothing_begins_while_a_disk_is_below_its_floor() {
-    let desk = Desk::new();
-    short_jobs(&desk, 1);
+    let dir = TestDir::new();
+    short_jobs(&dir, 1);
     let (child, mut reader) = start(
         lipflow()
-            .current_dir(desk.path())
+            .current_dir(dir.path())
             // Nobody has as much.
             .args(["batch", "jobs.csv", "--min-free", "1000000000"])
             .args(["--progress", "json"]),

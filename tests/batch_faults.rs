@@ -13,10 +13,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use run_support::batch::{
-    LIMIT, batch, outputs, short_jobs, short_speech, signal, start, wait, wait_for,
-    wait_until_moving,
+    LIMIT, SLOW, batch, outputs, short_jobs, short_speech, signal, slow_jobs, start, wait,
+    wait_for, wait_until_moving,
 };
-use run_support::{Desk, face, finish, lipflow, speech, stderr};
+use run_support::{TestDir, face, finish, lipflow, speech, stderr};
 use rusqlite::Connection;
 
 fn kill(process: i64, signal: i32) {
@@ -26,25 +26,25 @@ fn kill(process: i64, signal: i32) {
 
 #[test]
 fn a_file_that_was_left_alone_survives_every_start() {
-    let desk = Desk::new();
-    let mut command = short_jobs(&desk, 1);
+    let dir = TestDir::new();
+    let mut command = short_jobs(&dir, 1);
     command.args(["--skip-existing", "--progress", "plain"]);
-    fs::create_dir(desk.file("out")).unwrap();
-    fs::write(desk.file("out/0.mp4"), "theirs").unwrap();
+    fs::create_dir(dir.file("out")).unwrap();
+    fs::write(dir.file("out/0.mp4"), "theirs").unwrap();
     for _ in 0..2 {
         let output = finish(&mut command);
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-        assert_eq!(fs::read(desk.file("out/0.mp4")).unwrap(), b"theirs");
+        assert_eq!(fs::read(dir.file("out/0.mp4")).unwrap(), b"theirs");
     }
 }
 
 #[test]
 fn reports_and_zip_files_of_others_are_left_alone() {
-    let desk = Desk::new();
-    let mut command = short_jobs(&desk, 1);
-    fs::create_dir(desk.file("out")).unwrap();
+    let dir = TestDir::new();
+    let mut command = short_jobs(&dir, 1);
+    fs::create_dir(dir.file("out")).unwrap();
     for name in ["out/report.html", "out/manifest.json", "all.zip"] {
-        fs::write(desk.file(name), "theirs").unwrap();
+        fs::write(dir.file(name), "theirs").unwrap();
     }
     let refused = finish(command.args(["--zip", "all.zip"]));
     assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
@@ -53,32 +53,32 @@ fn reports_and_zip_files_of_others_are_left_alone() {
         text.contains("all.zip: there is a file of this name"),
         "{text}"
     );
-    fs::remove_file(desk.file("all.zip")).unwrap();
+    fs::remove_file(dir.file("all.zip")).unwrap();
     let output = finish(&mut command);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     for name in ["out/report.html", "out/manifest.json"] {
-        assert_eq!(fs::read(desk.file(name)).unwrap(), b"theirs", "{name}");
+        assert_eq!(fs::read(dir.file(name)).unwrap(), b"theirs", "{name}");
     }
-    assert!(desk.file("all.zip").is_file());
+    assert!(dir.file("all.zip").is_file());
 }
 
 #[test]
 fn a_list_that_grows_keeps_what_is_done() {
-    let desk = Desk::new();
-    let sound = short_speech(&desk);
+    let dir = TestDir::new();
+    let sound = short_speech(&dir);
     let row = |output: &str| format!("{},{},{output}\n", face().display(), sound.display());
     let mut list = format!("face,speech,output\n{}", row("out/a/1.mp4"));
-    desk.write("jobs.csv", &list);
-    let output = finish(batch(&desk).args(["--progress", "plain"]));
+    dir.write("jobs.csv", &list);
+    let output = finish(batch(&dir).args(["--progress", "plain"]));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     list += &row("out/b/2.mp4");
-    desk.write("jobs.csv", &list);
-    let output = finish(batch(&desk).args(["--progress", "plain"]));
+    dir.write("jobs.csv", &list);
+    let output = finish(batch(&dir).args(["--progress", "plain"]));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stderr(&output);
     assert!(text.contains("2 jobs, 1 of them done already"), "{text}");
     for folder in ["out", "out/a"] {
-        let status = finish(lipflow().arg("status").arg(desk.file(folder)));
+        let status = finish(lipflow().arg("status").arg(dir.file(folder)));
         let text = String::from_utf8(status.stdout).unwrap();
         assert!(text.contains("of 2 jobs: 2 done"), "{folder}: {text}");
     }
@@ -86,16 +86,11 @@ fn a_list_that_grows_keeps_what_is_done() {
 
 #[test]
 fn a_job_that_was_taken_over_is_given_up_and_not_published_twice() {
-    let desk = Desk::new();
-    let template = desk.template_with("identity sleep-time=50000");
-    let (child, mut reader) = start(
-        short_jobs(&desk, 1)
-            .args(["--progress", "json", "--template"])
-            .arg(template),
-    );
+    let dir = TestDir::new();
+    let (child, mut reader) = start(&mut slow_jobs(&dir, 1));
     wait_until_moving(&mut reader);
     // As another controller does that holds this one for dead.
-    let journal = Connection::open(desk.file("out/.lipflow/journal.db")).unwrap();
+    let journal = Connection::open(dir.file("out/.lipflow/journal.db")).unwrap();
     journal
         .execute_batch("UPDATE jobs SET epoch = epoch + 2, controller = NULL, state = 'cancelled'")
         .unwrap();
@@ -108,7 +103,7 @@ fn a_job_that_was_taken_over_is_given_up_and_not_published_twice() {
     assert_eq!((&last["done"], &last["cancelled"]), (&0.into(), &1.into()));
     assert_eq!(wait(child).status.code(), Some(1));
     let expected = [".lipflow", "manifest.json", "report.html"];
-    assert_eq!(outputs(&desk), expected);
+    assert_eq!(outputs(&dir), expected);
     let state: String = journal
         .query_row("SELECT state FROM jobs", [], |row| row.get(0))
         .unwrap();
@@ -117,13 +112,8 @@ fn a_job_that_was_taken_over_is_given_up_and_not_published_twice() {
 
 #[test]
 fn a_service_manager_that_ends_the_whole_group_loses_no_file() {
-    let desk = Desk::new();
-    let template = desk.template_with("identity sleep-time=50000");
-    let (child, mut reader) = start(
-        short_jobs(&desk, 2)
-            .args(["--progress", "json", "--template"])
-            .arg(template),
-    );
+    let dir = TestDir::new();
+    let (child, mut reader) = start(&mut slow_jobs(&dir, 2));
     let started = wait_for(&mut reader, |event| event["event"] == "started");
     wait_until_moving(&mut reader);
     kill(started["worker"].as_i64().unwrap(), libc::SIGTERM);
@@ -134,14 +124,14 @@ fn a_service_manager_that_ends_the_whole_group_loses_no_file() {
     });
     assert_eq!((&last["done"], &last["queued"]), (&1.into(), &1.into()));
     assert_eq!(wait(child).status.code(), Some(130));
-    assert!(desk.file("out/0.mp4").is_file());
+    assert!(dir.file("out/0.mp4").is_file());
 }
 
 #[test]
 fn nohup_holds() {
-    let desk = Desk::new();
-    let template = desk.template_with("identity sleep-time=20000");
-    let mut command = short_jobs(&desk, 1);
+    let dir = TestDir::new();
+    let template = dir.template_with("identity sleep-time=20000");
+    let mut command = short_jobs(&dir, 1);
     command
         .args(["--progress", "json", "--template"])
         .arg(template);
@@ -165,10 +155,10 @@ fn nohup_holds() {
 }
 
 /// A batch whose two workers have a long job and a short one each; `None` where they share them otherwise.
-fn two_workers_that_take_turns() -> Option<(Desk, Child, BufReader<ChildStdout>, Vec<i64>)> {
-    let desk = Desk::new();
-    let template = desk.template_with("identity sleep-time=50000");
-    let sound = short_speech(&desk);
+fn two_workers_that_take_turns() -> Option<(TestDir, Child, BufReader<ChildStdout>, Vec<i64>)> {
+    let dir = TestDir::new();
+    let template = dir.template_with(SLOW);
+    let sound = short_speech(&dir);
     let mut list = "face,speech,output\n".to_owned();
     // The first and the last are six times as long as the others.
     for (n, speech) in [&speech(), &sound, &sound, &speech()]
@@ -177,10 +167,10 @@ fn two_workers_that_take_turns() -> Option<(Desk, Child, BufReader<ChildStdout>,
     {
         list += &format!("{},{},out/{n}.mp4\n", face().display(), speech.display());
     }
-    desk.write("jobs.csv", list);
+    dir.write("jobs.csv", list);
     let mut command = lipflow();
     command
-        .current_dir(desk.path())
+        .current_dir(dir.path())
         .args(["batch", "jobs.csv", "--min-free", "0"]);
     command.args([
         "--workers",
@@ -201,7 +191,7 @@ fn two_workers_that_take_turns() -> Option<(Desk, Child, BufReader<ChildStdout>,
         child.wait().unwrap();
         return None;
     }
-    Some((desk, child, reader, workers))
+    Some((dir, child, reader, workers))
 }
 
 #[test]
@@ -227,15 +217,15 @@ fn an_interrupt_does_not_wait_for_a_job_that_waits_for_a_worker() {
 
 #[test]
 fn a_program_that_can_not_start_sets_nothing_aside() {
-    let desk = Desk::new();
-    let template = desk.template_with("identity sleep-time=50000");
-    let own = desk.file("lipflow");
+    let dir = TestDir::new();
+    let template = dir.template_with(SLOW);
+    let own = dir.file("lipflow");
     let good = env!("CARGO_BIN_EXE_lipflow");
     fs::copy(good, &own).unwrap();
-    short_jobs(&desk, 2);
+    short_jobs(&dir, 2);
     let (child, mut reader) = start(
         Command::new(&own)
-            .current_dir(desk.path())
+            .current_dir(dir.path())
             .env("LIPFLOW_FACES", run_support::faces())
             .args(["batch", "jobs.csv", "--min-free", "0", "--workers", "1"])
             .args(["--progress", "json", "--template"])
@@ -245,8 +235,8 @@ fn a_program_that_can_not_start_sets_nothing_aside() {
     let started = wait_for(&mut reader, |event| event["event"] == "started");
     // A bad update comes, and then a worker dies. To the running program its own file has this name
     // once it is gone, and by it workers are started.
-    let update = desk.file("lipflow (deleted)");
-    let bad = desk.write("bad", "#!/bin/sh\necho no such library >&2\nexit 127\n");
+    let update = dir.file("lipflow (deleted)");
+    let bad = dir.write("bad", "#!/bin/sh\necho no such library >&2\nexit 127\n");
     fs::set_permissions(&bad, fs::Permissions::from_mode(0o755)).unwrap();
     fs::rename(&bad, &update).unwrap();
     fs::remove_file(&own).unwrap();
@@ -265,14 +255,14 @@ fn a_program_that_can_not_start_sets_nothing_aside() {
 
 #[test]
 fn a_reader_that_takes_nothing_holds_up_no_job() {
-    let desk = Desk::new();
-    let (child, mut reader) = start(short_jobs(&desk, 3).args(["--progress", "json"]));
+    let dir = TestDir::new();
+    let (child, mut reader) = start(short_jobs(&dir, 3).args(["--progress", "json"]));
     // As little as a pipe can hold.
     // SAFETY: the descriptor is the reader's, and the call changes nothing but the pipe's size.
     let size = unsafe { libc::fcntl(reader.get_ref().as_raw_fd(), libc::F_SETPIPE_SZ, 4096) };
     assert!(size > 0);
     let begin = Instant::now();
-    while !desk.file("out/2.mp4").exists() {
+    while !dir.file("out/2.mp4").exists() {
         assert!(begin.elapsed() < LIMIT, "the jobs stand still");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -287,12 +277,12 @@ fn a_reader_that_takes_nothing_holds_up_no_job() {
 
 #[test]
 fn files_of_a_list_are_beside_it_and_a_confined_one_brings_no_code() {
-    let desk = Desk::new();
-    short_jobs(&desk, 1);
-    let folder = desk.file("lists");
+    let dir = TestDir::new();
+    short_jobs(&dir, 1);
+    let folder = dir.file("lists");
     fs::create_dir(&folder).unwrap();
-    fs::rename(desk.template_with("identity"), folder.join("own.launch")).unwrap();
-    for (name, file) in [("f.mp4", face()), ("s.wav", desk.file("short.wav"))] {
+    fs::rename(dir.template_with("identity"), folder.join("own.launch")).unwrap();
+    for (name, file) in [("f.mp4", face()), ("s.wav", dir.file("short.wav"))] {
         fs::copy(file, folder.join(name)).unwrap();
     }
     let list = "face;speech;output;template\n#1.mp4;s.wav;o1.mp4;own.launch\nf.mp4;s.wav;o2.mp4;own.launch\n";
@@ -300,7 +290,7 @@ fn files_of_a_list_are_beside_it_and_a_confined_one_brings_no_code() {
     fs::write(folder.join("jobs.csv"), list).unwrap();
     let batch = || {
         let mut command = lipflow();
-        command.current_dir(desk.path());
+        command.current_dir(dir.path());
         command.args([
             "batch",
             "lists/jobs.csv",
@@ -325,35 +315,38 @@ fn files_of_a_list_are_beside_it_and_a_confined_one_brings_no_code() {
 
 #[test]
 fn one_name_that_a_journal_can_not_have_stops_no_other_job() {
-    let desk = Desk::new();
-    let sound = short_speech(&desk);
-    let faces = desk.file("faces");
+    let dir = TestDir::new();
+    let sound = short_speech(&dir);
+    let faces = dir.file("faces");
     fs::create_dir(&faces).unwrap();
     fs::copy(face(), faces.join("a.mp4")).unwrap();
     fs::copy(face(), faces.join(OsStr::from_bytes(b"\xc1\xb3.mp4"))).unwrap();
     let mut command = lipflow();
     command
-        .current_dir(desk.path())
+        .current_dir(dir.path())
         .args(["batch", "--face", "faces", "--min-free", "0"]);
     command.arg("--speech").arg(sound);
     command.args(["-o", "out/{face.stem}.mp4", "--progress", "plain"]);
     let output = finish(&mut command);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("left out"), "{}", stderr(&output));
-    assert!(desk.file("out/a.mp4").is_file());
+    assert!(dir.file("out/a.mp4").is_file());
 }
 
 #[test]
 fn prune_frees_what_is_left_and_keeps_what_is_known() {
-    let desk = Desk::new();
-    let mut command = short_jobs(&desk, 1);
+    let dir = TestDir::new();
+    let mut command = short_jobs(&dir, 1);
     let output = finish(&mut command);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let leftover = desk.file("out/.0.mp4.lipflow-1-0000abcd.tmp");
+    let leftover = dir.file("out/.0.mp4.lipflow-1-0000abcd.tmp");
     fs::write(&leftover, vec![0; 2_000_000]).unwrap();
+    let staged = dir.file("out/.lipflow/staging/1-0");
+    fs::create_dir_all(&staged).unwrap();
+    fs::write(staged.join("1-1"), vec![0; 3_000_000]).unwrap();
     let prune = |arguments: &[&str]| {
         let mut command = lipflow();
-        command.arg("prune").arg(desk.file("out")).args(arguments);
+        command.arg("prune").arg(dir.file("out")).args(arguments);
         let output = finish(&mut command);
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         String::from_utf8(output.stdout).unwrap()
@@ -364,25 +357,26 @@ fn prune_frees_what_is_left_and_keeps_what_is_known() {
         "{text}"
     );
     assert!(text.contains(".0.mp4.lipflow-1-0000abcd.tmp"), "{text}");
-    assert!(leftover.is_file(), "nothing was removed");
+    assert!(text.contains("staging/1-0/1-1"), "{text}");
+    assert!(leftover.is_file() && staged.is_dir(), "nothing was removed");
     let text = prune(&["--json"]);
     let freed: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(freed["batches"], 0, "a batch of today is not old: {freed}");
-    assert!(freed["freed"].as_u64().unwrap() >= 2_000_000, "{freed}");
-    assert!(!leftover.exists());
+    assert!(freed["freed"].as_u64().unwrap() >= 5_000_000, "{freed}");
+    assert!(!leftover.exists() && !staged.exists());
     let text = prune(&["--older-than", "0"]);
     assert!(
         text.contains("1 old batches") && !text.contains(" 0 events"),
         "{text}"
     );
     // What was made is known, so nothing is made again.
-    let made = fs::metadata(desk.file("out/0.mp4"))
+    let made = fs::metadata(dir.file("out/0.mp4"))
         .unwrap()
         .modified()
         .unwrap();
     let output = finish(&mut command);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let now = fs::metadata(desk.file("out/0.mp4"))
+    let now = fs::metadata(dir.file("out/0.mp4"))
         .unwrap()
         .modified()
         .unwrap();
@@ -391,9 +385,9 @@ fn prune_frees_what_is_left_and_keeps_what_is_known() {
 
 #[test]
 fn workers_have_limits() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let limits_of = |arguments: &[&str]| {
-        let mut command = short_jobs(&desk, 1);
+        let mut command = short_jobs(&dir, 1);
         command
             .args(["--force", "--progress", "json"])
             .args(arguments);
@@ -410,7 +404,7 @@ fn workers_have_limits() {
     assert!(limits_of(&[]).parse::<u64>().unwrap() >= 4 << 30);
     assert_eq!(limits_of(&["--worker-memory", "2000"]), "2000000000");
     assert_eq!(limits_of(&["--worker-memory", "0"]), "unlimited");
-    let refused = finish(short_jobs(&desk, 1).args(["--worker-memory", "60"]));
+    let refused = finish(short_jobs(&dir, 1).args(["--worker-memory", "60"]));
     assert_eq!(refused.status.code(), Some(2));
     assert!(
         stderr(&refused).contains("at least 500"),

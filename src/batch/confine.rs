@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Failure, FailureKind};
-use crate::job::Job;
+use crate::job::{Job, is_model_file, is_template_file};
 use crate::path::normalised;
 
 /// A folder that jobs stay in.
@@ -53,16 +53,6 @@ impl Confine {
 /// Where a file is, through all links.
 fn real(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| normalised(path))
-}
-
-/// Whether a template is given as a file, and not by name.
-pub fn is_template_file(template: &str) -> bool {
-    template.contains('/') || template.ends_with(".launch")
-}
-
-/// Whether a model is given as a file, and not by name.
-pub fn is_model_file(model: &str) -> bool {
-    model.contains('/') || model.ends_with(".onnx") || model.ends_with(".toml")
 }
 
 #[cfg(test)]

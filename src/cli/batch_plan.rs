@@ -15,7 +15,7 @@ use crate::error::Failure;
 use crate::event::JobState;
 use crate::job::{Job, folder_of};
 use crate::journal::{Journal, Planned};
-use crate::pipeline::probe::{self, Probe, Role};
+use crate::pipeline::probe::{self, Limits, Probe, Role};
 use crate::plan::estimate;
 use crate::progress::{clock, megabytes};
 use crate::publish::free_space;
@@ -29,8 +29,8 @@ enum Finding {
     CanNot(Failure),
 }
 
-/// A file, what it is for, and the most pixels that it may have.
-type Question = (PathBuf, Role, u64);
+/// A file, what it is for, and how much there may be of it.
+type Question = (PathBuf, Role, Limits);
 /// What was found, once it is known.
 type Answer = Arc<OnceLock<Result<Probe, Failure>>>;
 
@@ -39,8 +39,8 @@ type Answer = Arc<OnceLock<Result<Probe, Failure>>>;
 struct Probes(Mutex<HashMap<Question, Answer>>);
 
 impl Probes {
-    fn of(&self, file: &Path, role: Role, most_pixels: u64) -> Result<Probe, Failure> {
-        self.looked_at(file, role, most_pixels, probe::probe_within)
+    fn of(&self, file: &Path, role: Role, limits: &Limits) -> Result<Probe, Failure> {
+        self.looked_at(file, role, limits, probe::probe_within)
     }
 
     /// Who asks while another one looks waits for what it finds.
@@ -48,17 +48,17 @@ impl Probes {
         &self,
         file: &Path,
         role: Role,
-        most_pixels: u64,
-        look: fn(&Path, Role, u64) -> Result<Probe, Failure>,
+        limits: &Limits,
+        look: fn(&Path, Role, &Limits) -> Result<Probe, Failure>,
     ) -> Result<Probe, Failure> {
         let slot = {
             let mut slots = lock(&self.0);
             slots
-                .entry((file.to_owned(), role, most_pixels))
+                .entry((file.to_owned(), role, *limits))
                 .or_default()
                 .clone()
         };
-        slot.get_or_init(|| look(file, role, most_pixels)).clone()
+        slot.get_or_init(|| look(file, role, limits)).clone()
     }
 }
 
@@ -149,7 +149,7 @@ fn look(job: &Job, probes: &Probes) -> Finding {
     }
     let probed = estimate::of_job(
         &there,
-        &|file, role, most_pixels| probes.of(file, role, most_pixels),
+        &|file, role, limits| probes.of(file, role, limits),
         &Cancel::default(),
     );
     match probed {
@@ -212,22 +212,22 @@ mod tests {
     #[test]
     fn each_file_is_looked_at_once_however_many_ask() {
         static LOOKS: AtomicUsize = AtomicUsize::new(0);
-        fn look(file: &Path, _: Role, _: u64) -> Result<Probe, Failure> {
+        fn look(file: &Path, _: Role, _: &Limits) -> Result<Probe, Failure> {
             LOOKS.fetch_add(1, Ordering::Relaxed);
             std::thread::sleep(std::time::Duration::from_millis(20));
             Err(Failure::of(crate::error::FailureKind::InputEmpty, file))
         }
-        let probes = Probes::default();
+        let (probes, limits) = (Probes::default(), Limits::default());
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    let found = probes.looked_at(Path::new("face.mp4"), Role::Face, 100, look);
+                    let found = probes.looked_at(Path::new("face.mp4"), Role::Face, &limits, look);
                     assert!(found.is_err());
                 });
             }
         });
         assert_eq!(LOOKS.load(Ordering::Relaxed), 1);
-        let _ = probes.looked_at(Path::new("face.mp4"), Role::Speech, 100, look);
+        let _ = probes.looked_at(Path::new("face.mp4"), Role::Speech, &limits, look);
         assert_eq!(LOOKS.load(Ordering::Relaxed), 2);
     }
 

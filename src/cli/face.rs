@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::options::{FaceChoice, ShowOptions};
+use super::options::ShowOptions;
 use super::print;
 use crate::cancel::Cancel;
 use crate::digest;
@@ -17,6 +17,7 @@ use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, JobState, Outcome, Progress, display, seconds};
 use crate::faces::judge::{Judgement, judge};
 use crate::faces::{self, Amount, Entry, Form, Found, Key, Known, Learnt, Request, Store};
+use crate::job::FaceChoice;
 use crate::job::check_input;
 use crate::pipeline::probe::{self, Kind, Role};
 use crate::progress::{self, Renderer, Style, clock, megabytes};

@@ -12,6 +12,7 @@ use crate::cancel::Stop;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, Outcome, Progress};
 use crate::job::Learn;
+use crate::job::parse_setting;
 use crate::live::address::Address;
 use crate::live::raw_sound::{self, Place};
 use crate::live::speech::{Pcm, Speech};
@@ -75,7 +76,7 @@ pub struct LiveArgs {
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// Sets a parameter of the template `live`, or of a destination's, as in live-hls.kept=20
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = super::parse_setting)]
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
     settings: Vec<(String, String)>,
     /// The Unix socket for `lipflow control`
     #[arg(long, value_name = "PATH")]

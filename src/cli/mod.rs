@@ -112,14 +112,6 @@ fn print(text: &str) -> std::io::Result<()> {
     }
 }
 
-/// Splits `NAME=VALUE`, as `--set` takes it.
-fn parse_setting(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
-        _ => Err(format!("`{text}` is not NAME=VALUE")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use gst::prelude::*;
 
-use super::{parse_setting, print};
+use super::print;
+use crate::job::parse_setting;
 use crate::pipeline::template::check;
 use crate::pipeline::template::{Default, Param, Template, TemplateError, Values, for_shell};
 

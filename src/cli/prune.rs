@@ -18,7 +18,7 @@ const DAY: f64 = 86_400.0;
 /// Frees what old batches have left.
 ///
 /// Of a batch that ended long ago the journal keeps every event, every attempt and a picture of each
-/// output; beside outputs there may be hidden files of processes that were killed. Outputs, reports and
+/// output; there may be unfinished files of processes that were killed. Outputs, reports and
 /// what says that an output is done are kept, so that the same batch still does only what is missing.
 #[derive(Args, Debug)]
 pub struct PruneArgs {
@@ -51,7 +51,7 @@ struct Freed {
     dry_run: bool,
     #[serde(flatten)]
     journal: Pruned,
-    /// Hidden files beside outputs, whose processes are dead.
+    /// Files that were to become outputs, whose processes are dead.
     leftovers: Vec<Leftover>,
     graphs: u64,
     /// Bytes that the disk has back; with --dry-run about so many.
@@ -69,6 +69,7 @@ struct Leftover {
 pub fn run(args: &PruneArgs) -> anyhow::Result<ExitCode> {
     let (mut journal, _) = args.journal.open()?;
     let attended = journal.is_attended()?;
+    let staged = publish::staged_leftovers(journal.folder());
     if !args.dry_run {
         // Jobs of a controller that has died don't run.
         journal.sign_in()?;
@@ -76,7 +77,10 @@ pub fn run(args: &PruneArgs) -> anyhow::Result<ExitCode> {
     }
     let before = journal::now() - args.older_than * DAY;
     let pruned = journal.prune(before, args.forget, args.dry_run)?;
-    let mut leftovers = Vec::new();
+    let staged = staged.into_iter();
+    let mut leftovers: Vec<_> = staged
+        .map(|(path, bytes)| Leftover { path, bytes })
+        .collect();
     for output in journal.idle_outputs()? {
         for (path, bytes) in publish::leftovers_of(&output) {
             leftovers.push(Leftover { path, bytes });
@@ -129,7 +133,7 @@ fn text(freed: &Freed) -> String {
         ..
     } = freed.journal;
     let mut text = format!(
-        "{verb} {:.1} MB: of {batches} old batches {events} events, {attempts} attempts, {thumbnails} pictures, {jobs} jobs; {inputs} inputs that have changed; {} graphs; {} hidden files\n",
+        "{verb} {:.1} MB: of {batches} old batches {events} events, {attempts} attempts, {thumbnails} pictures, {jobs} jobs; {inputs} inputs that have changed; {} graphs; {} unfinished files\n",
         freed.freed as f64 / 1e6,
         freed.graphs,
         freed.leftovers.len(),

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use super::options::{ExistingOptions, JobOptions, ShowOptions};
+use super::options::{ExistingOptions, ShowOptions};
 use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, Outcome, Progress};
+use crate::job::JobOptions;
 use crate::job::{Job, Sound, Speeches};
 use crate::{progress, worker};
 

@@ -63,7 +63,10 @@ pub fn learn(
         .set("face-index", &selection.index)
         .set("max-bytes", task.key.max_bytes.to_string())
         // Whoever asks has looked.
-        .set("max-pixels", i64::MAX.to_string());
+        .set("max-pixels", i64::MAX.to_string())
+        .set("max-frames", i64::MAX.to_string())
+        .set("max-duration", i64::MAX.to_string())
+        .set("max-streams", i64::MAX.to_string());
     let (caps, depth) = task.key.form.caps();
     let values = values.set("caps", caps).set("depth", depth.to_string());
     let template = Template::load("learn").map_err(|e| invalid(&e))?;

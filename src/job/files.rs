@@ -88,6 +88,16 @@ pub(super) fn is_same_file(a: &Path, b: &Path) -> bool {
     }
 }
 
+/// Whether a template is given as a file, and not by name.
+pub fn is_template_file(template: &str) -> bool {
+    template.contains('/') || template.ends_with(".launch")
+}
+
+/// Whether a model is given as a file, and not by name.
+pub fn is_model_file(model: &str) -> bool {
+    model.contains('/') || model.ends_with(".onnx") || model.ends_with(".toml")
+}
+
 /// A file's URI, every byte that could mean something percent-encoded.
 pub fn uri_of(path: &Path) -> Result<String, Failure> {
     let absolute = std::path::absolute(path)

@@ -101,6 +101,7 @@ pub fn recover(ledger: &dyn Ledger, store: &dyn Store) -> Result<u64> {
         count += u64::from(ledger.give_back(&orphan, stamp)?);
     }
     ledger.forget_the_dead()?;
+    store.remove_staged(ledger.folder());
     Ok(count)
 }
 

@@ -60,7 +60,7 @@ use voice::{SharedQueue, Voice};
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_millis(50);
 /// How long the streams take to settle; drift is counted from then.
-const SETTLED: Duration = Duration::from_secs(5);
+const WARM_UP: Duration = Duration::from_secs(5);
 
 /// What a broadcast begins with.
 pub(crate) struct Options {

@@ -28,7 +28,7 @@ use crate::sync::lock;
 
 use super::ready::{Prepared, open_face};
 use super::{
-    Notice, Ready, SETTLED, STATUS_INTERVAL, TICK, engine_failure, face, milliseconds, stall,
+    Notice, Ready, STATUS_INTERVAL, TICK, WARM_UP, engine_failure, face, milliseconds, stall,
     tell_warning, usage,
 };
 
@@ -271,7 +271,7 @@ impl Studio {
         self.bitrate_kbps = ((bytes - before) as f64 * 8.0 / seconds / 1e3).round();
         self.sent_before = (bytes, Instant::now());
         let (video, sound) = self.ends();
-        if self.lead.is_none() && video > SETTLED {
+        if self.lead.is_none() && video > WARM_UP {
             self.lead = Some(sound.as_secs_f64() - video.as_secs_f64());
         }
     }
@@ -328,7 +328,7 @@ impl Studio {
         let end = Duration::from_nanos(self.engine.figures.video_end.load(Relaxed));
         let now = Instant::now();
         let elapsed = now - self.begin;
-        if elapsed < SETTLED {
+        if elapsed < WARM_UP {
             return;
         }
         let Some(effort) = self.shedder.note(elapsed.saturating_sub(end), now) else {

@@ -5,13 +5,16 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use gstlipsync::decode::heif;
+
 /// What an ISO file, or one of the QuickTime files before it, begins with.
 const FIRST_BOXES: [&[u8; 4]; 4] = [b"ftyp", b"wide", b"mdat", b"moov"];
-/// Still pictures (HEIF, AVIF) are ISO files too, but without a movie's index.
-const STILL_BRANDS: [&[u8; 4]; 4] = [b"mif1", b"msf1", b"heic", b"avif"];
 
 /// Demuxers that play from the first frame of all on, while the length that the file claims counts from 0.
 pub const COUNTED_FROM_0: [&str; 2] = ["matroskademux", "flvdemux"];
+
+/// These say in a header how long the file lasts; others reckon it from what there is.
+pub const WITH_CLAIM: [&str; 4] = ["qtdemux", "matroskademux", "flvdemux", "avidemux"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wholeness {
@@ -37,7 +40,8 @@ fn inspect_reader(reader: &mut (impl Read + Seek), size: u64) -> io::Result<Whol
     }
     reader.read_exact(&mut head)?;
     reader.rewind()?;
-    let is_still = STILL_BRANDS.iter().any(|brand| head[8..] == **brand);
+    // Still pictures are ISO files too, but without a movie's index.
+    let is_still = heif::coding(&head).is_some();
     if FIRST_BOXES.iter().any(|kind| head[4..8] == **kind) && !is_still {
         inspect_iso(reader, size)
     } else if head[..4] == [0x1a, 0x45, 0xdf, 0xa3] {

@@ -1,5 +1,11 @@
 //! What is in an input, found out without decoding more than its first moments.
 
+mod length;
+mod limits;
+
+pub use super::reading::fps_of;
+pub use limits::Limits;
+
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -11,6 +17,7 @@ use gst_pbutils::{
     Discoverer, DiscovererInfo, DiscovererResult, DiscovererStreamInfo, DiscovererVideoInfo,
 };
 use gstlipsync::decode::{self, still};
+use gstlipsync::heifdec;
 use serde::{Deserialize, Serialize};
 
 use super::classify;
@@ -18,6 +25,7 @@ use super::colour::Colour;
 use super::container::{self, Wholeness};
 use super::format;
 use super::mp4;
+use super::reading::rotation_of;
 use crate::error::{Failure, FailureKind};
 use crate::event::{InputSummary, display, seconds};
 use crate::job::{Length, uri_of};
@@ -25,6 +33,10 @@ use crate::sync::lock;
 
 /// Long enough for a cold network disk, short enough to be an answer.
 const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(20);
+
+/// Lengths that are said; numbers that were never set are none, or look like centuries.
+const RECORDINGS: std::ops::Range<gst::ClockTime> =
+    gst::ClockTime::from_nseconds(1)..gst::ClockTime::from_seconds(366 * 24 * 60 * 60);
 
 /// What an input is to the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -101,36 +113,80 @@ impl Probe {
     }
 }
 
-pub fn fps_of((numerator, denominator): (u32, u32)) -> f64 {
-    f64::from(numerator) / f64::from(denominator)
-}
-
 /// Looks into a file and refuses what can't play its role.
 pub fn probe(path: &Path, role: Role) -> Result<Probe, Failure> {
-    probe_within(path, role, decode::MOST_PIXELS)
+    probe_within(path, role, &Limits::default())
 }
 
-/// As [`probe`], with another limit for the pixels of a picture.
-pub fn probe_within(path: &Path, role: Role, most_pixels: u64) -> Result<Probe, Failure> {
-    match container::inspect(path) {
-        Ok(Wholeness::Whole) => {}
-        Ok(Wholeness::Cut) => {
-            return Err(Failure::of(FailureKind::InputDamaged, path)
+/// As [`probe`], with other limits.
+pub fn probe_within(path: &Path, role: Role, limits: &Limits) -> Result<Probe, Failure> {
+    look(path, role, limits).map_err(|failure| failure.file(path))
+}
+
+fn look(path: &Path, role: Role, limits: &Limits) -> Result<Probe, Failure> {
+    let unreadable = |e| Failure::new(FailureKind::InputUnreadable).detail(e);
+    match container::inspect(path).map_err(unreadable)? {
+        Wholeness::Whole => {}
+        Wholeness::Cut => {
+            return Err(Failure::new(FailureKind::InputDamaged)
                 .detail("it ends before its container says, or has lost its index"));
         }
-        Ok(Wholeness::HeaderOnly) => return Err(Failure::of(FailureKind::HeaderOnly, path)),
-        Err(e) => return Err(Failure::of(FailureKind::InputUnreadable, path).detail(e)),
+        Wholeness::HeaderOnly => return Err(Failure::new(FailureKind::HeaderOnly)),
     }
-    let head = format::head(path)
-        .map_err(|e| Failure::of(FailureKind::InputUnreadable, path).detail(e))?;
-    format::check(&head).map_err(|f| f.file(path))?;
+    let head = format::head(path).map_err(unreadable)?;
+    format::check(&head)?;
     if let Some((width, height)) = still::size(&head) {
-        check_size(width, height, most_pixels).map_err(|f| f.file(path))?;
+        limits.check_size(width, height)?;
     }
+    let index = mp4::Index::read(path).ok().flatten();
+    if let Some(index) = &index {
+        limits.check_streams(index.tracks())?;
+        limits.check_frames(index.most_samples_of_a_picture())?;
+    }
+    let (probe, noticed) = discover(path, limits)?;
+    let tracks = index.and_then(|index| index.timeline()).unwrap_or_default();
+    let noted = length::noted(path).filter(|_| role == Role::Speech);
+    let duration = match (
+        noted.or_else(|| own_duration(&tracks, role)),
+        probe.duration,
+    ) {
+        (Some(own), _) => Length::Known(own),
+        (None, Length::Known(claimed)) => {
+            Length::Known(claimed.saturating_sub(noticed.begins.unwrap_or_default()))
+        }
+        (None, other) => other,
+    };
+    let is_told = noted.is_some() || !tracks.is_empty() || noticed.tells_length();
+    let probe = Probe {
+        duration: length::measured(path, role, duration, is_told),
+        video: probe.video.map(|video| Video {
+            colour: noticed.decoded,
+            ..measured(video, &tracks)
+        }),
+        ..probe
+    };
+    if let Some(video) = probe.video {
+        limits.check_size(video.width, video.height)?;
+    }
+    if let Some(audio) = probe.audio {
+        check_sound(audio)?;
+    }
+    if let Some(duration) = probe.duration.known() {
+        limits.check_duration(duration)?;
+        if let Some(fps) = probe.video.and_then(|video| video.fps) {
+            limits.check_frames((duration.as_secs_f64() * fps_of(fps)) as u64)?;
+        }
+    }
+    check_role(&probe, role).map_err(Failure::new)?;
+    Ok(probe)
+}
+
+/// Has GStreamer look into the file.
+fn discover(path: &Path, limits: &Limits) -> Result<(Probe, Noticed), Failure> {
     let discoverer =
         Discoverer::new(TIMEOUT).map_err(|e| Failure::new(FailureKind::PluginMissing).detail(e))?;
     let noticed: Arc<Mutex<Noticed>> = Arc::default();
-    guard(&discoverer, &noticed, most_pixels);
+    guard(&discoverer, &noticed, limits);
     let probe = match discoverer.discover_uri(&uri_of(path)?) {
         Ok(info) if info.result() == DiscovererResult::Ok => Ok(read(&info)),
         Ok(info) => match discovery_failure(info.result(), None) {
@@ -146,37 +202,15 @@ pub fn probe_within(path: &Path, role: Role, most_pixels: u64) -> Result<Probe, 
             .unwrap_or(Failure::new(FailureKind::InputDamaged))),
     };
     let noticed = std::mem::take(&mut *lock(&noticed));
-    if let Some(kind) = noticed.playlist {
-        return Err(Failure::of(FailureKind::NotMedia, path)
+    if let Some(kind) = &noticed.playlist {
+        return Err(Failure::new(FailureKind::NotMedia)
             .because(format_args!(
                 "this is a playlist ({kind}), which names other files"
             ))
             .advice("Name the video, picture or sound file itself"));
     }
-    let probe = probe.map_err(|failure| failure.file(path))?;
-    let tracks = mp4::timeline(path).ok().flatten().unwrap_or_default();
-    let duration = match probe.duration {
-        Length::Known(claimed) => {
-            Length::Known(claimed.saturating_sub(noticed.begins.unwrap_or_default()))
-        }
-        other => other,
-    };
-    let probe = Probe {
-        duration: own_duration(&tracks, role).map_or(duration, Length::Known),
-        video: probe.video.map(|video| Video {
-            colour: noticed.decoded,
-            ..measured(video, &tracks)
-        }),
-        ..probe
-    };
-    if let Some(video) = probe.video {
-        check_size(video.width, video.height, most_pixels).map_err(|f| f.file(path))?;
-    }
-    if let Some(audio) = probe.audio {
-        check_sound(audio).map_err(|f| f.file(path))?;
-    }
-    check_role(&probe, role).map_err(|kind| Failure::of(kind, path))?;
-    Ok(probe)
+    limits.check_streams(noticed.streams)?;
+    Ok((probe?, noticed))
 }
 
 /// What the discoverer does not tell.
@@ -188,12 +222,27 @@ struct Noticed {
     decoded: Option<Colour>,
     /// How much of the claimed length is before the first frame.
     begins: Option<Duration>,
+    /// That demuxers found.
+    streams: u64,
+    /// Whether there is a container that says how long it is, and not only a stream.
+    has_container: bool,
+    has_sound_parser: bool,
+    /// A container that may say how long it is does not.
+    lacks_length: bool,
+}
+
+impl Noticed {
+    /// Whether the file says how long it is, so that GStreamer does not estimate it.
+    fn tells_length(&self) -> bool {
+        !self.lacks_length && (self.has_container || !self.has_sound_parser)
+    }
 }
 
 /// Sees that the discoverer opens no other file, and decodes nothing too large: with its first frame it
 /// would.
-fn guard(discoverer: &Discoverer, noticed: &Arc<Mutex<Noticed>>, most_pixels: u64) {
+fn guard(discoverer: &Discoverer, noticed: &Arc<Mutex<Noticed>>, limits: &Limits) {
     let noticed = noticed.clone();
+    let limits = *limits;
     discoverer.connect_source_setup(move |_, source| {
         let Some(decode) = source.parent().and_downcast::<gst::Element>() else {
             return;
@@ -202,7 +251,9 @@ fn guard(discoverer: &Discoverer, noticed: &Arc<Mutex<Noticed>>, most_pixels: u6
         decode::only_this_file(&decode, move |kind| {
             lock(&on_playlist).playlist = Some(kind.to_owned());
         });
-        decode::no_larger_than(&decode, most_pixels);
+        decode::limits::no_larger_than(&decode, limits.pixels);
+        // How many there are is told when all are counted.
+        decode::limits::no_more_streams_than(&decode, limits.streams, || {});
         decode::true_colours(&decode);
         decode::whole_movie(&decode);
         for demuxer in container::COUNTED_FROM_0 {
@@ -212,6 +263,10 @@ fn guard(discoverer: &Discoverer, noticed: &Arc<Mutex<Noticed>>, most_pixels: u6
                 demuxer.connect_pad_added(move |_, pad| note_begin(pad, &noticed));
             });
         }
+        let on_elements = noticed.clone();
+        decode::on_any_element(&decode, move |factory, element| {
+            note_kind(factory, element, &on_elements);
+        });
         let noticed = noticed.clone();
         decode.connect_pad_added(move |_, pad| {
             // Of several pictures in one file the first is the face.
@@ -219,6 +274,28 @@ fn guard(discoverer: &Discoverer, noticed: &Arc<Mutex<Noticed>>, most_pixels: u6
                 lock(&noticed).decoded.get_or_insert(colour);
             }
         });
+    });
+}
+
+/// Notes what an element says of the file by being there, and by the streams that it finds.
+fn note_kind(factory: &gst::ElementFactory, element: &gst::Element, noticed: &Arc<Mutex<Noticed>>) {
+    let klass = factory.metadata("klass").unwrap_or_default();
+    if klass.contains("Parser") && klass.contains("Audio") {
+        lock(noticed).has_sound_parser = true;
+    }
+    // Tags before or behind a stream are no container.
+    if !factory.has_type(gst::ElementFactoryType::DEMUXER) || klass.contains("Metadata") {
+        return;
+    }
+    lock(noticed).has_container = true;
+    let may_tell = container::WITH_CLAIM.contains(&factory.name().as_str());
+    let noticed = noticed.clone();
+    element.connect_pad_added(move |demuxer, _| {
+        let claim = || demuxer.query_duration::<gst::ClockTime>();
+        let tells = !may_tell || claim().is_some_and(|length| RECORDINGS.contains(&length));
+        let mut noticed = lock(&noticed);
+        noticed.streams += 1;
+        noticed.lacks_length |= !tells;
     });
 }
 
@@ -273,19 +350,6 @@ fn own_duration(tracks: &[mp4::Shown], role: Role) -> Option<Duration> {
     let track = own.next().filter(|_| own.next().is_none())?;
     let ((begin, _), (_, end)) = (track.frames.first()?, track.frames.last()?);
     Some(*end - *begin)
-}
-
-fn check_size(width: u32, height: u32, most: u64) -> Result<(), Failure> {
-    if u64::from(width) * u64::from(height) <= most {
-        return Ok(());
-    }
-    let failure = Failure::new(FailureKind::InputTooLarge).because(format_args!(
-        "the picture has {width}x{height} pixels, and {most} in all are the most that is decoded"
-    ));
-    Err(failure.advice(format_args!(
-        "Make it smaller, or allow it with --set max-pixels={}",
-        u64::from(width) * u64::from(height)
-    )))
 }
 
 /// Refuses what no sound has: to resample it would take for ever, or more memory than there is.
@@ -418,20 +482,13 @@ fn read_video(video: &DiscovererVideoInfo, kind: Kind) -> Video {
     }
 }
 
-/// The degrees in a GStreamer orientation tag such as `rotate-90` or `flip-rotate-90`.
-pub(super) fn rotation_of(orientation: &str) -> u32 {
-    orientation
-        .rsplit('-')
-        .next()
-        .and_then(|degrees| degrees.parse().ok())
-        .unwrap_or(0)
-}
-
 fn describe(info: &DiscovererInfo) -> String {
     let mut parts = Vec::new();
     for stream in info.stream_list() {
         let Some(caps) = stream.caps() else { continue };
-        if caps.is_fixed() {
+        if let Some(name) = heifdec::name(&caps) {
+            parts.push(name.to_owned());
+        } else if caps.is_fixed() {
             parts.push(gst_pbutils::pb_utils_get_codec_description(&caps).to_string());
         } else if let Some(structure) = caps.structure(0) {
             parts.push(structure.name().to_string());
@@ -511,12 +568,5 @@ mod tests {
             discovery_failure(DiscovererResult::MissingPlugins, None),
             None
         );
-    }
-
-    #[test]
-    fn orientations_turn_by_degrees() {
-        assert_eq!(rotation_of("rotate-90"), 90);
-        assert_eq!(rotation_of("flip-rotate-270"), 270);
-        assert_eq!(rotation_of("rotate-0"), 0);
     }
 }

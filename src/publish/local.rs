@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gstlipsync::model::{Model, Weights};
 
-use super::{Staged, free_space, remove_leftovers_of, wait_for_writers};
+use super::{Staged, free_space, remove_leftovers_of, remove_staged, wait_for_writers};
 use crate::digest;
 use crate::error::Failure;
 use crate::job::{Job, folder_of};
@@ -37,6 +37,10 @@ impl Store for LocalStore {
 
     fn remove_leftovers(&self, output: &Path) {
         remove_leftovers_of(output);
+    }
+
+    fn remove_staged(&self, state: &Path) {
+        remove_staged(state);
     }
 
     fn wait_for_writers(&self, output: &Path) {

@@ -12,7 +12,7 @@ const MOST_WARNINGS: u32 = 50;
 impl Supervisor<'_> {
     pub(super) fn answered(&mut self, serial: u64, answer: Answer) {
         let now = self.clock.now();
-        // What a worker said before it was killed comes too late: its jobs are settled.
+        // What a worker said before it was killed comes too late: what became of its jobs is decided.
         let Some(worker) = self.workers.get_mut(&serial) else {
             return;
         };
@@ -68,8 +68,8 @@ impl Supervisor<'_> {
                     self.changes.push(Change::Media { path, stamp, media });
                 }
             }
-            // Nobody here asks for it.
-            Answer::Looked { .. } => {}
+            // Nobody here asks for the one, and the hands see to the other.
+            Answer::Looked { .. } | Answer::Ready { .. } => {}
             Answer::Thumbnail { job, jpeg } => {
                 let lease = self.background_task.take().flatten();
                 if let Some((lease, jpeg)) = lease.zip(jpeg).filter(|(l, _)| l.job == job) {

@@ -1,10 +1,11 @@
 //! Estimates and pictures, made beside the work.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{Stage, Supervisor};
 use crate::cancel::Shutdown;
-use crate::journal::Result;
+use crate::journal::{Lease, Result};
 use crate::pipeline::probe::Role;
 use crate::reach::Named;
 use crate::worker::protocol::Order;
@@ -15,6 +16,8 @@ const SURVEY_INTERVAL: Duration = Duration::from_secs(2);
 const PICTURES_LIMIT: Duration = Duration::from_secs(20);
 /// So many files are asked about at once.
 const MOST_UNKNOWN: usize = 50;
+/// So many tasks wait at once.
+const MOST_TASKS: usize = 1000;
 
 impl Supervisor<'_> {
     /// Estimates and pictures are made beside the work, one at a time.
@@ -43,9 +46,7 @@ impl Supervisor<'_> {
     fn background_that_reaches(&mut self) -> Option<u64> {
         let serial = self.background?;
         let worker = self.workers.get(&serial)?;
-        let (Order::Probe { path, .. } | Order::Thumbnail { path, .. }) =
-            &self.background_tasks.front()?.0
-        else {
+        let Order::Probe { path, .. } = &self.background_tasks.front()?.0 else {
             return Some(serial);
         };
         let files = worker.confinement.files.as_ref();
@@ -57,6 +58,15 @@ impl Supervisor<'_> {
         self.hands.reap(serial);
         self.background = None;
         None
+    }
+
+    /// Has a picture made of an output, unless too many are waited for: pictures may take longer than jobs.
+    pub(super) fn picture(&mut self, lease: Lease, path: PathBuf) {
+        let job = lease.job;
+        if self.background_tasks.len() < MOST_TASKS {
+            let order = Order::Thumbnail { job, path };
+            self.background_tasks.push_back((order, Some(lease)));
+        }
     }
 
     /// Notes the files of jobs that have come since.

@@ -181,7 +181,10 @@ impl Supervisor<'_> {
         let confinement = Confinement {
             memory: limits.memory,
             no_network: limits.no_network,
-            files: limits.own_files.then(|| Reach::of(&self.named)),
+            files: limits.own_files.then(|| match is_background {
+                true => Reach::to_look(&self.named, self.ledger.folder()),
+                false => Reach::to_make(&self.named, self.ledger.folder()),
+            }),
         };
         let serial = self.next_serial;
         self.next_serial += 1;
@@ -201,10 +204,7 @@ impl Supervisor<'_> {
     /// The next worker is to reach what the job names; all that there is where that can be anything.
     pub(super) fn name_files_of(&mut self, job: &Job) {
         match self.store.named(job) {
-            Some(mut named) => {
-                named.add_folder(self.ledger.folder());
-                self.named.extend(named);
-            }
+            Some(named) => self.named.extend(named),
             None => self.options.limits.own_files = false,
         }
     }
@@ -272,6 +272,7 @@ impl Supervisor<'_> {
             face_digest,
             speech_digest,
             replaces,
+            staged: None,
         };
         self.orders.push((serial, order));
     }

@@ -10,7 +10,6 @@ use crate::event::{Body, Event, JobState, Outcome, Retry};
 use crate::job::folder_of;
 use crate::journal::{Change, Ending};
 use crate::stamp::Stamp;
-use crate::worker::protocol::Order;
 
 impl Supervisor<'_> {
     /// A worker says how its attempt ended.
@@ -100,8 +99,7 @@ impl Supervisor<'_> {
             self.estimator.learn_job(&active.claim.spec, took, ran);
         }
         if let Some(output) = active.claim.spec.output {
-            let order = Order::Thumbnail { job, path: output };
-            self.background_tasks.push_back((order, Some(lease)));
+            self.picture(lease, output);
         }
         self.positions.remove(&lease);
         self.changes.push(Change::Ended {

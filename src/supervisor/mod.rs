@@ -22,6 +22,7 @@ mod memory;
 mod policy;
 mod processes;
 mod progress;
+mod publisher;
 mod record;
 mod waiting;
 mod watch;
@@ -80,7 +81,9 @@ pub struct Options {
 /// How a batch ended.
 #[derive(Clone, Debug)]
 pub struct Summary {
+    /// Its last figures.
     pub progress: BatchProgress,
+    /// It was stopped with jobs still to do.
     pub is_interrupted: bool,
 }
 

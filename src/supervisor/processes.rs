@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
@@ -12,7 +13,9 @@ use serde::Serialize;
 
 use super::hands::{Aside, Exit, Hands, Input};
 use super::memory;
-use crate::journal;
+use super::publisher::Publisher;
+use crate::error::{Failure, FailureKind};
+use crate::journal::{self, Lease};
 use crate::store::Store;
 use crate::sync::lock;
 use crate::worker::limits::Confinement;
@@ -32,6 +35,8 @@ type Recover = Arc<dyn Fn() -> journal::Result<u64> + Send + Sync>;
 /// The worker processes of a supervisor.
 pub struct Processes {
     workers: BTreeMap<u64, Process>,
+    /// The journal's folder, below which workers write.
+    state: PathBuf,
     store: Arc<dyn Store + Send + Sync>,
     recover: Recover,
     inbox: mpsc::Receiver<Input>,
@@ -40,10 +45,11 @@ pub struct Processes {
 }
 
 impl Processes {
-    pub fn new(store: Arc<dyn Store + Send + Sync>, recover: Recover) -> Self {
+    pub fn new(state: PathBuf, store: Arc<dyn Store + Send + Sync>, recover: Recover) -> Self {
         let (sender, inbox) = mpsc::channel();
         Self {
             workers: BTreeMap::new(),
+            state,
             store,
             recover,
             inbox,
@@ -52,8 +58,13 @@ impl Processes {
     }
 
     /// Starts a program as a worker.
-    fn start(&mut self, serial: u64, command: Command) -> std::io::Result<u32> {
-        let process = Process::spawn(command, serial, &self.sender)?;
+    fn start(
+        &mut self,
+        serial: u64,
+        command: Command,
+        publisher: Option<Publisher>,
+    ) -> std::io::Result<u32> {
+        let process = Process::spawn(command, serial, publisher, &self.sender)?;
         let pid = process.child.id();
         self.workers.insert(serial, process);
         Ok(pid)
@@ -67,16 +78,27 @@ impl Hands for Processes {
         is_background: bool,
         confinement: &Confinement,
     ) -> std::io::Result<u32> {
-        let pid = self.start(worker, start::command(is_background))?;
-        if let Some(process) = self.workers.get_mut(&worker) {
-            process.say(confinement);
+        let mut confinement = confinement.clone();
+        let publisher = Publisher::of(&mut confinement, &self.state, is_background)?;
+        let mut command = start::command(is_background);
+        if let Some(publisher) = &publisher {
+            // What it puts aside for a moment, too.
+            command.env("TMPDIR", publisher.folder());
+        }
+        let pid = self.start(worker, command, publisher)?;
+        if let Some(process) = self.workers.get(&worker) {
+            process.orders.say(&confinement);
         }
         Ok(pid)
     }
 
     fn order(&mut self, worker: u64, order: &Order) {
-        if let Some(process) = self.workers.get_mut(&worker) {
-            process.say(order);
+        let Some(process) = self.workers.get(&worker) else {
+            return;
+        };
+        match &process.publisher {
+            Some(publisher) => process.orders.say(&publisher.adapt(order)),
+            None => process.orders.say(order),
         }
     }
 
@@ -127,9 +149,73 @@ impl Hands for Processes {
     }
 }
 
+/// The way to a worker.
+#[derive(Clone)]
+struct Orders(Arc<Mutex<Option<ChildStdin>>>);
+
+impl Orders {
+    /// Says what it may do, or what it is to do; that the worker is dead is noticed elsewhere.
+    fn say(&self, line: &impl Serialize) {
+        let Ok(mut line) = serde_json::to_vec(line) else {
+            return;
+        };
+        line.push(b'\n');
+        if let Some(orders) = &mut *lock(&self.0) {
+            let _ = orders.write_all(&line);
+        }
+    }
+}
+
+/// What one worker says, on its way to the supervisor.
+struct Ear {
+    serial: u64,
+    orders: Orders,
+    publisher: Option<Arc<Publisher>>,
+    inbox: mpsc::Sender<Input>,
+}
+
+impl Ear {
+    /// Listens until the worker is gone, or the supervisor.
+    fn listen(self, lines: impl BufRead) {
+        for line in lines.lines().map_while(Result::ok) {
+            let Ok(mut answer) = serde_json::from_str::<Answer>(&line) else {
+                tracing::warn!("a worker's answer could not be read: {line}");
+                continue;
+            };
+            let publisher = self.publisher.as_ref();
+            if let Some(lease) = publisher.and_then(|p| p.hear(&mut answer)) {
+                self.publish(lease);
+                continue;
+            }
+            let input = Input::Answer(self.serial, Box::new(answer));
+            if self.inbox.send(input).is_err() {
+                return;
+            }
+        }
+        let _ = self.inbox.send(Input::Gone(self.serial));
+    }
+
+    /// Beside the listening: a disk may take its time, and the worker is not to be taken for dead.
+    fn publish(&self, lease: Lease) {
+        let Some(publisher) = self.publisher.clone() else {
+            return;
+        };
+        let orders = self.orders.clone();
+        let publish = move || {
+            let result = publisher.publish(lease);
+            orders.say(&Order::Published { lease, result });
+        };
+        if let Err(error) = thread::Builder::new().spawn(publish) {
+            let result = Err(Failure::new(FailureKind::Internal).detail(error));
+            self.orders.say(&Order::Published { lease, result });
+        }
+    }
+}
+
 struct Process {
     child: Child,
-    orders: Option<ChildStdin>,
+    orders: Orders,
+    publisher: Option<Arc<Publisher>>,
     last_words: Arc<Mutex<VecDeque<String>>>,
     /// Hears them.
     listener: Option<JoinHandle<()>>,
@@ -140,6 +226,7 @@ impl Process {
     fn spawn(
         mut command: Command,
         serial: u64,
+        publisher: Option<Publisher>,
         inbox: &mpsc::Sender<Input>,
     ) -> std::io::Result<Self> {
         let mut child = command
@@ -150,20 +237,16 @@ impl Process {
             .process_group(0)
             .spawn()?;
         let last_words: Arc<Mutex<VecDeque<String>>> = Arc::default();
+        let orders = Orders(Arc::new(Mutex::new(child.stdin.take())));
+        let publisher = publisher.map(Arc::new);
         if let Some(stdout) = child.stdout.take() {
-            let inbox = inbox.clone();
-            thread::spawn(move || {
-                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                    let Ok(answer) = serde_json::from_str::<Answer>(&line) else {
-                        tracing::warn!("a worker's answer could not be read: {line}");
-                        continue;
-                    };
-                    if inbox.send(Input::Answer(serial, Box::new(answer))).is_err() {
-                        return;
-                    }
-                }
-                let _ = inbox.send(Input::Gone(serial));
-            });
+            let ear = Ear {
+                serial,
+                orders: orders.clone(),
+                publisher: publisher.clone(),
+                inbox: inbox.clone(),
+            };
+            thread::spawn(move || ear.listen(BufReader::new(stdout)));
         }
         let listener = child.stderr.take().map(|stderr| {
             let words = last_words.clone();
@@ -179,23 +262,18 @@ impl Process {
             })
         });
         Ok(Self {
-            orders: child.stdin.take(),
+            orders,
+            publisher,
             child,
             last_words,
             listener,
         })
     }
 
-    /// Says what it may do, or what it is to do; that the worker is dead is noticed elsewhere.
-    fn say(&mut self, line: &impl Serialize) {
-        let (Some(orders), Ok(mut line)) = (&mut self.orders, serde_json::to_vec(line)) else {
-            return;
-        };
-        line.push(b'\n');
-        let _ = orders.write_all(&line);
-    }
-
     fn kill(&mut self) {
+        if let Some(publisher) = &self.publisher {
+            publisher.close();
+        }
         let _ = self.child.kill();
     }
 
@@ -244,5 +322,8 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
         self.wait(KILL_LIMIT);
+        if let Some(publisher) = &self.publisher {
+            publisher.clear();
+        }
     }
 }

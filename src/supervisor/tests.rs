@@ -57,14 +57,14 @@ fn options() -> Options {
 }
 
 /// A batch of one job that is in a worker, which does nothing.
-struct Shop {
+struct Fixture {
     /// Kept until the test is over.
     _folder: TempDir,
     journal: Rc<Journal>,
     begun: Begun,
 }
 
-impl Shop {
+impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(&folder.path().join("state")).unwrap();
@@ -129,8 +129,8 @@ fn ended(lease: Lease) -> Answer {
 
 #[test]
 fn answers_of_a_worker_that_was_killed_come_too_late() {
-    let shop = Shop::new();
-    shop.with(|supervisor, lease| {
+    let fixture = Fixture::new();
+    fixture.with(|supervisor, lease| {
         // One is gone altogether, the other works on something else by now.
         supervisor.answered(WORKER - 1, ended(lease));
         let other = Worker::new(8, Confinement::default(), supervisor.clock.now());
@@ -163,14 +163,14 @@ fn answers_of_a_worker_that_was_killed_come_too_late() {
         assert!(supervisor.jobs.is_empty());
         supervisor.flush().unwrap();
     });
-    assert_eq!(shop.journal.counts(shop.begun.batch).unwrap().done, 1);
+    assert_eq!(fixture.journal.counts(fixture.begun.batch).unwrap().done, 1);
 }
 
 #[test]
 fn a_batch_does_not_end_while_nobody_can_say_whether_there_is_more() {
-    let shop = Shop::new();
+    let fixture = Fixture::new();
     let injection = Rc::new(FaultInjection::default());
-    let mut journal = Journal::open(shop.journal.folder()).unwrap();
+    let mut journal = Journal::open(fixture.journal.folder()).unwrap();
     journal.sign_in().unwrap();
     let seams = Seams {
         ledger: Rc::new(Unreliable {
@@ -181,7 +181,7 @@ fn a_batch_does_not_end_while_nobody_can_say_whether_there_is_more() {
         hands: Box::new(Idle),
         clock: Rc::new(SystemClock),
     };
-    let mut supervisor = Supervisor::new(seams, shop.begun, options(), Stop::default(), |_| {});
+    let mut supervisor = Supervisor::new(seams, fixture.begun, options(), Stop::default(), |_| {});
     // As after the last job: another start puts one back, and then the journal fails.
     supervisor.stage = Stage::LastWord;
     injection.can_not_count.set(true);
@@ -197,11 +197,12 @@ fn a_batch_does_not_end_while_nobody_can_say_whether_there_is_more() {
 
 #[test]
 fn memory_does_not_grow_while_the_journal_fails() {
-    let shop = Shop::new();
-    shop.journal.hurry();
-    shop.with(|supervisor, lease| {
+    let fixture = Fixture::new();
+    fixture.journal.hurry();
+    fixture.with(|supervisor, lease| {
         // Somebody writes for longer than anyone waits.
-        let other = rusqlite::Connection::open(shop.journal.folder().join("journal.db")).unwrap();
+        let other =
+            rusqlite::Connection::open(fixture.journal.folder().join("journal.db")).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         for frames in 0..1000 {
             let progress = Progress {
@@ -222,15 +223,15 @@ fn memory_does_not_grow_while_the_journal_fails() {
         supervisor.flush().unwrap();
         assert_eq!(supervisor.paused, None);
     });
-    let row = &shop.journal.jobs(shop.begun.batch, false).unwrap()[0];
+    let row = &fixture.journal.jobs(fixture.begun.batch, false).unwrap()[0];
     let frames = row.progress.as_ref().map(|progress| progress.frames);
     assert_eq!(frames, Some(999), "the last one is not lost");
 }
 
 #[test]
 fn memory_does_not_grow_with_what_a_job_warns_of() {
-    let shop = Shop::new();
-    shop.with(|supervisor, lease| {
+    let fixture = Fixture::new();
+    fixture.with(|supervisor, lease| {
         for _ in 0..1000 {
             let warning = Body::Warning {
                 message: "a frame is broken".into(),
@@ -245,19 +246,40 @@ fn memory_does_not_grow_with_what_a_job_warns_of() {
 }
 
 #[test]
+fn memory_does_not_grow_with_pictures_that_nobody_makes() {
+    let fixture = Fixture::new();
+    fixture.with(|supervisor, lease| {
+        // The worker for it has one, and does not come back.
+        supervisor.background_task = Some(Some(lease));
+        for _ in 0..5000 {
+            let active = Active::new(
+                supervisor.jobs[&lease.job].claim.clone(),
+                WORKER,
+                supervisor.begin,
+            );
+            let outcome = Outcome::nothing(JobState::Done, &Progress::default());
+            supervisor.done(lease.job, active, outcome, None);
+            supervisor.changes.clear();
+            supervisor.announcements.clear();
+        }
+        assert!(supervisor.background_tasks.len() <= 1000);
+    });
+}
+
+#[test]
 fn what_a_job_is_is_read_once_while_it_waits() {
-    let shop = Shop::new();
-    let batch = shop.begun.batch;
+    let fixture = Fixture::new();
+    let batch = fixture.begun.batch;
     let mut waiting = Waiting::default();
-    waiting.read(&*shop.journal, batch).unwrap();
+    waiting.read(&*fixture.journal, batch).unwrap();
     assert_eq!((waiting.len(), waiting.jobs().count()), (1, 1));
     // It would not be found a second time.
-    let db = rusqlite::Connection::open(shop.journal.folder().join("journal.db")).unwrap();
+    let db = rusqlite::Connection::open(fixture.journal.folder().join("journal.db")).unwrap();
     db.execute("UPDATE jobs SET spec = 'nothing that can be read'", [])
         .unwrap();
-    waiting.read(&*shop.journal, batch).unwrap();
+    waiting.read(&*fixture.journal, batch).unwrap();
     assert_eq!(waiting.len(), 1);
-    shop.journal.cancel(batch, &[]).unwrap();
-    waiting.read(&*shop.journal, batch).unwrap();
+    fixture.journal.cancel(batch, &[]).unwrap();
+    waiting.read(&*fixture.journal, batch).unwrap();
     assert_eq!(waiting.len(), 0);
 }

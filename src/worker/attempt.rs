@@ -73,7 +73,7 @@ impl<'a> Attempt<'a> {
         // First, because learning a face takes long, and whether the output can be written does not.
         let replace = Replace::of(job, context.replaces);
         let staged = match &job.output {
-            Some(output) => Some(context.store.stage(output, replace)?),
+            Some(output) => Some((context.stage)(output, replace)?),
             None => None,
         };
         let face_file = self.learn_face(job, &prepared, face_digest)?;

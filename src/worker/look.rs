@@ -33,7 +33,7 @@ fn ask(mut command: Command, path: &Path, role: Role, limit: Duration) -> Result
     let confinement = Confinement {
         memory: Some(usual_memory()),
         no_network: true,
-        files: Some(Reach::of(&Named::file(path))),
+        files: Some(Reach::to_read(&Named::file(path))),
     };
     let order = Order::Look {
         path: path.to_owned(),

@@ -1,6 +1,7 @@
 //! One job from its inputs to the published output; in this process, or in one of its own.
 
 mod attempt;
+mod handed;
 mod learning;
 mod lengths;
 pub(crate) mod limits;
@@ -12,6 +13,7 @@ mod tracker;
 
 pub(crate) use learning::paints;
 
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -23,7 +25,7 @@ use crate::event::{Body, JobState, Outcome, Progress};
 use crate::job::Job;
 use crate::publish::LocalStore;
 use crate::stamp::Stamp;
-use crate::store::Store;
+use crate::store::{Replace, Staging, Store};
 use attempt::Attempt;
 use tracker::Tracker;
 
@@ -43,7 +45,7 @@ pub(crate) struct Context {
     /// nothing else then.
     pub replaces: Option<Stamp>,
     /// Where the output is put.
-    pub store: Box<dyn Store + Send>,
+    pub stage: Stage,
 }
 
 impl Default for Context {
@@ -52,12 +54,13 @@ impl Default for Context {
             begin: None,
             gate: None,
             replaces: None,
-            store: Box::new(LocalStore),
+            stage: Box::new(|output, replace| LocalStore.stage(output, replace)),
         }
     }
 }
 
 pub(crate) type Begin = Box<dyn FnOnce(&Job, &Cancel) -> Result<Option<String>, Failure> + Send>;
+pub(crate) type Stage = Box<dyn FnOnce(&Path, Replace) -> Result<Box<dyn Staging>, Failure> + Send>;
 pub(crate) type Gate = Box<dyn FnOnce(Made) -> Result<(), Failure> + Send>;
 
 /// The finished output, by its content.

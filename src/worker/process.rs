@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, Write};
 use std::os::fd::FromRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::HEARTBEAT;
+use super::handed::{Handed, Published};
 use super::limits::Confinement;
 use super::look;
 use super::protocol::{Answer, Digest, Order};
@@ -25,7 +26,9 @@ use crate::event::{Body, Event};
 use crate::job::Job;
 use crate::journal::{Lease, Media};
 use crate::pipeline::{probe, thumbnail};
+use crate::publish::Staged;
 use crate::stamp::Stamp;
+use crate::store::Staging;
 use crate::sync::lock;
 
 /// What jobs get to clean up when the supervisor is gone.
@@ -66,6 +69,8 @@ struct Running {
     cancel: Cancel,
     /// Lets the output get its name.
     publish: mpsc::Sender<()>,
+    /// Says that it has it.
+    published: mpsc::Sender<Result<(), Failure>>,
 }
 
 /// Serves the supervisor until it closes standard input. The first line there says what may not be done.
@@ -113,15 +118,18 @@ pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
                 face_digest,
                 speech_digest,
                 replaces,
+                staged,
             } => {
                 let cancel = Cancel::default();
                 cancel.pause(is_paused);
                 let (publish, may_publish) = mpsc::channel();
+                let (published, is_published) = mpsc::channel();
                 running.insert(
                     lease,
                     Running {
                         cancel: cancel.clone(),
                         publish,
+                        published,
                     },
                 );
                 let task = Task {
@@ -129,11 +137,12 @@ pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
                     spec: *spec,
                     known: [face_digest, speech_digest],
                     replaces,
+                    staged,
                     answers: answers.clone(),
                 };
                 let (jobs, answers) = (jobs.clone(), answers.clone());
                 std::thread::spawn(move || {
-                    let ended = task.run(&cancel, may_publish);
+                    let ended = task.run(&cancel, may_publish, is_published);
                     // Before it is said: another attempt may be ordered at once.
                     lock(&jobs).remove(&lease);
                     answers.send(&ended);
@@ -143,6 +152,11 @@ pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
             Order::Publish { lease } => {
                 if let Some(running) = running.get(&lease) {
                     let _ = running.publish.send(());
+                }
+            }
+            Order::Published { lease, result } => {
+                if let Some(running) = running.get(&lease) {
+                    let _ = running.published.send(result);
                 }
             }
             Order::Cancel { lease } => {
@@ -191,16 +205,24 @@ struct Task {
     /// Digests of face and speech.
     known: [Option<String>; 2],
     replaces: Option<Stamp>,
+    /// Where the output is written, if this process can't give it its name.
+    staged: Option<PathBuf>,
     answers: Answers,
 }
 
 impl Task {
-    fn run(self, cancel: &Cancel, may_publish: mpsc::Receiver<()>) -> Answer {
+    fn run(
+        self,
+        cancel: &Cancel,
+        may_publish: mpsc::Receiver<()>,
+        is_published: Published,
+    ) -> Answer {
         let Self {
             lease,
             spec,
             known,
             replaces,
+            staged,
             answers,
         } = self;
         let output = spec.output.clone();
@@ -209,8 +231,21 @@ impl Task {
         let waiting = cancel.clone();
         let identity: Arc<OnceLock<String>> = Arc::default();
         let identified = identity.clone();
+        let stage = match staged {
+            None => super::Context::default().stage,
+            Some(file) => {
+                let answers = answers.clone();
+                let ready = move || answers.send(&Answer::Ready { lease });
+                Box::new(move |output: &Path, replace| {
+                    let staged = Staged::at(file, output, replace)?;
+                    let handed = Handed::new(staged, ready, is_published);
+                    Ok(Box::new(handed) as Box<dyn Staging>)
+                })
+            }
+        };
         let context = super::Context {
             replaces,
+            stage,
             begin: Some(Box::new(move |spec, cancel| {
                 let (face, identity) = identify(spec, known, cancel, &begin)?;
                 if let Some(identity) = identity {
@@ -227,7 +262,6 @@ impl Task {
                 });
                 wait_for_leave(&waiting, &may_publish)
             })),
-            ..super::Context::default()
         };
         let outcome = super::run(spec, context, cancel, &mut |body| {
             // How it ended is said below, with what the journal needs.

@@ -31,6 +31,16 @@ pub enum Order {
         /// The stamp of what was made earlier under the output's name; nothing else is replaced.
         #[serde(default)]
         replaces: Option<Stamp>,
+        /// Where the output is to be written, if the worker can't write where it is to be.
+        #[serde(default)]
+        staged: Option<PathBuf>,
+    },
+    /// Whether the output of [`Answer::Ready`] has its name.
+    Published {
+        /// Of the attempt.
+        lease: Lease,
+        /// What went wrong.
+        result: Result<(), Failure>,
     },
     /// The journal has it: the output may get its name.
     Publish {
@@ -96,6 +106,11 @@ pub enum Answer {
         made: Made,
         /// What the job's inputs and settings came to.
         identity: Option<String>,
+    },
+    /// The output may get its name, and the worker can't give it one.
+    Ready {
+        /// Of the attempt.
+        lease: Lease,
     },
     /// The attempt is over. The last answer of a job.
     Ended {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::run_support::{Desk, face, finish, lipflow};
+use crate::run_support::{TestDir, face, finish, lipflow};
 pub use rtsp::RtspServer;
 pub use server::{Server, WRONG_KEY};
 pub use view::*;
@@ -29,15 +29,15 @@ pub struct OnAir {
 }
 
 impl OnAir {
-    pub fn start(desk: &Desk, arguments: &[&str]) -> Self {
+    pub fn start(dir: &TestDir, arguments: &[&str]) -> Self {
         let face = face();
-        Self::with(desk, &face, arguments, Stdio::null())
+        Self::with(dir, &face, arguments, Stdio::null())
     }
 
-    pub fn with(desk: &Desk, face: &Path, arguments: &[&str], stdin: Stdio) -> Self {
-        let control = desk.file("control.sock");
+    pub fn with(dir: &TestDir, face: &Path, arguments: &[&str], stdin: Stdio) -> Self {
+        let control = dir.file("control.sock");
         let mut child = lipflow()
-            .current_dir(desk.path())
+            .current_dir(dir.path())
             .args(["live", "--progress", "json", "--size", "320x240", "--face"])
             .arg(face)
             .arg("--control")
@@ -123,9 +123,9 @@ impl Drop for OnAir {
 }
 
 /// Debian's nginx with its RTMP module.
-pub fn start_server(desk: &Desk, port: u16) -> Server {
+pub fn start_server(dir: &TestDir, port: u16) -> Server {
     let data = gstlipsync::runtime::data_dir();
-    Server::start(&data, desk.path(), port).expect("run `cargo xtask test` first")
+    Server::start(&data, dir.path(), port).expect("run `cargo xtask test` first")
 }
 
 pub fn free_port() -> u16 {

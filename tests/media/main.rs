@@ -1,7 +1,9 @@
 //! What people really have, in files that ffmpeg makes: every frame and every sound must come out where
 //! a player of the input has it. The figures are ffmpeg's and ffprobe's, programs that are not ours.
 
+mod claims;
 mod found;
+mod heif;
 #[path = "../run_support/mod.rs"]
 mod run_support;
 mod tools;
@@ -471,9 +473,9 @@ fn a_picture_too_large_for_the_machine_is_refused_by_its_header() {
 fn a_picture_of_a_foreign_format_is_not_called_damaged() {
     let files = Files::new();
     let speech = files.speech("s.wav", &[]);
-    let heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x10mdatxxxxxxxx";
-    let picture = files.desk.write("photo.heic", heic);
-    files.refused(&picture, &speech, 27, "libheif-examples");
+    let jxl = b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl ";
+    let picture = files.desk.write("photo.jxl", jxl);
+    files.refused(&picture, &speech, 27, "libjxl-tools");
 }
 
 #[test]

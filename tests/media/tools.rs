@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::run_support::{Desk, face, finish, run, speech, stderr};
+use crate::run_support::{TestDir, face, finish, run, speech, stderr};
 
 /// One sample of the 16 kHz at which sounds are compared.
 pub const RATE: f64 = 16_000.0;
@@ -88,12 +88,14 @@ pub fn text(path: &Path) -> &str {
 }
 
 pub struct Files {
-    pub desk: Desk,
+    pub desk: TestDir,
 }
 
 impl Files {
     pub fn new() -> Self {
-        Self { desk: Desk::new() }
+        Self {
+            desk: TestDir::new(),
+        }
     }
 
     /// Makes a file of the first seconds of the face.

@@ -8,36 +8,57 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Desk, face, lipflow, speech};
+use super::{TestDir, face, lipflow, speech};
 
 /// Nothing in these tests takes longer.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// A batch of `count` jobs of half a second.
-pub fn short_jobs(desk: &Desk, count: usize) -> Command {
-    let sound = short_speech(desk);
+pub fn short_jobs(dir: &TestDir, count: usize) -> Command {
+    let sound = short_speech(dir);
     let mut list = "face,speech,output\n".to_owned();
     for n in 0..count {
         list += &format!("{},{},out/{n}.mp4\n", face().display(), sound.display());
     }
-    desk.write("jobs.csv", list);
-    batch(desk)
+    dir.write("jobs.csv", list);
+    batch(dir)
+}
+
+/// The same in a template that takes a while over each frame, with events to be read.
+pub fn slow_jobs(dir: &TestDir, count: usize) -> Command {
+    let template = dir.template_with(SLOW);
+    let mut command = short_jobs(dir, count);
+    command.args(["--progress", "json", "--template"]);
+    command.arg(template);
+    command
+}
+
+/// Makes 20 frames a second.
+pub const SLOW: &str = "identity sleep-time=50000";
+
+/// What is in the folder of the outputs when so many were made.
+pub fn made(count: usize) -> Vec<String> {
+    let others = [".lipflow", "manifest.json", "report.html"].map(str::to_owned);
+    let mut names: Vec<_> = (0..count).map(|n| format!("{n}.mp4")).collect();
+    names.extend(others);
+    names.sort();
+    names
 }
 
 /// The first half second of a real speech.
-pub fn short_speech(desk: &Desk) -> PathBuf {
+pub fn short_speech(dir: &TestDir) -> PathBuf {
     let mut bytes = fs::read(speech()).unwrap();
     // 16 kHz, 16 bit, mono, behind a header of 44 bytes.
     bytes.truncate(44 + 16_000);
     let length = bytes.len() as u32;
     bytes[4..8].copy_from_slice(&(length - 8).to_le_bytes());
     bytes[40..44].copy_from_slice(&(length - 44).to_le_bytes());
-    desk.write("short.wav", bytes)
+    dir.write("short.wav", bytes)
 }
 
-pub fn batch(desk: &Desk) -> Command {
+pub fn batch(dir: &TestDir) -> Command {
     let mut command = lipflow();
-    command.current_dir(desk.path()).args([
+    command.current_dir(dir.path()).args([
         "batch",
         "jobs.csv",
         "--min-free",
@@ -56,13 +77,23 @@ pub fn events(output: &Output) -> Vec<Value> {
         .collect()
 }
 
-pub fn outputs(desk: &Desk) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(desk.file("out"))
+pub fn outputs(dir: &TestDir) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(dir.file("out"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
     names
+}
+
+/// Files in the folder of the outputs that were to become some.
+pub fn left_over(dir: &TestDir) -> Vec<String> {
+    let mut left = outputs(dir);
+    left.retain(|name| name.ends_with(".tmp"));
+    let staging = fs::read_dir(dir.file("out/.lipflow/staging"));
+    let staged = staging.into_iter().flatten();
+    left.extend(staged.map(|entry| entry.unwrap().file_name().into_string().unwrap()));
+    left
 }
 
 pub fn signal(child: &Child, signal: i32) {

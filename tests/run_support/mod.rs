@@ -55,9 +55,9 @@ pub fn speech() -> PathBuf {
 }
 
 /// A folder for one test.
-pub struct Desk(TempDir);
+pub struct TestDir(TempDir);
 
-impl Desk {
+impl TestDir {
     pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }

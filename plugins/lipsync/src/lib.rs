@@ -3,7 +3,8 @@
 //! `facetrack` finds faces and attaches them to buffers, `lipsync` draws the mouth that the speech
 //! asks for, `facesource` gives a picture or a video as an endless face, `facelearn` learns a face
 //! from its video, `speechsource` gives the sound of a file, `soundfit` makes the sound exactly as long as
-//! the picture, and `colorconvert` brings pictures to the range and colours that downstream takes.
+//! the picture, `colorconvert` brings pictures to the range and colours that downstream takes, and `heifdec`
+//! decodes HEIC and AVIF pictures.
 
 pub mod audio;
 pub mod bank;
@@ -14,6 +15,7 @@ pub mod face;
 mod facelearn;
 mod facesource;
 mod facetrack;
+pub mod heifdec;
 pub mod isobmff;
 mod lipsync;
 mod loading;
@@ -39,6 +41,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     colorconvert::register(plugin)?;
     soundfit::register(plugin)?;
     speechsource::register(plugin)?;
+    heifdec::register(plugin)?;
     Ok(())
 }
 

@@ -157,6 +157,15 @@ pub(super) fn paused(lease: Lease) -> Change {
     Change::Ended { lease, ending }
 }
 
+/// One that has killed its worker.
+pub(in crate::journal) fn killed(lease: Lease, state: JobState) -> Change {
+    let mut change = ended(lease, state, None);
+    if let Change::Ended { ending, .. } = &mut change {
+        ending.is_culprit = true;
+    }
+    change
+}
+
 pub(in crate::journal) fn ended(lease: Lease, state: JobState, stamp: Option<Stamp>) -> Change {
     Change::Ended {
         lease,

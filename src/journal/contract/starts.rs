@@ -93,15 +93,8 @@ pub fn killers_are_set_aside_until_somebody_says_retry<B: Backend>() {
     let batch = place.begin(&ledger, &["a.mp4"], "one", false).batch;
     for state in [JobState::Queued, JobState::Failed] {
         let claim = ledger.claim(batch, 7).unwrap().unwrap();
-        let Change::Ended { lease, ending } = ended(claim.lease(), state, None) else {
-            unreachable!()
-        };
-        let ending = Ending {
-            is_culprit: true,
-            ..ending
-        };
         ledger
-            .apply(batch, &mut [Change::Ended { lease, ending }])
+            .apply(batch, &mut [killed(claim.lease(), state)])
             .unwrap();
     }
     let begun = place.begin(&ledger, &["a.mp4"], "one", false);
@@ -144,15 +137,8 @@ pub fn a_second_start_leaves_attempts_as_they_are<B: Backend>() {
     let ledger = place.ledger();
     let batch = place.begin(&ledger, &["a.mp4"], "one", false).batch;
     let claim = ledger.claim(batch, 7).unwrap().unwrap();
-    let Change::Ended { lease, ending } = ended(claim.lease(), JobState::Queued, None) else {
-        unreachable!()
-    };
-    let ending = Ending {
-        is_culprit: true,
-        ..ending
-    };
     ledger
-        .apply(batch, &mut [Change::Ended { lease, ending }])
+        .apply(batch, &mut [killed(claim.lease(), JobState::Queued)])
         .unwrap();
     // It killed a worker, and waits for its next attempt: another controller comes.
     let other = place.ledger();

@@ -5,4 +5,4 @@ mod timeline;
 
 pub use finish::{Truth, finish};
 pub use gstlipsync::isobmff::track::Kind;
-pub use timeline::{Shown, Trim, timeline};
+pub use timeline::{Index, Shown, Trim, timeline};

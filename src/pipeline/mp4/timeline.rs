@@ -28,15 +28,48 @@ pub enum Trim {
     Waits(Duration),
 }
 
+/// The index of an MP4 or QuickTime file.
+pub struct Index(Node);
+
+impl Index {
+    /// Nothing for a file of another kind.
+    pub fn read(path: &Path) -> io::Result<Option<Self>> {
+        let mut file = File::open(path)?;
+        let size = file.metadata()?.len();
+        let places = boxes::outermost(&mut file, size)?;
+        let Some(place) = places.iter().find(|p| p.kind == *b"moov") else {
+            return Ok(None);
+        };
+        Ok(boxes::read(&mut file, *place)?.map(Self))
+    }
+
+    /// How many tracks of all kinds it names.
+    pub fn tracks(&self) -> u64 {
+        self.0.each(b"trak").count() as u64
+    }
+
+    /// How many samples it claims of the track of pictures that has the most.
+    pub fn most_samples_of_a_picture(&self) -> u64 {
+        let samples = |track: &Node| {
+            let handler = track.data(&[b"mdia", b"hdlr"])?;
+            (handler.get(8..12)? == b"vide").then_some(())?;
+            // Behind the version and the size that all have.
+            let sizes = track.data(&[b"mdia", b"minf", b"stbl", b"stsz"])?;
+            u32_at(sizes, 8)
+        };
+        let most = self.0.each(b"trak").filter_map(samples).max();
+        most.unwrap_or(0).into()
+    }
+
+    /// The tracks of picture and sound; nothing where they are in fragments.
+    pub fn timeline(&self) -> Option<Vec<Shown>> {
+        of_index(&self.0)
+    }
+}
+
 /// The tracks of picture and sound; nothing for a file of another kind, or one in fragments.
 pub fn timeline(path: &Path) -> io::Result<Option<Vec<Shown>>> {
-    let mut file = File::open(path)?;
-    let size = file.metadata()?.len();
-    let places = boxes::outermost(&mut file, size)?;
-    let Some(place) = places.iter().find(|p| p.kind == *b"moov") else {
-        return Ok(None);
-    };
-    Ok(boxes::read(&mut file, *place)?.and_then(|index| of_index(&index)))
+    Ok(Index::read(path)?.and_then(|index| index.timeline()))
 }
 
 fn of_index(index: &Node) -> Option<Vec<Shown>> {

@@ -174,6 +174,20 @@ pub fn times(path: &Path, watch: &Watch, cancel: &Cancel) -> Result<Reading, Fai
     })
 }
 
+/// The degrees in a GStreamer orientation tag such as `rotate-90` or `flip-rotate-90`.
+pub fn rotation_of(orientation: &str) -> u32 {
+    orientation
+        .rsplit('-')
+        .next()
+        .and_then(|degrees| degrees.parse().ok())
+        .unwrap_or(0)
+}
+
+/// A rate as a number.
+pub fn fps_of((numerator, denominator): (u32, u32)) -> f64 {
+    f64::from(numerator) / f64::from(denominator)
+}
+
 fn index(path: &Path) -> Result<Option<Vec<mp4::Shown>>, Failure> {
     mp4::timeline(path).map_err(|e| Failure::of(FailureKind::InputUnreadable, path).detail(e))
 }
@@ -243,5 +257,12 @@ mod tests {
         assert_eq!(video.slack(), ROUNDING + Duration::from_millis(140));
         let audio = stream(Kind::Audio, &[21, 21]);
         assert_eq!(audio.slack(), ROUNDING + Duration::from_millis(21));
+    }
+
+    #[test]
+    fn orientations_turn_by_degrees() {
+        assert_eq!(rotation_of("rotate-90"), 90);
+        assert_eq!(rotation_of("flip-rotate-270"), 270);
+        assert_eq!(rotation_of("rotate-0"), 0);
     }
 }

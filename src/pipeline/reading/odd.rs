@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::fps_of;
 use super::{Kind, Picture, Reading, Stream, Trim};
-use crate::pipeline::probe::fps_of;
 
 /// Longer than this, a frame stands still for the eye, and a mouth with it.
 pub const LONGEST_FRAME: Duration = Duration::from_millis(100);

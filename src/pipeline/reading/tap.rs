@@ -12,19 +12,16 @@ use std::time::Duration;
 use gst::prelude::*;
 use gstlipsync::decode;
 
-use super::{Kind, Picture, Reading, Shown, Sound, Stream};
+use super::{Kind, Picture, Reading, Shown, Sound, Stream, rotation_of};
 use crate::cancel::Cancel;
 use crate::error::{Failure, FailureKind};
 use crate::pipeline::classify::Files;
-use crate::pipeline::container::COUNTED_FROM_0;
-use crate::pipeline::probe::rotation_of;
+use crate::pipeline::container::{COUNTED_FROM_0, WITH_CLAIM};
 use crate::pipeline::runner::{self, Watch};
 use crate::sync::lock;
 
 /// Their packets are frames, and each has its time.
 const FRAME_BY_FRAME: [&str; 3] = ["qtdemux", "matroskademux", "flvdemux"];
-/// These say in a header how long the file lasts; others reckon it from what there is.
-const WITH_CLAIM: [&str; 4] = ["qtdemux", "matroskademux", "flvdemux", "avidemux"];
 /// What says who made a file, when and where.
 const PRIVATE: [&str; 8] = [
     "title",

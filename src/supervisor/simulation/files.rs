@@ -105,6 +105,8 @@ impl Store for SimulatedStore {
             .retain(|_, (of, is_written)| of != output || *is_written);
     }
 
+    fn remove_staged(&self, _: &Path) {}
+
     fn wait_for_writers(&self, output: &Path) {
         (self.end_writers)(output);
     }

@@ -64,9 +64,8 @@ fn different(folder: &Path, place: &Path) -> Result<Vec<String>> {
             Err(error) => wrong.push(format!("{error:#}")),
         }
     }
-    let left = ground::files(folder)?;
-    let temporary = left.into_iter().filter(|name| name.ends_with(".tmp"));
-    wrong.extend(temporary.map(|name| format!("{name} is left over")));
+    let left = ground::left_over(folder)?.into_iter();
+    wrong.extend(left.map(|name| format!("{name} is left over")));
     Ok(wrong)
 }
 

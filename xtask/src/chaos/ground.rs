@@ -225,6 +225,17 @@ pub fn sha256(path: &Path) -> Result<String> {
     Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// Where workers write, in the folder of a journal.
+const STAGING: &str = "staging";
+
+/// Files below a folder that were to become outputs.
+pub fn left_over(folder: &Path) -> Result<Vec<String>> {
+    let mut names = files(folder)?;
+    let staging = format!(".lipflow/{STAGING}/");
+    names.retain(|name| name.ends_with(".tmp") || name.contains(&staging));
+    Ok(names)
+}
+
 /// All files in a folder and those below it, from the folder's view, but for the journal's.
 pub fn files(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
@@ -233,8 +244,9 @@ pub fn files(folder: &Path) -> Result<Vec<String>> {
         for entry in fs::read_dir(&current)? {
             let path = entry?.path();
             if path.is_dir() {
-                if !path.ends_with(".lipflow") {
-                    folders.push(path);
+                match path.ends_with(".lipflow") {
+                    false => folders.push(path),
+                    true => folders.extend(Some(path.join(STAGING)).filter(|p| p.is_dir())),
                 }
                 continue;
             }

@@ -102,8 +102,7 @@ pub fn run(ground: &Ground, extent: &Extent, seed: u64) -> Result<Findings> {
         Limit::AtMost(LIMIT.as_secs_f64()),
     );
     findings.none_of("hostile: processes left over", &ground.strays());
-    let left = ground::files(&place.join("out"))?;
-    let left: Vec<_> = left.into_iter().filter(|n| n.ends_with(".tmp")).collect();
+    let left = ground::left_over(&place.join("out"))?;
     findings.none_of("hostile: files left over", &left);
     Ok(findings)
 }

@@ -134,8 +134,7 @@ pub fn run(ground: &Ground) -> Result<Findings> {
     let name = "poison: largest worker at the end, after a leak of 300 MB";
     findings.figure(name, largest, "MB", Limit::AtMost(300.0));
     findings.none_of("poison: processes left over", &ground.strays());
-    let left = ground::files(&poisoned.join("out"))?;
-    let left: Vec<_> = left.into_iter().filter(|n| n.ends_with(".tmp")).collect();
+    let left = ground::left_over(&poisoned.join("out"))?;
     findings.none_of("poison: files left over", &left);
     Ok(findings)
 }

@@ -32,7 +32,7 @@ const fn element(name: &'static str, command: &'static [&'static str]) -> Packag
 }
 
 /// A C linker and libc are not here: without them cargo could not have built this program.
-const PACKAGES: [Package; 15] = [
+const PACKAGES: [Package; 18] = [
     package(
         "pkg-config",
         Scope::Work,
@@ -84,6 +84,16 @@ const PACKAGES: [Package; 15] = [
         "gstreamer1.0-rtsp",
         &["gst-inspect-1.0", "--exists", "rtspclientsink"],
     ),
+    // Decodes HEIC and AVIF pictures.
+    package(
+        "libheif1",
+        Scope::Work,
+        Sign::Command(&[
+            "python3",
+            "-c",
+            "import ctypes; ctypes.CDLL('libheif.so.1')",
+        ]),
+    ),
     package(
         "python3",
         Scope::Work,
@@ -101,6 +111,17 @@ const PACKAGES: [Package; 15] = [
         "libgstrtspserver-1.0-dev",
         Scope::Test,
         Sign::Command(&["pkg-config", "--exists", "gstreamer-rtsp-server-1.0"]),
+    ),
+    // Make HEIC and AVIF pictures.
+    package(
+        "libheif-examples",
+        Scope::Test,
+        Sign::Command(&["heif-enc", "--list-encoders"]),
+    ),
+    package(
+        "libavif-bin",
+        Scope::Test,
+        Sign::Command(&["avifenc", "--version"]),
     ),
     // Makes the inputs of the tests and of the bench.
     package(

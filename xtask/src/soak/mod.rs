@@ -42,7 +42,7 @@ const AWAY: Duration = Duration::from_millis(2500);
 /// Speech waits in the queue for less than this before more is said; now and then nothing is.
 const QUEUE: f64 = 3.0;
 /// What is measured in the first moments is not how it stays.
-const SETTLED: f64 = 20.0;
+const WARM_UP: f64 = 20.0;
 const KEY: &str = "soak";
 
 /// What speaks, so that both ways to the air are measured.
@@ -167,22 +167,22 @@ fn figures(
     hls: &Path,
     viewed: &[f64],
 ) -> Result<Vec<Figure>> {
-    let settled: Vec<_> = samples.iter().filter(|s| s.at > SETTLED).collect();
-    let (first, last) = match (settled.first(), samples.last()) {
+    let warm: Vec<_> = samples.iter().filter(|s| s.at > WARM_UP).collect();
+    let (first, last) = match (warm.first(), samples.last()) {
         (Some(first), Some(last)) => (*first, last),
         _ => bail!("the broadcast was too short to be measured"),
     };
     let most = |value: fn(&Sample) -> f64| {
-        let values = settled.iter().map(|sample| value(sample).abs());
+        let values = warm.iter().map(|sample| value(sample).abs());
         values.fold(0.0, f64::max)
     };
     // What leaves the encoders jitters; drift is what stays of it.
-    let quarter = settled.len() / 4;
+    let quarter = warm.len() / 4;
     // Each kind of work has been done by then: a server that comes back needs its share once.
-    let after_a_quarter = settled.get(quarter).unwrap_or(&first);
-    let first_quarter = &settled[..quarter];
-    let last_quarter = &settled[settled.len() - quarter..];
-    let mut latencies: Vec<_> = settled.iter().map(|s| s.latency_ms).collect();
+    let after_a_quarter = warm.get(quarter).unwrap_or(&first);
+    let first_quarter = &warm[..quarter];
+    let last_quarter = &warm[warm.len() - quarter..];
+    let mut latencies: Vec<_> = warm.iter().map(|s| s.latency_ms).collect();
     latencies.sort_by(f64::total_cmp);
     let gap = |file: &Path, stream: &str| -> Result<f64> {
         let times = packet_times(file, stream)?;
@@ -235,13 +235,13 @@ fn figures(
         ),
         figure(
             "from a file's arrival to its frame, at most",
-            response(&settled, Speaker::File),
+            response(&warm, Speaker::File),
             "ms",
             Limit::AtMost(500.0),
         ),
         figure(
             "from raw sound's arrival to its frame, at most",
-            response(&settled, Speaker::Raw),
+            response(&warm, Speaker::Raw),
             "ms",
             Limit::AtMost(500.0),
         ),

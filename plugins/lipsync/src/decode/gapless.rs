@@ -21,6 +21,13 @@ struct Trim {
     stop: gst::ClockTime,
 }
 
+/// How long the sound is of a file that has this at its beginning, or behind its tag; nothing where it doesn't
+/// say.
+pub fn length(head: &[u8]) -> Option<gst::ClockTime> {
+    let trim = of_head(head)?;
+    trim.stop.checked_sub(trim.start)
+}
+
 /// Cuts what `parser`, which has not begun to work, would leave.
 pub fn apply(parser: &gst::Element) {
     let (Some(sink), Some(src)) = (parser.static_pad("sink"), parser.static_pad("src")) else {
@@ -109,8 +116,8 @@ fn of_head(data: &[u8]) -> Option<Trim> {
     })
 }
 
-/// Behind a tag of ID3v2, where there is one.
-fn start_of_sound(data: &[u8]) -> usize {
+/// The byte of a file behind its tag of ID3v2, where there is one.
+pub fn start_of_sound(data: &[u8]) -> usize {
     match *data {
         [b'I', b'D', b'3', _, _, _, a, b, c, d, ..] => {
             let digits = [a, b, c, d].map(usize::from);

@@ -3,9 +3,11 @@
 pub mod alpha;
 mod editlist;
 mod events;
-mod gapless;
+pub mod gapless;
+pub mod heif;
 mod index;
 mod leftover;
+pub mod limits;
 mod png;
 pub mod range;
 pub mod still;
@@ -34,24 +36,6 @@ pub fn only_this_file(decode: &gst::Element, refused: impl Fn(&str) + Send + Syn
 fn fetches(factory: &gst::ElementFactory) -> bool {
     let klass = factory.metadata("klass").unwrap_or_default();
     klass.contains("Adaptive") || klass.contains("Network")
-}
-
-/// Most pixels of a picture, or of a video's frame, that are decoded unless somebody asks for more: 8K,
-/// and any photograph of a telephone as it usually takes them.
-pub const MOST_PIXELS: u64 = 8192 * 8192;
-
-/// Streams of larger pictures stay as they are in the file, and are exposed so.
-pub fn no_larger_than(decode: &gst::Element, most_pixels: u64) {
-    decode.connect("autoplug-continue", false, move |args| {
-        let caps = args.get(2)?.get::<gst::Caps>().ok()?;
-        Some((pixels(&caps) <= most_pixels).to_value())
-    });
-}
-
-fn pixels(caps: &gst::CapsRef) -> u64 {
-    let structure = caps.structure(0);
-    let number = |name: &str| structure.and_then(|s| s.get::<i32>(name).ok()).unwrap_or(0);
-    u64::from(number("width").unsigned_abs()) * u64::from(number("height").unsigned_abs())
 }
 
 /// Whether the URI is that of a local file.

@@ -2,11 +2,13 @@
 
 use gst::ClockTime;
 
+use super::heif;
+
 /// Browsers show a GIF's frame that is to last less than 20 ms for 100 ms, and so do we.
 const SHORTEST_GIF: ClockTime = ClockTime::from_mseconds(20);
 const USUAL_GIF: ClockTime = ClockTime::from_mseconds(100);
 
-/// Width and height of a PNG, GIF, BMP, WebP or JPEG picture.
+/// Width and height of a PNG, GIF, BMP, WebP, JPEG, HEIC or AVIF picture.
 pub fn size(head: &[u8]) -> Option<(u32, u32)> {
     match head {
         [0x89, b'P', b'N', b'G', ..] if head.get(12..16)? == b"IHDR" => {
@@ -33,7 +35,7 @@ pub fn size(head: &[u8]) -> Option<(u32, u32)> {
             ..,
         ] => webp(head),
         [0xff, 0xd8, ..] => jpeg(head),
-        _ => None,
+        _ => heif::size(head),
     }
 }
 

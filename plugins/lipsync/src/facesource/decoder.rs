@@ -10,6 +10,7 @@ use gst::prelude::*;
 use super::category::CAT;
 use super::error::Error;
 use super::inspect::{Facts, inspect};
+use super::settings::Most;
 use super::status::{Status, Times};
 use crate::decode;
 use crate::sync::lock;
@@ -18,7 +19,7 @@ use crate::sync::lock;
 pub fn connect(
     decode: &gst::Element,
     convert: &gst::Element,
-    most_pixels: u64,
+    most: &Most,
     status: &Arc<Status>,
 ) -> Result<(), glib::BoolError> {
     let into = convert
@@ -78,6 +79,15 @@ pub fn connect(
         let status = status.clone();
         decode::on_element(decode, demuxer, move |demuxer| watch_last(demuxer, &status));
     }
+    let (most_streams, on_excess) = (most.streams, status.clone());
+    decode::limits::no_more_streams_than(decode, most_streams, move || {
+        on_excess.fail(Error::Beyond {
+            name: on_excess.name.clone(),
+            excess: format!("has more than {most_streams} streams"),
+            property: "max-streams",
+        });
+    });
+    let most_pixels = most.pixels;
     // Anything but the picture stays as it is in the file: exposed, so that it is known to be there,
     // but not decoded.
     let on_type = status.clone();

@@ -32,6 +32,15 @@ pub enum Error {
         height: u32,
         most: u64,
     },
+    #[error(
+        "{name} {excess}, which is the most that is read. Make it smaller, or raise {property}"
+    )]
+    Beyond {
+        name: String,
+        /// "has more than 100 streams"
+        excess: String,
+        property: &'static str,
+    },
     #[error("{name} has no picture. Name a picture, or a video that has one")]
     NoPicture { name: String },
     #[error(
@@ -83,7 +92,7 @@ impl Error {
             Self::Empty { .. } => "empty",
             Self::NotMedia { .. } => "not-media",
             Self::Playlist { .. } => "playlist",
-            Self::TooLarge { .. } => "too-large",
+            Self::TooLarge { .. } | Self::Beyond { .. } => "too-large",
             Self::NoPicture { .. } => "no-picture",
             Self::MissingCodec { .. } => "missing-codec",
             Self::Animation { .. } => "animation",
@@ -109,7 +118,8 @@ impl Error {
             Self::Empty { .. }
             | Self::NoPicture { .. }
             | Self::Playlist { .. }
-            | Self::TooLarge { .. } => stream(gst::StreamError::WrongType),
+            | Self::TooLarge { .. }
+            | Self::Beyond { .. } => stream(gst::StreamError::WrongType),
             Self::NotMedia { .. } => stream(gst::StreamError::TypeNotFound),
             Self::MissingCodec { .. } | Self::Animation { .. } => {
                 stream(gst::StreamError::CodecNotFound)

@@ -274,7 +274,31 @@ impl Frames {
             self.reader.tell_of_gap();
         }
         self.read += 1;
+        self.check(frame.span)?;
         Ok(Some(frame))
+    }
+
+    /// Whether the file goes on for longer than it may.
+    fn check(&self, span: Span) -> Result<(), Stop> {
+        let Some(most) = self.reader.most() else {
+            return Ok(());
+        };
+        let (excess, property) = if span.start > most.duration {
+            let seconds = most.duration.seconds();
+            (format!("lasts longer than {seconds} s"), "max-duration")
+        } else if self.read as u64 > most.frames {
+            (
+                format!("has more than {} frames", most.frames),
+                "max-frames",
+            )
+        } else {
+            return Ok(());
+        };
+        Err(self.fail(|name| Error::Beyond {
+            name,
+            excess,
+            property,
+        }))
     }
 
     /// Takes a sample apart. Its time is kept after that of the frame before, come what may.

@@ -259,7 +259,7 @@ impl FaceSource {
         let (caps, monitor) = (self.wanted_caps(), self.monitor.clone());
         let wanted = Wanted {
             caps,
-            most_pixels: settings.max_pixels,
+            most: settings.most(),
             even_size: settings.even_size,
             background: settings.background.rgb(),
         };

@@ -4,7 +4,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::decode::still;
+use crate::decode::{heif, still};
 
 /// Where a picture's notes are looked for.
 const HEAD: u64 = 256 << 10;
@@ -35,7 +35,7 @@ pub fn inspect(file: &mut (impl Read + Seek), len: u64) -> io::Result<Facts> {
     file.by_ref().take(HEAD).read_to_end(&mut head)?;
     let mut facts = Facts {
         size: still::size(&head),
-        animated: still::is_animated_png(&head),
+        animated: still::is_animated_png(&head) || heif::is_sequence(&head),
         animated_webp: still::is_animated_webp(&head),
         ..Facts::default()
     };

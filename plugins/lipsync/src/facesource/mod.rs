@@ -31,7 +31,7 @@
 //!
 //! A picture is decoded once, and all its buffers share that memory. What can be seen through is laid over
 //! the plain colour that `background` names, and a warning says so; of an animation that is decoded as one
-//! picture (APNG, WebP) as well.
+//! picture (APNG, HEIC, AVIF) as well.
 //!
 //! ```sh
 //! gst-launch-1.0 videotestsrc num-buffers=75 ! x264enc ! mp4mux ! filesink location=/tmp/face.mp4
@@ -40,7 +40,9 @@
 //! ```
 //!
 //! What is opened is the file alone: a playlist that names others is refused, and so is a picture, or
-//! a frame of a video, of more than `max-pixels`, before it is decoded.
+//! a frame of a video, of more than `max-pixels`, before it is decoded, and a file of more than `max-streams`
+//! streams. What a file claims to last is not believed: it is an error when more than `max-frames` frames or
+//! `max-duration` of it were played.
 //!
 //! The element is not live: its latency is zero. It can be seeked to any time at normal speed; where
 //! `loop-mode` is not `none` or the file can't be searched, it is then decoded from its start, so a
@@ -50,8 +52,8 @@
 //! frames that are there, and then an error.
 //!
 //! Pads: `src` (source).
-//! Properties, which `gst-inspect-1.0` describes: `uri`, `loop-mode`, `fps`, `max-pixels`, `even-size`,
-//! `background`, `longest-frame`, `cache-memory`, `cache-file`, `prefetch`, `stats`.
+//! Properties, which `gst-inspect-1.0` describes: `uri`, `loop-mode`, `fps`, `max-pixels`, `max-frames`,
+//! `max-duration`, `max-streams`, `even-size`, `background`, `longest-frame`, `cache-memory`, `cache-file`, `prefetch`, `stats`.
 //! Messages: INFO and WARNING, as above.
 
 mod back;

@@ -17,6 +17,7 @@ use super::decoder::{self, check_file, check_size};
 use super::error::{self, Error, Stage};
 use super::inspect::Facts;
 use super::monitor::{Flushing, Monitor};
+use super::settings::Most;
 use super::status::{Inner, Status, Times};
 use super::upright::{exif_direction, insert_crop, insert_flip, turn_when_tagged};
 use crate::decode;
@@ -51,6 +52,7 @@ pub struct Reader {
     monitor: Arc<Monitor>,
     coded: Arc<Coded>,
     uri: String,
+    most: Most,
 }
 
 /// What there is at this moment.
@@ -65,7 +67,7 @@ enum Look {
 #[derive(Clone)]
 pub struct Wanted {
     pub caps: gst::Caps,
-    pub most_pixels: u64,
+    pub most: Most,
     pub even_size: bool,
     /// R'G'B' of what is behind transparent pictures.
     pub background: [u8; 3],
@@ -109,8 +111,8 @@ impl Reader {
         };
         last.link(&sink)?;
 
-        let most_pixels = wanted.most_pixels;
-        decoder::connect(&decode, &convert, most_pixels, &status)?;
+        let most_pixels = wanted.most.pixels;
+        decoder::connect(&decode, &convert, &wanted.most, &status)?;
         if let Some(pad) = convert.static_pad("sink") {
             let on_alpha = status.clone();
             decode::range::complete(&pad);
@@ -197,6 +199,7 @@ impl Reader {
             monitor,
             coded,
             uri: uri.to_owned(),
+            most: wanted.most,
         })
     }
 
@@ -342,6 +345,11 @@ impl Reader {
     pub fn is_seekable(&self) -> bool {
         let mut query = gst::query::Seeking::new(gst::Format::Time);
         self.pipeline.query(&mut query) && query.result().0
+    }
+
+    /// What bounds its frames; nothing does of what comes over the network, which may never end.
+    pub fn most(&self) -> Option<Most> {
+        decode::is_file(&self.uri).then_some(self.most)
     }
 
     /// Whether another reader gets the same: not of a pipe.

@@ -4,7 +4,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::{Background, LoopMode};
-use crate::decode::MOST_PIXELS;
+use crate::decode::limits::{MOST_DURATION, MOST_FRAMES, MOST_PIXELS, MOST_STREAMS};
 use crate::repeat::LONGEST_FRAME;
 
 #[derive(Debug, Clone)]
@@ -13,6 +13,9 @@ pub struct Settings {
     pub loop_mode: LoopMode,
     pub fps: gst::Fraction,
     pub max_pixels: u64,
+    pub max_frames: u64,
+    pub max_duration: gst::ClockTime,
+    pub max_streams: u64,
     pub even_size: bool,
     pub background: Background,
     pub longest_frame: gst::ClockTime,
@@ -28,6 +31,9 @@ impl Default for Settings {
             loop_mode: LoopMode::default(),
             fps: gst::Fraction::new(0, 1),
             max_pixels: MOST_PIXELS,
+            max_frames: MOST_FRAMES,
+            max_duration: MOST_DURATION,
+            max_streams: MOST_STREAMS,
             even_size: false,
             background: Background::default(),
             longest_frame: LONGEST_FRAME,
@@ -39,7 +45,25 @@ impl Default for Settings {
     }
 }
 
+/// The most that is read of a file.
+#[derive(Clone, Copy)]
+pub struct Most {
+    pub pixels: u64,
+    pub frames: u64,
+    pub duration: gst::ClockTime,
+    pub streams: u64,
+}
+
 impl Settings {
+    pub fn most(&self) -> Most {
+        Most {
+            pixels: self.max_pixels,
+            frames: self.max_frames,
+            duration: self.max_duration,
+            streams: self.max_streams,
+        }
+    }
+
     pub fn set(
         &mut self,
         property: &str,
@@ -50,6 +74,9 @@ impl Settings {
             "loop-mode" => self.loop_mode = value.get()?,
             "fps" => self.fps = value.get()?,
             "max-pixels" => self.max_pixels = value.get()?,
+            "max-frames" => self.max_frames = value.get()?,
+            "max-duration" => self.max_duration = gst::ClockTime::from_nseconds(value.get()?),
+            "max-streams" => self.max_streams = value.get()?,
             "even-size" => self.even_size = value.get()?,
             "background" => self.background = value.get()?,
             "longest-frame" => self.longest_frame = gst::ClockTime::from_nseconds(value.get()?),
@@ -67,6 +94,9 @@ impl Settings {
             "loop-mode" => self.loop_mode.to_value(),
             "fps" => self.fps.to_value(),
             "max-pixels" => self.max_pixels.to_value(),
+            "max-frames" => self.max_frames.to_value(),
+            "max-duration" => self.max_duration.nseconds().to_value(),
+            "max-streams" => self.max_streams.to_value(),
             "even-size" => self.even_size.to_value(),
             "background" => self.background.to_value(),
             "longest-frame" => self.longest_frame.nseconds().to_value(),
@@ -105,6 +135,27 @@ pub fn properties() -> Vec<glib::ParamSpec> {
             .blurb("A picture, or a video's frame, with more pixels than this is refused before it is decoded")
             .minimum(1)
             .default_value(defaults.max_pixels)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt64::builder("max-frames")
+            .nick("Most frames")
+            .blurb("A video file with more frames than this is an error when they are reached")
+            .minimum(1)
+            .default_value(defaults.max_frames)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt64::builder("max-duration")
+            .nick("Longest duration")
+            .blurb("A video file that lasts longer than this, in nanoseconds, is an error when that is reached")
+            .minimum(1)
+            .default_value(defaults.max_duration.nseconds())
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt64::builder("max-streams")
+            .nick("Most streams")
+            .blurb("A file with more streams than this is refused before they are decoded")
+            .minimum(1)
+            .default_value(defaults.max_streams)
             .mutable_ready()
             .build(),
         glib::ParamSpecBoolean::builder("even-size")

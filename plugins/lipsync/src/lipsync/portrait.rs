@@ -121,7 +121,7 @@ fn decode(path: &Path) -> Result<(gst::Buffer, VideoInfo), String> {
     let element = |name: &str| pipeline.by_name(name).ok_or("no pipeline was built");
     let (source, sink) = (element("decode")?, element("sink")?);
     decode::only_this_file(&source, |_| {});
-    decode::no_larger_than(&source, decode::MOST_PIXELS);
+    decode::limits::no_larger_than(&source, decode::limits::MOST_PIXELS);
     source.set_property("uri", uri);
     let sink: gst_app::AppSink = sink.downcast().map_err(|_| "no pipeline was built")?;
     let _ = pipeline.set_state(gst::State::Playing);

@@ -6,7 +6,7 @@ use gst::subclass::prelude::*;
 use gst_audio::{AudioCapsBuilder, AudioInfo, AudioLayout};
 
 use super::retime::Retime;
-use crate::decode;
+use crate::decode::{self, limits};
 use crate::sync::lock;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -21,6 +21,8 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 struct Settings {
     uri: Option<String>,
     track: i32,
+    max_duration: gst::ClockTime,
+    max_streams: u64,
 }
 
 impl Default for Settings {
@@ -28,6 +30,8 @@ impl Default for Settings {
         Self {
             uri: None,
             track: -1,
+            max_duration: limits::MOST_DURATION,
+            max_streams: limits::MOST_STREAMS,
         }
     }
 }
@@ -86,6 +90,20 @@ impl ObjectImpl for SpeechSource {
                     .default_value(defaults.track)
                     .mutable_ready()
                     .build(),
+                glib::ParamSpecUInt64::builder("max-duration")
+                    .nick("Longest duration")
+                    .blurb("A file whose sound lasts longer than this, in nanoseconds, is an error when that is reached")
+                    .minimum(1)
+                    .default_value(defaults.max_duration.nseconds())
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt64::builder("max-streams")
+                    .nick("Most streams")
+                    .blurb("A file with more streams than this is refused before they are decoded")
+                    .minimum(1)
+                    .default_value(defaults.max_streams)
+                    .mutable_ready()
+                    .build(),
             ]
         });
         &PROPERTIES
@@ -96,6 +114,10 @@ impl ObjectImpl for SpeechSource {
         let result = match pspec.name() {
             "uri" => value.get().map(|v| settings.uri = v),
             "track" => value.get().map(|v| settings.track = v),
+            "max-duration" => value
+                .get()
+                .map(|v| settings.max_duration = gst::ClockTime::from_nseconds(v)),
+            "max-streams" => value.get().map(|v| settings.max_streams = v),
             _ => Ok(()),
         };
         if let Err(e) = result {
@@ -108,6 +130,8 @@ impl ObjectImpl for SpeechSource {
         match pspec.name() {
             "uri" => settings.uri.to_value(),
             "track" => settings.track.to_value(),
+            "max-duration" => settings.max_duration.nseconds().to_value(),
+            "max-streams" => settings.max_streams.to_value(),
             _ => pspec.default_value().clone(),
         }
     }
@@ -191,8 +215,8 @@ impl BinImpl for SpeechSource {}
 
 impl SpeechSource {
     fn open(&self) -> Result<(), glib::BoolError> {
-        let uri = lock(&self.settings).uri.clone();
-        let uri = uri.unwrap_or_default();
+        let settings = lock(&self.settings).clone();
+        let uri = settings.uri.unwrap_or_default();
         let decode = gst::ElementFactory::make("uridecodebin")
             .property("uri", &uri)
             .property("caps", gst::Caps::new_empty_simple("audio/x-raw"))
@@ -213,6 +237,16 @@ impl SpeechSource {
         decode::on_element(&decode, "mpegpsdemux", move |_| {
             if let Some(source) = weak.upgrade() {
                 lock(&source.state).invents_gaps = true;
+            }
+        });
+        let (weak, most) = (self.downgrade(), settings.max_streams);
+        limits::no_more_streams_than(&decode, most, move || {
+            if let Some(source) = weak.upgrade() {
+                source.refuse(
+                    &format!("It has more than {most} streams, which is the most that is read"),
+                    "Take out what is needed, for example with `ffmpeg -i FILE -map 0:a:0 one.wav`, or raise max-streams",
+                    "too-large",
+                );
             }
         });
         if decode::is_file(&uri) {
@@ -264,7 +298,14 @@ impl SpeechSource {
 
     /// Links the track that was asked for; data waits until then.
     fn choose(&self) {
-        let wanted = lock(&self.settings).track;
+        let (wanted, longest) = {
+            let settings = lock(&self.settings);
+            let is_file = settings.uri.as_deref().is_some_and(decode::is_file);
+            (
+                settings.track,
+                Some(settings.max_duration).filter(|_| is_file),
+            )
+        };
         let (pad, convert, filter, count, suspicious) = {
             let state = lock(&self.state);
             let Some(chain) = &state.chain else { return };
@@ -292,6 +333,21 @@ impl SpeechSource {
             return;
         };
         retime(&sink, suspicious);
+        if let Some(longest) = longest {
+            let weak = self.downgrade();
+            end_after(&sink, longest, move || {
+                if let Some(source) = weak.upgrade() {
+                    source.refuse(
+                        &format!(
+                            "It lasts longer than {} s, which is the most that is read",
+                            longest.seconds()
+                        ),
+                        "Cut it, or raise max-duration",
+                        "too-large",
+                    );
+                }
+            });
+        }
         // What the first sound is, all the rest is made.
         sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
             if let Some(gst::PadProbeData::Event(event)) = &info.data
@@ -329,6 +385,23 @@ impl SpeechSource {
                 .build()
         );
     }
+}
+
+/// Lets no sound pass that begins later, and tells `excess` of it.
+fn end_after(pad: &gst::Pad, longest: gst::ClockTime, excess: impl Fn() + Send + Sync + 'static) {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let is_late = match &info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => buffer.pts().is_some_and(|at| at > longest),
+            _ => false,
+        };
+        if !is_late {
+            return gst::PadProbeReturn::Ok;
+        }
+        excess();
+        info.data = None;
+        info.flow_res = Err(gst::FlowError::Error);
+        gst::PadProbeReturn::Handled
+    });
 }
 
 /// Puts the time stamps of the decoded sound right.

@@ -25,11 +25,12 @@
 //! sound before it has been taken, which `soundfit` does when the picture is there, which `lipsync`
 //! makes when it has got the sound behind the query. All sound then stands still for ever.
 //!
-//! Errors have details with `kind` (`playlist`, `unused`, `no-track`) and `uri`; those of the elements
+//! Errors have details with `kind` (`playlist`, `unused`, `no-track`, `too-large`) and `uri`; those of the elements
 //! within are as they are.
 //!
 //! Pads: `src` (source).
-//! Properties, which `gst-inspect-1.0` describes: `uri`, `track`.
+//! Properties, which `gst-inspect-1.0` describes: `uri`, `track`, `max-duration`,
+//! `max-streams`.
 //! Messages: none of its own.
 
 mod imp;

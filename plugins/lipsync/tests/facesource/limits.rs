@@ -22,6 +22,26 @@ fn a_stuck_file_does_not_hold_up_the_stop() {
     assert!(elapsed < Duration::from_millis(200), "{elapsed:?}");
 }
 
+#[test]
+fn a_file_that_goes_on_for_too_long_is_an_error_when_it_does() {
+    let _guard = init();
+    let dir = TempDir::new().unwrap();
+    let path = mp4(&dir, 8);
+    // How long the last one lasts is known by the next.
+    for (limit, frames) in [("max-frames=5", 4..=5), ("max-duration=110000000", 2..=3)] {
+        let player = Player::play(&path, &format!("loop-mode=loop {limit}"));
+        assert!(frames.contains(&player.frames(8).len()), "{limit}");
+        let (kind, _, error) = player.error();
+        assert_eq!(kind, "too-large");
+        let property = limit.split('=').next().unwrap();
+        assert!(error.message().contains(property), "{error}");
+    }
+    let player = Player::play(&path, "loop-mode=loop max-frames=8");
+    assert_eq!(player.frames(20).len(), 20, "each time it is the same file");
+    let player = Player::play(&path, "max-streams=1");
+    assert_eq!(player.frames(8).len(), 8);
+}
+
 /// A number from a line of /proc/self/status, such as `VmRSS:`.
 pub fn process(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
