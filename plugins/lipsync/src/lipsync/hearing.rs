@@ -7,7 +7,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 
-use super::cast::Silent;
+use super::cast::{Each, Indices, Silent};
 use super::category::CAT;
 use super::held::Wanted;
 use super::imp::LipSync;
@@ -155,7 +155,7 @@ impl LipSync {
         time: Option<gst::ClockTime>,
         buffer: &gst::BufferRef,
         faces: &[Face],
-    ) -> Vec<Wanted> {
+    ) -> Each<Wanted> {
         // Where somebody follows faces, those that are not followed are bystanders.
         if !stream.needs_points && !faces.is_empty() {
             let is_followed = faces.iter().any(|face| face.mesh.is_some());
@@ -166,9 +166,9 @@ impl LipSync {
             .fetch_max(faces.len() as u64, Relaxed);
         let time = time.unwrap_or_default();
         let voices = stream.voices.iter();
-        let settings: Vec<_> = voices.map(|voice| voice.settings(settings)).collect();
+        let settings: Each<_> = voices.map(|voice| voice.settings(settings)).collect();
         let voices = stream.voices.iter().zip(&settings);
-        let voices: Vec<_> = voices
+        let voices: Each<_> = voices
             .map(|(voice, settings)| (voice.id, settings.whose.clone()))
             .collect();
         let needs_points = stream.needs_points;
@@ -184,11 +184,11 @@ impl LipSync {
             portraits.find(path, &video::frame(&mapped), faces)
         };
         let parts = cast.parts(&voices, faces, time, needs_points, &mut likeness);
-        let mut wanted = Vec::with_capacity(parts.len());
+        let mut wanted = Each::new();
         for ((index, settings), part) in settings.into_iter().enumerate().zip(parts) {
             let faces = part.unwrap_or_else(|why| {
                 self.tell_of_silence(stream, index, time, why, faces);
-                Vec::new()
+                Indices::new()
             });
             let Some(voice) = stream.voices.get(index) else {
                 continue;
