@@ -148,6 +148,8 @@ pub fn properties() -> Vec<glib::ParamSpec> {
             .nick("Longest duration")
             .blurb("A video file that lasts longer than this, in nanoseconds, is an error when that is reached")
             .minimum(1)
+            // The largest number is no time.
+            .maximum(u64::MAX - 1)
             .default_value(defaults.max_duration.nseconds())
             .mutable_ready()
             .build(),

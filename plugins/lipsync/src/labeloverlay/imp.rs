@@ -144,10 +144,7 @@ impl ObjectImpl for LabelOverlay {
         let time = |ns: u64| (ns != u64::MAX).then(|| gst::ClockTime::from_nseconds(ns));
         let result = match pspec.name() {
             "text" => property::text(value).map(|v| settings.text = v),
-            "position" => value
-                .get()
-                .map(|v| settings.position = v)
-                .map_err(Into::into),
+            "position" => value.get().map(|v| settings.position = v),
             "opacity" => value.get().map(|v| settings.opacity = v),
             "height" => value.get().map(|v| settings.height = v),
             "duration" => value.get().map(|v| settings.duration = time(v)),

@@ -94,6 +94,8 @@ impl ObjectImpl for SpeechSource {
                     .nick("Longest duration")
                     .blurb("A file whose sound lasts longer than this, in nanoseconds, is an error when that is reached")
                     .minimum(1)
+                    // The largest number is no time.
+                    .maximum(u64::MAX - 1)
                     .default_value(defaults.max_duration.nseconds())
                     .mutable_ready()
                     .build(),
