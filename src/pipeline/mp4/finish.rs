@@ -40,7 +40,9 @@ pub fn finish(path: &Path, truth: Truth) -> io::Result<()> {
         Ok(()) => Ok(()),
         Err(super::index::Error::Io(e)) => Err(e),
         // The content stays where it is, since more than the index says where that is.
-        Err(super::index::Error::Unknown(_)) => move_to_end(&mut file, place, &index.write()),
+        Err(super::index::Error::Unknown(_) | super::index::Error::Broken) => {
+            move_to_end(&mut file, place, &index.write())
+        }
     }
 }
 

@@ -24,6 +24,9 @@ pub enum Error {
         "the file has a box `{0}` that would point to the wrong place; let ffmpeg write it anew"
     )]
     Unknown(String),
+    /// Something in the file ends before it says.
+    #[error("a part of the file is missing or broken")]
+    Broken,
 }
 
 /// Writes `index` in the place of the one at `place`. It stays where it is: a file whose index comes first,
@@ -45,7 +48,7 @@ pub fn replace(file: &mut File, place: Place, mut index: Node) -> Result<(), Err
     let room = old + spare.map_or(0, |p| p.end - p.start);
     let fits = |length: u64| length == room || length + HEADER <= room;
     if !fits(index.write().len() as u64) {
-        check_known(file, &places)?;
+        check_known(file, &places, size)?;
         // Wider numbers make the index larger, so it is decided first whether they are needed.
         let growth = index.write().len() as u64 - old.min(index.write().len() as u64);
         if largest_offset(&index) + 2 * growth + BLOCK > u64::from(u32::MAX) {
@@ -93,15 +96,19 @@ fn move_behind(file: &mut File, from: u64, size: u64, delta: u64) -> io::Result<
 }
 
 /// Refuses a file in which something that is not known here may say where things lie.
-fn check_known(file: &mut File, places: &[Place]) -> Result<(), Error> {
+fn check_known(file: &mut File, places: &[Place], size: u64) -> Result<(), Error> {
     let name = |kind: [u8; 4]| String::from_utf8_lossy(&kind).into_owned();
+    if places.last().is_none_or(|last| last.end != size) {
+        return Err(Error::Broken);
+    }
     for place in places {
         match &place.kind {
-            b"ftyp" | b"moov" | b"mdat" | b"free" | b"skip" | b"wide" | b"sidx" | b"mfra"
-            | b"styp" | b"prft" | b"emsg" => {}
+            b"ftyp" | b"moov" | b"mdat" | b"free" | b"skip" | b"wide" | b"sidx" | b"styp"
+            | b"prft" | b"emsg" => {}
+            b"mfra" => drop(read(file, *place)?),
             b"moof" => {
                 for traf in read(file, *place)?.each(b"traf") {
-                    let parts = parts(b"traf", traf);
+                    let parts = parts(b"traf", traf).ok_or(Error::Broken)?;
                     let unknown = parts.children().iter().find(|n| n.kind == *b"saio");
                     if let Some(node) = unknown {
                         return Err(Error::Unknown(name(node.kind)));
@@ -114,15 +121,13 @@ fn check_known(file: &mut File, places: &[Place]) -> Result<(), Error> {
     Ok(())
 }
 
-fn read(file: &mut File, place: Place) -> io::Result<Node> {
-    let unreadable = || io::Error::new(io::ErrorKind::InvalidData, "a box that can't be read");
-    boxes::read(file, place)?.ok_or_else(unreadable)
+fn read(file: &mut File, place: Place) -> Result<Node, Error> {
+    boxes::read(file, place)?.ok_or(Error::Broken)
 }
 
 /// The boxes in a box that was read as data.
-fn parts(kind: &[u8; 4], node: &Node) -> Node {
-    let data = node.data(&[]).unwrap_or_default();
-    boxes::parse(*kind, data).unwrap_or_else(|| Node::leaf(kind, Vec::new()))
+fn parts(kind: &[u8; 4], node: &Node) -> Option<Node> {
+    boxes::parse(*kind, node.data(&[])?)
 }
 
 /// Calls `visit` with the table of places of each track.
@@ -208,7 +213,7 @@ fn shift_fragments(file: &mut File, from: u64, delta: u64) -> Result<(), Error> 
         for node in after.children_mut() {
             match &node.kind {
                 b"traf" => {
-                    let mut traf = parts(b"traf", node);
+                    let mut traf = parts(b"traf", node).ok_or(Error::Broken)?;
                     if let Some(header) = traf.data_mut(&[b"tfhd"]) {
                         shift_base(header, from, delta);
                     }
