@@ -13,7 +13,7 @@ use crate::job::uri_of;
 /// A file that gives no frame for so long is given up.
 const LIMIT: Duration = Duration::from_secs(20);
 /// The height of the letters that templates ask for, as a share of the shorter side.
-const HEIGHT: f32 = 0.055;
+const HEIGHT: f32 = gstlipsync::label::USUAL_HEIGHT as f32;
 /// So much the picture goes with the letters where they are: encoders leave more than 0.9.
 const LEAST_CORRELATION: f32 = 0.8;
 /// By so many levels the letters are brighter than their box.

@@ -59,6 +59,18 @@ pub struct Mask {
 }
 
 impl Mask {
+    /// Whether the box of that text is no larger than a picture of that size.
+    pub fn check_fits(&self, text: &str, picture: [usize; 2]) -> Result<(), Error> {
+        match self.width <= picture[0] && self.height <= picture[1] {
+            true => Ok(()),
+            false => Err(Error::TooWide {
+                text: text.to_owned(),
+                width: self.width,
+                picture: picture[0],
+            }),
+        }
+    }
+
     /// The text with letters that are at least `height` pixels high, in a box with some space around.
     pub fn of(text: &str, height: f32) -> Result<Self, Error> {
         let text = text.trim();

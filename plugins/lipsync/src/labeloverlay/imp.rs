@@ -44,7 +44,7 @@ impl Default for Settings {
             text: None,
             position: Position::default(),
             opacity: 0.7,
-            height: 0.055,
+            height: label::USUAL_HEIGHT,
             duration: None,
             interval: None,
         }
@@ -315,13 +315,7 @@ impl LabelOverlay {
             }
         };
         let size = [mask.width, mask.height];
-        if size[0] > picture[0] || size[1] > picture[1] {
-            return Err(label::Error::TooWide {
-                text: text.to_owned(),
-                width: size[0],
-                picture: picture[0],
-            });
-        }
+        mask.check_fits(text, picture)?;
         let stays = last.filter(|place| !mouths.iter().any(|m| place.covers(size, *m)));
         let place = stays
             .or_else(|| label::place(size, picture, settings.position.corner(), mouths))
