@@ -165,6 +165,7 @@ impl Prepared {
                 Some((n.parse().ok()?, d.parse().ok().filter(|d| *d > 0)?))
             }
             (None, None, Kind::Picture) => Some(PICTURE_FPS),
+            (None, None, _) if self.face.is_of_one_frame() => Some(PICTURE_FPS),
             (None, fps, _) => fps,
         }
     }
@@ -192,7 +193,8 @@ impl Prepared {
             (all + times * count, frames + count)
         });
         match frames {
-            0 => sent((1000.0 / fps) as u64) as f64,
+            // One alone is held, at the rate of the video.
+            0 | 1 => sent((1000.0 / fps) as u64) as f64,
             frames => all as f64 / frames as f64,
         }
     }

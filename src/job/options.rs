@@ -22,7 +22,9 @@ pub struct JobOptions {
     /// The model: a name from `lipflow model list`, or a file; the one built in by default
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
-    /// Sets a parameter of the template. A `url` can be @FILE or env:NAME, which keeps its key from `ps`
+    /// Sets a parameter of the template; `lipflow pipeline show` lists them. max-pixels, max-frames,
+    /// max-duration=48h and max-streams are the most that is read of a file. A `url` can be @FILE or env:NAME,
+    /// which keeps its key from `ps`
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
     settings: Vec<(String, String)>,
     /// Seconds without movement after which a job is given up; a model that loads is given 40 times as long

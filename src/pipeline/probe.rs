@@ -34,6 +34,15 @@ use crate::sync::lock;
 /// Long enough for a cold network disk, short enough to be an answer.
 const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(20);
 
+/// Of streams whose packets say nothing of the whole.
+const ESTIMATING: [&str; 5] = [
+    "aacparse",
+    "ac3parse",
+    "amrparse",
+    "dcaparse",
+    "mpegaudioparse",
+];
+
 /// Lengths that are said; numbers that were never set are none, or look like centuries.
 const RECORDINGS: std::ops::Range<gst::ClockTime> =
     gst::ClockTime::from_nseconds(1)..gst::ClockTime::from_seconds(366 * 24 * 60 * 60);
@@ -99,6 +108,11 @@ impl Kind {
 }
 
 impl Probe {
+    /// Whether it is a video that stands still.
+    pub fn is_of_one_frame(&self) -> bool {
+        matches!(self.lasting[..], [(_, 1)])
+    }
+
     pub fn summary(&self, path: &Path) -> InputSummary {
         InputSummary {
             file: display(path),
@@ -159,7 +173,8 @@ fn look(path: &Path, role: Role, limits: &Limits) -> Result<Probe, Failure> {
         }
         (None, other) => other,
     };
-    let is_told = noted.is_some() || !tracks.is_empty() || noticed.tells_length();
+    let is_told =
+        noted.is_some() || !tracks.is_empty() || (noticed.tells_length() && !noted::is_open(&head));
     let is_believed = length::is_believed(path, duration, is_told);
     let lacks_index = role == Role::Face && probe.kind == Kind::Video && tracks.is_empty();
     let read = (lacks_index || !is_believed).then(|| length::read(path, role));
@@ -177,14 +192,21 @@ fn look(path: &Path, role: Role, limits: &Limits) -> Result<Probe, Failure> {
         }
         _ => Vec::new(),
     };
+    // A rate of one picture is GStreamer's guess.
+    let is_still_gif = frames.len() == 1 && head.starts_with(b"GIF8");
+    let duration = match is_believed {
+        true => duration,
+        false => length::of_stream(read.as_ref(), duration, is_told, limits.duration)?,
+    };
     let probe = Probe {
-        duration: match is_believed {
-            true => duration,
-            false => length::of_stream(read.as_ref(), duration, is_told),
-        },
-        video: probe.video.map(|video| Video {
-            colour: noticed.decoded,
-            ..measured(video, &frames)
+        duration,
+        video: probe.video.map(|video| {
+            let video = measured(video, &frames);
+            Video {
+                colour: noticed.decoded,
+                fps: video.fps.filter(|_| !is_still_gif),
+                ..video
+            }
         }),
         lasting: lasting(&frames),
         ..probe
@@ -250,7 +272,8 @@ struct Noticed {
     streams: u64,
     /// Whether there is a container that says how long it is, and not only a stream.
     has_container: bool,
-    has_sound_parser: bool,
+    /// What parses the sound has only its bytes and their rate to go by.
+    is_estimated: bool,
     /// A container that may say how long it is does not.
     lacks_length: bool,
 }
@@ -258,7 +281,7 @@ struct Noticed {
 impl Noticed {
     /// Whether the file says how long it is, so that GStreamer does not estimate it.
     fn tells_length(&self) -> bool {
-        !self.lacks_length && (self.has_container || !self.has_sound_parser)
+        !self.lacks_length && (self.has_container || !self.is_estimated)
     }
 }
 
@@ -304,8 +327,8 @@ fn guard(discoverer: &Discoverer, noticed: &Arc<Mutex<Noticed>>, limits: &Limits
 /// Notes what an element says of the file by being there, and by the streams that it finds.
 fn note_kind(factory: &gst::ElementFactory, element: &gst::Element, noticed: &Arc<Mutex<Noticed>>) {
     let klass = factory.metadata("klass").unwrap_or_default();
-    if klass.contains("Parser") && klass.contains("Audio") {
-        lock(noticed).has_sound_parser = true;
+    if ESTIMATING.contains(&factory.name().as_str()) {
+        lock(noticed).is_estimated = true;
     }
     // Tags before or behind a stream are no container.
     if !factory.has_type(gst::ElementFactoryType::DEMUXER) || klass.contains("Metadata") {

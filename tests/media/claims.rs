@@ -91,6 +91,20 @@ fn a_claimed_length_without_the_bytes_for_it_is_measured() {
     files.made(&files.desk.file("y.mkv"), &speech, "o.mp4", &[]);
 }
 
+/// Not what its writer could not know, but the end of the file.
+#[test]
+fn a_file_that_has_lost_its_end_is_not_taken_for_a_shorter_one() {
+    let files = Files::new();
+    let clip = files.face("f.mp4", &["-t", "1", "-c:v", "libx264"]);
+    let ten_hours = 36e6_f64.to_be_bytes();
+    let word = files.speech("s.mka", &["-t", "1.2", "-c:a", "libopus"]);
+    let sound = claiming(&files.desk, &word, "h.mka", &[(b"\x44\x89", 3, &ten_hours)]);
+    files.refused(&clip, &sound, 15, "it says that it lasts 36000.000 s");
+    let whole = std::fs::read(files.speech("s.flac", &[])).unwrap();
+    let cut = files.desk.write("cut.flac", &whole[..whole.len() / 2]);
+    files.refused(&clip, &cut, 15, "it says that it lasts 2.000 s");
+}
+
 /// Browsers record so; of a bare stream GStreamer estimates the length.
 #[test]
 fn a_recording_that_does_not_say_how_long_it_is_is_measured() {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::Role;
 use crate::cancel::Cancel;
-use crate::job::Length;
+use crate::error::{Failure, FailureKind};
+use crate::job::{self, Length};
+use crate::pipeline::reading::odd::seconds;
 use crate::pipeline::reading::{self, Kind, Stream};
 use crate::pipeline::runner::Watch;
 
@@ -50,17 +52,32 @@ pub fn read(path: &Path, role: Role) -> Option<Stream> {
         .filter(|stream| !stream.duration().is_zero())
 }
 
-/// The length of a file of which another is not believed.
-pub fn of_stream(stream: Option<&Stream>, found: Length, is_told: bool) -> Length {
-    match (found, stream) {
+/// The length of a file of which another is not believed. What says so, and is much shorter, has lost its end;
+/// a claim of more than the `longest` is none.
+pub fn of_stream(
+    stream: Option<&Stream>,
+    found: Length,
+    is_told: bool,
+    longest: Duration,
+) -> Result<Length, Failure> {
+    Ok(match (found, stream) {
         // What was found may be exact to the sample.
         (Length::Known(length), Some(stream))
             if length.abs_diff(stream.duration()) <= stream.slack() =>
         {
             found
         }
+        (Length::Known(length), Some(stream))
+            if is_told && length <= longest && job::is_cut_short(length, stream.duration()) =>
+        {
+            return Err(Failure::new(FailureKind::InputDamaged).detail(format_args!(
+                "it says that it lasts {}, but what is in it ends after {}",
+                seconds(length),
+                seconds(stream.duration())
+            )));
+        }
         (_, Some(stream)) => Length::Known(stream.duration()),
         (_, None) if is_told => found,
         (_, None) => Length::Unknown,
-    }
+    })
 }

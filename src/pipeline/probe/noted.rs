@@ -12,6 +12,14 @@ const HEAD: u64 = 4096;
 /// Formats of WAV whose blocks have a number of samples that is noted: Microsoft's ADPCM and IMA's.
 const IN_BLOCKS: [u16; 2] = [0x02, 0x11];
 
+/// Whether it is FLAC that was written where its writer could not go back to note how long it is.
+pub fn is_open(head: &[u8]) -> bool {
+    // The lower 36 bits of the eight bytes behind sizes of blocks and frames.
+    let numbers = head.get(18..26).and_then(|bytes| bytes.first_chunk());
+    let samples = numbers.map(|bytes| u64::from_be_bytes(*bytes) & 0xf_ffff_ffff);
+    head.starts_with(b"fLaC") && samples == Some(0)
+}
+
 /// How long the sound of the file is; nothing where its format needs no note, or there is none.
 pub fn length(path: &Path) -> Option<Duration> {
     let mut file = File::open(path).ok()?;
