@@ -402,6 +402,8 @@ mod tests {
             let status = reach.restrict(None).unwrap();
             fs::write(&mine, "made").unwrap();
             assert_eq!(fs::read(&mine).unwrap(), b"made");
+            // What does not fit into memory is put aside there, in a file without a name.
+            assert!(tempfile::tempfile_in(mine.parent().unwrap()).is_ok());
             let moved = mine.with_extension("moved");
             let done = [
                 fs::read(&journal).is_ok(),
