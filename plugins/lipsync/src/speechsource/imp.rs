@@ -375,15 +375,11 @@ impl SpeechSource {
 
     fn refuse(&self, reason: &str, remedy: &str, kind: &str) {
         let uri = lock(&self.settings).uri.clone();
-        gst::element_imp_error!(
-            self,
-            gst::StreamError::WrongType,
-            ("{reason}. {remedy}"),
-            details: gst::Structure::builder("speechsource-error")
-                .field("kind", kind)
-                .field("uri", uri.unwrap_or_default())
-                .build()
-        );
+        let text = format!("{reason}. {remedy}");
+        let error = glib::Error::new(gst::StreamError::WrongType, &text);
+        Fault::new(error, kind, "property uri")
+            .uri(uri)
+            .post(&*self.obj());
     }
 }
 
