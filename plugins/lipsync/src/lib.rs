@@ -15,6 +15,7 @@ pub mod face;
 mod facelearn;
 mod facesource;
 mod facetrack;
+mod fault;
 pub mod heifdec;
 pub mod isobmff;
 pub mod label;

@@ -13,7 +13,7 @@ use super::progress::Phase;
 use super::settings::{EndMode, Settings};
 use super::stream::Stream;
 use super::voice::Voice;
-use crate::loading::Fault;
+use crate::fault::Fault;
 use crate::sync::lock;
 use crate::{facetrack, roi, video};
 

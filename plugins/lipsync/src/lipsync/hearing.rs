@@ -16,7 +16,7 @@ use super::settings::{Settings, Whose};
 use super::stream::Stream;
 use super::voice::{SAMPLE_RATE, Voice};
 use crate::face::Face;
-use crate::loading::Fault;
+use crate::fault::Fault;
 use crate::video;
 
 /// Nanoseconds as samples of the speech, rounded to the nearest.
@@ -33,7 +33,8 @@ fn fault_of(path: &Path, error: portrait::Error) -> Fault {
         portrait::Error::NoFace { .. } => "picture-without-face",
     };
     let about = "property picture of a pad audio_%u";
-    Fault::new(gst::ResourceError::Read, &error, kind, Some(path), about)
+    let error = gst::glib::Error::new(gst::ResourceError::Read, &error.to_string());
+    Fault::new(error, kind, about).path(path)
 }
 
 impl LipSync {

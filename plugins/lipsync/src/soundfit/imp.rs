@@ -7,6 +7,7 @@ use gst_audio::{AudioCapsBuilder, AudioLayout};
 
 use super::picture::Picture;
 use super::sound::Sound;
+use crate::fault::Fault;
 use crate::sync::lock;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -241,13 +242,10 @@ impl SoundFit {
     }
 
     pub(super) fn refuse_segment(&self, what: &str) -> bool {
-        gst::element_imp_error!(
-            self,
-            gst::StreamError::Format,
-            ("The {what} has no timestamps. Put a parser or decoder before soundfit"),
-            ["the segment is not in TIME format"],
-            details: gst::Structure::builder("soundfit-error").field("kind", "no-timestamps").build()
-        );
+        let text = format!("The {what} has no timestamps. Put a parser or decoder before soundfit");
+        let error = glib::Error::new(gst::StreamError::Format, &text);
+        let debug = "the segment is not in TIME format";
+        Fault::new(error, "no-timestamps", debug).post(&*self.obj());
         false
     }
 }
