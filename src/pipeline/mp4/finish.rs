@@ -6,7 +6,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use gstlipsync::isobmff::boxes::{self, Body, Node, put, u32_at};
+use gstlipsync::isobmff::boxes::{self, Body, Node, Place, put, u32_at};
 use gstlipsync::isobmff::track::{Edit, Kind, Track, write_edits, write_runs};
 
 /// What is known of the file that its muxer did not know.
@@ -33,25 +33,25 @@ pub fn finish(path: &Path, truth: Truth) -> io::Result<()> {
     };
     let before = index.write();
     correct(&mut index, truth);
-    let after = index.write();
-    if after == before {
+    if index.write() == before {
         return Ok(());
     }
-    if after.len() as u64 == place.end - place.start {
-        file.seek(SeekFrom::Start(place.start))?;
-        return file.write_all(&after);
+    match super::index::replace(&mut file, place, index.clone()) {
+        Ok(()) => Ok(()),
+        Err(super::index::Error::Io(e)) => Err(e),
+        // The content stays where it is, since more than the index says where that is.
+        Err(super::index::Error::Unknown(_) | super::index::Error::Broken) => {
+            move_to_end(&mut file, place, &index.write())
+        }
     }
-    // The content stays where it is, since the index says where that is: an index that has grown goes
-    // to the end, and what it was becomes free space.
-    if place.end < size {
-        file.seek(SeekFrom::Start(place.start + 4))?;
-        file.write_all(b"free")?;
-        file.seek(SeekFrom::End(0))?;
-    } else {
-        file.set_len(place.start)?;
-        file.seek(SeekFrom::Start(place.start))?;
-    }
-    file.write_all(&after)
+}
+
+/// The index goes to the end, and what it was becomes free space.
+fn move_to_end(file: &mut File, place: Place, index: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(place.start + 4))?;
+    file.write_all(b"free")?;
+    file.seek(SeekFrom::End(0))?;
+    file.write_all(index)
 }
 
 fn correct(index: &mut Node, truth: Truth) {
