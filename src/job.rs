@@ -5,6 +5,7 @@ mod choices;
 mod dialogue;
 mod files;
 mod length;
+mod marks;
 mod options;
 
 pub use choices::{EndMode, IfExists, Learn, LoopMode, Offset};
@@ -12,6 +13,7 @@ pub use dialogue::{Part, Sound, Speeches, Who};
 pub use files::{check_input, check_output_name, folder_of, uri_of};
 pub(crate) use files::{is_model_file, is_template_file};
 pub use length::{Length, Limit, is_cut_short, output_length};
+pub use marks::LabelOptions;
 pub(crate) use options::FaceChoice;
 pub use options::{JobOptions, parse_setting};
 
@@ -22,6 +24,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, FailureKind};
+use crate::marks::Marks;
 use files::{check_output, is_same_file};
 
 /// Parameters of templates that say how many threads work. They change nothing of what is made.
@@ -62,6 +65,9 @@ pub struct Job {
     pub graph: Option<PathBuf>,
     /// Only find out what would be done.
     pub dry_run: bool,
+    /// What says in the output that it is synthetic.
+    #[serde(default, skip_serializing_if = "Marks::is_empty")]
+    pub marks: Marks,
 }
 
 impl Job {
@@ -155,6 +161,7 @@ mod tests {
             stuck_after: Duration::from_secs(30),
             graph: None,
             dry_run: false,
+            marks: Marks::default(),
         }
     }
 

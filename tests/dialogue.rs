@@ -5,6 +5,7 @@ mod run_support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use gst::prelude::*;
 use run_support::{TestDir, face, finish, lipflow, make, stderr};
 use serde_json::Value;
 
@@ -114,6 +115,71 @@ fn two_speeches_become_a_dialogue_as_long_as_the_longer_one() {
     assert!(result.status.success(), "{}", stderr(&result));
     assert!(loudness(&alone, 0.2, 0.8) > 1000.0);
     assert!(loudness(&alone, 1.2, 1.8) < 10.0);
+}
+
+/// Brightness of the first frames: `(left half, right half)` of each.
+fn halves(video: &Path, frames: u32) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(video)
+        .args(["-frames:v", &frames.to_string(), "-pix_fmt", "gray"])
+        .args(["-f", "rawvideo", "-"])
+        .output()
+        .unwrap();
+    let split = |frame: &[u8]| {
+        let rows = frame.chunks_exact(800).map(|row| row.split_at(400));
+        let (left, right): (Vec<_>, Vec<_>) = rows.unzip();
+        (left.concat(), right.concat())
+    };
+    let frames = output.stdout.chunks_exact(800 * 300);
+    frames.map(split).collect()
+}
+
+/// Pixels that are far from each other.
+fn differing(a: &[u8], b: &[u8]) -> usize {
+    let pairs = a.iter().zip(b);
+    pairs.filter(|(a, b)| a.abs_diff(**b) > 16).count()
+}
+
+#[test]
+fn a_speaker_is_drawn_from_the_face_file_that_is_named() {
+    gst::init().unwrap();
+    gstlipsync::plugin_register_static().unwrap();
+    let dir = TestDir::new();
+    let (two, speech) = (two(&dir), tone(&dir, "s.wav", 0.0));
+    let learnt = dir.file("left.face");
+    let uri = gst::glib::filename_to_uri(&two, None).unwrap();
+    let pipeline = gst::parse::launch(&format!(
+        "facesource uri={uri} ! videoconvert ! video/x-raw,format=I420 ! \
+         facetrack smooth=false face-select=leftmost ! queue ! facelearn location={} ! \
+         fakesink sync=false",
+        learnt.display()
+    ));
+    let pipeline = pipeline.unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+    let end = pipeline
+        .bus()
+        .unwrap()
+        .timed_pop_filtered(gst::ClockTime::from_seconds(60), &ends);
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert_eq!(end.expect("an end").type_(), gst::MessageType::Eos);
+
+    let speeches: [(&str, &Path); 2] = [("left", &speech), ("right", &speech)];
+    let named = format!("face-file-0={}", learnt.display());
+    let [without, with] = [&[][..], &["--set", &named]].map(|more| {
+        let output = dir.file(format!("out-{}.mp4", more.len()));
+        let result = finish(run(&two, &speeches, &output).args(more));
+        assert!(result.status.success(), "{}", stderr(&result));
+        halves(&output, 5)
+    });
+    assert_eq!((without.len(), with.len()), (5, 5));
+    let (mut left, mut right) = (0, 0);
+    for (a, b) in without.iter().zip(&with) {
+        left += differing(&a.0, &b.0);
+        right += differing(&a.1, &b.1);
+    }
+    assert!(left > 200 && right < left / 10, "{left} and {right} pixels");
 }
 
 #[test]

@@ -67,6 +67,10 @@ pub enum FailureKind {
     OutputExists,
     /// The finished file did not pass the check.
     OutputWrong,
+    /// A file of this kind has no place for what it is to carry.
+    CantCarry,
+    /// Nothing in the file says that it is synthetic, or not what was noted of it.
+    NotMarked,
     /// The template can't be read, or GStreamer refuses it.
     TemplateInvalid,
     /// An element that is needed is not installed.
@@ -87,7 +91,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Each of them once, in the order of their exit codes.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::Internal,
         Self::Usage,
         Self::InputMissing,
@@ -118,6 +122,8 @@ impl FailureKind {
         Self::OutputWrong,
         Self::QuotaUsedUp,
         Self::OutputTooLarge,
+        Self::CantCarry,
+        Self::NotMarked,
         Self::TemplateInvalid,
         Self::PluginMissing,
         Self::Stuck,
@@ -166,6 +172,8 @@ impl FailureKind {
             Self::DiskFull => 32,
             Self::QuotaUsedUp => 36,
             Self::OutputTooLarge => 37,
+            Self::CantCarry => 38,
+            Self::NotMarked => 39,
             Self::OutputIsInput => 33,
             Self::OutputExists => 34,
             Self::OutputWrong => 35,
@@ -214,6 +222,8 @@ impl FailureKind {
             Self::OutputIsInput => "the output is one of the inputs",
             Self::OutputExists => "the output exists already",
             Self::OutputWrong => "the finished file did not pass the check",
+            Self::CantCarry => "the file can't carry the metadata that is asked for",
+            Self::NotMarked => "the file does not say that it is synthetic",
             Self::TemplateInvalid => "the template can't be used",
             Self::PluginMissing => "a GStreamer plugin is not installed",
             Self::Stuck => "the pipeline stopped moving",
@@ -262,6 +272,8 @@ impl FailureKind {
             Self::OutputIsInput => "Choose another name for the output",
             Self::OutputExists => "Choose another name, or give --overwrite or --skip-existing",
             Self::OutputWrong => "Run it again; if it stays, please report it",
+            Self::CantCarry => "Write an MP4, MOV, Matroska or WebM file",
+            Self::NotMarked => "Make it again with --label and --aigc-producer",
             Self::TemplateInvalid => "See what `lipflow pipeline check` says of it",
             Self::PluginMissing => {
                 "Install the package; `lipflow doctor` lists all that is missing"

@@ -76,9 +76,11 @@ fn amount(job: &Job, prepared: &Prepared) -> Option<Amount> {
     }
 }
 
-/// One that was given is not made.
+/// One that was given is not made, and of several speakers each is learnt on the way.
 fn takes_a_face_file(job: &Job, template: &Template) -> bool {
-    template.param("face-file").is_some() && job.parameter("face-file").is_none()
+    job.dialogue.is_empty()
+        && template.param("face-file").is_some()
+        && job.parameter("face-file").is_none()
 }
 
 /// Whether the model paints the mouth itself. What is wrong with a model is said by the element.

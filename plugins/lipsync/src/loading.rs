@@ -3,16 +3,16 @@
 //!
 //! What is known at once (a file that is not there, a provider that does not exist, a library that can't be
 //! loaded) is an ERROR message, and the change from READY to PAUSED fails. What turns out while the model is
-//! loaded is an ERROR message from the thread that loads, and then a PROGRESS of type `error`. The details of
-//! the error have the word `kind`, for programs, and the `path` of the file that it is about.
+//! loaded is an ERROR message from the thread that loads, and then a PROGRESS of type `error`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gst::glib;
 use gst::prelude::*;
 
+use crate::fault::Fault;
 use crate::runtime::{self, Interrupt, Loader, Session};
 use crate::{face, model};
 
@@ -23,48 +23,17 @@ const CODE: &str = "load-model";
 /// ever.
 const FIRST_ERROR: Duration = Duration::from_millis(200);
 
-/// Why a model is not there, or does not work, as the bus is told.
-#[derive(Debug)]
-pub(crate) struct Fault {
-    error: glib::Error,
-    kind: &'static str,
-    path: Option<PathBuf>,
-    about: &'static str,
-}
-
-impl Fault {
-    /// `about` is the property that it is about, or what was done.
-    pub fn new(
-        code: impl glib::error::ErrorDomain,
-        error: &dyn std::error::Error,
-        kind: &'static str,
-        path: Option<&Path>,
-        about: &'static str,
-    ) -> Self {
-        Self {
-            error: glib::Error::new(code, &error.to_string()),
-            kind,
-            path: path.map(Path::to_owned),
-            about,
-        }
-    }
-
-    /// Tells the bus, for people and for machines.
-    pub fn post(&self, element: &impl IsA<gst::Element>) {
-        let details = gst::Structure::builder("details")
-            .field("kind", self.kind)
-            .field_if_some(
-                "path",
-                self.path.as_ref().map(|path| path.display().to_string()),
-            )
-            .build();
-        let message = gst::message::Error::builder_from_error(self.error.clone())
-            .src(element.upcast_ref::<gst::Element>())
-            .debug(self.about)
-            .details(details)
-            .build();
-        // Without a bus nobody wants to know.
-        let _ = element.post_message(message);
+fn fault(
+    code: impl glib::error::ErrorDomain,
+    error: &dyn std::error::Error,
+    kind: &str,
+    path: Option<&Path>,
+    debug: &str,
+) -> Fault {
+    let fault = Fault::new(glib::Error::new(code, &error.to_string()), kind, debug);
+    match path {
+        Some(path) => fault.path(path),
+        None => fault,
     }
 }
 
@@ -74,19 +43,23 @@ impl From<model::Error> for Fault {
             Corrupt, FrontMissing, ManifestSyntax, ManifestValue, Mismatch, Missing, Output,
             Runtime, Unreadable, WeightsMissing,
         };
-        let file = "property model-file";
-        let missing = |path| {
-            let code = gst::ResourceError::NotFound;
-            Self::new(code, &error, "model-missing", Some(path), file)
-        };
         let unusable = |kind, path| {
             let code = gst::ResourceError::OpenRead;
-            Self::new(code, &error, kind, path, file)
+            fault(code, &error, kind, path, "property model-file")
         };
         match &error {
             Missing(path)
             | WeightsMissing { weights: path, .. }
-            | FrontMissing { front: path, .. } => missing(path),
+            | FrontMissing { front: path, .. } => {
+                let code = gst::ResourceError::NotFound;
+                fault(
+                    code,
+                    &error,
+                    "model-missing",
+                    Some(path),
+                    "property model-file",
+                )
+            }
             Unreadable { path, .. } => unusable("model-unreadable", Some(path)),
             Corrupt { path, .. } => unusable("model-corrupt", Some(path)),
             Mismatch(_) => unusable("model-shape", None),
@@ -95,7 +68,7 @@ impl From<model::Error> for Fault {
             }
             Output { .. } => {
                 let code = gst::StreamError::Failed;
-                Self::new(code, &error, "model-shape", None, "inference")
+                fault(code, &error, "model-shape", None, "inference")
             }
             Runtime(error) => error.clone().into(),
         }
@@ -104,18 +77,18 @@ impl From<model::Error> for Fault {
 
 impl From<face::Error> for Fault {
     fn from(error: face::Error) -> Self {
-        let fault = |code, kind, path| {
-            let about = "properties detector-model, mesh-model";
-            Self::new(code, &error, kind, Some(path), about)
+        let of_file = |code, kind, path| {
+            let debug = "properties detector-model, mesh-model";
+            fault(code, &error, kind, Some(path), debug)
         };
         let unusable = gst::ResourceError::OpenRead;
         match &error {
             face::Error::Missing(path) => {
-                fault(gst::ResourceError::NotFound, "model-missing", path)
+                of_file(gst::ResourceError::NotFound, "model-missing", path)
             }
-            face::Error::Unreadable { path, .. } => fault(unusable, "model-unreadable", path),
-            face::Error::Corrupt { path, .. } => fault(unusable, "model-corrupt", path),
-            face::Error::WrongModel { path, .. } => fault(unusable, "model-shape", path),
+            face::Error::Unreadable { path, .. } => of_file(unusable, "model-unreadable", path),
+            face::Error::Corrupt { path, .. } => of_file(unusable, "model-corrupt", path),
+            face::Error::WrongModel { path, .. } => of_file(unusable, "model-shape", path),
             face::Error::Runtime(error) => error.clone().into(),
         }
     }
@@ -130,24 +103,22 @@ impl From<runtime::Error> for Fault {
         let (kind, path) = (error.word(), error.path());
         match &error {
             LibraryNotFound(_) | LibraryUnusable { .. } => {
-                let code = gst::LibraryError::Init;
-                Self::new(code, &error, kind, path, "ONNX Runtime")
+                fault(gst::LibraryError::Init, &error, kind, path, "ONNX Runtime")
             }
             Provider { .. } => {
                 let code = gst::LibraryError::Init;
-                Self::new(code, &error, kind, path, "property execution-provider")
+                fault(code, &error, kind, path, "property execution-provider")
             }
             Inference { .. } | Interrupted => {
-                let code = gst::StreamError::Failed;
-                Self::new(code, &error, kind, path, "inference")
+                fault(gst::StreamError::Failed, &error, kind, path, "inference")
             }
             ModelMissing(_) => {
                 let code = gst::ResourceError::NotFound;
-                Self::new(code, &error, kind, path, "model file")
+                fault(code, &error, kind, path, "model file")
             }
             ModelCorrupt { .. } | ModelUnreadable { .. } => {
                 let code = gst::ResourceError::OpenRead;
-                Self::new(code, &error, kind, path, "model file")
+                fault(code, &error, kind, path, "model file")
             }
         }
     }

@@ -24,6 +24,12 @@ pub(crate) fn path_value(path: Option<&Path>) -> glib::Value {
         .to_value()
 }
 
+/// Nanoseconds that a property was set to; the largest number is no time, and its range ends before.
+pub(crate) fn time(value: &glib::Value) -> Result<gst::ClockTime, Mismatch> {
+    let nanoseconds = value.get::<u64>()?.min(gst::ClockTime::MAX.nseconds());
+    Ok(gst::ClockTime::from_nseconds(nanoseconds))
+}
+
 /// Of an element that runs networks.
 pub(crate) fn threads(default: u32, blurb: &str) -> glib::ParamSpec {
     glib::ParamSpecUInt::builder("threads")

@@ -6,9 +6,13 @@ use gst::glib::{self, ParamSpec};
 use gst::prelude::*;
 
 /// Values that are refused, and must be, by element and property.
-const REFUSED: [(&str, &str, &str); 2] = [
+const REFUSED: [(&str, &str, &str); 5] = [
     // No picture is so small.
     ("facesource", "max-pixels", "1"),
+    // No video is so short, no speech either.
+    ("facesource", "max-frames", "1"),
+    ("facesource", "max-duration", "1"),
+    ("speechsource", "max-duration", "1"),
     // No file has so many tracks.
     ("speechsource", "track", "2147483647"),
 ];
@@ -33,6 +37,11 @@ fn pipeline(element: &str, folder: &str) -> Vec<String> {
             uri("cap13_edit2.mp4")
         )],
         "facetrack" => vec![format!("{face} ! facetrack name=e ! {sink}")],
+        // What can be set there is GStreamer's own.
+        "heifdec" => Vec::new(),
+        "labeloverlay" => vec![format!(
+            "videotestsrc num-buffers=5 ! video/x-raw,width=320,height=240 ! labeloverlay name=e text=AI ! {sink}"
+        )],
         "lipsync" => ["".into(), format!("model-file={generator}")]
             .map(|model| {
                 format!("{face} ! facetrack ! queue ! lipsync name=e {model} ! {sink} {speech} ! e.audio_0")
@@ -86,6 +95,15 @@ fn extremes(spec: &ParamSpec) -> Vec<glib::Value> {
     })
 }
 
+/// What can be set of the object's own.
+fn settable(object: &glib::Object) -> Vec<ParamSpec> {
+    let properties = object.list_properties();
+    let own = properties.iter().filter(|spec| {
+        spec.owner_type() == object.type_() && spec.flags().contains(glib::ParamFlags::WRITABLE)
+    });
+    own.cloned().collect()
+}
+
 /// Plays to the end.
 fn play(description: &str, set: impl Fn(&gst::Element)) -> Result<(), String> {
     let pipeline = gst::parse::launch(description).map_err(|e| e.to_string())?;
@@ -119,12 +137,7 @@ fn try_all(element: &str, pad: Option<&str>, folder: &str, wrong: &mut String) -
         };
         let usual = play(&description, |element| {
             let object = target(element);
-            let own = object.list_properties();
-            let own = own
-                .iter()
-                .filter(|spec| spec.owner_type() == object.type_());
-            let own = own.filter(|spec| spec.flags().contains(glib::ParamFlags::WRITABLE));
-            specs.borrow_mut().extend(own.cloned());
+            specs.borrow_mut().extend(settable(&object));
         });
         if let Err(error) = usual {
             let _ = writeln!(wrong, "{description}: {error}");
@@ -162,10 +175,15 @@ fn all_that_can_be_set_works() {
         |_| {},
     )
     .unwrap();
-    let mut elements: Vec<(String, Option<&str>)> = gst::Registry::get()
-        .features_by_plugin("lipsync")
+    let features = gst::Registry::get().features_by_plugin("lipsync");
+    let mut elements: Vec<(String, Option<&str>)> = features
         .into_iter()
-        .map(|feature| (feature.name().into(), None))
+        .filter_map(|feature| feature.downcast::<gst::ElementFactory>().ok())
+        .filter(|factory| {
+            let element = factory.create().build().unwrap();
+            !settable(element.upcast_ref()).is_empty()
+        })
+        .map(|factory| (factory.name().into(), None))
         .collect();
     elements.push(("lipsync".into(), Some("audio_0")));
     let told = std::sync::Mutex::new((0, String::new()));

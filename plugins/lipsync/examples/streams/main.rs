@@ -6,8 +6,9 @@
 //!        streams turns FACE
 //!        streams live SECONDS FACE SPEECH
 //!
-//! `together` plays so many pipelines at once, `lipsync` with those properties, and prints the frames per
-//! second of all. `stalled` prints the share of a core that a live pipeline takes whose camera gives nothing.
+//! `together` plays so many pipelines at once, `lipsync` with those properties, and prints for each a line of
+//! the times at which its frames came, in microseconds since 1970, so that processes can be compared, and
+//! behind them `processor` and the seconds that the processor was busy with it. `stalled` prints the share of a core that a live pipeline takes whose camera gives nothing.
 //! `turns` prints how many frames are decoded for a face that is played forth and back, for each frame that it
 //! has. `live` plays by the clock, and prints how many frames came, how many of them without their
 //! speech, and how many differ from those that come without a clock.
@@ -16,7 +17,7 @@ mod live;
 
 use std::error::Error;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gst::prelude::*;
 
@@ -40,8 +41,11 @@ fn main() -> Result<()> {
             ref properties @ ..,
         ] => {
             let (number, seconds) = (number.parse()?, seconds.parse()?);
-            let rate = together(number, seconds, face, speech, &properties.join(" "))?;
-            println!("{rate:.3}");
+            for times in together(number, seconds, face, speech, &properties.join(" "))? {
+                let times: Vec<_> = times.iter().map(u128::to_string).collect();
+                println!("{}", times.join(" "));
+            }
+            println!("processor {:.2}", whole_processor_time()?);
         }
         ["stalled", seconds] => println!("{:.4}", stalled(seconds.parse()?)?),
         ["turns", face] => println!("{:.4}", turns(face)?),
@@ -78,8 +82,14 @@ fn finish(pipeline: &gst::Pipeline, limit: gst::ClockTime) -> Result<()> {
     Ok(())
 }
 
-/// Frames per second of all, from the moment when each has given its first one to the first that ends.
-fn together(number: u32, seconds: u64, face: &str, speech: &str, more: &str) -> Result<f64> {
+/// When the frames of each came, in microseconds since 1970.
+fn together(
+    number: u32,
+    seconds: u64,
+    face: &str,
+    speech: &str,
+    more: &str,
+) -> Result<Vec<Vec<u128>>> {
     let frames = seconds * 25;
     let description = format!(
         "facesource uri={} loop-mode=ping-pong num-buffers={frames} ! facetrack ! queue \
@@ -94,7 +104,7 @@ fn together(number: u32, seconds: u64, face: &str, speech: &str, more: &str) -> 
         let pipeline = launched(&description)?;
         let shown = shown.clone();
         named(&pipeline, "s")?.connect("handoff", false, move |_| {
-            let _ = shown.send((index, Instant::now()));
+            let _ = shown.send((index, SystemTime::now()));
             None
         });
         pipelines.push(pipeline);
@@ -112,18 +122,9 @@ fn together(number: u32, seconds: u64, face: &str, speech: &str, more: &str) -> 
     drop(pipelines);
     let mut all = vec![Vec::new(); number as usize];
     for (index, time) in times {
-        all[index].push(time);
+        all[index].push(time.duration_since(UNIX_EPOCH)?.as_micros());
     }
-    let begin = all.iter().filter_map(|times| times.first()).max();
-    let end = all.iter().filter_map(|times| times.last()).min();
-    let (Some(&begin), Some(&end)) = (begin, end) else {
-        return Err("no frame came".into());
-    };
-    let within = all
-        .iter()
-        .flatten()
-        .filter(|&&time| begin < time && time <= end);
-    Ok(within.count() as f64 / end.duration_since(begin).as_secs_f64())
+    Ok(all)
 }
 
 /// The share of a core, once the camera has stalled.
@@ -154,7 +155,19 @@ fn stalled(seconds: u64) -> Result<f64> {
     Ok(took.as_secs_f64() / seconds as f64)
 }
 
-/// Processor time of this process.
+/// Seconds that the processor was busy with this process, threads that are gone included.
+fn whole_processor_time() -> Result<f64> {
+    // Ticks of a hundredth of a second; the name before them may hold anything but a closing bracket.
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = stat.rsplit_once(')').ok_or("no name")?;
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: Vec<u64> = ticks
+        .map(str::parse)
+        .collect::<std::result::Result<_, _>>()?;
+    Ok(ticks.iter().sum::<u64>() as f64 / 100.0)
+}
+
+/// Processor time of the threads of this process.
 fn processor_time() -> Result<Duration> {
     let nanoseconds: u64 = std::fs::read_dir("/proc/self/task")?
         .map(|task| {

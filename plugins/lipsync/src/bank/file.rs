@@ -5,6 +5,8 @@
 //! the pixels of all. Numbers are little-endian. It is read as a memory map: what is not used is not
 //! loaded.
 
+mod record;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -17,14 +19,13 @@ use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use record::Reader;
+
 use super::Error;
 use super::habits::LEAST_MOUTHS;
-use super::mouth::{Held, Look, Mouth, Pixels, Shape, packed, packed_len};
-use super::odd::{SKIN_PLACES, Skin};
-use super::points::{self, FRAME_LEN, FramePoints, MESH_LEN};
-use crate::face::pose::Pose;
+use super::mouth::{Look, Mouth};
+use super::points::{self, FRAME_LEN, FramePoints};
 use crate::picture::{
-    Region,
     frame::{Channel, Colour, Frame, Layout},
     sample::Depth,
 };
@@ -37,9 +38,6 @@ const MAGIC: [u8; 8] = *b"LIPFACE\n";
 const PREFIX: usize = 8 + 4 + 4 + 8 + 32;
 /// A header is never longer.
 const MOST_HEADER: usize = 64 * 1024;
-/// Numbers of a mouth's look: see `pack_look`.
-const LOOK_NUMBERS: usize = 21 + 2 * SKIN_PLACES;
-const MOUTH_LEN: usize = 8 + 8 + 4 + 4 * 4 + 8 + 8 + 4 * LOOK_NUMBERS + MESH_LEN;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Header {
@@ -207,7 +205,7 @@ impl FaceFile {
             .checked_mul(FRAME_LEN)
             .and_then(|length| length.checked_add(frames_at));
         let parts = mouths_at.and_then(|mouths_at| {
-            let length = header.mouths.checked_mul(MOUTH_LEN)?;
+            let length = header.mouths.checked_mul(record::LEN)?;
             let frames = bytes.get(frames_at..mouths_at)?;
             Some((
                 frames,
@@ -222,8 +220,8 @@ impl FaceFile {
         by_time.sort_unstable();
         let layout = header.layout();
         let mouths = mouths
-            .chunks_exact(MOUTH_LEN)
-            .map(|packed| unpack_mouth(packed, &layout, &map))
+            .chunks_exact(record::LEN)
+            .map(|packed| record::unpack(packed, &layout, &map))
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| damaged("a mouth in it is none"))?;
         Ok(Self {
@@ -408,11 +406,11 @@ pub(super) fn write(
         _ => PathBuf::from("."),
     };
     let json = serde_json::to_vec(header).map_err(|e| unwritable(e.into()))?;
-    let mut index = Vec::with_capacity(mouths.len() * MOUTH_LEN);
-    let mut pixels_at = (PREFIX + json.len() + frames.len() + mouths.len() * MOUTH_LEN) as u64;
+    let mut index = Vec::with_capacity(mouths.len() * record::LEN);
+    let mut pixels_at = (PREFIX + json.len() + frames.len() + mouths.len() * record::LEN) as u64;
     for mouth in mouths {
         let length = mouth.pixels.bytes().len() as u64;
-        pack_mouth(mouth, pixels_at, length, &mut index);
+        record::pack(mouth, pixels_at, length, &mut index);
         pixels_at += length;
     }
     let parts = [&json[..], frames, &index].into_iter();
@@ -439,161 +437,6 @@ pub(super) fn write(
     File::open(&folder)
         .and_then(|f| f.sync_all())
         .map_err(unwritable)
-}
-
-fn pack_mouth(mouth: &Mouth, pixels_at: u64, length: u64, to: &mut Vec<u8>) {
-    let Look {
-        frame,
-        time,
-        shape,
-        held:
-            Held {
-                pose,
-                unit,
-                skin,
-                around,
-            },
-        sharpness,
-        line,
-        ends,
-        scene,
-        odd,
-    } = &mouth.look;
-    to.extend(frame.to_le_bytes());
-    to.extend(time.to_le_bytes());
-    to.extend(scene.to_le_bytes());
-    let Region {
-        x,
-        y,
-        width,
-        height,
-    } = mouth.region;
-    for value in [x, y, width, height] {
-        to.extend((value as u32).to_le_bytes());
-    }
-    to.extend(pixels_at.to_le_bytes());
-    to.extend(length.to_le_bytes());
-    let numbers = [
-        shape.opening,
-        shape.width,
-        shape.lips,
-        pose.yaw,
-        pose.pitch,
-        pose.roll,
-        *unit,
-    ]
-    .into_iter()
-    .chain(*skin)
-    .chain([*sharpness, f32::from(u8::from(*odd))])
-    .chain(*line)
-    .chain(ends.iter().flatten().copied())
-    .chain(around.iter().flatten().copied());
-    let start = to.len();
-    numbers.for_each(|v| to.extend(v.to_le_bytes()));
-    debug_assert_eq!(to.len() - start, 4 * LOOK_NUMBERS);
-    points::pack(&mouth.mesh, to);
-}
-
-fn unpack_mouth(bytes: &[u8], source: &Layout, map: &Arc<Mmap>) -> Option<Mouth> {
-    let mut from = Reader(bytes);
-    let (frame, time, scene) = (from.u64()?, from.u64()?, from.u32()?);
-    let mut size = || from.u32().map(|v| v as usize);
-    let region = Region {
-        x: size()?,
-        y: size()?,
-        width: size()?,
-        height: size()?,
-    };
-    let even = |v: usize| v & 1 == 0;
-    let fits = |start: usize, length: usize, limit: usize| {
-        even(start) && length > 0 && start.checked_add(length).is_some_and(|end| end <= limit)
-    };
-    if !fits(region.x, region.width, source.width) || !fits(region.y, region.height, source.height)
-    {
-        return None;
-    }
-    let (start, length) = (from.u64()? as usize, from.u64()? as usize);
-    let end = start.checked_add(length)?;
-    if end > map.len() || length != packed_len(&packed(source, region)) {
-        return None;
-    }
-    let mut numbers = [0.0; LOOK_NUMBERS];
-    for number in &mut numbers {
-        *number = from.f32().filter(|v| v.abs() < 1e6)?;
-    }
-    let [
-        opening,
-        width,
-        lips,
-        yaw,
-        pitch,
-        roll,
-        unit,
-        r,
-        g,
-        b,
-        sharpness,
-        odd,
-        rest @ ..,
-    ] = numbers;
-    let [l0, l1, l2, a0, a1, a2, b0, b1, b2, rest @ ..] = rest;
-    let mut around: Skin = [[0.0; 2]; SKIN_PLACES];
-    around
-        .iter_mut()
-        .flatten()
-        .zip(rest)
-        .for_each(|(to, v)| *to = v);
-    if unit < 2.0 {
-        return None;
-    }
-    Some(Mouth {
-        look: Look {
-            frame,
-            time,
-            shape: Shape {
-                opening,
-                width,
-                lips,
-            },
-            held: Held {
-                pose: Pose { yaw, pitch, roll },
-                unit,
-                skin: [r, g, b],
-                around,
-            },
-            sharpness,
-            line: [l0, l1, l2],
-            ends: [[a0, a1, a2], [b0, b1, b2]],
-            scene,
-            odd: odd != 0.0,
-        },
-        mesh: Arc::new(points::unpack(from.0)?),
-        region,
-        pixels: Pixels::Mapped(map.clone(), start..end),
-    })
-}
-
-/// Takes numbers from the front of bytes.
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*head)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.take().map(u64::from_le_bytes)
-    }
-
-    fn f32(&mut self) -> Option<f32> {
-        self.take().map(f32::from_le_bytes)
-    }
 }
 
 #[cfg(test)]

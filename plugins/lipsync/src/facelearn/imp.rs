@@ -34,6 +34,7 @@ use gst_base::subclass::prelude::*;
 use gst_video::{VideoCapsBuilder, VideoFrameRef, VideoInfo};
 
 use crate::bank::{self, Learner};
+use crate::fault::Fault;
 use crate::sync::lock;
 use crate::{property, roi, source_time, video};
 
@@ -274,30 +275,20 @@ impl FaceLearn {
         let Err(error) = written else {
             return true;
         };
-        let kind = match error {
-            bank::Error::NoFace => "no-face",
-            _ => "face-file",
+        let fault = match error {
+            bank::Error::NoFace => {
+                let text = format!(
+                    "{error}. Put facetrack before facelearn, and give it a video of a face"
+                );
+                let error = glib::Error::new(gst::StreamError::WrongType, &text);
+                Fault::new(error, "no-face", "no frame has a face meta with points")
+            }
+            error => {
+                let error = glib::Error::new(gst::ResourceError::Write, &error.to_string());
+                Fault::new(error, "face-file", "property location")
+            }
         };
-        let details = gst::Structure::builder("details")
-            .field("kind", kind)
-            .field("path", location.display().to_string())
-            .build();
-        match error {
-            bank::Error::NoFace => gst::element_imp_error!(
-                self,
-                gst::StreamError::WrongType,
-                ("{error}. Put facetrack before facelearn, and give it a video of a face"),
-                ["no frame has a face meta with points"],
-                details: details
-            ),
-            error => gst::element_imp_error!(
-                self,
-                gst::ResourceError::Write,
-                ("{error}"),
-                ["property location"],
-                details: details
-            ),
-        }
+        fault.path(&location).post(&*self.obj());
         false
     }
 

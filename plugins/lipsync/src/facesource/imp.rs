@@ -17,6 +17,7 @@ use super::playback::{Playback, Step};
 use super::reader::{Reader, Stop, Wanted};
 use super::schedule::{Rate, Schedule, Slot};
 use super::settings::{self, Settings};
+use crate::fault::Fault;
 use crate::repeat::times_sent;
 use crate::sync::lock;
 use crate::video::FORMATS;
@@ -458,17 +459,10 @@ impl FaceSource {
             let _ = obj.post_message(message);
         }
         let uri = lock(&self.settings).uri.clone();
-        let details = gst::Structure::builder("facesource-error")
-            .field("kind", error.kind())
-            .field("uri", uri.unwrap_or_default())
-            .build();
         gst::error!(CAT, imp = self, "{error}");
-        let message = gst::message::Error::builder_from_error(error.to_glib())
-            .src(&*obj)
-            .debug(&format!("{error:?}"))
-            .details(details)
-            .build();
-        let _ = obj.post_message(message);
+        Fault::new(error.to_glib(), error.kind(), &format!("{error:?}"))
+            .uri(uri)
+            .post(&*obj);
         match error {
             Error::NotNegotiated { .. } => gst::FlowError::NotNegotiated,
             _ => gst::FlowError::Error,

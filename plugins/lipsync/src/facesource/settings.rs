@@ -5,6 +5,7 @@ use gst::prelude::*;
 
 use super::{Background, LoopMode};
 use crate::decode::limits::{MOST_DURATION, MOST_FRAMES, MOST_PIXELS, MOST_STREAMS};
+use crate::property;
 use crate::repeat::LONGEST_FRAME;
 
 #[derive(Debug, Clone)]
@@ -75,11 +76,11 @@ impl Settings {
             "fps" => self.fps = value.get()?,
             "max-pixels" => self.max_pixels = value.get()?,
             "max-frames" => self.max_frames = value.get()?,
-            "max-duration" => self.max_duration = gst::ClockTime::from_nseconds(value.get()?),
+            "max-duration" => self.max_duration = property::time(value)?,
             "max-streams" => self.max_streams = value.get()?,
             "even-size" => self.even_size = value.get()?,
             "background" => self.background = value.get()?,
-            "longest-frame" => self.longest_frame = gst::ClockTime::from_nseconds(value.get()?),
+            "longest-frame" => self.longest_frame = property::time(value)?,
             "cache-memory" => self.cache_memory = value.get()?,
             "cache-file" => self.cache_file = value.get()?,
             "prefetch" => self.prefetch = value.get()?,
@@ -148,6 +149,7 @@ pub fn properties() -> Vec<glib::ParamSpec> {
             .nick("Longest duration")
             .blurb("A video file that lasts longer than this, in nanoseconds, is an error when that is reached")
             .minimum(1)
+            .maximum(gst::ClockTime::MAX.nseconds())
             .default_value(defaults.max_duration.nseconds())
             .mutable_ready()
             .build(),

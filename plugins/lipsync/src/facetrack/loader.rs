@@ -6,7 +6,8 @@ use super::FaceTrack;
 use super::settings::Settings;
 use crate::face;
 use crate::face::tracker::Models;
-use crate::loading::{self, Fault};
+use crate::fault::Fault;
+use crate::loading;
 use crate::runtime::{self, Interrupt, Loader};
 
 /// What is known at once of what `settings` name.

@@ -6,10 +6,11 @@
 //! given anew. So a bystander never gets the speech of somebody who turned away. Places are counted once all whom they are asked for are in the
 //! picture: who is left of two can't be told while there is one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use gst::ClockTime;
+use smallvec::SmallVec;
 
 use super::settings::Whose;
 use crate::face::Face;
@@ -48,8 +49,14 @@ pub struct Cast {
     given: BTreeMap<VoiceId, Given>,
 }
 
-/// Of one voice: the indices of the faces that it moves.
-pub type Part = Result<Vec<usize>, Silent>;
+/// Something of each voice: mostly there is one, or two.
+pub type Each<T> = SmallVec<[T; 2]>;
+
+/// Indices of faces.
+pub type Indices = SmallVec<[usize; 4]>;
+
+/// Of one voice: the faces that it moves.
+pub type Part = Result<Indices, Silent>;
 
 impl Cast {
     /// Whose faces are in another stream.
@@ -66,13 +73,18 @@ impl Cast {
         time: ClockTime,
         needs_points: bool,
         likeness: &mut dyn FnMut(&Path) -> Option<usize>,
-    ) -> Vec<Part> {
+    ) -> Each<Part> {
         self.given.retain(|id, given| {
             let mut voices = voices.iter();
             voices.any(|(voice, whose)| voice == id && *whose == given.whose)
         });
-        let mut taken: BTreeMap<usize, VoiceId> = BTreeMap::new();
-        let mut parts: Vec<Part> = vec![Err(Silent::NoSuchFace); voices.len()];
+        // Faces, and who has them.
+        let mut taken: Each<(usize, VoiceId)> = Each::new();
+        let has = |taken: &Each<(usize, VoiceId)>, index| {
+            let mut taken = taken.iter().filter(|(face, _)| *face == index);
+            taken.next().map(|(_, voice)| *voice)
+        };
+        let mut parts: Each<Part> = voices.iter().map(|_| Err(Silent::NoSuchFace)).collect();
         // Those who have their face keep it, whoever else would get it.
         for (id, whose) in voices {
             if matches!(whose, Whose::Position(_) | Whose::Picture(_))
@@ -80,12 +92,14 @@ impl Cast {
                 && let Some(index) = index_of(faces, given.track)
             {
                 given.seen = time;
-                taken.entry(index).or_insert(*id);
+                if has(&taken, index).is_none() {
+                    taken.push((index, *id));
+                }
             }
         }
         let order = match faces.len() >= least(voices) {
             true => from_the_left(faces),
-            false => Vec::new(),
+            false => Indices::new(),
         };
         for (part, (id, whose)) in parts.iter_mut().zip(voices) {
             let index = match whose {
@@ -100,11 +114,14 @@ impl Cast {
             let Some(index) = index else {
                 continue;
             };
-            if let Some(other) = taken.get(&index).filter(|other| *other != id) {
-                *part = Err(Silent::Taken(*other));
-                continue;
+            match has(&taken, index) {
+                Some(other) if other != *id => {
+                    *part = Err(Silent::Taken(other));
+                    continue;
+                }
+                Some(_) => {}
+                None => taken.push((index, *id)),
             }
-            taken.insert(index, *id);
             self.given.insert(
                 *id,
                 Given {
@@ -116,16 +133,15 @@ impl Cast {
             );
             *part = match needs_points && faces[index].mesh.is_none() {
                 true => Err(Silent::NotFollowed),
-                false => Ok(vec![index]),
+                false => Ok(Indices::from_slice(&[index])),
             };
         }
-        let claimed: BTreeSet<usize> = taken.into_keys().collect();
         for (part, _) in parts
             .iter_mut()
             .zip(voices)
             .filter(|(_, (_, whose))| *whose == Whose::Others)
         {
-            let free = (0..faces.len()).filter(|index| !claimed.contains(index));
+            let free = (0..faces.len()).filter(|index| has(&taken, *index).is_none());
             let free = free.filter(|index| !needs_points || faces[*index].mesh.is_some());
             *part = Ok(free.collect());
         }
@@ -163,8 +179,8 @@ fn index_of(faces: &[Face], track: u32) -> Option<usize> {
 }
 
 /// The faces in their order from the left.
-fn from_the_left(faces: &[Face]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..faces.len()).collect();
+fn from_the_left(faces: &[Face]) -> Indices {
+    let mut order: Indices = (0..faces.len()).collect();
     let x = |index: &usize| faces[*index].bounds.centre()[0];
     order.sort_by(|a, b| x(a).total_cmp(&x(b)));
     order
@@ -197,6 +213,10 @@ mod tests {
         }
     }
 
+    fn faces_of(indices: &[usize]) -> Part {
+        Ok(Indices::from_slice(indices))
+    }
+
     const A: VoiceId = VoiceId(1);
     const B: VoiceId = VoiceId(2);
 
@@ -212,7 +232,7 @@ mod tests {
                     let indices = part.clone().unwrap_or_default();
                     indices.into_iter().map(|index| faces[index].id).collect()
                 };
-                parts.iter().map(tracks).collect()
+                parts.iter().map(tracks).collect::<Vec<_>>()
             })
             .collect()
     }
@@ -280,7 +300,7 @@ mod tests {
         for (position, index) in [(0, 0), (1, 1), (-2, 0)] {
             let voices = [(A, Whose::Position(position))];
             let parts = cast.parts(&voices, &faces, ClockTime::ZERO, true, &mut |_| None);
-            assert_eq!(parts, [Ok(vec![index])]);
+            assert_eq!(parts[..], [faces_of(&[index])]);
         }
     }
 
@@ -294,11 +314,11 @@ mod tests {
             parts.into_iter().next().unwrap()
         };
         let both = [face(1, 100.0), face(2, 300.0)];
-        assert_eq!(tracks(&both, Some(1)), Ok(vec![1]));
+        assert_eq!(tracks(&both, Some(1)), faces_of(&[1]));
         // Found once, it is followed.
-        assert_eq!(tracks(&both, None), Ok(vec![1]));
+        assert_eq!(tracks(&both, None), faces_of(&[1]));
         assert_eq!(tracks(&[face(3, 0.0)], None), Err(Silent::NoSuchFace));
-        assert_eq!(tracks(&[face(4, 0.0)], Some(0)), Ok(vec![0]));
+        assert_eq!(tracks(&[face(4, 0.0)], Some(0)), faces_of(&[0]));
     }
 
     #[test]
@@ -322,6 +342,6 @@ mod tests {
         let mut cast = Cast::default();
         let voices = [(A, Whose::Position(0))];
         let parts = cast.parts(&voices, &boxed, ClockTime::ZERO, true, &mut |_| None);
-        assert_eq!(parts, [Err(Silent::NotFollowed)]);
+        assert_eq!(parts[..], [Err(Silent::NotFollowed)]);
     }
 }

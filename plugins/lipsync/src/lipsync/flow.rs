@@ -13,7 +13,7 @@ use super::progress::Phase;
 use super::settings::{EndMode, Settings};
 use super::stream::Stream;
 use super::voice::Voice;
-use crate::loading::Fault;
+use crate::fault::Fault;
 use crate::sync::lock;
 use crate::{facetrack, roi, video};
 
@@ -31,7 +31,12 @@ impl LipSync {
         timeout: bool,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let before = self.counters.frames.load(Relaxed);
-        while let Step::Again = self.step(stream)? {}
+        while let Step::Again = self.step(stream)? {
+            // The parent drops what is pushed while the pad goes down, and says that all is well.
+            if self.interrupt.is_raised() {
+                return Err(gst::FlowError::Flushing);
+            }
+        }
         if timeout && self.counters.frames.load(Relaxed) == before {
             self.let_go(stream)?;
         }

@@ -7,7 +7,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 
-use super::cast::Silent;
+use super::cast::{Each, Indices, Silent};
 use super::category::CAT;
 use super::held::Wanted;
 use super::imp::LipSync;
@@ -16,7 +16,7 @@ use super::settings::{Settings, Whose};
 use super::stream::Stream;
 use super::voice::{SAMPLE_RATE, Voice};
 use crate::face::Face;
-use crate::loading::Fault;
+use crate::fault::Fault;
 use crate::video;
 
 /// Nanoseconds as samples of the speech, rounded to the nearest.
@@ -33,7 +33,8 @@ fn fault_of(path: &Path, error: portrait::Error) -> Fault {
         portrait::Error::NoFace { .. } => "picture-without-face",
     };
     let about = "property picture of a pad audio_%u";
-    Fault::new(gst::ResourceError::Read, &error, kind, Some(path), about)
+    let error = gst::glib::Error::new(gst::ResourceError::Read, &error.to_string());
+    Fault::new(error, kind, about).path(path)
 }
 
 impl LipSync {
@@ -155,7 +156,7 @@ impl LipSync {
         time: Option<gst::ClockTime>,
         buffer: &gst::BufferRef,
         faces: &[Face],
-    ) -> Vec<Wanted> {
+    ) -> Each<Wanted> {
         // Where somebody follows faces, those that are not followed are bystanders.
         if !stream.needs_points && !faces.is_empty() {
             let is_followed = faces.iter().any(|face| face.mesh.is_some());
@@ -166,9 +167,9 @@ impl LipSync {
             .fetch_max(faces.len() as u64, Relaxed);
         let time = time.unwrap_or_default();
         let voices = stream.voices.iter();
-        let settings: Vec<_> = voices.map(|voice| voice.settings(settings)).collect();
+        let settings: Each<_> = voices.map(|voice| voice.settings(settings)).collect();
         let voices = stream.voices.iter().zip(&settings);
-        let voices: Vec<_> = voices
+        let voices: Each<_> = voices
             .map(|(voice, settings)| (voice.id, settings.whose.clone()))
             .collect();
         let needs_points = stream.needs_points;
@@ -184,11 +185,11 @@ impl LipSync {
             portraits.find(path, &video::frame(&mapped), faces)
         };
         let parts = cast.parts(&voices, faces, time, needs_points, &mut likeness);
-        let mut wanted = Vec::with_capacity(parts.len());
+        let mut wanted = Each::new();
         for ((index, settings), part) in settings.into_iter().enumerate().zip(parts) {
             let faces = part.unwrap_or_else(|why| {
                 self.tell_of_silence(stream, index, time, why, faces);
-                Vec::new()
+                Indices::new()
             });
             let Some(voice) = stream.voices.get(index) else {
                 continue;

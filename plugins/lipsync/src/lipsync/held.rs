@@ -1,6 +1,6 @@
 //! Frames that have their speech and wait to be drawn.
 
-use super::cast::VoiceId;
+use super::cast::{Each, Indices, VoiceId};
 use crate::face::Face;
 
 /// A frame that has its speech and waits for its batch, or for its successor.
@@ -13,7 +13,7 @@ pub struct Held {
     /// Those on it; none where it is to stay as it is.
     pub faces: Vec<Face>,
     /// What each voice wants of it.
-    pub wanted: Vec<Wanted>,
+    pub wanted: Each<Wanted>,
 }
 
 /// What a voice wants of a frame, by the properties as they were at its time.
@@ -23,7 +23,7 @@ pub struct Wanted {
     pub speech: i64,
     pub strength: f32,
     /// Indices of the faces that it moves.
-    pub faces: Vec<usize>,
+    pub faces: Indices,
 }
 
 impl Held {

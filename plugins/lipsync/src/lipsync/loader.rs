@@ -8,7 +8,8 @@ use gst::prelude::*;
 use super::LipSync;
 use super::animator::Animator;
 use super::settings::Settings;
-use crate::loading::{self, Fault};
+use crate::fault::Fault;
+use crate::loading;
 use crate::model::{self, Model};
 use crate::runtime::{self, Interrupt, Loader, Provider};
 

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::cast::VoiceId;
+use super::cast::{Each, VoiceId};
 use super::category::CAT;
 use super::frames::Frames;
 use super::held::{Held, Release};
 use super::known_face::Asked;
 use super::progress::{Counters, timed};
 use super::settings::Settings;
-use super::speaker::{Said, Speaker};
+use super::speaker::{MouthTarget, Speaker};
 use super::voice::{self, Voice};
 use crate::model;
 use crate::{source_time, video};
@@ -19,15 +19,15 @@ use crate::{source_time, video};
 /// A frame that waits for what comes after it.
 struct Pending {
     held: Held,
-    /// What each of the voices that want something of it says.
-    said: Vec<Said>,
+    /// What each of the voices that want something of it wants its mouth to be.
+    targets: Each<MouthTarget>,
 }
 
 impl Pending {
     /// Whether something is before the face of a voice.
     fn hides(&self, voice: VoiceId) -> bool {
-        let mut said = self.held.wanted.iter().zip(&self.said);
-        said.any(|(wanted, said)| wanted.voice == voice && said.is_hidden())
+        let mut targets = self.held.wanted.iter().zip(&self.targets);
+        targets.any(|(wanted, target)| wanted.voice == voice && target.is_hidden())
     }
 }
 
@@ -152,16 +152,16 @@ impl MouthShapeBackend {
         frames: &Frames,
         counters: &Counters,
     ) -> Result<(), model::Error> {
-        let mut said = vec![Said::default(); held.wanted.len()];
+        let mut targets = Each::from_elem(MouthTarget::default(), held.wanted.len());
         if let Some(time) = held.time {
             let before = self.last_taken.replace(time).unwrap_or(time);
             let seconds = time.saturating_sub(before).nseconds() as f32 * 1e-9;
-            for (said, wanted) in said.iter_mut().zip(&held.wanted) {
+            for (target, wanted) in targets.iter_mut().zip(&held.wanted) {
                 let speaker = self.speakers.get_mut(&wanted.voice);
                 let Some((speaker, voice)) = speaker.zip(voice::find(voices, wanted.voice)) else {
                     continue;
                 };
-                said.params = timed(&counters.inference_time, || {
+                target.params = timed(&counters.inference_time, || {
                     speaker.hear(voice.timeline(), wanted.speech, seconds)
                 })?;
                 gst::trace!(
@@ -169,25 +169,25 @@ impl MouthShapeBackend {
                     obj = voice.pad,
                     "{time}: the speech at {} ns says {:?}",
                     wanted.speech,
-                    said.params
+                    target.params
                 );
             }
             if held.passthrough {
                 // Nobody looks for a face on it.
             } else if held.has_a_face(|face| face.mesh.is_some()) {
                 timed(&counters.render_time, || {
-                    self.ask(&held, &mut said, frames.info());
+                    self.ask(&held, &mut targets, frames.info());
                 });
             } else {
                 counters.frames_without_face.fetch_add(1, Relaxed);
             }
         }
-        self.pending.push_back(Pending { held, said });
+        self.pending.push_back(Pending { held, targets });
         Ok(())
     }
 
     /// Shows the frame to the known faces, and asks for mouths.
-    fn ask(&mut self, held: &Held, said: &mut [Said], info: &gst_video::VideoInfo) {
+    fn ask(&mut self, held: &Held, targets: &mut [MouthTarget], info: &gst_video::VideoInfo) {
         let Ok(mapped) = gst_video::VideoFrameRef::from_buffer_ref_readable(&held.buffer, info)
         else {
             return;
@@ -195,18 +195,18 @@ impl MouthShapeBackend {
         let frame = video::frame(&mapped);
         let time = source_time::of(&held.buffer).or(held.time);
         let time = time.unwrap_or_default().nseconds();
-        for (said, wanted) in said.iter_mut().zip(&held.wanted) {
+        for (target, wanted) in targets.iter_mut().zip(&held.wanted) {
             let mut faces = wanted.faces.iter().filter_map(|i| held.faces.get(*i));
             let face = faces.find(|face| face.mesh.is_some());
             if let Some((speaker, face)) = self.speakers.get_mut(&wanted.voice).zip(face) {
-                said.shown = speaker.ask(&frame, face, time, &said.params, wanted.strength);
+                target.shown = speaker.ask(&frame, face, time, &target.params, wanted.strength);
             }
         }
     }
 
     /// Draws the oldest frame that waits.
     fn finish(&mut self, frames: &mut Frames, counters: &Counters) -> Option<Held> {
-        let Pending { mut held, said } = self.pending.pop_front()?;
+        let Pending { mut held, targets } = self.pending.pop_front()?;
         let Some(time) = held.time else {
             return Some(held);
         };
@@ -223,7 +223,7 @@ impl MouthShapeBackend {
         } = &mut held;
         timed(&counters.render_time, || {
             let mut drawing = Vec::with_capacity(wanted.len());
-            for (wanted, said) in wanted.iter().zip(said) {
+            for (wanted, target) in wanted.iter().zip(targets) {
                 let Some(speaker) = self.speakers.get_mut(&wanted.voice) else {
                     continue;
                 };
@@ -232,15 +232,16 @@ impl MouthShapeBackend {
                     speaker.rest();
                     continue;
                 }
-                let choice = speaker.decide(said);
+                let choice = speaker.decide(target);
                 let asked = Asked {
-                    params: said.params,
+                    params: target.params,
                     strength: wanted.strength,
                     time,
                     seconds: since.nseconds() as f32 * 1e-9,
-                    shown: said.shown,
+                    shown: target.shown,
                     // It is known some frames before, so that the mouth fades in time.
-                    hidden: said.is_hidden() || self.pending.iter().any(|p| p.hides(wanted.voice)),
+                    hidden: target.is_hidden()
+                        || self.pending.iter().any(|p| p.hides(wanted.voice)),
                 };
                 drawing.push((wanted, choice, asked));
             }

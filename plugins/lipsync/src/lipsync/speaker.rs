@@ -19,15 +19,15 @@ const FORGET_AFTER: gst::ClockTime = gst::ClockTime::from_seconds(10);
 /// Renderers by track, with the time at which its face was last found.
 type Renderers = BTreeMap<u32, (MouthRenderer, gst::ClockTime)>;
 
-/// What a voice says in a frame.
+/// What a mouth is to be in a frame.
 #[derive(Clone, Copy, Default)]
-pub struct Said {
+pub struct MouthTarget {
     pub params: MouthParams,
     /// What was asked of the face's own mouths, if anything was.
     pub shown: Option<Shown>,
 }
 
-impl Said {
+impl MouthTarget {
     /// Something is before the face.
     pub fn is_hidden(&self) -> bool {
         self.shown.is_some_and(|shown| shown.hidden)
@@ -101,8 +101,8 @@ impl Speaker {
     }
 
     /// The mouth for a frame that was asked about.
-    pub fn decide(&mut self, said: Said) -> Option<Choice> {
-        said.shown.and_then(|shown| self.known.decide(shown))
+    pub fn decide(&mut self, target: MouthTarget) -> Option<Choice> {
+        target.shown.and_then(|shown| self.known.decide(shown))
     }
 
     /// Whether something is drawn onto a frame without its face.

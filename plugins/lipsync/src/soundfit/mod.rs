@@ -44,6 +44,7 @@
 
 mod imp;
 mod picture;
+mod sound;
 mod track;
 
 use gst::glib;

@@ -7,6 +7,8 @@ use gst_audio::{AudioCapsBuilder, AudioInfo, AudioLayout};
 
 use super::retime::Retime;
 use crate::decode::{self, limits};
+use crate::fault::Fault;
+use crate::property;
 use crate::sync::lock;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -94,6 +96,7 @@ impl ObjectImpl for SpeechSource {
                     .nick("Longest duration")
                     .blurb("A file whose sound lasts longer than this, in nanoseconds, is an error when that is reached")
                     .minimum(1)
+                    .maximum(gst::ClockTime::MAX.nseconds())
                     .default_value(defaults.max_duration.nseconds())
                     .mutable_ready()
                     .build(),
@@ -114,9 +117,7 @@ impl ObjectImpl for SpeechSource {
         let result = match pspec.name() {
             "uri" => value.get().map(|v| settings.uri = v),
             "track" => value.get().map(|v| settings.track = v),
-            "max-duration" => value
-                .get()
-                .map(|v| settings.max_duration = gst::ClockTime::from_nseconds(v)),
+            "max-duration" => property::time(value).map(|v| settings.max_duration = v),
             "max-streams" => value.get().map(|v| settings.max_streams = v),
             _ => Ok(()),
         };
@@ -375,15 +376,11 @@ impl SpeechSource {
 
     fn refuse(&self, reason: &str, remedy: &str, kind: &str) {
         let uri = lock(&self.settings).uri.clone();
-        gst::element_imp_error!(
-            self,
-            gst::StreamError::WrongType,
-            ("{reason}. {remedy}"),
-            details: gst::Structure::builder("speechsource-error")
-                .field("kind", kind)
-                .field("uri", uri.unwrap_or_default())
-                .build()
-        );
+        let text = format!("{reason}. {remedy}");
+        let error = glib::Error::new(gst::StreamError::WrongType, &text);
+        Fault::new(error, kind, "property uri")
+            .uri(uri)
+            .post(&*self.obj());
     }
 }
 
