@@ -195,6 +195,21 @@ fn a_batch_does_not_end_while_nobody_can_say_whether_there_is_more() {
     assert_eq!(supervisor.stage, Stage::Working);
 }
 
+/// Found by simulation, seed 12952: its next job stood still until it was given up.
+#[test]
+fn a_worker_whose_job_ends_in_a_pause_goes_on_after_it() {
+    let fixture = Fixture::new();
+    fixture.with(|supervisor, lease| {
+        supervisor.order_pause(true);
+        supervisor.answered(WORKER, ended(lease));
+        assert!(supervisor.jobs.is_empty());
+        supervisor.orders.clear();
+        supervisor.order_pause(false);
+        let order = Order::Pause { pause: false };
+        assert!(supervisor.orders.contains(&(WORKER, order)));
+    });
+}
+
 #[test]
 fn memory_does_not_grow_while_the_journal_fails() {
     let fixture = Fixture::new();

@@ -203,8 +203,11 @@ impl Supervisor<'_> {
         let now = self.clock.now();
         for active in self.jobs.values_mut() {
             active.moved = now;
-            self.orders.push((active.worker, Order::Pause { pause }));
         }
+        // Those without a job, too: one whose job ended in the pause would begin the next one in it.
+        let workers = self.workers.keys();
+        let orders = workers.map(|serial| (*serial, Order::Pause { pause }));
+        self.orders.extend(orders);
     }
 }
 
