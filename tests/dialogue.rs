@@ -117,8 +117,8 @@ fn two_speeches_become_a_dialogue_as_long_as_the_longer_one() {
     assert!(loudness(&alone, 1.2, 1.8) < 10.0);
 }
 
-/// Brightness of the first frames: `(left half, right half)` of each.
-fn halves(video: &Path, frames: u32) -> Vec<(Vec<u8>, Vec<u8>)> {
+/// Brightness of the first frames: the left half and the right one of each.
+fn halves(video: &Path, frames: u32) -> Vec<[Vec<u8>; 2]> {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
         .arg(video)
@@ -129,7 +129,7 @@ fn halves(video: &Path, frames: u32) -> Vec<(Vec<u8>, Vec<u8>)> {
     let split = |frame: &[u8]| {
         let rows = frame.chunks_exact(800).map(|row| row.split_at(400));
         let (left, right): (Vec<_>, Vec<_>) = rows.unzip();
-        (left.concat(), right.concat())
+        [left.concat(), right.concat()]
     };
     let frames = output.stdout.chunks_exact(800 * 300);
     frames.map(split).collect()
@@ -168,17 +168,18 @@ fn a_speaker_is_drawn_from_the_face_file_that_is_named() {
     let speeches: [(&str, &Path); 2] = [("left", &speech), ("right", &speech)];
     let named = format!("face-file-0={}", learnt.display());
     let [without, with] = [&[][..], &["--set", &named]].map(|more| {
-        let output = dir.file(&format!("out-{}.mp4", more.len()));
+        let output = dir.file(format!("out-{}.mp4", more.len()));
         let result = finish(run(&two, &speeches, &output).args(more));
         assert!(result.status.success(), "{}", stderr(&result));
         halves(&output, 5)
     });
     assert_eq!((without.len(), with.len()), (5, 5));
-    let count = |of: fn(&(Vec<u8>, Vec<u8>)) -> &Vec<u8>| -> usize {
+    let [left, right] = [0, 1].map(|half| {
         let pairs = without.iter().zip(&with);
-        pairs.map(|(a, b)| differing(of(a), of(b))).sum()
-    };
-    let (left, right) = (count(|frame| &frame.0), count(|frame| &frame.1));
+        pairs
+            .map(|(a, b)| differing(&a[half], &b[half]))
+            .sum::<usize>()
+    });
     assert!(left > 200 && right < left / 10, "{left} and {right} pixels");
 }
 
