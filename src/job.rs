@@ -1,26 +1,30 @@
 //! What one job is: inputs, template, parameters, policies, output. Raw arguments become a [`Job`]
 //! in one place; what can be refused without opening a decoder is refused here.
 
+mod choices;
 mod dialogue;
 mod files;
 mod length;
+mod marks;
 mod options;
 
+pub use choices::{EndMode, IfExists, Learn, LoopMode, Offset};
 pub use dialogue::{Part, Sound, Speeches, Who};
 pub use files::{check_input, check_output_name, folder_of, uri_of};
 pub(crate) use files::{is_model_file, is_template_file};
 pub use length::{Length, Limit, is_cut_short, output_length};
+pub use marks::LabelOptions;
 pub(crate) use options::FaceChoice;
 pub use options::{JobOptions, parse_setting};
 
 use std::fs;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, FailureKind};
+use crate::marks::Marks;
 use files::{check_output, is_same_file};
 
 /// Parameters of templates that say how many threads work. They change nothing of what is made.
@@ -29,111 +33,6 @@ pub const THREADS: [&str; 2] = ["threads", "encoder-threads"];
 /// The template that makes a job, and the one for several speakers.
 pub const TEMPLATE: &str = "file";
 const DIALOGUE_TEMPLATE: &str = "dialogue";
-
-/// When the output ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum EndMode {
-    /// With the speech.
-    #[default]
-    Speech,
-    /// With the video; silence fills up a shorter speech.
-    Video,
-    /// With whichever ends first.
-    Shortest,
-}
-
-/// What the face does when its video is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum LoopMode {
-    /// It ends.
-    None,
-    /// It starts again.
-    Loop,
-    /// It runs backwards, then forwards again.
-    PingPong,
-    /// The last frame stays.
-    Hold,
-}
-
-impl EndMode {
-    /// As on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Speech => "speech",
-            Self::Video => "video",
-            Self::Shortest => "shortest",
-        }
-    }
-}
-
-impl LoopMode {
-    /// As on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Loop => "loop",
-            Self::PingPong => "ping-pong",
-            Self::Hold => "hold",
-        }
-    }
-}
-
-/// What to do when the output is there already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum IfExists {
-    /// The job fails.
-    #[default]
-    Refuse,
-    /// The file is replaced when the new one is whole.
-    Overwrite,
-    /// The job is over without any work.
-    Skip,
-}
-
-/// How much of a face's video a job reads to learn it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Learn {
-    /// As much as the job itself makes, and ten seconds at least.
-    #[default]
-    Auto,
-    /// All of it.
-    Full,
-    /// Nothing, and nothing that is known is used.
-    Off,
-}
-
-/// A shift of the sound against the picture; positive is later.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Offset {
-    /// Nanoseconds, at most a minute either way.
-    pub nanoseconds: i64,
-}
-
-impl FromStr for Offset {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (number, scale) = [("ms", 1e6), ("us", 1e3), ("s", 1e9)]
-            .iter()
-            .find_map(|(unit, scale)| Some((text.strip_suffix(unit)?, *scale)))
-            .ok_or_else(|| format!("`{text}` needs a unit, as in 40ms or -0.1s"))?;
-        let nanoseconds = number
-            .trim()
-            .parse::<f64>()
-            .map_err(|_| format!("`{text}` is not a time such as 40ms or -0.1s"))?
-            * scale;
-        if !nanoseconds.is_finite() || nanoseconds.abs() > 60e9 {
-            return Err(format!("`{text}` is more than a minute"));
-        }
-        Ok(Self {
-            nanoseconds: nanoseconds.round() as i64,
-        })
-    }
-}
 
 /// A validated job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,6 +65,9 @@ pub struct Job {
     pub graph: Option<PathBuf>,
     /// Only find out what would be done.
     pub dry_run: bool,
+    /// What says in the output that it is synthetic.
+    #[serde(default, skip_serializing_if = "Marks::is_empty")]
+    pub marks: Marks,
 }
 
 impl Job {
@@ -259,22 +161,12 @@ mod tests {
             stuck_after: Duration::from_secs(30),
             graph: None,
             dry_run: false,
+            marks: Marks::default(),
         }
     }
 
     fn kind_of(job: &Job) -> FailureKind {
         job.check_files().unwrap_err().kind
-    }
-
-    #[test]
-    fn offsets_have_units_and_signs() {
-        let parse = |text: &str| text.parse::<Offset>().map(|o| o.nanoseconds);
-        assert_eq!(parse("40ms"), Ok(40_000_000));
-        assert_eq!(parse("-0.1s"), Ok(-100_000_000));
-        assert_eq!(parse("+250us"), Ok(250_000));
-        for bad in ["", "40", "ms", "xs", "inf s", "infs", "3600s", "NaNms"] {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]

@@ -28,6 +28,13 @@ pub fn normalised(path: &Path) -> PathBuf {
     plain
 }
 
+/// The file beside another one whose name has that ending behind it.
+pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(ending);
+    path.with_file_name(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

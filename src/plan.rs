@@ -5,6 +5,7 @@ pub mod speakers;
 
 use std::path::Path;
 
+use gstlipsync::label;
 use gstlipsync::model::Model;
 use gstlipsync::repeat;
 
@@ -14,6 +15,7 @@ use crate::event::{Plan, display, seconds};
 use crate::job::{self, Job, Length, Limit, LoopMode};
 use crate::pipeline::probe::{self, Kind, Limits, Probe, Role};
 use crate::pipeline::template::{self, Template, TemplateError, Values, nanoseconds};
+use crate::provenance;
 
 /// What `facesource` gives a picture.
 const PICTURE_FPS: (u32, u32) = (25, 1);
@@ -52,6 +54,9 @@ pub fn prepare(job: &Job, cancel: &Cancel) -> Result<Prepared, Failure> {
     }
     if let Some(output) = &job.output {
         check_extension(template.name(), output)?;
+        if job.marks.aigc.is_some() {
+            provenance::check_output(output)?;
+        }
     }
     prepare_with(template, job, &probe::probe_within, cancel)
 }
@@ -93,6 +98,22 @@ pub fn prepare_inputs(job: &Job, look: &Look<'_>, cancel: &Cancel) -> Result<Pre
 /// Finds out what is in a file that is to play a role, and refuses more than the limits allow.
 pub type Look<'a> = dyn Fn(&Path, Role, &Limits) -> Result<Probe, Failure> + Sync + 'a;
 
+/// Refuses a label that the picture has no room for, or that can't be written here, before any work.
+fn check_label(job: &Job, face: &Probe) -> Result<(), Failure> {
+    let (Some(text), Some(video)) = (job.parameter("label"), face.video) else {
+        return Ok(());
+    };
+    let (width, height) = match video.rotation % 180 {
+        0 => (video.width, video.height),
+        _ => (video.height, video.width),
+    };
+    label::check(text, [width as usize, height as usize]).map_err(|e| {
+        Failure::new(FailureKind::Usage)
+            .because(e)
+            .advice("Give --label another text")
+    })
+}
+
 fn prepare_with(
     template: Template,
     job: &Job,
@@ -114,6 +135,7 @@ fn prepare_with(
     });
     let (face, speeches) = (face?, speeches?);
     cancel.check()?;
+    check_label(job, &face)?;
     let speech = Length::of_the_longest(speeches.iter().map(|speech| speech.duration));
     let loop_mode = job.effective_loop_mode(face.duration, speech);
     let (limit, length) = job::output_length(job.end_mode, loop_mode, face.duration, speech)?;
@@ -143,6 +165,7 @@ impl Prepared {
                 Some((n.parse().ok()?, d.parse().ok().filter(|d| *d > 0)?))
             }
             (None, None, Kind::Picture) => Some(PICTURE_FPS),
+            (None, None, _) if self.face.is_of_one_frame() => Some(PICTURE_FPS),
             (None, fps, _) => fps,
         }
     }
@@ -152,13 +175,28 @@ impl Prepared {
         let fps = probe::fps_of(self.fps()?);
         let duration = self.length.known()?;
         let times = match self.asked_fps {
-            Some(_) => 1,
-            None => {
-                let period = gst::ClockTime::from_nseconds((1e9 / fps) as u64);
-                repeat::times_sent(period, self.longest_frame)
-            }
+            Some(_) => 1.0,
+            None => self.times_sent(fps),
         };
-        Some((duration.as_secs_f64() * fps * times as f64 - 1e-6).ceil() as u64)
+        Some((duration.as_secs_f64() * fps * times - 1e-6).ceil() as u64)
+    }
+
+    /// How often a frame of the face is sent, in the mean.
+    fn times_sent(&self, fps: f64) -> f64 {
+        let sent = |millis: u64| {
+            let time = gst::ClockTime::from_mseconds(millis);
+            repeat::times_sent(time, self.longest_frame)
+        };
+        let lasting = self.face.lasting.iter();
+        let lasting = lasting.map(|&(millis, count)| (sent(millis.into()), u64::from(count)));
+        let (all, frames) = lasting.fold((0, 0), |(all, frames), (times, count)| {
+            (all + times * count, frames + count)
+        });
+        match frames {
+            // One alone is held, at the rate of the video.
+            0 | 1 => sent((1000.0 / fps) as u64) as f64,
+            frames => all as f64 / frames as f64,
+        }
     }
 
     /// Bits a channel of the output's picture, where the template says them.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use gstlipsync::runtime;
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetError, RulesetStatus, path_beneath_rules,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 use serde::{Deserialize, Serialize};
 
@@ -100,10 +100,10 @@ impl Named {
         Some(named)
     }
 
-    /// One file that is only read.
-    pub(crate) fn file(path: &Path) -> Self {
+    /// Files that are only read.
+    pub(crate) fn files<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
         Self {
-            read: [path.to_owned()].into(),
+            read: paths.into_iter().map(Path::to_owned).collect(),
             write: BTreeSet::new(),
         }
     }
@@ -228,6 +228,8 @@ impl Reach {
             .handle_access(AccessFs::Refer)?
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(KNOWN))?
+            // Nor does it end its controller or other workers (since Linux 6.12).
+            .scope(Scope::from_all(ABI::V6))?
             .create()?
             .add_rules(path_beneath_rules(SYSTEM, read))?
             .add_rules(path_beneath_rules(
@@ -400,6 +402,8 @@ mod tests {
             let status = reach.restrict(None).unwrap();
             fs::write(&mine, "made").unwrap();
             assert_eq!(fs::read(&mine).unwrap(), b"made");
+            // What does not fit into memory is put aside there, in a file without a name.
+            assert!(tempfile::tempfile_in(mine.parent().unwrap()).is_ok());
             let moved = mine.with_extension("moved");
             let done = [
                 fs::read(&journal).is_ok(),
@@ -422,6 +426,32 @@ mod tests {
             assert_eq!(done, [false; 12]);
             assert_eq!(fs::read(at("out/2.mp4")).unwrap(), b"another output");
         }
+    }
+
+    /// Of a kernel that knows how.
+    fn keeps_from_signals() -> bool {
+        let known = Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .scope(Scope::Signal);
+        known.is_ok()
+    }
+
+    #[test]
+    fn a_worker_sends_no_signal_to_others() {
+        let child = std::process::Command::new("sleep").arg("60").spawn();
+        let mut child = child.unwrap();
+        let pid = child.id() as i32;
+        // SAFETY: nothing is sent; it is only asked whether it could be.
+        let may_end = move || unsafe { libc::kill(pid, 0) } == 0;
+        assert!(may_end());
+        let tried = std::thread::spawn(move || {
+            Reach::default().restrict(None).unwrap();
+            may_end()
+        });
+        let may_end = tried.join().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(may_end, !keeps_from_signals());
     }
 
     #[test]

@@ -75,6 +75,10 @@ pub trait Staging {
     /// Where a sink is to write, as the UTF-8 that properties need.
     fn location(&self) -> String;
 
+    /// Has a text be in a file beside the output, under its name and that ending, before the output has its
+    /// name. What is there is replaced.
+    fn put_beside(&self, ending: &str, text: &str) -> Result<(), Failure>;
+
     /// Gives the file its name, for good.
     fn commit(self: Box<Self>) -> Result<(), Failure>;
 }

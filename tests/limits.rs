@@ -182,7 +182,7 @@ fn named(paths: &[&Path]) -> Value {
 /// What a worker that may reach `files` finds in `path`.
 fn looked_into(path: &Path, files: Value) -> Value {
     let mut worker = Worker::that_reaches(&files);
-    worker.order(&json!({"order": "look", "path": path, "role": "face"}));
+    worker.order(&json!({"order": "look", "path": path, "role": "face", "decodes": true}));
     let found = loop {
         let answer = worker.answer();
         if answer["answer"] == "looked" {

@@ -61,7 +61,7 @@ impl Request {
     /// # Errors
     /// Nothing can be begun: a mistake in the list, outputs that collide, files outside `confine`.
     pub fn plan(&self) -> Result<(Plan, Vec<Failure>), Failure> {
-        let mut options = self.options.clone();
+        let mut options = self.options.configured()?;
         options.place_files(&|file| normalised(Path::new(file)).display().to_string());
         let mut left_out = Vec::new();
         let jobs = match &self.inputs {

@@ -32,6 +32,10 @@ pub(super) fn read(
     })?;
     let mut read = Vec::with_capacity(rows.len());
     for row in &rows {
+        let mut names = row.fields.iter().map(|(name, _)| name);
+        if let Some(name) = names.find(|name| !is_column(name)) {
+            return Err(no_column(path, row.names_line, name));
+        }
         read.push(match row.is_garbled {
             false => Some(row_of(path, row, shared).map_err(|e| wrong(path, row.line, &e))?),
             true => {
@@ -43,6 +47,26 @@ pub(super) fn read(
         });
     }
     Ok(read)
+}
+
+/// What may be said of a job beside its options.
+const COLUMNS: [&str; 4] = ["face", "speech", "output", "sound"];
+
+fn is_column(name: &str) -> bool {
+    let of_many = ["speech.", "set."];
+    COLUMNS.contains(&name)
+        || JobOptions::NAMES.contains(&name)
+        || of_many.iter().any(|start| name.starts_with(start))
+}
+
+fn no_column(path: &Path, line: u64, name: &str) -> Failure {
+    Failure::of(FailureKind::Usage, path)
+        .because(format_args!("line {line}: `{name}` is no column of a list"))
+        .advice(format_args!(
+            "Call it one of {}, {}, speech.WHO, set.NAME; nothing was started",
+            COLUMNS.join(", "),
+            JobOptions::NAMES.join(", ")
+        ))
 }
 
 /// A mistake in a line of the list.

@@ -12,6 +12,7 @@ use crate::cancel::Cancel;
 use crate::digest;
 use crate::job::Learn;
 use crate::job::{Job, THREADS};
+use crate::marks::Aigc;
 use crate::pipeline::template::Template;
 use crate::stamp::Stamp;
 use crate::sync::lock;
@@ -27,6 +28,8 @@ struct Ingredients<'a> {
     end_mode: &'a str,
     loop_mode: Option<&'a str>,
     learn: Learn,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aigc: Option<&'a Aigc>,
 }
 
 /// The digest of what is said in `job`, and who is meant where a picture says so; `digest` is that of a
@@ -89,6 +92,7 @@ impl Identifier {
             end_mode: job.end_mode.name(),
             loop_mode: job.loop_mode.map(|mode| mode.name()),
             learn: job.learn,
+            aigc: job.marks.aigc.as_ref(),
         };
         let json = serde_json::to_vec(&ingredients).ok()?;
         Some(digest::of_bytes(&json))

@@ -11,6 +11,8 @@ use super::text;
 pub struct Row {
     /// Line of the file, from 1.
     pub line: u64,
+    /// Line in which its columns have their names.
+    pub names_line: u64,
     /// Name of the column and its text, in the order of the list.
     pub fields: Vec<(String, String)>,
     /// Some of it is in another encoding, so that no file can be found by it.
@@ -83,25 +85,37 @@ fn csv_rows(text: &str) -> Result<Vec<Row>, Error> {
         .delimiter(text::delimiter(text))
         .from_reader(text.as_bytes());
     let header = reader.headers().map_err(|e| failed(&e))?.clone();
+    let start = header.position().map_or(0, csv::Position::byte);
+    let names_line = line_of(text, start as usize);
+    let names: Vec<String> = header.iter().map(plain_name).collect();
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|e| failed(&e))?;
-        let fields: Vec<_> = header
+        let fields: Vec<_> = names
             .iter()
             .zip(&record)
             .filter(|(_, value)| !value.is_empty())
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .map(|(name, value)| (name.clone(), value.to_owned()))
             .collect();
         if !fields.is_empty() {
             let start = record.position().map_or(0, csv::Position::byte);
             rows.push(Row {
                 line: line_of(text, start as usize),
+                names_line,
                 fields,
                 is_garbled: false,
             });
         }
     }
     Ok(rows)
+}
+
+/// The name of a column as it is documented: `Face`, `Face choice` and `face_choice` can't mean anything else.
+/// What stands behind a point is a name of its own.
+fn plain_name(name: &str) -> String {
+    let (own, rest) = name.split_at(name.find('.').unwrap_or(name.len()));
+    let own = own.trim().to_lowercase().replace([' ', '_'], "-");
+    own + rest
 }
 
 /// The line of the record that begins at or after byte `start`: the reader says where the last one
@@ -134,11 +148,12 @@ fn json_rows(text: &str) -> Result<Vec<Row>, Error> {
                         fields.extend(field(format!("set.{parameter}"), value).map_err(failed)?);
                     }
                 }
-                (_, value) => fields.extend(field(name, value).map_err(failed)?),
+                (_, value) => fields.extend(field(plain_name(&name), value).map_err(failed)?),
             }
         }
         rows.push(Row {
             line,
+            names_line: line,
             fields,
             is_garbled: false,
         });
@@ -168,6 +183,7 @@ mod tests {
             .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
         Row {
             line,
+            names_line: 1,
             fields: fields.collect(),
             is_garbled: false,
         }
@@ -190,6 +206,23 @@ mod tests {
         );
         let error = csv_rows("face,speech\na.mp4\n").unwrap_err();
         assert!(matches!(error, Error::Row { line: 2, .. }), "{error}");
+    }
+
+    #[test]
+    fn columns_are_known_however_their_names_are_spelt() {
+        let rows = csv_rows("# mine\nFace ,SPEECH,Face choice,av_offset,Set.My_Own\na,b,c,d,e\n");
+        let rows = rows.unwrap();
+        let names: Vec<_> = rows[0]
+            .fields
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let wanted = ["face", "speech", "face-choice", "av-offset", "set.My_Own"];
+        assert_eq!(names, wanted);
+        assert_eq!((rows[0].names_line, rows[0].line), (2, 3));
+        let rows = json_rows("\n{\"Face\": \"a\", \"speech.picture:A.png\": \"b\"}").unwrap();
+        assert_eq!(rows[0].fields[1].0, "speech.picture:A.png");
+        assert_eq!(rows[0].names_line, 2);
     }
 
     #[test]
@@ -239,7 +272,10 @@ mod tests {
             rows.unwrap(),
             [
                 row(1, &[("face", "a.mp4"), ("strength", "0.8")]),
-                row(3, &[("set.crf", "18")]),
+                Row {
+                    names_line: 3,
+                    ..row(3, &[("set.crf", "18")])
+                },
             ]
         );
         for (text, line) in [("{}\n[1]", 2), ("{\"face\": [1]}", 1), ("{", 1)] {

@@ -11,7 +11,7 @@ pub enum Error {
 /// What a line is told that is not UTF-8: in any other encoding a name can't be told from another.
 pub const NOT_UTF8: &str = "it is not UTF-8; save the list as `CSV UTF-8`, for in any other encoding a name can't be told from another";
 
-/// The text without the mark in front: UTF-8, or UTF-16 where a mark says so. With it, whether some of it is
+/// The text without the mark in front: UTF-8, or UTF-16 where a mark or the first letter says so. With it, whether some of it is
 /// neither: there the text has the replacement character.
 pub fn decode(bytes: &[u8]) -> Result<(String, bool), Error> {
     if let Some(rest) = bytes.strip_prefix(&[0xff, 0xfe]) {
@@ -19,6 +19,15 @@ pub fn decode(bytes: &[u8]) -> Result<(String, bool), Error> {
     }
     if let Some(rest) = bytes.strip_prefix(&[0xfe, 0xff]) {
         return utf16(rest, u16::from_be_bytes).map(|text| (text, false));
+    }
+    // A list begins with a letter or a sign of ASCII, whose other half is zero, also without the mark.
+    let unmarked = match bytes {
+        [a, 0, ..] if *a > 0 => Some(utf16(bytes, u16::from_le_bytes)),
+        [0, b, ..] if *b > 0 => Some(utf16(bytes, u16::from_be_bytes)),
+        _ => None,
+    };
+    if let Some(text) = unmarked {
+        return text.map(|text| (text, false));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let is_mixed = std::str::from_utf8(bytes).is_err();
@@ -80,6 +89,8 @@ mod tests {
         assert_eq!(decode(&little), Ok((expected.to_owned(), false)));
         let big = encode(u16::to_be_bytes, [0xfe, 0xff]);
         assert_eq!(decode(&big), Ok((expected.to_owned(), false)));
+        assert_eq!(decode(&big[2..]), Ok((expected.to_owned(), false)));
+        assert_eq!(decode(&little[2..]), Ok((expected.to_owned(), false)));
         let marked = [b"\xef\xbb\xbf", expected.as_bytes()].concat();
         assert_eq!(decode(&marked), Ok((expected.to_owned(), false)));
         assert_eq!(decode(&little[..little.len() - 1]), Err(Error::BadUtf16));

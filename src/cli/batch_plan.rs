@@ -15,12 +15,14 @@ use crate::error::Failure;
 use crate::event::JobState;
 use crate::job::{Job, folder_of};
 use crate::journal::{Journal, Planned};
-use crate::pipeline::probe::{self, Limits, Probe, Role};
-use crate::plan::estimate;
+use crate::pipeline::probe::{Limits, Probe, Role};
+use crate::plan::{Look, estimate};
 use crate::progress::{clock, megabytes};
 use crate::publish::free_space;
+use crate::reach::Named;
 use crate::sync::lock;
 use crate::terminal::plain;
+use crate::worker::look::Lookers;
 
 /// What was found about a job.
 enum Finding {
@@ -35,30 +37,37 @@ type Question = (PathBuf, Role, Limits);
 type Answer = Arc<OnceLock<Result<Probe, Failure>>>;
 
 /// What is in the files, each looked at once: thousands of jobs may share a face.
-#[derive(Default)]
-struct Probes(Mutex<HashMap<Question, Answer>>);
+struct Probes {
+    answers: Mutex<HashMap<Question, Answer>>,
+    /// Looks into a file.
+    look: Box<Look<'static>>,
+}
 
 impl Probes {
-    fn of(&self, file: &Path, role: Role, limits: &Limits) -> Result<Probe, Failure> {
-        self.looked_at(file, role, limits, probe::probe_within)
+    /// In workers: what a decoder makes of a file ends none but them.
+    fn in_workers(jobs: &[Planned]) -> Self {
+        let inputs = jobs.iter().flat_map(|planned| planned.job.inputs());
+        let lookers = Lookers::at(Named::files(inputs));
+        Self::by(move |file, role, limits| lookers.probe(file, role, limits))
+    }
+
+    fn by(look: impl Fn(&Path, Role, &Limits) -> Result<Probe, Failure> + Sync + 'static) -> Self {
+        Self {
+            answers: Mutex::default(),
+            look: Box::new(look),
+        }
     }
 
     /// Who asks while another one looks waits for what it finds.
-    fn looked_at(
-        &self,
-        file: &Path,
-        role: Role,
-        limits: &Limits,
-        look: fn(&Path, Role, &Limits) -> Result<Probe, Failure>,
-    ) -> Result<Probe, Failure> {
+    fn of(&self, file: &Path, role: Role, limits: &Limits) -> Result<Probe, Failure> {
         let slot = {
-            let mut slots = lock(&self.0);
+            let mut slots = lock(&self.answers);
             slots
                 .entry((file.to_owned(), role, *limits))
                 .or_default()
                 .clone()
         };
-        slot.get_or_init(|| look(file, role, limits)).clone()
+        slot.get_or_init(|| (self.look)(file, role, limits)).clone()
     }
 }
 
@@ -68,7 +77,7 @@ pub fn run(jobs: &[Planned], state: &Path) -> anyhow::Result<ExitCode> {
     let done = done_before(state);
     let findings: Vec<Mutex<Option<Finding>>> = jobs.iter().map(|_| Mutex::default()).collect();
     let next = AtomicUsize::new(0);
-    let probes = Probes::default();
+    let probes = Probes::in_workers(jobs);
     // Hidden where nobody watches.
     let bar = ProgressBar::new(jobs.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} jobs looked at") {
@@ -217,17 +226,17 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(20));
             Err(Failure::of(crate::error::FailureKind::InputEmpty, file))
         }
-        let (probes, limits) = (Probes::default(), Limits::default());
+        let (probes, limits) = (Probes::by(look), Limits::default());
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    let found = probes.looked_at(Path::new("face.mp4"), Role::Face, &limits, look);
+                    let found = probes.of(Path::new("face.mp4"), Role::Face, &limits);
                     assert!(found.is_err());
                 });
             }
         });
         assert_eq!(LOOKS.load(Ordering::Relaxed), 1);
-        let _ = probes.looked_at(Path::new("face.mp4"), Role::Speech, &limits, look);
+        let _ = probes.of(Path::new("face.mp4"), Role::Speech, &limits);
         assert_eq!(LOOKS.load(Ordering::Relaxed), 2);
     }
 

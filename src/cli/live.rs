@@ -11,11 +11,12 @@ use super::options::ShowOptions;
 use crate::cancel::Stop;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, Event, Outcome, Progress};
-use crate::job::Learn;
 use crate::job::parse_setting;
+use crate::job::{LabelOptions, Learn};
 use crate::live::address::Address;
+use crate::live::pcm::Pcm;
 use crate::live::raw_sound::{self, Place};
-use crate::live::speech::{Pcm, Speech};
+use crate::live::speech::Speech;
 use crate::live::{self, Options, control};
 use crate::pipeline::template::{Template, Values};
 use crate::progress;
@@ -78,6 +79,11 @@ pub struct LiveArgs {
     /// Sets a parameter of the template `live`, or of a destination's, as in live-hls.kept=20
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
     settings: Vec<(String, String)>,
+    #[command(flatten)]
+    label: LabelOptions,
+    /// Time from one showing of the label to the next, for who tunes in late
+    #[arg(long, value_name = "SECONDS", requires = "label_seconds", value_parser = clap::value_parser!(u32).range(3..=86_400))]
+    label_interval: Option<u32>,
     /// The Unix socket for `lipflow control`
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
@@ -143,6 +149,18 @@ impl LiveArgs {
             .set("key-distance", (2 * fps).to_string());
         if let Some(model) = self.model {
             values.insert("model", model);
+        }
+        let mut label = self.label;
+        let configured = label.configure()?;
+        let is_more_asked = configured.aigc.is_some() || configured.record;
+        label.set_parameters(&mut |name, value| values.insert(name, value));
+        if let Some(seconds) = self.label_interval {
+            values.insert("label-interval", format!("{seconds}s"));
+        }
+        if is_more_asked {
+            eprintln!(
+                "lipflow: A broadcast carries the label alone: no metadata is written into streams, and no record."
+            );
         }
         let mut destination_values: BTreeMap<String, Values> = BTreeMap::new();
         for (name, value) in self.settings {

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 mod control;
 pub(crate) mod doctor;
 mod face;
+mod inspect;
 mod jobs;
 mod live;
 pub(crate) mod model;
@@ -51,6 +52,7 @@ enum Command {
     Worker(worker::WorkerArgs),
     Face(face::FaceArgs),
     Verify(verify::VerifyArgs),
+    Inspect(inspect::InspectArgs),
     Pipeline(pipeline::PipelineArgs),
     Model(model::ModelArgs),
     Doctor(doctor::DoctorArgs),
@@ -76,6 +78,7 @@ impl Cli {
             Command::Worker(args) => worker::run(&args),
             Command::Face(args) => face::run(args),
             Command::Verify(args) => verify::run(&args),
+            Command::Inspect(args) => inspect::run(&args),
             Command::Pipeline(args) => pipeline::run(args),
             Command::Model(args) => model::run(args),
             Command::Doctor(args) => doctor::run(args),

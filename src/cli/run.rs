@@ -53,9 +53,10 @@ pub struct RunArgs {
 impl RunArgs {
     fn into_job(self) -> Result<Job, Failure> {
         let said = Speeches::read(&self.speeches, self.sound.as_ref())?;
-        let job = self
-            .options
-            .job(self.face, said, self.output, self.existing.into())?;
+        let job =
+            self.options
+                .configured()?
+                .job(self.face, said, self.output, self.existing.into())?;
         Ok(Job {
             dry_run: self.dry_run,
             ..job

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::files::{is_model_file, is_template_file};
+use super::marks::MarkOptions;
 use super::{EndMode, IfExists, Job, Learn, LoopMode, Offset, Speeches, TEMPLATE};
 use crate::error::{Failure, FailureKind};
 use crate::secret;
@@ -21,7 +22,9 @@ pub struct JobOptions {
     /// The model: a name from `lipflow model list`, or a file; the one built in by default
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
-    /// Sets a parameter of the template. A `url` can be @FILE or env:NAME, which keeps its key from `ps`
+    /// Sets a parameter of the template; `lipflow pipeline show` lists them. max-pixels, max-frames,
+    /// max-duration=48h and max-streams are the most that is read of a file. A `url` can be @FILE or env:NAME,
+    /// which keeps its key from `ps`
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
     settings: Vec<(String, String)>,
     /// Seconds without movement after which a job is given up; a model that loads is given 40 times as long
@@ -32,6 +35,8 @@ pub struct JobOptions {
     face: FaceOptions,
     #[command(flatten)]
     length: LengthOptions,
+    #[command(flatten)]
+    marks: MarkOptions,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -87,7 +92,7 @@ impl FromStr for FaceChoice {
 
 impl JobOptions {
     /// What [`set`](Self::set) knows; `set.NAME` besides.
-    pub const NAMES: [&str; 9] = [
+    pub const NAMES: [&str; 13] = [
         "template",
         "model",
         "stuck-after",
@@ -97,7 +102,21 @@ impl JobOptions {
         "av-offset",
         "end-mode",
         "loop-mode",
+        "label",
+        "label-seconds",
+        "aigc-producer",
+        "consent",
     ];
+
+    /// With what the configuration says, where these options do not.
+    ///
+    /// # Errors
+    /// The configuration can't be read, or makes no sense.
+    pub fn configured(&self) -> Result<Self, Failure> {
+        let mut options = self.clone();
+        options.marks.configure()?;
+        Ok(options)
+    }
 
     /// Sets the option of that name, as the command line would.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
@@ -121,6 +140,9 @@ impl JobOptions {
             "av-offset" => self.face.av_offset = Some(value.parse()?),
             "end-mode" => self.length.end_mode = EndMode::from_str(value, false)?,
             "loop-mode" => self.length.loop_mode = Some(LoopMode::from_str(value, false)?),
+            "label" | "label-seconds" | "aigc-producer" | "consent" => {
+                self.marks.set(name, value)?
+            }
             _ => match name.strip_prefix("set.") {
                 Some(parameter) if !parameter.is_empty() => {
                     self.settings.push((parameter.into(), value.into()));
@@ -182,6 +204,7 @@ impl JobOptions {
         if let Some(offset) = self.face.av_offset {
             set("audio-offset", offset.nanoseconds.to_string());
         }
+        let marks = self.marks.marks(&mut set)?;
         check_settings(&self.settings)?;
         for (name, value) in &self.settings {
             // Where a stream goes may have its key in it.
@@ -213,6 +236,7 @@ impl JobOptions {
             stuck_after: Duration::from_secs(self.stuck_after),
             graph: None,
             dry_run: false,
+            marks,
         };
         Ok(match several {
             Some((parts, heard)) => job.spoken_by(parts, heard.as_ref()),
@@ -297,6 +321,10 @@ mod tests {
             ("av-offset", "-40ms"),
             ("end-mode", "video"),
             ("loop-mode", "hold"),
+            ("label", "zh"),
+            ("label-seconds", "2.5"),
+            ("aigc-producer", "A Company"),
+            ("consent", "contract 7"),
         ];
         let mut line = vec!["lipflow".to_owned()];
         let mut options = Line::parse_from(["lipflow"]).options;

@@ -148,6 +148,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_file_is_one_destination_however_it_is_spelled() {
+        let is_same = |a: &str, b: &str| {
+            let [a, b] = [a, b].map(|text| text.parse::<Address>().unwrap());
+            a.is_same(&b)
+        };
+        assert!(is_same("tape.mkv", "./tape.mkv"));
+        assert!(is_same("air/index.m3u8", "air/../air/./index.m3u8"));
+        assert!(!is_same("tape.mkv", "tape-2.mkv"));
+        assert!(is_same("rtmp://h/live/key", "rtmp://h/live/key"));
+        assert!(!is_same("rtmp://h/live/key", "rtmp://h/live/other"));
+    }
+
+    #[test]
     fn addresses_are_told_apart() {
         let template = |text: &str| text.parse::<Address>().map(|a| a.template());
         assert_eq!(template("rtmp://h/live/key"), Ok("live-rtmp"));

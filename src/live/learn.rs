@@ -109,6 +109,7 @@ mod tests {
             audio: None,
             videos: 1,
             sounds: 0,
+            lasting: Vec::new(),
         };
         let auto = learner(Learn::Auto, &Values::new()).unwrap();
         let same = auto.request(Path::new("f.mp4"), &probe(320, 240));

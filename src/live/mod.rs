@@ -14,6 +14,8 @@ mod fan;
 mod learn;
 mod mix;
 mod must;
+pub(crate) mod pcm;
+mod queue;
 pub(crate) mod raw_sound;
 pub(crate) mod ready;
 pub(crate) mod shed;
@@ -49,12 +51,13 @@ use engine::Engine;
 use face::{Face, Feeder, Pace, Picture};
 use learn::Learner;
 use must::Must;
+use queue::SharedQueue;
 use ready::Prepared;
 use shed::Shedder;
 use socket::Socket;
 use speech::Speech;
 use studio::Studio;
-use voice::{SharedQueue, Voice};
+use voice::Voice;
 
 /// How often figures are told.
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);

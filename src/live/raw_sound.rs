@@ -6,8 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::pcm::Pcm;
 use super::socket::{self, Socket};
-use super::speech::{Pcm, Speech};
+use super::speech::Speech;
 use crate::error::{Failure, FailureKind};
 
 /// Where raw sound comes from.

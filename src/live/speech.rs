@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use gstlipsync::audio::mixdown::Mixdown;
 use gstlipsync::decode;
 
 use super::mix::{RATE, Source, Supply};
+use super::pcm::Pcm;
 use crate::error::{Failure, FailureKind};
 use crate::job::uri_of;
 use crate::secret::{public_url, redact};
@@ -26,48 +26,6 @@ const CAPS: &str = "audio/x-raw,format=F32LE,layout=interleaved";
 const AHEAD: u64 = 2_000_000_000;
 /// Raw sound that comes after such a pause is new speech.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// The format of raw sound: `s16le,16000,1`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pcm {
-    format: String,
-    rate: u32,
-    channels: u32,
-}
-
-impl Pcm {
-    /// Bytes of one moment, all channels of it.
-    pub fn frame_size(&self) -> usize {
-        let bits: String = self.format.chars().filter(char::is_ascii_digit).collect();
-        bits.parse().unwrap_or(8) / 8 * self.channels as usize
-    }
-}
-
-impl FromStr for Pcm {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const FORMATS: [&str; 6] = ["s16le", "s16be", "s32le", "u8", "f32le", "f64le"];
-        let expected = || format!("`{text}` is not FORMAT,RATE,CHANNELS, as in s16le,16000,1");
-        let mut parts = text.split(',');
-        let (format, rate, channels) = match (parts.next(), parts.next(), parts.next()) {
-            (Some(format), Some(rate), Some(channels)) if parts.next().is_none() => {
-                (format.to_ascii_lowercase(), rate, channels)
-            }
-            _ => return Err(expected()),
-        };
-        if !FORMATS.contains(&format.as_str()) {
-            return Err(format!("`{format}` is none of {}", FORMATS.join(", ")));
-        }
-        let rate = rate.parse().ok().filter(|r| (1000..=384_000).contains(r));
-        let channels = channels.parse().ok().filter(|c| (1..=8).contains(c));
-        Ok(Self {
-            format,
-            rate: rate.ok_or_else(expected)?,
-            channels: channels.ok_or_else(expected)?,
-        })
-    }
-}
 
 /// Something to say, not opened yet.
 pub enum Speech {
@@ -300,39 +258,6 @@ mod tests {
             std::thread::sleep(Duration::from_millis(1));
         }
         (samples, decoded.failure.take())
-    }
-
-    #[test]
-    fn formats_of_raw_sound() {
-        let pcm = Pcm {
-            format: "s16le".into(),
-            rate: 16_000,
-            channels: 1,
-        };
-        assert_eq!("S16LE,16000,1".parse(), Ok(pcm));
-        for bad in [
-            "",
-            "s16le",
-            "s16le,16000",
-            "mp3,16000,1",
-            "s16le,0,1",
-            "s16le,16000,1,2",
-        ] {
-            assert!(bad.parse::<Pcm>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn moments_of_raw_sound() {
-        let size = |text: &str| text.parse::<Pcm>().unwrap().frame_size();
-        assert_eq!(
-            [
-                size("s16le,8000,2"),
-                size("u8,8000,1"),
-                size("f64le,8000,3")
-            ],
-            [4, 1, 24]
-        );
     }
 
     #[test]

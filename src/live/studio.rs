@@ -19,10 +19,10 @@ use super::engine::Engine;
 use super::face::{Face, Pace, Picture};
 use super::learn::Learner;
 use super::must::Must;
+use super::queue::SharedQueue;
 use super::shed::Shedder;
 use super::speech::Speech;
 use super::stall::Stall;
-use super::voice::SharedQueue;
 use crate::event::Effort;
 use crate::sync::lock;
 

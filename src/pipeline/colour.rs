@@ -95,7 +95,7 @@ impl Colour {
             changes.push(format!("dithered to {bits} bits"));
         }
         if self.has_alpha {
-            changes.push("transparent parts laid over a plain colour".to_owned());
+            changes.push("what can be seen through laid over a plain colour".to_owned());
         }
         (!changes.is_empty()).then(|| changes.join(", "))
     }
@@ -130,6 +130,6 @@ mod tests {
         assert!(colour("I420", "bt709").is("bt709"));
         let see_through = colour("RGBA", "sRGB");
         assert_eq!(see_through.words(), "RGB");
-        assert!(see_through.becomes(8).unwrap().contains("transparent"));
+        assert!(see_through.becomes(8).unwrap().contains("seen through"));
     }
 }

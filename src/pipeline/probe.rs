@@ -2,11 +2,12 @@
 
 mod length;
 mod limits;
+mod noted;
 
 pub use super::reading::fps_of;
 pub use limits::Limits;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -17,7 +18,6 @@ use gst_pbutils::{
     Discoverer, DiscovererInfo, DiscovererResult, DiscovererStreamInfo, DiscovererVideoInfo,
 };
 use gstlipsync::decode::{self, still};
-use gstlipsync::heifdec;
 use serde::{Deserialize, Serialize};
 
 use super::classify;
@@ -33,6 +33,15 @@ use crate::sync::lock;
 
 /// Long enough for a cold network disk, short enough to be an answer.
 const TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(20);
+
+/// Of streams whose packets say nothing of the whole.
+const ESTIMATING: [&str; 5] = [
+    "aacparse",
+    "ac3parse",
+    "amrparse",
+    "dcaparse",
+    "mpegaudioparse",
+];
 
 /// Lengths that are said; numbers that were never set are none, or look like centuries.
 const RECORDINGS: std::ops::Range<gst::ClockTime> =
@@ -58,6 +67,9 @@ pub struct Probe {
     /// How many tracks of picture there are, without covers, and how many of sound.
     pub videos: usize,
     pub sounds: usize,
+    /// Of a video whose frames are known: milliseconds that frames last, and how many last so long.
+    #[serde(default)]
+    pub lasting: Vec<(u32, u32)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +108,11 @@ impl Kind {
 }
 
 impl Probe {
+    /// Whether it is a video that stands still.
+    pub fn is_of_one_frame(&self) -> bool {
+        matches!(self.lasting[..], [(_, 1)])
+    }
+
     pub fn summary(&self, path: &Path) -> InputSummary {
         InputSummary {
             file: display(path),
@@ -145,7 +162,7 @@ fn look(path: &Path, role: Role, limits: &Limits) -> Result<Probe, Failure> {
     }
     let (probe, noticed) = discover(path, limits)?;
     let tracks = index.and_then(|index| index.timeline()).unwrap_or_default();
-    let noted = length::noted(path).filter(|_| role == Role::Speech);
+    let noted = noted::length(path).filter(|_| role == Role::Speech);
     let duration = match (
         noted.or_else(|| own_duration(&tracks, role)),
         probe.duration,
@@ -156,13 +173,42 @@ fn look(path: &Path, role: Role, limits: &Limits) -> Result<Probe, Failure> {
         }
         (None, other) => other,
     };
-    let is_told = noted.is_some() || !tracks.is_empty() || noticed.tells_length();
+    let is_told =
+        noted.is_some() || !tracks.is_empty() || (noticed.tells_length() && !noted::is_open(&head));
+    let is_believed = length::is_believed(path, duration, is_told);
+    let lacks_index = role == Role::Face && probe.kind == Kind::Video && tracks.is_empty();
+    let read = (lacks_index || !is_believed).then(|| length::read(path, role));
+    let read = read.flatten();
+    let frames = match (
+        &read,
+        tracks.into_iter().find(|t| t.kind == mp4::Kind::Video),
+    ) {
+        (_, Some(track)) => track.frames,
+        (Some(stream), None) if role == Role::Face => {
+            let stays = stream.times.iter().zip(stream.stays());
+            stays
+                .map(|(shown, stays)| (shown.start, shown.start + stays))
+                .collect()
+        }
+        _ => Vec::new(),
+    };
+    // A rate of one picture is GStreamer's guess.
+    let is_still_gif = frames.len() == 1 && head.starts_with(b"GIF8");
+    let duration = match is_believed {
+        true => duration,
+        false => length::of_stream(read.as_ref(), duration, is_told, limits.duration)?,
+    };
     let probe = Probe {
-        duration: length::measured(path, role, duration, is_told),
-        video: probe.video.map(|video| Video {
-            colour: noticed.decoded,
-            ..measured(video, &tracks)
+        duration,
+        video: probe.video.map(|video| {
+            let video = measured(video, &frames);
+            Video {
+                colour: noticed.decoded,
+                fps: video.fps.filter(|_| !is_still_gif),
+                ..video
+            }
         }),
+        lasting: lasting(&frames),
         ..probe
     };
     if let Some(video) = probe.video {
@@ -226,7 +272,8 @@ struct Noticed {
     streams: u64,
     /// Whether there is a container that says how long it is, and not only a stream.
     has_container: bool,
-    has_sound_parser: bool,
+    /// What parses the sound has only its bytes and their rate to go by.
+    is_estimated: bool,
     /// A container that may say how long it is does not.
     lacks_length: bool,
 }
@@ -234,7 +281,7 @@ struct Noticed {
 impl Noticed {
     /// Whether the file says how long it is, so that GStreamer does not estimate it.
     fn tells_length(&self) -> bool {
-        !self.lacks_length && (self.has_container || !self.has_sound_parser)
+        !self.lacks_length && (self.has_container || !self.is_estimated)
     }
 }
 
@@ -280,8 +327,8 @@ fn guard(discoverer: &Discoverer, noticed: &Arc<Mutex<Noticed>>, limits: &Limits
 /// Notes what an element says of the file by being there, and by the streams that it finds.
 fn note_kind(factory: &gst::ElementFactory, element: &gst::Element, noticed: &Arc<Mutex<Noticed>>) {
     let klass = factory.metadata("klass").unwrap_or_default();
-    if klass.contains("Parser") && klass.contains("Audio") {
-        lock(noticed).has_sound_parser = true;
+    if ESTIMATING.contains(&factory.name().as_str()) {
+        lock(noticed).is_estimated = true;
     }
     // Tags before or behind a stream are no container.
     if !factory.has_type(gst::ElementFactoryType::DEMUXER) || klass.contains("Metadata") {
@@ -316,13 +363,12 @@ fn note_begin(pad: &gst::Pad, noticed: &Arc<Mutex<Noticed>>) {
     });
 }
 
-/// The rate in a header is a claim. An index of frames tells how many there are; where there is none, a
-/// rate that no camera has is the unit in which the container counts time.
-fn measured(video: Video, tracks: &[mp4::Shown]) -> Video {
+/// The rate in a header is a claim. The frames tell how many there are; where they are not known, a rate that no
+/// camera has is the unit in which the container counts time.
+fn measured(video: Video, frames: &[(Duration, Duration)]) -> Video {
     const FASTEST: f64 = 480.0;
-    let frames = tracks.iter().find(|t| t.kind == mp4::Kind::Video);
-    let counted = match frames.map(|track| &track.frames[..]) {
-        Some(frames @ [(begin, _), .., (_, end)]) => {
+    let counted = match frames {
+        [(begin, _), .., (_, end)] => {
             let thousandths = u32::try_from(frames.len().saturating_mul(1000)).ok();
             let millis = u32::try_from((*end - *begin).as_millis()).ok();
             thousandths.zip(millis.filter(|m| *m > 0))
@@ -337,6 +383,15 @@ fn measured(video: Video, tracks: &[mp4::Shown]) -> Video {
         (claimed, None) => claimed.filter(|fps| fps_of(*fps) <= FASTEST),
     };
     Video { fps, ..video }
+}
+
+fn lasting(frames: &[(Duration, Duration)]) -> Vec<(u32, u32)> {
+    let mut lasting = BTreeMap::new();
+    for (begin, end) in frames {
+        let millis = (end.saturating_sub(*begin).as_secs_f64() * 1000.0).round() as u32;
+        *lasting.entry(millis).or_insert(0) += 1;
+    }
+    lasting.into_iter().collect()
 }
 
 /// How long the track lasts that plays the role: the file itself lasts as long as the longest, and from 0
@@ -432,6 +487,7 @@ fn read(info: &DiscovererInfo) -> Probe {
         duration,
         videos: count(videos.iter().filter(|v| !v.is_image())),
         sounds: count(info.audio_streams().iter()),
+        lasting: Vec::new(),
         video: video.map(|v| read_video(v, kind)),
         audio: audio.map(|a| Audio {
             rate: a.sample_rate(),
@@ -442,10 +498,11 @@ fn read(info: &DiscovererInfo) -> Probe {
 
 /// How many streams these are: one whose caps a parser has changed is there twice.
 fn count<'a, T: IsA<DiscovererStreamInfo> + 'a>(streams: impl Iterator<Item = &'a T>) -> usize {
-    streams
-        .map(|stream| stream.upcast_ref().stream_id())
-        .collect::<BTreeSet<_>>()
-        .len()
+    let ids: Vec<_> = streams.map(|s| s.upcast_ref().stream_id()).collect();
+    tracing::debug!("streams {ids:?}");
+    // What comes of a parser may have none.
+    let named: BTreeSet<_> = ids.iter().flatten().collect();
+    named.len().max(usize::from(!ids.is_empty()))
 }
 
 fn is_transport_stream(info: &DiscovererInfo) -> bool {
@@ -482,11 +539,21 @@ fn read_video(video: &DiscovererVideoInfo, kind: Kind) -> Video {
     }
 }
 
+/// What people call a format of which GStreamer has no description.
+fn name_of(caps: &gst::CapsRef) -> Option<&'static str> {
+    match caps.structure(0)?.name().as_str() {
+        "image/gst-libav-gif" => Some("GIF"),
+        "image/heif" => Some("HEIC"),
+        "image/avif" => Some("AVIF"),
+        _ => None,
+    }
+}
+
 fn describe(info: &DiscovererInfo) -> String {
     let mut parts = Vec::new();
     for stream in info.stream_list() {
         let Some(caps) = stream.caps() else { continue };
-        if let Some(name) = heifdec::name(&caps) {
+        if let Some(name) = name_of(&caps) {
             parts.push(name.to_owned());
         } else if caps.is_fixed() {
             parts.push(gst_pbutils::pb_utils_get_codec_description(&caps).to_string());
@@ -522,6 +589,7 @@ mod tests {
             audio: (kind == Kind::Sound).then_some(audio),
             videos: usize::from(kind == Kind::Video),
             sounds: usize::from(kind == Kind::Sound),
+            lasting: Vec::new(),
         }
     }
 

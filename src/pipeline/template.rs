@@ -27,12 +27,14 @@
 pub(crate) mod check;
 mod each;
 mod error;
+mod fill;
 mod param;
 mod problem;
 mod quote;
+mod read;
 mod scan;
+mod values;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -42,8 +44,10 @@ pub use error::TemplateError;
 pub use param::{Default, Kind, Param, nanoseconds};
 pub use quote::for_shell;
 use quote::unquote;
+pub use values::Values;
 
-use scan::{Fault, Word};
+use fill::{Filled, Reader};
+use scan::Word;
 
 /// The templates in the binary: name and text.
 const BUILTIN: [(&str, &str); 15] = [
@@ -87,33 +91,6 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// Values for the parameters of a template, as text.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Values(BTreeMap<String, String>);
-
-impl Values {
-    /// None yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// With `name` set to `value`; a later value replaces an earlier one.
-    pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.insert(name, value);
-        self
-    }
-
-    /// Sets `name` to `value`, in place of what it was.
-    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.0.insert(name.into(), value.into());
-    }
-
-    /// What `name` was set to.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-}
-
 /// A template that was read and whose holes are known to be safe.
 #[derive(Debug)]
 pub struct Template {
@@ -133,24 +110,6 @@ pub struct Template {
 
 /// For how many speakers a template is read, where it says something for each.
 const USUAL_SPEAKERS: usize = 2;
-
-/// One word with its holes filled.
-pub(super) struct Filled {
-    pub text: String,
-    pub word: Word,
-    /// Whether the value came from a parameter that can hold any text.
-    pub is_text: bool,
-}
-
-/// Who reads what is rendered.
-#[derive(Clone, Copy, PartialEq)]
-enum Reader {
-    /// GStreamer's parser.
-    Parser,
-    /// The command line of gst-launch, which escapes spaces itself; parameters without a value
-    /// appear as their names in capitals.
-    CommandLine,
-}
 
 impl Template {
     /// The template of that name, or the one in that file.
@@ -293,11 +252,11 @@ impl Template {
     }
 
     /// The words of the launch string with `values`.
-    pub(super) fn filled(&self, values: &Values) -> Result<Vec<Filled>, TemplateError> {
+    fn filled(&self, values: &Values) -> Result<Vec<Filled>, TemplateError> {
         self.fill(values, Reader::Parser)
     }
 
-    pub(super) fn place(&self, offset: usize) -> Place {
+    fn place(&self, offset: usize) -> Place {
         place(&self.file, &self.text, offset)
     }
 
@@ -314,233 +273,6 @@ impl Template {
     /// The template for so many speakers, each with parameters of its own: `speech-0`, `speech-1`.
     pub fn for_speakers(&self, speakers: usize) -> Result<Self, TemplateError> {
         Self::parse_for(&self.name, &self.file, &self.source, speakers)
-    }
-
-    fn parse_for(
-        name: &str,
-        file: &str,
-        source: &str,
-        speakers: usize,
-    ) -> Result<Self, TemplateError> {
-        let malformed = |fault: Fault| TemplateError::Malformed {
-            place: place(file, source, fault.offset),
-            reason: fault.reason,
-        };
-        let mut template = Self {
-            name: name.into(),
-            file: file.into(),
-            title: String::new(),
-            about: String::new(),
-            params: Vec::new(),
-            source: source.into(),
-            text: String::new(),
-            words: Vec::new(),
-            is_for_speakers: false,
-        };
-        let each = template.read_header(source, speakers).map_err(malformed)?;
-        let text = scan::blank_comments(source);
-        let written = each::written_out(source, &text, speakers, &each);
-        (template.text, template.is_for_speakers) = written.map_err(malformed)?;
-        // From here on, places are those in the text that is written out.
-        let text = template.text.clone();
-        let malformed = |fault: Fault| TemplateError::Malformed {
-            place: place(file, &text, fault.offset),
-            reason: fault.reason,
-        };
-        template.words = scan::words(&template.text).map_err(malformed)?;
-        template.check_holes(&each).map_err(malformed)?;
-        Ok(template)
-    }
-
-    /// Gives the names of the parameters that each speaker has.
-    fn read_header(&mut self, source: &str, speakers: usize) -> Result<Vec<String>, Fault> {
-        let mut each = Vec::new();
-        let mut offset = 0;
-        for line in source.split_inclusive('\n') {
-            let fault = |reason: String| Fault::new(offset, reason);
-            if let Some(declared) = line.strip_prefix("#!") {
-                let declared = declared.trim();
-                let (key, text) = declared.split_once([':', ' ']).unwrap_or((declared, ""));
-                let text = text.trim();
-                match key {
-                    "title" => self.title = text.into(),
-                    "about" if self.about.is_empty() => self.about = text.into(),
-                    "about" => self.about = format!("{} {text}", self.about),
-                    "param" => {
-                        let (param, is_each) = param::declaration(text).map_err(fault)?;
-                        let params = match is_each {
-                            true => (0..speakers).map(|n| param.of_speaker(n)).collect(),
-                            false => vec![param.clone()],
-                        };
-                        each.extend(is_each.then_some(param.name));
-                        for param in params {
-                            if self.param(&param.name).is_some() {
-                                return Err(fault(format!(
-                                    "parameter `{}` is declared twice",
-                                    param.name
-                                )));
-                            }
-                            self.params.push(param);
-                        }
-                    }
-                    // See `each`.
-                    "each" | "end" => {}
-                    _ => {
-                        return Err(fault(
-                            "after `#!` stands `title:`, `about:`, `param`, `each speaker` or `end`"
-                                .into(),
-                        ));
-                    }
-                }
-            }
-            offset += line.len();
-        }
-        Ok(each)
-    }
-
-    /// The rule of the module's head.
-    fn check_holes(&self, each: &[String]) -> Result<(), Fault> {
-        let mut used = Vec::new();
-        for word in &self.words {
-            let text = &self.text[word.range.clone()];
-            for hole in scan::holes(text, word.range.start)? {
-                let fault = |reason: String| Fault::new(hole.range.start, reason);
-                if each.contains(&hole.name) {
-                    return Err(fault(format!(
-                        "`{}` is each speaker's: it stands between `#! each speaker` and `#! end`",
-                        hole.name
-                    )));
-                }
-                let Some(param) = self.param(&hole.name) else {
-                    return Err(fault(format!(
-                        "`{}` is not declared: add a line `#! param {}: ...`",
-                        hole.name, hole.name
-                    )));
-                };
-                let is_whole_value = matches!(word.kind, scan::Kind::Property { value }
-                    if word.range.start + value == hole.range.start)
-                    && hole.range.end == word.range.end;
-                let must_be_whole = param.kind.is_text() || param.default == Default::LeftOut;
-                if must_be_whole && !is_whole_value {
-                    let why = if param.kind.is_text() {
-                        "can hold any text"
-                    } else {
-                        "may be left out"
-                    };
-                    return Err(fault(format!(
-                        "`{0}` {why}, so it must be the whole of `property=${{{0}}}`, without \
-                         quotes",
-                        hole.name
-                    )));
-                }
-                used.push(hole.name);
-            }
-        }
-        match self.params.iter().find(|p| !used.contains(&p.name)) {
-            // The declaration is a comment, so its place is that of the file's head.
-            Some(param) => Err(Fault::new(
-                0,
-                format!("parameter `{}` is declared but never used", param.name),
-            )),
-            None => Ok(()),
-        }
-    }
-
-    fn fill(&self, values: &Values, reader: Reader) -> Result<Vec<Filled>, TemplateError> {
-        let normal = self.normalise(values)?;
-        let mut filled = Vec::with_capacity(self.words.len());
-        'words: for word in &self.words {
-            let source = &self.text[word.range.clone()];
-            let mut text = String::with_capacity(source.len());
-            let mut from = word.range.start;
-            let mut is_text = false;
-            if let scan::Kind::Property { value } = word.kind {
-                // Without the spaces that may stand around `=`: gst-launch can't take them.
-                let name =
-                    source[..value].trim_end_matches(|c: char| c == '=' || c.is_whitespace());
-                text.push_str(name);
-                text.push('=');
-                from += value;
-            }
-            // Holes were found well-formed and declared when the template was loaded.
-            for hole in scan::holes(source, word.range.start).unwrap_or_default() {
-                text.push_str(&self.text[from..hole.range.start]);
-                from = hole.range.end;
-                let Some(param) = self.param(&hole.name) else {
-                    continue;
-                };
-                match (normal.get(hole.name.as_str()), reader) {
-                    (Some(value), _) if !param.kind.is_text() => text.push_str(value),
-                    (Some(value), Reader::Parser) => {
-                        is_text = true;
-                        text.push_str(&quote::for_parser(value));
-                    }
-                    (Some(value), Reader::CommandLine) => {
-                        is_text = true;
-                        text.push_str(&quote::for_command_line(value));
-                    }
-                    (None, _) if param.default == Default::LeftOut => continue 'words,
-                    (None, Reader::CommandLine) => text.push_str(&placeholder(param)),
-                    (None, Reader::Parser) => {
-                        return Err(TemplateError::MissingValue {
-                            template: self.name.clone(),
-                            name: param.name.clone(),
-                            help: param.help.clone(),
-                        });
-                    }
-                }
-            }
-            text.push_str(&self.text[from..word.range.end]);
-            if word.kind == scan::Kind::Link {
-                text = quote::arguments(&text).join(" ");
-            }
-            filled.push(Filled {
-                text,
-                word: word.clone(),
-                is_text,
-            });
-        }
-        Ok(filled)
-    }
-
-    /// Each parameter's value or default, checked and in the form that GStreamer reads.
-    fn normalise(&self, values: &Values) -> Result<BTreeMap<&str, String>, TemplateError> {
-        if let Some(name) = values.0.keys().find(|name| self.param(name).is_none()) {
-            return Err(TemplateError::UnknownParameter {
-                template: self.name.clone(),
-                name: name.clone(),
-                known: self.params.iter().map(|p| p.name.clone()).collect(),
-            });
-        }
-        let mut normal = BTreeMap::new();
-        for param in &self.params {
-            let value = match (values.get(&param.name), &param.default) {
-                (Some(value), _) => value,
-                (None, Default::Value(default)) => default,
-                (None, Default::Required | Default::LeftOut) => continue,
-            };
-            let value =
-                param
-                    .kind
-                    .normalise(value)
-                    .map_err(|expected| TemplateError::BadValue {
-                        template: self.name.clone(),
-                        name: param.name.clone(),
-                        value: value.into(),
-                        expected,
-                    })?;
-            normal.insert(param.name.as_str(), value);
-        }
-        Ok(normal)
-    }
-}
-
-/// What stands in a command line for a value that is still to be given.
-fn placeholder(param: &Param) -> String {
-    let name = param.name.to_uppercase();
-    match param.kind {
-        Kind::Uri => format!("file:///PATH/TO/{name}"),
-        _ => name,
     }
 }
 

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use gstlipsync::model::{Model, Weights};
 
-use super::{Staged, free_space, remove_leftovers_of, remove_staged, wait_for_writers};
+use super::{
+    Staged, free_space, output_failure, remove_leftovers_of, remove_staged, wait_for_writers,
+};
 use crate::digest;
 use crate::error::Failure;
 use crate::job::{Job, folder_of};
+use crate::path::with_ending;
 use crate::reach::Named;
 use crate::stamp::Stamp;
 use crate::store::{Replace, Staging, Store};
@@ -85,6 +88,13 @@ impl Staging for Staged {
 
     fn location(&self) -> String {
         Self::location(self)
+    }
+
+    fn put_beside(&self, ending: &str, text: &str) -> Result<(), Failure> {
+        let path = with_ending(&self.target, ending);
+        let staged = Self::create(&path, true)?;
+        fs::write(&staged.path, text).map_err(|e| output_failure(&path, &e))?;
+        staged.publish()
     }
 
     fn commit(self: Box<Self>) -> Result<(), Failure> {

@@ -50,7 +50,9 @@ impl Supervisor<'_> {
             return Some(serial);
         };
         let files = worker.confinement.files.as_ref();
-        if !worker.is_ready || files.is_none_or(|files| files.covers(&Named::file(path))) {
+        if !worker.is_ready
+            || files.is_none_or(|files| files.covers(&Named::files([path.as_path()])))
+        {
             return Some(serial);
         }
         self.workers.remove(&serial);

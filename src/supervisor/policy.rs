@@ -90,6 +90,8 @@ fn may_pass(kind: FailureKind) -> bool {
         | FailureKind::LibraryMissing
         | FailureKind::FaceFile
         | FailureKind::OutputTooLarge
+        | FailureKind::CantCarry
+        | FailureKind::NotMarked
         | FailureKind::OutputIsInput
         | FailureKind::OutputExists
         | FailureKind::TemplateInvalid

@@ -9,7 +9,9 @@ use std::sync::Mutex;
 use crate::error::{Failure, FailureKind};
 use crate::job::folder_of;
 use crate::journal::Lease;
-use crate::publish::{StagingFolder, move_plain, publish_staged};
+use crate::path::with_ending;
+use crate::provenance::record;
+use crate::publish::{StagingFolder, move_plain, output_failure, publish_staged};
 use crate::reach::Reach;
 use crate::store::Replace;
 use crate::sync::lock;
@@ -152,6 +154,12 @@ impl Publisher {
         let Some(output) = output else {
             return Err(Failure::new(FailureKind::Internal).detail("nothing is to be published"));
         };
+        let record = with_ending(&output.file, record::ENDING);
+        if fs::symlink_metadata(&record).is_ok() {
+            record::check_place(&output.target)?;
+            let place = with_ending(&output.target, record::ENDING);
+            move_plain(&record, &place).map_err(|e| output_failure(&place, &e))?;
+        }
         publish_staged(&output.file, &output.target, &output.replace, || {
             Some(lock(&self.is_open)).filter(|is_open| **is_open)
         })
@@ -247,6 +255,25 @@ mod tests {
         assert!(fixture.publisher.publish(other).is_err());
         fixture.publisher.publish(LEASE).unwrap();
         assert_eq!(fs::read_to_string(output).unwrap(), "whole");
+    }
+
+    #[test]
+    fn a_record_comes_with_its_output_and_replaces_no_file_of_others() {
+        let fixture = Fixture::new();
+        let (staged, _) = fixture.run();
+        fs::write(&staged, "whole").unwrap();
+        fs::write(with_ending(&staged, record::ENDING), "record").unwrap();
+        fixture.may_publish();
+        let output = fixture.folder.path().join("o.mp4");
+        let place = with_ending(&output, record::ENDING);
+        fs::write(&place, "of others").unwrap();
+        let failure = fixture.publisher.publish(LEASE).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::OutputExists);
+        assert!(!output.exists());
+        fs::remove_file(&place).unwrap();
+        fixture.publisher.publish(LEASE).unwrap();
+        assert_eq!(fs::read_to_string(place).unwrap(), "record");
+        assert!(output.exists());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::digest;
 use crate::error::{Failure, FailureKind};
 use crate::event::{Body, JobState, Outcome, Phase, display, seconds};
 use crate::job::{Job, Limit};
+use crate::marks::Marks;
 use crate::pipeline::classify::Files;
 use crate::pipeline::flow::Tail;
 use crate::pipeline::mp4;
@@ -18,6 +19,8 @@ use crate::pipeline::reading;
 use crate::pipeline::runner::{self, Counts, Report, Speakers, Watch};
 use crate::pipeline::verify::{self, Expected};
 use crate::plan::{Prepared, estimate, prepare, speakers, template_failure};
+use crate::provenance;
+use crate::provenance::record::{self, Input, Record};
 use crate::publish;
 use crate::secret;
 use crate::store::{Replace, Staging};
@@ -72,6 +75,9 @@ impl<'a> Attempt<'a> {
         };
         // First, because learning a face takes long, and whether the output can be written does not.
         let replace = Replace::of(job, context.replaces);
+        if let Some(output) = job.output.as_ref().filter(|_| job.marks.record) {
+            record::check_place(output)?;
+        }
         let staged = match &job.output {
             Some(output) => Some((context.stage)(output, replace)?),
             None => None,
@@ -96,11 +102,19 @@ impl<'a> Attempt<'a> {
                 duration,
             };
             let watch = Watch::of(job);
+            let marks = self.mark(job, staged.path(), output)?;
             let found = verify::verify(&staged.location(), output, expected, &watch, self.cancel)?;
             self.tracker.progress.position_s = seconds(found.video.duration);
-            if let Some(gate) = context.gate {
+            if context.gate.is_some() || marks.is_some() {
                 let sha256 = digest::of_file(staged.path(), self.cancel)?;
-                gate(Made { sha256 })?;
+                let record = marks
+                    .map(|(marks, inputs)| Record::of(job, output, sha256.clone(), inputs, &marks));
+                if let Some(gate) = context.gate {
+                    gate(Made { sha256 })?;
+                }
+                if let Some(record) = record {
+                    staged.put_beside(record::ENDING, &record.json())?;
+                }
             }
             self.enter(Phase::Publishing);
             self.cancel.check()?;
@@ -138,6 +152,33 @@ impl<'a> Attempt<'a> {
             self.report(report);
         })?;
         Ok((counts, tail))
+    }
+
+    /// Has the staged file say that it is synthetic, as far as that is asked for. Gives what a record of it
+    /// is made of, where one is.
+    fn mark(
+        &self,
+        job: &Job,
+        staged: &Path,
+        output: &Path,
+    ) -> Result<Option<(Marks, Vec<Input>)>, Failure> {
+        if job.marks.is_empty() {
+            return Ok(None);
+        }
+        let mut marks = job.marks.clone();
+        let inputs = record::inputs_of(job, self.cancel)?;
+        if let Some(aigc) = &mut marks.aigc {
+            if aigc.produce_id.is_empty() {
+                aigc.produce_id = record::number(job, &inputs);
+            }
+            provenance::write(staged, aigc).map_err(|e| e.failure(output))?;
+            let found = provenance::read(staged).map_err(|e| e.failure(output))?;
+            if found != Some(aigc.json()) {
+                return Err(Failure::of(FailureKind::OutputWrong, output)
+                    .detail("the metadata is not in it"));
+            }
+        }
+        Ok(marks.record.then_some((marks, inputs)))
     }
 
     /// What the counts at the end say of the inputs; gives the length of what was made.

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::mpsc;
 
 use crate::error::{Failure, FailureKind};
-use crate::publish::Staged;
+use crate::path::with_ending;
+use crate::publish::{Staged, output_failure};
 use crate::store::Staging;
 
 /// What the controller says of an output: whether it has its name.
@@ -39,6 +40,12 @@ impl Staging for Handed {
 
     fn location(&self) -> String {
         self.staged.location()
+    }
+
+    /// The controller moves it with the output.
+    fn put_beside(&self, ending: &str, text: &str) -> Result<(), Failure> {
+        let path = with_ending(self.staged.path(), ending);
+        std::fs::write(&path, text).map_err(|e| output_failure(&path, &e))
     }
 
     /// Waits for the answer whatever else happens: the file may have its name already.

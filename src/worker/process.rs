@@ -174,9 +174,14 @@ pub fn serve(is_background: bool) -> anyhow::Result<ExitCode> {
                 let stamp = Stamp::of(&path).ok();
                 answers.send(&Answer::Probed { path, stamp, media });
             }
-            Order::Look { path, role } => {
+            Order::Look {
+                path,
+                role,
+                limits,
+                decodes,
+            } => {
                 drop(running);
-                let found = look::look(&path, role);
+                let found = look::look(&path, role, &limits, decodes);
                 answers.send(&Answer::Looked { found });
             }
             Order::Thumbnail { job, path } => {

@@ -11,7 +11,7 @@ use crate::error::Failure;
 use crate::event::{Event, Outcome};
 use crate::job::Job;
 use crate::journal::{Lease, Media};
-use crate::pipeline::probe::{Probe, Role};
+use crate::pipeline::probe::{Limits, Probe, Role};
 use crate::stamp::Stamp;
 
 /// What the supervisor wants; the key `order` says which of these it is.
@@ -70,6 +70,11 @@ pub enum Order {
         path: PathBuf,
         /// What it is to be.
         role: Role,
+        /// How much there may be of it.
+        #[serde(default)]
+        limits: Limits,
+        /// Some of a face is decoded, too.
+        decodes: bool,
     },
     /// Makes a small picture of a video.
     Thumbnail {

@@ -7,7 +7,7 @@ mod view;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -35,8 +35,19 @@ impl OnAir {
     }
 
     pub fn with(dir: &TestDir, face: &Path, arguments: &[&str], stdin: Stdio) -> Self {
+        Self::by(&mut lipflow(), dir, face, arguments, stdin)
+    }
+
+    /// By another copy of the program.
+    pub fn by(
+        program: &mut Command,
+        dir: &TestDir,
+        face: &Path,
+        arguments: &[&str],
+        stdin: Stdio,
+    ) -> Self {
         let control = dir.file("control.sock");
-        let mut child = lipflow()
+        let mut child = program
             .current_dir(dir.path())
             .args(["live", "--progress", "json", "--size", "320x240", "--face"])
             .arg(face)

@@ -8,6 +8,7 @@ use crate::case::Case;
 use crate::formats::{Begin, Varies};
 use crate::limits;
 use crate::make;
+use crate::promises;
 use crate::read::{self, Heard, Seen};
 use crate::run_support::{finish_within, lipflow, run, stderr};
 use crate::table::Verdict;
@@ -71,6 +72,7 @@ fn try_judge(case: &Case, folder: &Path, told: &mut String) -> Result<Vec<String
     faults.extend(lengths(case, &input, &seen, &heard));
     faults.extend(colours(case, &input, &seen));
     faults.extend(sync(case, &said, &heard, &seen));
+    faults.extend(promises::kept(case, told, &seen, &heard));
     Ok(faults)
 }
 

@@ -8,6 +8,7 @@ mod judge;
 mod limits;
 mod make;
 mod pairs;
+mod promises;
 mod read;
 #[path = "../run_support/mod.rs"]
 mod run_support;

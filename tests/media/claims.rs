@@ -83,10 +83,26 @@ fn a_claimed_length_without_the_bytes_for_it_is_measured() {
     let mp3 = files.speech("s.mp3", &["-t", "1.2"]);
     lasts(&plan(&dry_run(&clip, &mp3, &[]))["speech"], 1.2);
     let frames = BILLION.to_be_bytes();
+    let adpcm = files.speech("a.wav", &["-t", "1.2", "-c:a", "adpcm_ms"]);
+    lasts(&plan(&dry_run(&clip, &adpcm, &[]))["speech"], 1.22);
     let mp3 = claiming(desk, &mp3, "y.mp3", &[(b"Info", 8, &frames)]);
     lasts(&plan(&dry_run(&clip, &mp3, &[]))["speech"], 1.25);
     // The job itself has nothing to complain of.
     files.made(&files.desk.file("y.mkv"), &speech, "o.mp4", &[]);
+}
+
+/// Not what its writer could not know, but the end of the file.
+#[test]
+fn a_file_that_has_lost_its_end_is_not_taken_for_a_shorter_one() {
+    let files = Files::new();
+    let clip = files.face("f.mp4", &["-t", "1", "-c:v", "libx264"]);
+    let ten_hours = 36e6_f64.to_be_bytes();
+    let word = files.speech("s.mka", &["-t", "1.2", "-c:a", "libopus"]);
+    let sound = claiming(&files.desk, &word, "h.mka", &[(b"\x44\x89", 3, &ten_hours)]);
+    files.refused(&clip, &sound, 15, "it says that it lasts 36000.000 s");
+    let whole = std::fs::read(files.speech("s.flac", &[])).unwrap();
+    let cut = files.desk.write("cut.flac", &whole[..whole.len() / 2]);
+    files.refused(&clip, &cut, 15, "it says that it lasts 2.000 s");
 }
 
 /// Browsers record so; of a bare stream GStreamer estimates the length.

@@ -1,6 +1,6 @@
 //! Kinds that the full matrix has found, each with the smallest input that has it.
 
-use crate::run_support::{finish, lipflow, stderr};
+use crate::run_support::{finish, lipflow, run, stderr};
 use crate::tools::{Files, duration, ffprobe, frame_times, text};
 
 /// As long as the picture.
@@ -22,6 +22,15 @@ fn a_video_or_a_gif_of_one_picture_is_held_at_a_rate_of_pictures() {
         let output = files.made(clip, &speech, name, &[]);
         let frames = frame_times(&output).len();
         assert!((14..=19).contains(&frames), "{name}: {frames} frames");
+        let begin = std::time::Instant::now();
+        let planned = files.desk.file(format!("planned.{name}"));
+        let result = finish(run(clip, &speech, planned).arg("--dry-run"));
+        let said = stderr(&result) + &String::from_utf8_lossy(&result.stdout);
+        assert!(
+            said.contains(&format!("{frames} frames")),
+            "{frames}: {said}"
+        );
+        assert!(begin.elapsed().as_secs() < 4, "{:?}", begin.elapsed());
     }
 }
 
@@ -204,4 +213,50 @@ fn a_long_gap_in_a_transport_stream_is_told() {
     let said = stderr(&finish(&mut run));
     assert!(said.contains("when it goes on is an estimate"), "{said}");
     assert!(said.contains("ffmpeg -i IN"), "{said}");
+}
+
+/// What comes of some parsers has no name in GStreamer's report, and was counted beside what goes in.
+#[test]
+fn one_track_of_hevc_is_one() {
+    let files = Files::new();
+    let arguments = [
+        "-t",
+        "0.4",
+        "-an",
+        "-pix_fmt",
+        "yuv420p10le",
+        "-c:v",
+        "libx265",
+    ];
+    let colours = "-color_range tv -color_primaries bt2020 -color_trc arib-std-b67 \
+                   -colorspace bt2020nc -tag:v hvc1 -x265-params log-level=none";
+    let colours: Vec<&str> = colours.split_whitespace().collect();
+    let arguments = [&arguments[..], &colours].concat();
+    let clip = files.face("f.mp4", &arguments);
+    let speech = files.speech("s.wav", &["-t", "0.4"]);
+    let mut job = run(&clip, &speech, files.desk.file("o.mp4"));
+    let result = finish(job.arg("--dry-run"));
+    let said = stderr(&result) + &String::from_utf8_lossy(&result.stdout);
+    assert!(said.contains("HLG") && !said.contains("tracks"), "{said}");
+}
+
+/// Copied into Matroska, the frames of a variable rate are said to last as long as in the mean, and the last one is
+/// so much longer than the encoder's, which decodes others after it.
+#[test]
+fn a_last_frame_that_is_longer_than_the_others_is_shown_for_its_time() {
+    let files = Files::new();
+    let gap = "select='lt(n,10)+gt(n,30)'";
+    let whole = files.face("gap.mp4", &["-vf", gap, "-vsync", "vfr", "-c:v", "libx264"]);
+    let clip = files.desk.file("gap.mkv");
+    crate::tools::ffmpeg(&["-i", text(&whole), "-c", "copy"], &clip);
+    let speech = files.speech("s.wav", &[]);
+    // What is decoded last is for the encoder to decide.
+    for preset in ["superfast", "faster", "medium"] {
+        let name = format!("{preset}.mp4");
+        let preset = format!("preset={preset}");
+        let options = ["--learn", "off", "--set", &preset];
+        let output = files.made(&clip, &speech, &name, &options);
+        let [picture, sound] = ["v", "a"].map(|stream| duration(&output, stream));
+        assert!((picture - sound).abs() < 0.002, "{picture} {sound}");
+    }
 }

@@ -3,8 +3,8 @@
 //! `facetrack` finds faces and attaches them to buffers, `lipsync` draws the mouth that the speech
 //! asks for, `facesource` gives a picture or a video as an endless face, `facelearn` learns a face
 //! from its video, `speechsource` gives the sound of a file, `soundfit` makes the sound exactly as long as
-//! the picture, `colorconvert` brings pictures to the range and colours that downstream takes, and `heifdec`
-//! decodes HEIC and AVIF pictures.
+//! the picture, `colorconvert` brings pictures to the range and colours that downstream takes,
+//! `labeloverlay` writes onto them that they are synthetic, and `heifdec` decodes HEIC and AVIF pictures.
 
 pub mod audio;
 pub mod bank;
@@ -18,6 +18,8 @@ mod facetrack;
 mod fault;
 pub mod heifdec;
 pub mod isobmff;
+pub mod label;
+mod labeloverlay;
 mod lipsync;
 mod loading;
 pub mod model;
@@ -43,6 +45,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     soundfit::register(plugin)?;
     speechsource::register(plugin)?;
     heifdec::register(plugin)?;
+    labeloverlay::register(plugin)?;
     Ok(())
 }
 

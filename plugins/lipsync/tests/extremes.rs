@@ -37,6 +37,11 @@ fn pipeline(element: &str, folder: &str) -> Vec<String> {
             uri("cap13_edit2.mp4")
         )],
         "facetrack" => vec![format!("{face} ! facetrack name=e ! {sink}")],
+        // What can be set there is GStreamer's own.
+        "heifdec" => Vec::new(),
+        "labeloverlay" => vec![format!(
+            "videotestsrc num-buffers=5 ! video/x-raw,width=320,height=240 ! labeloverlay name=e text=AI ! {sink}"
+        )],
         "lipsync" => ["".into(), format!("model-file={generator}")]
             .map(|model| {
                 format!("{face} ! facetrack ! queue ! lipsync name=e {model} ! {sink} {speech} ! e.audio_0")

@@ -6,7 +6,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use gstlipsync::isobmff::boxes::{self, Body, Node, put, u32_at};
+use gstlipsync::isobmff::boxes::{self, Body, Node, Place, put, u32_at};
 use gstlipsync::isobmff::track::{Edit, Kind, Track, write_edits, write_runs};
 
 /// What is known of the file that its muxer did not know.
@@ -33,25 +33,25 @@ pub fn finish(path: &Path, truth: Truth) -> io::Result<()> {
     };
     let before = index.write();
     correct(&mut index, truth);
-    let after = index.write();
-    if after == before {
+    if index.write() == before {
         return Ok(());
     }
-    if after.len() as u64 == place.end - place.start {
-        file.seek(SeekFrom::Start(place.start))?;
-        return file.write_all(&after);
+    match super::index::replace(&mut file, place, index.clone()) {
+        Ok(()) => Ok(()),
+        Err(super::index::Error::Io(e)) => Err(e),
+        // The content stays where it is, since more than the index says where that is.
+        Err(super::index::Error::Unknown(_) | super::index::Error::Broken) => {
+            move_to_end(&mut file, place, &index.write())
+        }
     }
-    // The content stays where it is, since the index says where that is: an index that has grown goes
-    // to the end, and what it was becomes free space.
-    if place.end < size {
-        file.seek(SeekFrom::Start(place.start + 4))?;
-        file.write_all(b"free")?;
-        file.seek(SeekFrom::End(0))?;
-    } else {
-        file.set_len(place.start)?;
-        file.seek(SeekFrom::Start(place.start))?;
-    }
-    file.write_all(&after)
+}
+
+/// The index goes to the end, and what it was becomes free space.
+fn move_to_end(file: &mut File, place: Place, index: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(place.start + 4))?;
+    file.write_all(b"free")?;
+    file.seek(SeekFrom::End(0))?;
+    file.write_all(index)
 }
 
 fn correct(index: &mut Node, truth: Truth) {
@@ -112,15 +112,16 @@ fn set_track(
     movie_ticks: u64,
     priming: u32,
 ) -> Option<()> {
-    let begin = match track.kind {
+    let mut begin = match track.kind {
         Kind::Video => track.shown_at().min()?.max(0) as u64,
         Kind::Audio => priming.into(),
     };
     let end = begin + ticks(duration, track.timescale);
     match track.kind {
         Kind::Video => {
-            lengthen(&mut track, end);
-            fill(&mut track.deltas, end - begin);
+            let length = end - begin;
+            begin += u64::from(lengthen(&mut track, end));
+            fill(&mut track.deltas, length);
         }
         Kind::Audio => shorten(&mut track.deltas, end),
     }
@@ -154,25 +155,32 @@ fn set_track(
 }
 
 /// Lets the last sample that is shown last until `end`. Those that are decoded after it are decoded later by
-/// as much, and shown when they were.
-fn lengthen(track: &mut Track, end: u64) {
+/// as much, and shown when they were; where they would be decoded too late for that, all are shown later by the
+/// time that is given back.
+fn lengthen(track: &mut Track, end: u64) -> u32 {
     let last = track.shown_at().enumerate().max_by_key(|(_, shown)| *shown);
-    let Some((last, shown)) = last else { return };
+    let Some((last, shown)) = last else { return 0 };
     let ends = shown + i64::from(track.deltas[last]);
     let missing = i64::try_from(end).unwrap_or(i64::MAX) - ends;
     let Ok(missing @ 1..) = u32::try_from(missing) else {
-        return;
+        return 0;
     };
-    let mut offsets = track.offsets.clone();
-    for offset in offsets.iter_mut().skip(last + 1) {
-        // Not later than they are shown.
-        match offset.checked_sub_unsigned(missing) {
-            Some(less @ 0..) => *offset = less,
-            _ => return,
-        }
+    let later = track.offsets.get(last + 1..).unwrap_or_default();
+    let lacking = later
+        .iter()
+        .map(|offset| i64::from(missing) - i64::from(*offset));
+    let lacking = lacking.max().unwrap_or(0).max(0);
+    let Ok(lacking) = u32::try_from(lacking) else {
+        return 0;
+    };
+    for (number, offset) in track.offsets.iter_mut().enumerate() {
+        let less = if number > last { missing } else { 0 };
+        *offset = offset
+            .saturating_add_unsigned(lacking)
+            .saturating_sub_unsigned(less);
     }
-    track.offsets = offsets;
     track.deltas[last] = track.deltas[last].saturating_add(missing);
+    lacking
 }
 
 /// Lets the media last for as long as it is shown: some programs take its length from there. The edit list
@@ -273,6 +281,13 @@ mod tests {
         assert_eq!(picture.deltas, [40, 60, 40]);
         assert_eq!(picture.offsets, [40, 100, 20]);
         assert_eq!(picture.shown_at().collect::<Vec<_>>(), [40, 140, 120]);
+        // That one would be decoded after it is shown: all are shown later.
+        picture.deltas = vec![40; 3];
+        picture.offsets = vec![40, 100, 10];
+        assert_eq!(lengthen(&mut picture, 200), 10);
+        assert_eq!(picture.deltas, [40, 60, 40]);
+        assert_eq!(picture.offsets, [50, 110, 0]);
+        assert_eq!(picture.shown_at().collect::<Vec<_>>(), [50, 150, 100]);
     }
 
     #[test]

@@ -1,16 +1,14 @@
 //! How long an input is, where its header does not say, or claims what can't be.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::Duration;
 
-use gstlipsync::decode::gapless;
-
 use super::Role;
 use crate::cancel::Cancel;
-use crate::job::Length;
-use crate::pipeline::reading::{self, Kind};
+use crate::error::{Failure, FailureKind};
+use crate::job::{self, Length};
+use crate::pipeline::reading::odd::seconds;
+use crate::pipeline::reading::{self, Kind, Stream};
 use crate::pipeline::runner::Watch;
 
 /// Bytes a second of the smallest speech and of a video that stands still: a file with fewer claims too much.
@@ -20,42 +18,23 @@ const LARGEST: u64 = 64 << 20;
 /// For a demuxer that is lost.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 
-/// How long the sound of an MP3 file is, by the note that its encoder has put before it: what GStreamer says
-/// counts what the encoder has added, too.
-pub fn noted(path: &Path) -> Option<Duration> {
-    /// The note is in the first frame.
-    const FRAME: u64 = 4096;
-    let mut file = File::open(path).ok()?;
-    let mut head = Vec::new();
-    file.by_ref().take(FRAME).read_to_end(&mut head).ok()?;
-    if let start @ 1.. = gapless::start_of_sound(&head) {
-        head.clear();
-        file.seek(SeekFrom::Start(start as u64)).ok()?;
-        file.take(FRAME).read_to_end(&mut head).ok()?;
+/// What is believed of a length that was found: a file with too few bytes for it claims too much.
+pub fn is_believed(path: &Path, found: Length, is_told: bool) -> bool {
+    match found {
+        Length::Endless => true,
+        Length::Known(length) => {
+            let size = std::fs::metadata(path).map_or(0, |about| about.len());
+            is_told && size as f64 >= length.as_secs_f64() * SLOWEST
+        }
+        Length::Unknown => false,
     }
-    // Other sound than MPEG's does not begin so.
-    let is_mpeg = matches!(head[..], [0xff, second, ..] if second & 0xe0 == 0xe0);
-    gapless::length(&head)
-        .filter(|_| is_mpeg)
-        .map(Duration::from)
 }
 
-/// Reads all packets of a small file, without decoding them, where what was found of its length is not to be
-/// believed: browsers record WebM without a length, and of a bare stream GStreamer estimates it.
-pub fn measured(path: &Path, role: Role, found: Length, is_told: bool) -> Length {
-    let size = std::fs::metadata(path).map_or(0, |about| about.len());
-    let is_believed = match found {
-        Length::Endless => true,
-        Length::Known(length) => is_told && size as f64 >= length.as_secs_f64() * SLOWEST,
-        Length::Unknown => false,
-    };
-    if is_believed {
-        return found;
-    }
-    let otherwise = if is_told { found } else { Length::Unknown };
-    if size > LARGEST {
-        return otherwise;
-    }
+/// Reads all packets of a small file, without decoding them, for what its header does not say: browsers record
+/// WebM without a length, of a bare stream GStreamer estimates it, and a rate is a claim.
+pub fn read(path: &Path, role: Role) -> Option<Stream> {
+    let size = std::fs::metadata(path).ok()?.len();
+    (size <= LARGEST).then_some(())?;
     let watch = Watch {
         stuck_after: STUCK_AFTER,
         graph: None,
@@ -65,15 +44,40 @@ pub fn measured(path: &Path, role: Role, found: Length, is_told: bool) -> Length
         Role::Speech => Kind::Audio,
     };
     // What is wrong with the file is found, and told, when it is decoded.
-    let reading = reading::times(path, &watch, &Cancel::default()).ok();
-    let stream = reading.as_ref().and_then(|reading| reading.longest(kind));
-    match (
-        found,
-        stream.map(|stream| (stream.duration(), stream.slack())),
-    ) {
+    let reading = reading::times(path, &watch, &Cancel::default()).ok()?;
+    let streams = reading.streams.into_iter();
+    streams
+        .filter(|stream| stream.kind == kind)
+        .max_by_key(|stream| stream.times.len())
+        .filter(|stream| !stream.duration().is_zero())
+}
+
+/// The length of a file of which another is not believed. What says so, and is much shorter, has lost its end;
+/// a claim of more than the `longest` is none.
+pub fn of_stream(
+    stream: Option<&Stream>,
+    found: Length,
+    is_told: bool,
+    longest: Duration,
+) -> Result<Length, Failure> {
+    Ok(match (found, stream) {
         // What was found may be exact to the sample.
-        (Length::Known(length), Some((read, slack))) if length.abs_diff(read) <= slack => found,
-        (_, Some((read, _))) if !read.is_zero() => Length::Known(read),
-        _ => otherwise,
-    }
+        (Length::Known(length), Some(stream))
+            if length.abs_diff(stream.duration()) <= stream.slack() =>
+        {
+            found
+        }
+        (Length::Known(length), Some(stream))
+            if is_told && length <= longest && job::is_cut_short(length, stream.duration()) =>
+        {
+            return Err(Failure::new(FailureKind::InputDamaged).detail(format_args!(
+                "it says that it lasts {}, but what is in it ends after {}",
+                seconds(length),
+                seconds(stream.duration())
+            )));
+        }
+        (_, Some(stream)) => Length::Known(stream.duration()),
+        (_, None) if is_told => found,
+        (_, None) => Length::Unknown,
+    })
 }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use gstlipsync::decode::limits;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, FailureKind};
 use crate::job::Job;
 use crate::pipeline::template::nanoseconds;
 
 /// More than this is refused before it is decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Limits {
     /// Of a picture, or a frame of a video.
     pub pixels: u64,

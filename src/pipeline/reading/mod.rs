@@ -160,6 +160,9 @@ pub fn read(path: &Path, watch: &Watch, cancel: &Cancel) -> Result<Reading, Fail
 
 /// Only the times, for which the index of an MP4 file is enough.
 pub fn times(path: &Path, watch: &Watch, cancel: &Cancel) -> Result<Reading, Failure> {
+    if let Some(animation) = animation::read(path)? {
+        return Ok(animation);
+    }
     let Some(tracks) = index(path)? else {
         return tap::read(path, watch, cancel);
     };

@@ -4,9 +4,10 @@
 use gst::glib;
 use gst::prelude::*;
 
+use super::fill::Filled;
 use super::problem::{Fault, Problem};
 use super::scan::Kind;
-use super::{Filled, Template, TemplateError, Values, unquote};
+use super::{Template, TemplateError, Values, unquote};
 use crate::pipeline::debian;
 
 /// Checks a template: parameters without a value are given one that fits their type, and where all

@@ -192,6 +192,10 @@ impl Staging for Written {
         self.output.display().to_string()
     }
 
+    fn put_beside(&self, _ending: &str, _text: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
     fn commit(self: Box<Self>) -> Result<(), Failure> {
         let mut disk = self.store.disk.borrow_mut();
         let there = disk.files.get(&self.output).cloned();

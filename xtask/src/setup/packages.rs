@@ -32,7 +32,7 @@ const fn element(name: &'static str, command: &'static [&'static str]) -> Packag
 }
 
 /// A C linker and libc are not here: without them cargo could not have built this program.
-const PACKAGES: [Package; 18] = [
+const PACKAGES: [Package; 22] = [
     package(
         "pkg-config",
         Scope::Work,
@@ -94,6 +94,17 @@ const PACKAGES: [Package; 18] = [
             "import ctypes; ctypes.CDLL('libheif.so.1')",
         ]),
     ),
+    // Letters for labels: Latin, and Chinese.
+    package(
+        "fonts-dejavu-core",
+        Scope::Work,
+        Sign::File("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"),
+    ),
+    package(
+        "fonts-wqy-microhei",
+        Scope::Work,
+        Sign::File("/usr/share/fonts/truetype/wqy/wqy-microhei.ttc"),
+    ),
     package(
         "python3",
         Scope::Work,
@@ -122,6 +133,17 @@ const PACKAGES: [Package; 18] = [
         "libavif-bin",
         Scope::Test,
         Sign::Command(&["avifenc", "--version"]),
+    ),
+    // Read metadata.
+    package(
+        "libimage-exiftool-perl",
+        Scope::Test,
+        Sign::Command(&["exiftool", "-ver"]),
+    ),
+    package(
+        "mediainfo",
+        Scope::Test,
+        Sign::Command(&["mediainfo", "--Version"]),
     ),
     // Makes the inputs of the tests and of the bench.
     package(

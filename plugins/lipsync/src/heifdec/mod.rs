@@ -49,15 +49,6 @@ fn media_type(coding: Coding) -> &'static str {
     }
 }
 
-/// What people call such a file, by its caps.
-pub fn name(caps: &gst::CapsRef) -> Option<&'static str> {
-    match caps.structure(0)?.name().as_str() {
-        "image/heif" => Some("HEIC"),
-        "image/avif" => Some("AVIF"),
-        _ => None,
-    }
-}
-
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     let caps = [Coding::Hevc, Coding::Av1].map(|c| gst::Structure::new_empty(media_type(c)));
     gst::TypeFind::register(

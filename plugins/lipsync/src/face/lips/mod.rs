@@ -7,12 +7,20 @@ pub(crate) mod line;
 pub use fit::{Offset, solve};
 
 use super::Mesh;
+use crate::picture::Rect;
 use crate::picture::smooth::{ease, mix, smoothstep};
 
 const UPPER: [usize; 11] = [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308];
 const LOWER: [usize; 11] = [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308];
 const OUTER_UPPER: [usize; 11] = [61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291];
 const OUTER_LOWER: [usize; 11] = [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291];
+
+/// The box around the lips, in pixels of the frame.
+pub fn bounds(mesh: &Mesh) -> Rect {
+    let outline = OUTER_UPPER.into_iter().chain(OUTER_LOWER);
+    let points: Vec<[f32; 2]> = outline.map(|i| [mesh.0[i][0], mesh.0[i][1]]).collect();
+    Rect::around(&points)
+}
 const LEFT_EYE: [usize; 2] = [33, 133];
 const RIGHT_EYE: [usize; 2] = [362, 263];
 const CORNERS: [usize; 2] = [61, 291];
