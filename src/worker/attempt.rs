@@ -75,7 +75,10 @@ impl<'a> Attempt<'a> {
         };
         // First, because learning a face takes long, and whether the output can be written does not.
         let replace = Replace::of(job, context.replaces);
-        if let Some(output) = job.output.as_ref().filter(|_| job.marks.record) {
+        // Where a controller gives the output its name, it looks there itself: this process may not.
+        if let Some(output) = job.output.as_ref().filter(|_| job.marks.record)
+            && context.gate.is_none()
+        {
             record::check_place(output)?;
         }
         let staged = match &job.output {
