@@ -3,10 +3,10 @@ use std::sync::{Condvar, LazyLock, Mutex};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use gst_audio::{AudioCapsBuilder, AudioLayout};
+use gst_audio::{AudioCapsBuilder, AudioInfo, AudioLayout};
 
 use super::picture::Picture;
-use super::sound::Sound;
+use super::track::Track;
 use crate::fault::Fault;
 use crate::sync::lock;
 
@@ -17,6 +17,21 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
         Some("Sound exactly as long as the picture"),
     )
 });
+
+/// The sound's side of the state.
+#[derive(Default)]
+pub(super) struct Sound {
+    pub segment: gst::FormattedSegment<gst::ClockTime>,
+    pub info: Option<AudioInfo>,
+    /// Set when the first sound goes out.
+    pub track: Option<Track>,
+    /// Events that must not overtake our segment.
+    pub pending: Vec<gst::Event>,
+    /// The next sound to go out is the first of its segment.
+    pub discont: bool,
+    pub finished: bool,
+    pub flushing: bool,
+}
 
 #[derive(Default)]
 pub(super) struct State {

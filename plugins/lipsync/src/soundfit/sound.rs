@@ -4,7 +4,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_audio::AudioInfo;
 
-use super::imp::{CAT, SoundFit, State};
+use super::imp::{CAT, Sound, SoundFit, State};
 use super::track::{Placement, Track};
 use crate::sync::{lock, wait_while};
 
@@ -12,21 +12,6 @@ use crate::sync::{lock, wait_while};
 const SMALLEST_PIECE: gst::ClockTime = gst::ClockTime::from_mseconds(20);
 /// Silence comes in pieces of at most this length.
 const LARGEST_PIECE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
-
-/// The sound's side of the state.
-#[derive(Default)]
-pub(super) struct Sound {
-    pub segment: gst::FormattedSegment<gst::ClockTime>,
-    pub info: Option<AudioInfo>,
-    /// Set when the first sound goes out.
-    pub track: Option<Track>,
-    /// Events that must not overtake our segment.
-    pub pending: Vec<gst::Event>,
-    /// The next sound to go out is the first of its segment.
-    pub discont: bool,
-    pub finished: bool,
-    pub flushing: bool,
-}
 
 impl SoundFit {
     pub(super) fn sound_event(&self, event: gst::Event) -> bool {
