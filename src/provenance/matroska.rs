@@ -32,7 +32,9 @@ fn unsupported(why: &str) -> Error {
 /// The segment and the elements in it.
 struct Layout {
     segment: Element,
-    end: u64,
+    /// Nothing where it was written for a stream.
+    end: Option<u64>,
+    /// Of a stream those before its first cluster.
     elements: Vec<Element>,
 }
 
@@ -44,18 +46,20 @@ impl Layout {
         let after = head.and_then(|head| head.end).ok_or_else(broken)?;
         let segment = Element::read(file, after, size)?.filter(|e| e.id == SEGMENT);
         let segment = segment.ok_or_else(broken)?;
-        let end = segment.end.ok_or_else(|| {
-            unsupported("it was written for a stream, without an index; let ffmpeg write it anew")
-        })?;
+        let limit = segment.end.unwrap_or(size);
         let (mut elements, mut at) = (Vec::new(), segment.content);
-        while at < end {
-            let element = Element::read(file, at, end)?.ok_or_else(broken)?;
-            at = element.end.ok_or_else(broken)?;
+        while at < limit {
+            let element = Element::read(file, at, limit)?.ok_or_else(broken)?;
             elements.push(element);
+            match element.end {
+                Some(end) => at = end,
+                None if segment.end.is_none() => break,
+                None => return Err(broken()),
+            }
         }
         Ok(Self {
             segment,
-            end,
+            end: segment.end,
             elements,
         })
     }
@@ -128,12 +132,15 @@ fn tag(name: &str, value: &str) -> Vec<u8> {
 pub fn write(file: &mut File, name: &str, value: &str) -> Result<(), Error> {
     let layout = Layout::read(file)?;
     let size = file.metadata()?.len();
-    if layout.end != size {
+    let end = layout.end.ok_or_else(|| {
+        unsupported("it was written for a stream, without an index; let ffmpeg write it anew")
+    })?;
+    if end != size {
         return Err(unsupported("something lies behind its end"));
     }
     let old = match layout.all(TAGS).collect::<Vec<_>>()[..] {
         [] => None,
-        [one] if one.end == Some(layout.end) => Some(*one),
+        [one] if one.end == Some(end) => Some(*one),
         _ => {
             return Err(unsupported(
                 "its tags are not at its end; let ffmpeg write it anew",
@@ -151,7 +158,7 @@ pub fn write(file: &mut File, name: &str, value: &str) -> Result<(), Error> {
         }
     }
     tags.extend(tag(name, value));
-    let start = old.map_or(layout.end, |old| old.start);
+    let start = old.map_or(end, |old| old.start);
     let tags = ebml::element(TAGS, &tags);
     let end = start + tags.len() as u64;
     let segment = layout.segment;

@@ -15,7 +15,7 @@
 //! them into the region's parameters as `points`.
 //!
 //! Built with the feature `analytics`, for GStreamer 1.24 or newer, faces are objects of GstAnalytics too, and
-//! objects of type `face` that other elements attach are faces: see [`analytics`].
+//! objects of type `face` that other elements attach are faces: see `roi::analytics`.
 
 #[cfg(feature = "analytics")]
 mod analytics;
