@@ -23,6 +23,7 @@ mod labeloverlay;
 mod lipsync;
 mod loading;
 pub mod model;
+mod pads;
 pub mod picture;
 mod property;
 pub mod render;

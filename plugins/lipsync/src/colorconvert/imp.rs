@@ -12,6 +12,7 @@ use gst_video::{VideoColorimetry, VideoFormat, VideoFrameRef, VideoInfo};
 use super::Codec;
 use super::meaning::{self, PLANAR, Planar};
 use crate::colour::convert::{Converter, Size, Source, Target};
+use crate::pads;
 use crate::sync::lock;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -121,15 +122,7 @@ impl ElementImpl for ColorConvert {
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             let caps = gst_video::VideoCapsBuilder::new().build();
-            [
-                ("sink", gst::PadDirection::Sink),
-                ("src", gst::PadDirection::Src),
-            ]
-            .into_iter()
-            .filter_map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
+            pads::sink_and_src(&caps)
         });
         &TEMPLATES
     }

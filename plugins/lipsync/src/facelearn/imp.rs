@@ -36,7 +36,7 @@ use gst_video::{VideoCapsBuilder, VideoFrameRef, VideoInfo};
 use crate::bank::{self, Learner};
 use crate::fault::Fault;
 use crate::sync::lock;
-use crate::{property, roi, source_time, video};
+use crate::{pads, property, roi, source_time, video};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -159,15 +159,7 @@ impl ElementImpl for FaceLearn {
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             let caps = VideoCapsBuilder::new().format_list(video::FORMATS).build();
-            [
-                ("sink", gst::PadDirection::Sink),
-                ("src", gst::PadDirection::Src),
-            ]
-            .into_iter()
-            .filter_map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
+            pads::sink_and_src(&caps)
         });
         &TEMPLATES
     }

@@ -39,7 +39,7 @@ use crate::fault::Fault;
 use crate::loading;
 use crate::runtime::{Interrupt, Loader};
 use crate::sync::lock;
-use crate::{roi, source_time, video};
+use crate::{pads, roi, source_time, video};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -143,15 +143,7 @@ impl ElementImpl for FaceTrack {
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             let caps = VideoCapsBuilder::new().format_list(video::FORMATS).build();
-            [
-                ("sink", gst::PadDirection::Sink),
-                ("src", gst::PadDirection::Src),
-            ]
-            .into_iter()
-            .filter_map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
+            pads::sink_and_src(&caps)
         });
         &TEMPLATES
     }

@@ -13,7 +13,7 @@ use crate::label::{self, LEAST_HEIGHT, LEAST_OPACITY, Mask, Place};
 use crate::picture::Rect;
 use crate::property;
 use crate::sync::lock;
-use crate::{roi, video};
+use crate::{pads, roi, video};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -196,15 +196,7 @@ impl ElementImpl for LabelOverlay {
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             let caps = VideoCapsBuilder::new().format_list(video::FORMATS).build();
-            [
-                ("sink", gst::PadDirection::Sink),
-                ("src", gst::PadDirection::Src),
-            ]
-            .into_iter()
-            .filter_map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
+            pads::sink_and_src(&caps)
         });
         &TEMPLATES
     }
